@@ -1,0 +1,92 @@
+"""Datamodels: which training data made the model predict this, and what would it predict without them?
+
+>>> import subtrain as st
+>>> study = st.Study.create("runs/digits", task=st.tasks.digits(), design=st.Design(alpha=0.5, models=5000))
+>>> study.collect()
+>>> dm = st.fit(study, outputs="test_margins")
+>>> print(st.evaluate(dm, study)); dm.top(target=7, k=5)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from subtrain._version import __version__
+
+if TYPE_CHECKING:
+    from subtrain import tasks
+    from subtrain.collect import collect
+    from subtrain.collect.status import status
+    from subtrain.datamodels import Datamodels
+    from subtrain.design import Design
+    from subtrain.errors import SubtrainError
+    from subtrain.evaluate import Evaluation, evaluate
+    from subtrain.explorer.report import write_report
+    from subtrain.fit import Lasso, fit
+    from subtrain.fits import load_fit
+    from subtrain.masks import Masks
+    from subtrain.outputs import Output, correctness, cross_entropy, margins
+    from subtrain.store.export import export
+    from subtrain.store.imported import import_arrays, import_folder
+    from subtrain.store.study import Study
+
+_WHERE = {
+    "Datamodels": "datamodels",
+    "Design": "design",
+    "Evaluation": "evaluate",
+    "Lasso": "fit",
+    "Masks": "masks",
+    "Output": "outputs",
+    "Study": "store.study",
+    "SubtrainError": "errors",
+    "collect": "collect",
+    "correctness": "outputs",
+    "cross_entropy": "outputs",
+    "evaluate": "evaluate",
+    "export": "store.export",
+    "fit": "fit",
+    "import_arrays": "store.imported",
+    "import_folder": "store.imported",
+    "load_fit": "fits",
+    "margins": "outputs",
+    "status": "collect.status",
+    "tasks": "tasks",
+    "write_report": "explorer.report",
+}
+
+__all__ = [
+    "Datamodels",
+    "Design",
+    "Evaluation",
+    "Lasso",
+    "Masks",
+    "Output",
+    "Study",
+    "SubtrainError",
+    "__version__",
+    "collect",
+    "correctness",
+    "cross_entropy",
+    "evaluate",
+    "export",
+    "fit",
+    "import_arrays",
+    "import_folder",
+    "load_fit",
+    "margins",
+    "status",
+    "tasks",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'subtrain' has no attribute {name!r}")
+    module = import_module(f"subtrain.{_WHERE[name]}")
+    found = module if name == "tasks" else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,5 @@
+"""`python -m subtrain`."""
+
+from subtrain.cli.main import main
+
+main()

@@ -1,0 +1,89 @@
+"""The command line's frame: the app, and how errors become one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from subtrain._version import __version__
+from subtrain.errors import SubtrainError
+
+app = typer.Typer(
+    name="subtrain",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    help="""Datamodels: which training data made the model predict this, and what would it predict without them?
+
+    The usual way:  [bold]create[/bold] a study, [bold]collect[/bold] its models, [bold]fit[/bold] datamodels,
+    [bold]evaluate[/bold] them on subsets they never saw, look at the [bold]report[/bold].
+    New here? [bold]subtrain demo[/bold] does it all in a minute.
+
+    Exit codes: 0 done, 1 unexpected, 2 bad input, 3 another task or design, 4 damaged file, 5 models failed,
+    6 disk full or not writable, 130 interrupted.""",
+)
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.", show_default=False)]
+FitName = Annotated[str, typer.Option("--fit", help="Name of the fit, a folder below STUDY/fits.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes; by default one a core.", show_default=False)]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        "--task", "-t", help='The task: "module:name", "file.py:name", digits or tabular.', show_default=False
+    ),
+]
+Params = Annotated[
+    list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter of the task; repeatable.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"subtrain {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run the command line: every failure is one sentence on standard error and a non-zero exit code."""
+    warnings.showwarning = lambda message, *_args, **_kwargs: err.print(  # type: ignore[assignment]
+        f"[yellow]Warning:[/yellow] {escape(str(message))}"
+    )
+    try:
+        app()
+    except SubtrainError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; everything finished is kept, run the same command to go on", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("SUBTRAIN_DEBUG"):
+            raise
+        _fail(f"unexpected {type(error).__name__}: {error} (set SUBTRAIN_DEBUG=1 to see where)", 1)
+
+
+def _fail(sentence: str, code: int) -> None:
+    err.print(f"[bold red]Error:[/bold red] {escape(sentence)}", soft_wrap=True)
+    sys.exit(code)

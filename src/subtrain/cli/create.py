@@ -1,0 +1,52 @@
+"""`subtrain create`: a new study from a task and a design."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from subtrain.cli.app import Params, StudyPath, TaskName, app, out
+from subtrain.errors import InputError
+
+
+@app.command()
+def create(
+    study: StudyPath,
+    task: TaskName = None,
+    param: Params = None,
+    alpha: Annotated[float, typer.Option(help="Fraction of the units in each subset.")] = 0.5,
+    models: Annotated[int, typer.Option(help="Distinct subsets to fit on, one model each.")] = 1000,
+    heldout: Annotated[
+        int | None,
+        typer.Option(help="Further subsets, only for judging. [default: models / 20, in 20..300]", show_default=False),
+    ] = None,
+    replicates: Annotated[int, typer.Option(help="Models for each held-out subset; 2 or more give a ceiling.")] = 2,
+    kind: Annotated[str, typer.Option(help="fixed: exactly alpha * n units; bernoulli: each by itself.")] = "fixed",
+    groups: Annotated[
+        Path | None, typer.Option(help=".npy file: the unit of each training example, 0, 1, 2, …", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the whole design.")] = 0,
+    segment: Annotated[int, typer.Option(help="Models that are trained and committed together.")] = 64,
+) -> None:
+    """Create a study: who is in which subset, and what is trained on it. Nothing is trained yet.
+
+    Example: subtrain create runs/wine --task tabular --param data=wine --models 500
+    """
+    from subtrain.design import Design
+    from subtrain.store.rows import open_npy
+    from subtrain.store.study import Study
+    from subtrain.tasks.load import parse_params
+
+    if task is None:
+        raise InputError("say what to train with --task, for example --task digits or --task mycode.py:task")
+    ids = None if groups is None else tuple(open_npy(groups).tolist())
+    design = Design(alpha, models, seed, kind, heldout, replicates, groups=ids)
+    made = Study.create(study, task, design, params=parse_params(param or []), segment=segment)
+    each = sum(spec.bytes for spec in made.outputs.values())
+    out.print(f"Created {study}: {made.models:,} models over {made.n:,} units, alpha {alpha}")
+    for name, spec in made.outputs.items():
+        out.print(f"  {name} {list(spec.shape)} {spec.dtype}: {spec.meaning}")
+    out.print(f"  {made.models * each / 1e6:,.1f} MB of outputs to come")
+    out.print(f"Next: subtrain collect {study}")

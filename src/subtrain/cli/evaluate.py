@@ -1,0 +1,58 @@
+"""`subtrain evaluate`: what the datamodels are worth."""
+
+from __future__ import annotations
+
+import json
+
+from rich.table import Table
+
+from subtrain.cli.app import AsJson, FitName, StudyPath, app, out
+from subtrain.evaluate import Evaluation
+
+
+@app.command()
+def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False) -> None:
+    """Judge a fit on held-out subsets it never saw: LDS with its interval beside the noise ceiling."""
+    from subtrain.evaluate import evaluate as judge
+    from subtrain.fits import fit_folder, load_fit
+    from subtrain.store import files
+    from subtrain.store.study import Study
+
+    opened = Study.open(study)
+    found = judge(load_fit(opened, fit), opened)
+    path = fit_folder(opened, fit) / "evaluation.json"
+    files.replace(path, lambda file: file.write(files.json_bytes(found.to_json())))
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+        return
+    show(found)
+    out.print(f"Written to {path}", soft_wrap=True)
+    out.print(f"Next: subtrain report {study}")
+
+
+def show(found: Evaluation) -> None:
+    """Print an evaluation as a table."""
+    out.print(
+        f"[bold]{found.output}[/bold]: {found.targets:,} targets, {found.subsets:,} held-out subsets x "
+        f"{found.replicates} runs, alpha {found.alpha}, fitted on {found.models_fitted:,} models"
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "score", "95 % interval", "noise ceiling"):
+        table.add_column(column, justify="left" if not column else "right")
+    runs = f"mean of {found.replicates} runs" if found.replicates > 1 else "one run"
+    table.add_row(f"[bold]LDS[/bold] against the {runs}, per target", *_row(found.lds, found.lds_ceiling))
+    if found.replicates > 1:
+        table.add_row("LDS against one run, per target", *_row(found.lds_one, found.lds_one_ceiling))
+    table.add_row("Pearson, per target", f"{found.pearson:.3f}")
+    table.add_row("R², per target", f"{found.r2:.3f}")
+    floor = "" if found.mse_floor != found.mse_floor else f"floor {found.mse_floor:.4g}"
+    table.add_row("MSE", f"{found.mse:.4g}", "", floor)
+    table.add_row("Spearman, [italic]pooled[/italic] over targets", f"{found.pooled_spearman:.3f}")
+    for name, baseline in found.baselines.items():
+        table.add_row(f"baseline: {name}", f"LDS {baseline['lds']:.3f}", f"MSE {baseline['mse']:.4g}")
+    out.print(table)
+
+
+def _row(interval: object, ceiling: float) -> tuple[str, str, str]:
+    value, low, high = (getattr(interval, name) for name in ("value", "low", "high"))
+    return f"[bold]{value:.3f}[/bold]", f"{low:.3f} … {high:.3f}", "unknown" if ceiling != ceiling else f"{ceiling:.3f}"

@@ -1,0 +1,42 @@
+"""`subtrain fit`: a datamodel for every target."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from subtrain.cli.app import StudyPath, app, err, out
+
+
+@app.command()
+def fit(
+    study: StudyPath,
+    output: Annotated[
+        str | None, typer.Option(help="Which output; by default the study's first.", show_default=False)
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
+    lambdas: Annotated[int, typer.Option(help="Values of λ on each target's path.")] = 100,
+    eps: Annotated[float, typer.Option(help="Smallest λ as a fraction of the largest.")] = 1e-3,
+    tol: Annotated[float, typer.Option(help="Relative duality gap to reach.")] = 1e-4,
+    validation: Annotated[float, typer.Option(help="Fraction of the models that choose λ.")] = 0.1,
+    objective: Annotated[str, typer.Option(help="standardized (the paper's) or raw masks.")] = "standardized",
+    seed: Annotated[int, typer.Option(help="Chooses the validation models.")] = 0,
+) -> None:
+    """Fit a datamodel for every target: LASSO, λ chosen per target on validation models; held-out models stay unseen."""
+    from subtrain.fit import Lasso
+    from subtrain.fit import fit as solve
+    from subtrain.fits import fit_folder
+    from subtrain.store.study import Study
+
+    began = time.monotonic()
+    opened = Study.open(study)
+    folder = fit_folder(opened, name)
+    estimator = Lasso(lambdas=lambdas, eps=eps, tol=tol, validation=validation, objective=objective, seed=seed)
+    with err.status("Fitting"):
+        dm = solve(opened, output, estimator)
+    dm.save(folder)
+    out.print(f"{dm!r} from {dm.meta['models']:,} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
+    out.print(f"Largest relative duality gap {dm.meta['gap_max']:.1e}; written to {folder}", soft_wrap=True)
+    out.print(f"Next: subtrain evaluate {study}" + (f" --fit {name}" if name != "default" else ""))

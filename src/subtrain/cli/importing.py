@@ -1,0 +1,60 @@
+"""`subtrain import`: masks and outputs made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from subtrain.cli.app import StudyPath, app, out
+from subtrain.errors import InputError
+
+
+@app.command(name="import")
+def import_(
+    study: StudyPath,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="A folder in the public layout.", show_default=False)
+    ] = None,
+    masks: Annotated[Path | None, typer.Option(help=".npy file of masks [M, n].", show_default=False)] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option("--output", "-o", metavar="NAME=FILE", help=".npy file of outputs [M, …]; repeatable."),
+    ] = None,
+    pct: Annotated[str | None, typer.Option(help="Which alpha, if there are several.", show_default=False)] = None,
+    heldout: Annotated[
+        int | None,
+        typer.Option(
+            help="How many of the last rows are only for judging. "
+            "[default: as exported; else 10,000 of 20,000 or more; else a tenth]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Make a study of masks and outputs that exist already; files are read where they lie.
+
+    subtrain import runs/cifar cifar/ --pct 50
+    subtrain import runs/mine --masks masks.npy --output test_margins=margins.npy
+    """
+    from subtrain.design import EVALUATION
+    from subtrain.store.imported import import_arrays, import_folder
+
+    if folder is not None:
+        if masks is not None or output:
+            raise InputError("give either a folder or --masks with --output, not both")
+        made = import_folder(study, folder, pct, heldout)
+    elif masks is not None:
+        made = import_arrays(study, masks, dict(map(_pair, output or [])), heldout)
+    else:
+        raise InputError("say what to import: a folder, or --masks FILE --output NAME=FILE")
+    judged = made.design.role_rows(EVALUATION).size
+    out.print(f"Imported {study}: {made.models:,} models ({judged:,} only for judging) over {made.n:,} units")
+    out.print(f"Next: subtrain fit {study}")
+
+
+def _pair(text: str) -> tuple[str, Path]:
+    name, equals, file = text.partition("=")
+    if not equals:
+        raise InputError(f"--output must be written name=file.npy, got {text!r}")
+    return name, Path(file)

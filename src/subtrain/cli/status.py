@@ -1,0 +1,39 @@
+"""`subtrain status`: how a study stands."""
+
+from __future__ import annotations
+
+import json
+
+from rich.markup import escape
+from rich.table import Table
+
+from subtrain.cli.app import AsJson, StudyPath, app, out
+
+
+@app.command()
+def status(study: StudyPath, as_json: AsJson = False) -> None:
+    """Show models done, running and failed, the disk they use, and the fits made from them."""
+    from subtrain.collect.display import clock
+    from subtrain.collect.status import status as look
+    from subtrain.store.study import Study
+
+    now = look(Study.open(study))
+    if as_json:
+        print(json.dumps(now.to_json(), indent=1))
+        return
+    table = Table(title=f"Study {escape(now.path)}", show_header=False, title_justify="left", box=None)
+    table.add_row("models to fit on", f"{now.fit_done:,} of {now.fit_models:,}")
+    table.add_row("models to judge on", f"{now.evaluation_done:,} of {now.evaluation_models:,}")
+    table.add_row("units, alpha", f"{now.units:,}, {now.alpha}")
+    table.add_row("outputs", ", ".join(f"{name} {shape}" for name, shape in now.outputs.items()))
+    table.add_row("on disk", f"{now.bytes_done / 1e6:,.1f} MB, {now.bytes_to_come / 1e6:,.1f} MB to come")
+    table.add_row("fits", ", ".join(now.fits) or "none yet")
+    for runner in now.runners:
+        eta = f", {clock(runner['eta_seconds'])} left" if runner.get("eta_seconds") is not None else ""
+        where = f"{runner['host']} (pid {runner['pid']}, {runner['workers']} workers)"
+        table.add_row("running on", f"{escape(where)}: {runner['rate']:,.3g} models/s{eta}")
+    for failed in now.failed[:10]:
+        table.add_row("failed", escape(f"model {failed.model}: {failed.why}; traceback in {failed.file}"))
+    if len(now.failed) > 10:
+        table.add_row("", f"and {len(now.failed) - 10} more failed models")
+    out.print(table)

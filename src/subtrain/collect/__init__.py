@@ -1,0 +1,87 @@
+"""Collect: train every model a study still lacks and commit its outputs."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from contextlib import nullcontext
+
+from subtrain.collect.display import Display
+from subtrain.collect.local import LocalExecutor
+from subtrain.collect.report import Collected, Failure, Tally, runner_file
+from subtrain.collect.segment import train_segment
+from subtrain.collect.status import live_runners
+from subtrain.errors import CollectError, InputError
+from subtrain.store import files
+from subtrain.store.given import GivenDesign
+from subtrain.store.study import LOGS, PARTIAL, SEGMENTS, Study
+
+__all__ = ["Collected", "collect", "train_segment"]
+
+
+def collect(study: Study, workers: int | None = None, progress: bool = True) -> Collected:
+    """Train all models that `study` lacks on this machine; can be killed at any moment and run again.
+
+    workers: processes, by default one a core, each with one BLAS thread. Raises CollectError when models failed
+    three times (everything else is finished and kept), StorageError when the disk is full.
+    """
+    if isinstance(study.design, GivenDesign):
+        raise InputError(f"{study.path} was imported: its models were trained elsewhere, there is nothing to collect")
+    workers = workers if workers is not None else len(os.sched_getaffinity(0))
+    if workers < 1:
+        raise InputError(f"workers must be 1 or more, got {workers}")
+    began = time.monotonic()
+    with files.storage_errors(study.path):
+        for folder in (SEGMENTS, PARTIAL, LOGS):
+            (study.path / folder).mkdir(exist_ok=True)
+    files.sweep_temporaries(study.path / SEGMENTS)
+    missing = _missing(study)
+    tally = Tally(runner_file(study.path), study.models, study.models_done(), min(workers, len(missing)))
+    failures = _run(study, missing, tally, progress) if missing else []
+    if failures:
+        left = study.models - study.models_done()
+        raise CollectError(
+            f"{left} models are still missing after repeated failures; everything else is kept. "
+            + " | ".join(str(failure) for failure in failures[:3])
+        )
+    return Collected(study.models_done(), study.models, tally.trained, time.monotonic() - began)
+
+
+def _missing(study: Study) -> list[tuple[int, int]]:
+    """Segments to do, in order; beside another runner, from a random place on, so that the two seldom meet."""
+    there = set(study.rows.committed())
+    missing = [where for where in study.segments if where not in there]
+    if missing and live_runners(study):
+        at = random.SystemRandom().randrange(len(missing))
+        missing = missing[at:] + missing[:at]
+    return missing
+
+
+def _silent() -> None:
+    pass
+
+
+def _run(study: Study, missing: list[tuple[int, int]], tally: Tally, progress: bool) -> list[Failure]:
+    _ = study.task
+    executor = LocalExecutor(study, missing, tally.workers, tally)
+    with Display(tally) if progress else nullcontext(_silent) as show:
+        written = 0.0
+
+        def tick() -> None:
+            nonlocal written
+            show()
+            if time.monotonic() - written > 1:
+                tally.write()
+                written = time.monotonic()
+
+        try:
+            failures = executor.run(tick)
+            tally.state = "failed" if failures else "finished"
+        except BaseException as error:
+            tally.state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            raise
+        finally:
+            show()
+            tally.write()
+    return failures

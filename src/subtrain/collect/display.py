@@ -1,0 +1,68 @@
+"""Progress a person reads: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from subtrain.collect.report import Tally
+
+LOG_EVERY = 15.0
+
+
+class Display:
+    """`with Display(tally) as show: show()` brings the display up to date."""
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+        self.console = Console(stderr=True)
+        self.logged = time.monotonic()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[say]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("Training", total=tally.total, say="")
+
+    def __enter__(self) -> Display:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self) -> None:
+        tally = self.tally
+        done = tally.done + tally.trained
+        self.bar.update(self.task, completed=done, say=_sentence(tally))
+        if not self.console.is_terminal and time.monotonic() - self.logged > LOG_EVERY:
+            self.logged = time.monotonic()
+            self.console.print(f"Training {_sentence(tally)}", highlight=False)
+
+
+def _sentence(tally: Tally) -> str:
+    parts = [f"{tally.done + tally.trained:,}/{tally.total:,} models"]
+    if tally.rate:
+        parts.append(f"{tally.rate:,.3g}/s" if tally.rate < 100 else f"{tally.rate:,.0f}/s")
+    if tally.eta is not None:
+        parts.append(f"{clock(tally.eta)} left")
+    if tally.retries:
+        parts.append(f"{tally.retries} retried")
+    return ", ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """A duration as a person writes it: 8 s, 3 min 20 s, 5 h 10 min, 2 d 4 h."""
+    s = round(seconds)
+    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if s >= size:
+            return f"{s // size} {unit} {s % size // below} {small}"
+    return f"{s} s"

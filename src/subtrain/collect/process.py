@@ -1,0 +1,92 @@
+"""The parent's end of one worker process."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from subtrain.collect.worker import log_name
+from subtrain.store.rows import Range
+from subtrain.store.study import LOGS, Study
+
+ONE_THREAD = {
+    f"{library}_NUM_THREADS": "1"
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM", "NUMEXPR", "BLIS")
+}
+
+
+def hello(study: Study) -> dict[str, Any]:
+    """The first message to a worker: where modules are found, and the task if its source cannot make it again."""
+    task = None
+    if study.source is None:
+        import cloudpickle
+
+        task = base64.b64encode(cloudpickle.dumps(study.task)).decode()
+    return {"sys_path": [p for p in (str(Path.cwd()), *sys.path) if p], "task": task}
+
+
+class Worker:
+    """One worker process, started at once."""
+
+    def __init__(self, study: Study, greeting: dict[str, Any]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "subtrain.collect.worker", str(study.path.resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **ONE_THREAD},
+            start_new_session=True,
+        )
+        self.log = study.path / LOGS / log_name(self.process.pid)
+        self._send(greeting)
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """Messages from the worker until it dies."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with suppress(json.JSONDecodeError):
+                yield json.loads(line)
+
+    def train(self, where: Range) -> None:
+        self._send({"start": where[0], "stop": where[1]})
+
+    def stop(self) -> None:
+        """Say goodbye and wait; the log is removed if nothing was printed."""
+        self._send(None)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it now."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        with suppress(OSError):
+            if self.log.stat().st_size == 0:
+                self.log.unlink()
+
+    def obituary(self) -> str:
+        """How it died, and where its last words are."""
+        code = self.process.wait()
+        how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        said = f"; see {self.log}" if self.log.exists() and self.log.stat().st_size else ""
+        return f"its worker process died with {how}{hint}{said}"
+
+    def _send(self, message: Any) -> None:
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError, ValueError):
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()

@@ -1,0 +1,109 @@
+"""How a study stands: models done, missing and failed, runners at work, disk used and to come."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from subtrain.collect.report import RUNNERS
+from subtrain.design import EVALUATION, FIT
+from subtrain.errors import CorruptError
+from subtrain.store import files
+from subtrain.store.study import FAILURES, FITS, SEGMENTS, Study
+
+STALE = 15.0
+
+
+@dataclass(frozen=True)
+class FailedModel:
+    """A model that failed: its number, one sentence, and the file with its traceback."""
+
+    model: int
+    why: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts are models; bytes are of outputs on disk, and still to come."""
+
+    path: str
+    models: int
+    done: int
+    fit_models: int
+    fit_done: int
+    evaluation_models: int
+    evaluation_done: int
+    units: int
+    alpha: float
+    outputs: Mapping[str, list[int]]
+    failed: tuple[FailedModel, ...]
+    runners: tuple[Mapping[str, Any], ...]
+    bytes_done: int
+    bytes_to_come: int
+    fits: tuple[str, ...]
+
+    @property
+    def missing(self) -> int:
+        return self.models - self.done
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "missing": self.missing}
+
+
+def status(study: Study) -> Status:
+    """The study's state as its folder shows it right now."""
+    done, evaluation_done = study.done(FIT).size, study.done(EVALUATION).size
+    each = sum(spec.bytes for spec in study.outputs.values())
+    folder = study.path / SEGMENTS
+    stored = sum(entry.stat().st_size for entry in os.scandir(folder)) if folder.is_dir() else 0
+    total = done + evaluation_done
+    return Status(
+        path=str(study.path),
+        models=study.models,
+        done=total,
+        fit_models=study.design.role_rows(FIT).size,
+        fit_done=done,
+        evaluation_models=study.design.role_rows(EVALUATION).size,
+        evaluation_done=evaluation_done,
+        units=study.n,
+        alpha=study.design.alpha,
+        outputs={name: list(spec.shape) for name, spec in study.outputs.items()},
+        failed=failed_models(study),
+        runners=live_runners(study),
+        bytes_done=stored,
+        bytes_to_come=(study.models - total) * each,
+        fits=tuple(sorted(p.parent.name for p in (study.path / FITS).glob("*/datamodels.json"))),
+    )
+
+
+def failed_models(study: Study) -> tuple[FailedModel, ...]:
+    """Models whose last attempt failed."""
+    found = []
+    for path in sorted((study.path / FAILURES).glob("*.txt")):
+        lines = path.read_text(errors="replace").splitlines()
+        if path.stem.isdigit() and len(lines) > 2:
+            found.append(FailedModel(int(path.stem), lines[2], str(path)))
+    return tuple(found)
+
+
+def live_runners(study: Study) -> tuple[Mapping[str, Any], ...]:
+    """What the runners at work say of themselves; those silent for long or dead are left out."""
+    found = []
+    for path in sorted((study.path / RUNNERS).glob("*.json")):
+        try:
+            data = files.read_json(path)
+            age = (datetime.now(UTC) - datetime.fromisoformat(data["updated"])).total_seconds()
+            if data["state"] == "running" and age < STALE and not _dead(data):
+                found.append(data)
+        except (CorruptError, KeyError, TypeError, ValueError, FileNotFoundError):
+            continue
+    return tuple(found)
+
+
+def _dead(runner: Mapping[str, Any]) -> bool:
+    return runner["host"] == socket.gethostname() and not files.alive(int(runner["pid"]))

@@ -1,0 +1,102 @@
+"""A worker process: reads segments as JSON lines, trains them, answers with JSON lines.
+
+`python -m subtrain.collect.worker STUDY` is what the local executor starts. It dies with its parent: when its input
+closes, it stops at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import queue
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+from subtrain.collect.segment import ModelsFailedError, train_segment
+from subtrain.errors import SubtrainError
+from subtrain.outputs import SchemaError
+from subtrain.store.study import LOGS, Study
+
+
+def main(path: str) -> None:
+    """Serve until told to stop."""
+    answers = _own_output(Path(path) / LOGS)
+    inbox = _follow_parent()
+    try:
+        study = _open(path, inbox.get())
+        _ = study.task
+    except SubtrainError as error:
+        _say(answers, event="fatal", error=str(error))
+        return
+    except Exception as error:
+        _say(answers, event="fatal", error=f"the task could not be made: {type(error).__name__}: {error}")
+        raise
+    _say(answers, event="ready")
+    while (message := inbox.get()) is not None:
+        _serve(study, (message["start"], message["stop"]), answers)
+
+
+def _serve(study: Study, where: tuple[int, int], answers: TextIO) -> None:
+    try:
+        won = train_segment(study, where, lambda models: _say(answers, event="models", count=models))
+        _say(answers, event="committed", won=won)
+    except ModelsFailedError as error:
+        _say(answers, event="failed", models={str(row): why for row, why in error.failed.items()})
+    except SchemaError as error:
+        _say(answers, event="fatal", error=str(error))
+    except SubtrainError as error:
+        _say(answers, event="fatal", error=str(error), exit_code=error.exit_code)
+
+
+def _open(path: str, hello: dict[str, Any]) -> Study:
+    sys.path[:0] = [entry for entry in hello["sys_path"] if entry not in sys.path]
+    task = None
+    if hello["task"] is not None:
+        import cloudpickle
+
+        task = cloudpickle.loads(base64.b64decode(hello["task"]))
+    return Study.open(path, task=task)
+
+
+def _follow_parent() -> queue.Queue[Any]:
+    """Messages from the parent; a closed pipe without a goodbye means the parent died, and so do we."""
+    inbox: queue.Queue[Any] = queue.Queue()
+
+    def follow() -> None:
+        for line in sys.stdin:
+            message = json.loads(line)
+            inbox.put(message)
+            if message is None:
+                return
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    return inbox
+
+
+def _own_output(folder: Path) -> TextIO:
+    """The real standard output, for answers only; whatever user code prints goes to a log file."""
+    answers = os.fdopen(os.dup(1), "w")
+    folder.mkdir(exist_ok=True)
+    log = os.open(folder / log_name(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    return answers
+
+
+def log_name(pid: int) -> str:
+    """File name of this machine's worker `pid` below logs/."""
+    return f"worker-{socket.gethostname()}-{pid}.log"
+
+
+def _say(answers: TextIO, **message: Any) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

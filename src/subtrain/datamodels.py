@@ -1,0 +1,184 @@
+"""Datamodels: one linear function of the mask per target, in raw-mask units, and what is known of how it was made."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import CorruptError, InputError
+from subtrain.masks import Masks, pack
+from subtrain.store import files
+from subtrain.store.rows import open_npy
+
+META = "datamodels.json"
+TORCH = "datamodels.pt"
+ARRAYS = ("weight", "bias", "lam")
+
+
+class Influence(NamedTuple):
+    """A unit and its weight: how much including it raises the target's output."""
+
+    unit: int
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Datamodels:
+    """g(mask) = weightᵀ mask + bias for every target (paper, equation 1).
+
+    weight: float32 [n, T] in raw 0/1-mask units: a positive weight means that training on the unit raises the output;
+    bias: float64 [T]; lam: float64 [T], the λ of each target in its solver's units; meta: scale, alpha, margin,
+    split, solver and the models that were used, as plain JSON.
+    """
+
+    weight: NDArray[np.floating[Any]]
+    bias: NDArray[np.floating[Any]]
+    lam: NDArray[np.floating[Any]]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim != 2 or self.bias.shape != self.lam.shape or self.bias.shape != self.weight.shape[1:]:
+            raise InputError(
+                "datamodels need weight [n, T], bias [T] and lam [T], got "
+                f"{list(self.weight.shape)}, {list(self.bias.shape)}, {list(self.lam.shape)}"
+            )
+
+    @property
+    def n(self) -> int:
+        """Units."""
+        return int(self.weight.shape[0])
+
+    @property
+    def targets(self) -> int:
+        """Targets."""
+        return int(self.weight.shape[1])
+
+    def __repr__(self) -> str:
+        nonzero = np.count_nonzero(self.weight) / max(1, self.targets)
+        output = f", output={self.meta['output']!r}" if "output" in self.meta else ""
+        return f"Datamodels(units={self.n}, targets={self.targets}, nonzero={nonzero:.0f} a target{output})"
+
+    def predict(self, masks: Masks | ArrayLike, targets: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """Predicted outputs [m, T] of models trained on these masks (bool, 0/1 or packed; [m, n] or one [n])."""
+        one = not isinstance(masks, Masks) and np.ndim(masks) == 1
+        packed = pack(np.asarray(masks)[None] if one else masks)
+        if packed.n != self.n:
+            raise InputError(f"these datamodels are over {self.n} units, the masks over {packed.n}")
+        columns = slice(None) if targets is None else self._targets(targets)
+        weight, bias = self.weight[:, columns].astype(np.float64), self.bias[columns].astype(np.float64)
+        out = np.empty((len(packed), bias.size))
+        for start in range(0, len(packed), 4096):
+            out[start : start + 4096] = packed[start : start + 4096].unpack().astype(np.float64) @ weight + bias
+        return out[0] if one else out
+
+    def top(self, target: int, k: int = 10) -> list[Influence]:
+        """The k units that raise the target's output most, largest weight first (units of weight ≤ 0 left out)."""
+        return self._ranked(target, k, 1)
+
+    def bottom(self, target: int, k: int = 10) -> list[Influence]:
+        """The k units that lower the target's output most, most negative weight first."""
+        return self._ranked(target, k, -1)
+
+    def _ranked(self, target: int, k: int, sign: int) -> list[Influence]:
+        w = self.weight[:, int(self._targets([target])[0])]
+        order = np.argsort(-sign * w, kind="stable")[: max(0, k)]
+        return [Influence(int(u), float(w[u])) for u in order if sign * w[u] > 0]
+
+    def effect_of_removing(self, units: Sequence[int], targets: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """Predicted change of every target's output when these units leave the training set: −Σ weight, [T].
+
+        Paper, section 3.1 (counterfactuals). A unit counts once, however often it is named.
+        """
+        index = np.unique(np.asarray(units, np.int64))
+        if index.size and (index[0] < 0 or index[-1] >= self.n):
+            raise InputError(f"units are numbered 0 to {self.n - 1}, got {index[0] if index[0] < 0 else index[-1]}")
+        columns = slice(None) if targets is None else self._targets(targets)
+        return -np.asarray(self.weight[index][:, columns].sum(axis=0, dtype=np.float64))
+
+    def _targets(self, targets: Sequence[int]) -> NDArray[np.int64]:
+        index = np.asarray(targets, np.int64).reshape(-1)
+        if index.size and (index.min() < 0 or index.max() >= self.targets):
+            bad = index[(index < 0) | (index >= self.targets)][0]
+            raise InputError(f"there is no target {bad}: targets are numbered 0 to {self.targets - 1}")
+        return index
+
+    def save(self, path: str | Path) -> Path:
+        """Write to `path`: one `.pt` file of exactly weight, bias, lam with `.json` beside it, or a folder.
+
+        A folder holds weight.npy, bias.npy, lam.npy and datamodels.json for numpy alone, and datamodels.pt where torch
+        is installed. The metadata is written last, so that a folder without it is not yet whole.
+        """
+        path = Path(path)
+        if path.suffix == ".pt":
+            _save_torch(path, self)
+            files.replace(path.with_suffix(".json"), lambda file: file.write(files.json_bytes(dict(self.meta))))
+            return path
+        with files.storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        (path / META).unlink(missing_ok=True)
+        for name in ARRAYS:
+            array = np.ascontiguousarray(getattr(self, name))
+            files.replace(path / f"{name}.npy", lambda file, array=array: np.save(file, array))  # type: ignore[misc]
+        if _has_torch():
+            _save_torch(path / TORCH, self)
+        files.replace(path / META, lambda file: file.write(files.json_bytes(dict(self.meta))))
+        return path
+
+    @staticmethod
+    def load(path: str | Path) -> Datamodels:
+        """Datamodels from a folder or `.pt` file that `save` wrote, or a `.pt` file of {weight, bias, lam}.
+
+        Raises InputError if there are none, CorruptError if they are damaged. A foreign `.pt` file has no metadata:
+        its weights are taken as they are, with a warning.
+        """
+        path = Path(path)
+        if path.is_dir():
+            if not (path / META).is_file():
+                raise InputError(f"{path} holds no datamodels: there is no {META} in it")
+            weight, bias, lam = (open_npy(path / f"{name}.npy") for name in ARRAYS)
+            return Datamodels(weight, np.array(bias), np.array(lam), files.read_json(path / META))
+        if path.suffix != ".pt" or not path.is_file():
+            raise InputError(f"{path} is neither a folder of datamodels nor a .pt file")
+        beside = path.with_suffix(".json")
+        meta = files.read_json(beside) if beside.is_file() else {}
+        if not meta:
+            warnings.warn(
+                f"{path} has no metadata beside it; its weights are taken to be in raw-mask units", stacklevel=2
+            )
+        weight, bias, lam = _load_torch(path)
+        return Datamodels(weight, bias, lam, meta)
+
+
+def _has_torch() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("torch") is not None
+
+
+def _save_torch(path: Path, datamodels: Datamodels) -> None:
+    try:
+        import torch
+    except ImportError:
+        raise InputError(
+            "writing a .pt file needs PyTorch: pip install 'subtrain[torch]', or save to a folder"
+        ) from None
+    arrays = {name: torch.from_numpy(np.array(getattr(datamodels, name))) for name in ARRAYS}
+    files.replace(path, lambda file: torch.save(arrays, file))
+
+
+def _load_torch(path: Path) -> list[NDArray[Any]]:
+    try:
+        import torch
+    except ImportError:
+        raise InputError("reading a .pt file needs PyTorch: pip install 'subtrain[torch]'") from None
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return [data[name].numpy() for name in ARRAYS]
+    except Exception as error:
+        raise CorruptError(f"{path} is not a whole file of {{weight, bias, lam}}: {error}") from error

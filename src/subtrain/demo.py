@@ -1,0 +1,88 @@
+"""The main job on real data in a minute: train, fit, judge, show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from subtrain.datamodels import Datamodels
+from subtrain.design import EVALUATION, Design
+from subtrain.evaluate import Evaluation, evaluate
+from subtrain.store.study import Study
+from subtrain.tasks.digits import digits
+
+INITS = {"shared": "one shared initialisation", "own": "an initialisation of its own for every model"}
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One study of the demo, from collecting to judging. accuracy: of the held-out models on the targets."""
+
+    init: str
+    study: Study
+    datamodels: Datamodels
+    evaluation: Evaluation
+    accuracy: float
+    trained: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """What the demo made: its studies, the first of which is the one reported on."""
+
+    parts: tuple[Part, ...]
+    report: Path
+    seconds: float
+
+
+def run_demo(
+    folder: str | Path,
+    models: int = 2000,
+    heldout: int = 300,
+    replicates: int = 5,
+    inits: tuple[str, ...] = ("shared", "own"),
+    workers: int | None = None,
+    say: Callable[[str], None] = print,
+) -> Demo:
+    """Train MLPs on random halves of 500 handwritten digits, fit and judge a datamodel for each of 300 test digits.
+
+    Once from one shared initialisation and once from own ones, to show what seed noise does to the scores. Running it
+    again on the same folder goes on where it stopped.
+    """
+    from subtrain.explorer.report import write_report
+
+    began = time.monotonic()
+    parts = tuple(
+        _part(Path(folder) / init, init, Design(0.5, models, heldout=heldout, replicates=replicates), workers, say)
+        for init in inits
+    )
+    first = parts[0]
+    say("Writing the report")
+    report = write_report(
+        first.study,
+        first.datamodels,
+        first.evaluation,
+        Path(folder) / "report.html",
+        notes=[(INITS[part.init], part.evaluation) for part in parts],
+    )
+    return Demo(parts, report, time.monotonic() - began)
+
+
+def _part(folder: Path, init: str, design: Design, workers: int | None, say: Callable[[str], None]) -> Part:
+    from subtrain.fit import fit
+    from subtrain.fits import fit_folder
+
+    study = Study.create(folder, digits(init=init), design, exist_ok=True)
+    say(f"{study.models:,} networks on random halves of {study.n} digits, from {INITS[init]}")
+    done = study.collect(workers=workers)
+    say("Fitting a datamodel for every target")
+    datamodels = fit(study, outputs="test_margins")
+    datamodels.save(fit_folder(study))
+    evaluation = evaluate(datamodels, study)
+    accuracy = float(np.mean(study.read("test_margins", study.done(EVALUATION)) > 0))
+    return Part(init, study, datamodels, evaluation, accuracy, done.trained, done.seconds)

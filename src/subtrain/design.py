@@ -1,0 +1,269 @@
+"""Designs: which units each model is trained on, as a pure function of (design, model number).
+
+Mask i depends only on the design's seed and on i, so any slice of it can be made again at any time, on any machine
+and in any order; nothing but the few numbers of the design is ever stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import InputError
+from subtrain.masks import Masks, pack, row_bytes
+
+FIT, EVALUATION = "fit", "evaluation"
+MAX_MODELS = 2**40
+_CHUNK = 1024
+
+Rows = slice | range | Sequence[int] | NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive models with one role: `subsets` distinct masks, each trained `replicates` times in a row."""
+
+    role: str
+    subsets: int
+    replicates: int
+    first_row: int = 0
+    first_subset: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.subsets * self.replicates
+
+    @property
+    def last_row(self) -> int:
+        return self.first_row + self.rows
+
+
+@dataclass(frozen=True)
+class Design:
+    """A distribution over masks and a seed (paper, section 2: subsets S' of size alpha * n).
+
+    alpha: fraction of the units in each subset, 0 < alpha < 1.
+    models: distinct subsets to fit datamodels on, one model each.
+    seed: everything random about the design follows from it.
+    kind: "fixed" (exactly floor(alpha * n) units) or "bernoulli" (each unit by itself with probability alpha).
+    heldout: further subsets, only for judging; by default a twentieth of `models`, within 20..300.
+    replicates: models for each held-out subset, with other training seeds; two or more give a noise ceiling.
+    n: number of units; taken from the task when left out.
+    groups: the unit of each example [N], when units are groups (classes, writers, sources) of examples.
+
+    >>> Design(alpha=0.5, models=3, n=8, heldout=0).masks([0, 2]).unpack().sum(axis=1)
+    array([4, 4])
+    """
+
+    alpha: float = 0.5
+    models: int = 1000
+    seed: int = 0
+    kind: str = "fixed"
+    heldout: int | None = None
+    replicates: int = 2
+    n: int | None = None
+    groups: tuple[int, ...] | None = field(default=None, repr=False)
+    extensions: tuple[tuple[str, int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.groups is not None:
+            self._adopt_groups(self.groups)
+        if self.heldout is None:
+            object.__setattr__(self, "heldout", min(300, max(20, self.models // 20)))
+        object.__setattr__(self, "extensions", tuple(tuple(e) for e in self.extensions))
+        self._check()
+
+    def _adopt_groups(self, groups: Sequence[int]) -> None:
+        ids = np.asarray(groups)
+        if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
+            raise InputError("groups must be a list of integers, the unit of each training example")
+        present = np.unique(ids)
+        if present[0] != 0 or present[-1] != present.size - 1:
+            raise InputError(f"groups must be numbered 0, 1, 2, … without gaps; found {present[:8].tolist()}…")
+        if self.n not in (None, present.size):
+            raise InputError(f"groups name {present.size} units, but n = {self.n}")
+        object.__setattr__(self, "groups", tuple(ids.tolist()))
+        object.__setattr__(self, "n", int(present.size))
+
+    def _check(self) -> None:
+        if not (isinstance(self.alpha, (int, float)) and 0 < self.alpha < 1):
+            raise InputError(f"alpha must lie strictly between 0 and 1, got {self.alpha}")
+        if self.kind not in SAMPLERS:
+            raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join(SAMPLERS)}")
+        whole = {"models": self.models, "heldout": self.heldout, "seed": self.seed, "replicates": self.replicates}
+        for name, value in whole.items():
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
+                raise InputError(f"{name} must be a whole number, 0 or more, got {value!r}")
+        if self.models < 1:
+            raise InputError("a design needs at least one model")
+        if self.replicates < 1:
+            raise InputError(f"replicates must be 1 or more, got {self.replicates}")
+        if self.seed >= 2**64:
+            raise InputError("seed must be below 2**64")
+        if self.rows > MAX_MODELS:
+            raise InputError(f"{self.rows} models are too many: the limit is 2**40")
+        if self.n is not None:
+            self._check_units(self.n)
+
+    def _check_units(self, n: int) -> None:
+        if n < 2:
+            raise InputError(f"a design needs at least 2 units to choose from, got n = {n}")
+        size = subset_size(self.alpha, n)
+        if size < 1:
+            raise InputError(
+                f"alpha * n = {self.alpha} * {n} < 1: every subset would be empty; raise alpha to at least {1 / n:.3g}"
+            )
+        last = self.blocks[-1]
+        subsets = last.first_subset + last.subsets
+        possible = math.comb(n, size) if self.kind == "fixed" else 2**n
+        if subsets > possible:
+            raise InputError(
+                f"{subsets} subsets were asked for, but only {possible} different {self.kind} subsets "
+                f"of {n} units exist at alpha = {self.alpha}"
+            )
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The runs of models with one role, in row order; every extension adds at the end."""
+        plan = [(FIT, self.models, 1), (EVALUATION, self.heldout or 0, self.replicates), *self.extensions]
+        found, row, subset = [], 0, 0
+        for role, subsets, replicates in plan:
+            if subsets:
+                found.append(Block(role, subsets, replicates, row, subset))
+                row, subset = row + subsets * replicates, subset + subsets
+        return tuple(found)
+
+    @property
+    def rows(self) -> int:
+        """Models in all, replicates and held-out ones included."""
+        return self.blocks[-1].last_row
+
+    def for_units(self, n: int) -> Design:
+        """This design over n units; n must agree if the design already has one."""
+        if self.n not in (None, n):
+            raise InputError(f"the design is over {self.n} units, but the task has {n}")
+        return replace(self, n=n)
+
+    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Design:
+        """The same design with more models at the end; rows that exist keep their numbers, masks and seeds."""
+        for name, value in (("models", models), ("heldout", heldout)):
+            if value < 0:
+                raise InputError(f"{name} to add must be 0 or more, got {value}")
+        new = [(FIT, models, 1), (EVALUATION, heldout, replicates or self.replicates)]
+        added = tuple(entry for entry in new if entry[1])
+        if not added:
+            raise InputError("nothing to extend by: give more models or more held-out subsets")
+        return replace(self, extensions=self.extensions + added)
+
+    def role_rows(self, role: str) -> NDArray[np.int64]:
+        """Row numbers with this role ("fit" or "evaluation"), ascending."""
+        return concat([np.arange(b.first_row, b.last_row) for b in self.blocks if b.role == role])
+
+    def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
+        """The subset number of each row, int64; replicates share one."""
+        return self._locate(rows)[0]
+
+    def _locate(self, rows: Rows | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        index = row_numbers(rows, self.rows)
+        blocks = self.blocks
+        which = np.searchsorted([b.last_row for b in blocks], index, side="right")
+        first_row, first_subset, reps = (
+            np.array([getattr(b, name) for b in blocks], np.int64)[which]
+            for name in ("first_row", "first_subset", "replicates")
+        )
+        offset = index - first_row
+        return first_subset + offset // reps, offset % reps
+
+    def masks(self, rows: Rows | None = None) -> Masks:
+        """Packed masks of these rows (all by default): row i is a pure function of (design, i)."""
+        if self.n is None:
+            raise InputError("this design has no n yet: give n, or bind it to a task's units with for_units(n)")
+        subsets = self.subsets(rows)
+        out = np.zeros((subsets.size, row_bytes(self.n)), np.uint8)
+        draw = SAMPLERS[self.kind]
+        for start in range(0, subsets.size, _CHUNK):
+            some = subsets[start : start + _CHUNK].tolist()
+            drawn = np.stack([draw(_raw(self.seed, s, self.n), self.alpha) for s in some])
+            out[start : start + _CHUNK] = pack(drawn).data
+        return Masks(out, self.n)
+
+    def seeds(self, rows: Rows | None = None) -> NDArray[np.uint32]:
+        """Training seeds of these rows, uint32: a function of subset and replicate, apart from the mask's bits."""
+        pairs = zip(*(part.tolist() for part in self._locate(rows)), strict=True)
+        return np.array([_raw(self.seed, s, 1, 1 + r)[0] >> np.uint64(32) for s, r in pairs], np.uint32)
+
+    def examples(self, masks: Masks) -> NDArray[np.bool_]:
+        """Which training examples each mask holds, bool [m, N]: its units, or all members of its groups."""
+        units = masks.unpack()
+        return units if self.groups is None else units[:, np.asarray(self.groups)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and strings that `from_json` turns back into this design."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Design:
+        known = {f.name for f in fields(Design)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise InputError(f"a design has no field named {', '.join(unknown)}")
+        return Design(**data)
+
+
+def subset_size(alpha: float, n: int) -> int:
+    """floor(alpha * n), with alpha taken as the decimal it is written as (0.29 * 100 is 29)."""
+    return math.floor(Fraction(repr(float(alpha))) * n)
+
+
+def fixed_size(raw: NDArray[np.uint64], alpha: float) -> NDArray[np.bool_]:
+    """The floor(alpha * n) units with the smallest values; ties go to the smaller index."""
+    size = subset_size(alpha, raw.size)
+    threshold = np.partition(raw, size - 1)[size - 1]
+    mask = np.asarray(raw < threshold)
+    mask[np.flatnonzero(raw == threshold)[: size - np.count_nonzero(mask)]] = True
+    return mask
+
+
+def bernoulli(raw: NDArray[np.uint64], alpha: float) -> NDArray[np.bool_]:
+    """Each unit by itself, with probability alpha."""
+    return np.asarray(raw < np.uint64(math.floor(Fraction(repr(float(alpha))) * 2**64)))
+
+
+SAMPLERS: dict[str, Callable[[NDArray[np.uint64], float], NDArray[np.bool_]]] = {
+    "fixed": fixed_size,
+    "bernoulli": bernoulli,
+}
+
+
+def _raw(seed: int, subset: int, count: int, stream: int = 0) -> NDArray[np.uint64]:
+    """Raw Philox output: the bit stream numpy keeps across releases, unlike what Generator makes of it."""
+    key = np.array([seed, subset], np.uint64)
+    raw: NDArray[np.uint64] = np.random.Philox(key=key, counter=[0, 0, 0, stream]).random_raw(count)
+    return raw
+
+
+def row_numbers(rows: Rows | None, total: int) -> NDArray[np.int64]:
+    """Row numbers as int64; None means all, a slice is cut at `total`. Raises InputError outside 0..total-1."""
+    if rows is None:
+        rows = slice(None)
+    if isinstance(rows, slice):
+        return np.arange(*rows.indices(total), dtype=np.int64)
+    if isinstance(rows, range):
+        index = np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
+    else:
+        index = np.asarray(rows, np.int64).reshape(-1)
+    if index.size and (index.min() < 0 or index.max() >= total):
+        bad = index[(index < 0) | (index >= total)][0]
+        raise InputError(f"row {bad} does not exist: there are {total} models, numbered from 0")
+    return index
+
+
+def concat(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """One int64 array from any number of them, none included."""
+    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)

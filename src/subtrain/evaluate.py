@@ -1,0 +1,267 @@
+"""What datamodels are worth on subsets they never saw, beside what seed noise allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.design import EVALUATION, Rows, row_numbers
+from subtrain.errors import InputError
+from subtrain.store.study import Study
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with the 95 % interval of a bootstrap over held-out subsets and over targets."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """All figures are on held-out subsets. "mean" compares with the mean over a subset's replicates, "one" with single
+    models (averaged over replicates). A ceiling is what a perfect predictor of the expected output would reach.
+
+    lds: linear datamodeling score (Park et al. 2023): Spearman per target over subsets, mean over targets.
+    pooled_*: one correlation over all (subset, target) pairs; it mostly reflects how targets differ from one another.
+    baselines: the same score for trivial predictors. Per-target arrays have length T.
+    """
+
+    output: str
+    subsets: int
+    replicates: int
+    targets: int
+    alpha: float
+    models_fitted: int
+    lds: Interval
+    lds_ceiling: float
+    lds_one: Interval
+    lds_one_ceiling: float
+    noise_share: float
+    pearson: float
+    mse: float
+    mse_floor: float
+    r2: float
+    pooled_spearman: float
+    pooled_pearson: float
+    baselines: Mapping[str, Mapping[str, float]]
+    per_target: Mapping[str, Array] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"Evaluation({self.output}: LDS {self.lds}, ceiling {self.lds_ceiling:.3f}; per target, mean over "
+            f"{self.targets} targets, {self.subsets} held-out subsets x {self.replicates} runs; one run a subset: "
+            f"LDS {self.lds_one}, ceiling {self.lds_one_ceiling:.3f})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers; a figure that does not exist (one replicate has no ceiling) is null."""
+        skip = ("per_target",)
+        return {k: _plain(v) for k, v in vars(self).items() if k not in skip}
+
+
+def evaluate(
+    dm: Datamodels, study: Study, output: str | None = None, rows: Rows | None = None, bootstrap: int = 500
+) -> Evaluation:
+    """Judge datamodels on the study's held-out models (all finished ones by default).
+
+    output: which output, by default the one they were fitted on. Raises InputError when `rows` holds a model that was
+    used in fitting or in choosing λ, when there are fewer than three held-out subsets, or when n or T do not fit.
+    """
+    output = output or dm.meta.get("output") or next(iter(study.outputs))
+    if dm.n != study.n:
+        raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
+    index = study.done(EVALUATION) if rows is None else row_numbers(rows, study.models)
+    _refuse_seen(dm, study, index)
+    index, subsets, replicates = _even_replicates(study, index)
+    y = study.read(output, index).astype(np.float64).reshape(subsets, replicates, -1)
+    if y.shape[2] != dm.targets:
+        raise InputError(f"these datamodels have {dm.targets} targets, {output} has {y.shape[2]}")
+    masks = study.masks(index[::replicates])
+    alpha = float(study.design.alpha)
+    constant = dm.bias + alpha * dm.weight.sum(axis=0, dtype=np.float64)
+    shuffled = replace(dm, weight=dm.weight[np.random.default_rng(0).permutation(dm.n)])
+    return score(
+        dm.predict(masks),
+        y,
+        output=output,
+        alpha=alpha,
+        models_fitted=int(dm.meta.get("models", 0)),
+        bootstrap=bootstrap,
+        baselines={
+            "predicting the mean": np.broadcast_to(constant, (subsets, dm.targets)),
+            "random weights (each target's own, dealt to random units)": shuffled.predict(masks),
+        },
+    )
+
+
+def _refuse_seen(dm: Datamodels, study: Study, index: NDArray[np.int64]) -> None:
+    if dm.meta.get("study_id") not in (None, study.identity):
+        return
+    for start, stop in dm.meta.get("models_used", []):
+        seen = index[(index >= start) & (index < stop)]
+        if seen.size:
+            raise InputError(
+                f"model {seen[0]} (and {seen.size - 1} more) was used to fit these datamodels or to choose λ; "
+                "judge on held-out models only"
+            )
+
+
+def _even_replicates(study: Study, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
+    """Rows ordered by subset, the number of subsets, and of replicates of each.
+
+    Where subsets differ in how many replicates are there, those with the count that covers most models are kept.
+    """
+    subsets = study.design.subsets(index)
+    _, inverse, counts = np.unique(subsets, return_inverse=True, return_counts=True)
+    if counts.size:
+        replicates = int(np.argmax(np.bincount(counts) * np.arange(counts.max() + 1)))
+        kept = counts == replicates
+        rows = np.flatnonzero(kept[inverse])
+        if kept.sum() >= 3:
+            order = rows[np.argsort(inverse[rows], kind="stable")]
+            return index[order], int(kept.sum()), replicates
+    raise InputError(
+        f"{counts.size} finished held-out subsets are too few to judge on: collect them, "
+        "or extend the study by more (at least 3, better 100 or more)"
+    )
+
+
+def score(
+    prediction: Array,
+    outputs: Array,
+    *,
+    baselines: Mapping[str, Array] | None = None,
+    output: str = "",
+    alpha: float = float("nan"),
+    models_fitted: int = 0,
+    bootstrap: int = 500,
+    seed: int = 0,
+) -> Evaluation:
+    """Judge predictions [S, T] against outputs [S, R, T]: R replicates of S held-out subsets."""
+    s, r, t = outputs.shape
+    if prediction.shape != (s, t):
+        raise InputError(f"predictions must be [{s}, {t}] for outputs {[s, r, t]}, got {list(prediction.shape)}")
+    mean = outputs.mean(axis=1)
+    ranks = rank(prediction)
+    against_mean = [rank(mean)]
+    against_one = [rank(outputs[:, k]) for k in range(r)]
+    ceiling_mean, ceiling_one, noise = ceilings(np.stack(against_one, axis=1))
+    error = ((prediction - mean) ** 2).mean(axis=0)
+    spread = mean.var(axis=0)
+    flat_prediction, flat_mean = prediction.reshape(-1, 1), mean.reshape(-1, 1)
+    return Evaluation(
+        output=output,
+        subsets=s,
+        replicates=r,
+        targets=t,
+        alpha=alpha,
+        models_fitted=models_fitted,
+        lds=_interval(ranks, against_mean, bootstrap, seed),
+        lds_ceiling=_mean(ceiling_mean),
+        lds_one=_interval(ranks, against_one, bootstrap, seed),
+        lds_one_ceiling=_mean(ceiling_one),
+        noise_share=_mean(noise),
+        pearson=_mean(correlation(prediction, mean)),
+        mse=float(error.mean()),
+        mse_floor=float((outputs.var(axis=1, ddof=1) / r).mean()) if r > 1 else float("nan"),
+        r2=_mean(np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), np.nan)),
+        pooled_spearman=float(correlation(rank(flat_prediction), rank(flat_mean))[0]),
+        pooled_pearson=float(correlation(flat_prediction, flat_mean)[0]),
+        baselines={
+            name: {"lds": _mean(correlation(rank(p), against_mean[0])), "mse": float(((p - mean) ** 2).mean())}
+            for name, p in (baselines or {}).items()
+        },
+        per_target={
+            "lds": correlation(ranks, against_mean[0]),
+            "lds_ceiling": ceiling_mean,
+            "lds_one": np.mean([correlation(ranks, one) for one in against_one], axis=0),
+            "lds_one_ceiling": ceiling_one,
+            "mse": error,
+            "mean": mean.mean(axis=0),
+        },
+    )
+
+
+def ceilings(ranks: Array) -> tuple[Array, Array, Array]:
+    """What a perfect predictor of the expected output would score, from R replicates [S, R, T] of S subsets.
+
+    One-way variance components per target on ranks within each replicate: with between-subset variance v and
+    seed variance e, the correlation with the mean of R runs is at most sqrt(v / (v + e / R)). Returns the ceiling
+    against the mean of R, against one run, and the noise share e / (v + e), each [T]; NaN when R = 1.
+    """
+    _, r, t = ranks.shape
+    if r < 2:
+        return (np.full(t, np.nan),) * 3
+    within = ranks.var(axis=1, ddof=1).mean(axis=0)
+    between = np.maximum(ranks.mean(axis=1).var(axis=0, ddof=1) - within / r, 0)
+    with np.errstate(invalid="ignore"):
+        of_mean, of_one = between / (between + within / r), between / (between + within)
+        return np.sqrt(of_mean), np.sqrt(of_one), 1 - of_one
+
+
+def rank(values: Array) -> Array:
+    """Ranks down each column, ties sharing their mean."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, axis=0), np.float64)
+
+
+def correlation(a: Array, b: Array, weights: Array | None = None) -> Array:
+    """Pearson correlation of matching columns [S, T]: 0 where `a` is constant, NaN where `b` is.
+
+    weights [B, S]: how often each row counts in each of B resamples; the result is then [B, T].
+    """
+    w = np.ones((1, len(a))) if weights is None else weights
+    w = w / w.sum(axis=1, keepdims=True)
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    mean_a, mean_b = w @ a, w @ b
+    var_a, var_b = w @ a**2 - mean_a**2, w @ b**2 - mean_b**2
+    covariance = w @ (a * b) - mean_a * mean_b
+    tiny_a, tiny_b = (1e-12 * (x**2).max(axis=0, initial=0) for x in (a, b))
+    good_a, good_b = var_a > tiny_a, var_b > tiny_b
+    r = covariance / np.sqrt(np.where(good_a & good_b, var_a * var_b, 1))
+    r = np.where(good_b, np.where(good_a, r, 0.0), np.nan)
+    return r[0] if weights is None else r
+
+
+def _interval(ranks: Array, against: list[Array], bootstrap: int, seed: int) -> Interval:
+    """Mean rank correlation over targets, with the percentile interval over resampled subsets and targets."""
+    value = _mean(np.mean([correlation(ranks, one) for one in against], axis=0))
+    if bootstrap < 1:
+        return Interval(value, float("nan"), float("nan"))
+    random = np.random.default_rng(seed)
+    s, t = ranks.shape
+    subsets = random.multinomial(s, np.full(s, 1 / s), size=bootstrap).astype(np.float64)
+    drawn = np.mean([correlation(ranks, one, subsets) for one in against], axis=0)
+    targets = random.multinomial(t, np.full(t, 1 / t), size=bootstrap).astype(np.float64)
+    there = np.isfinite(drawn)
+    means = (np.where(there, drawn, 0) * targets).sum(axis=1) / np.maximum((there * targets).sum(axis=1), 1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(value, float(low), float(high))
+
+
+def _mean(values: Array) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Interval):
+        return {k: _plain(v) for k, v in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

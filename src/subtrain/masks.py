@@ -1,0 +1,86 @@
+"""Bit-packed masks: m subsets of n units, one bit each."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import InputError
+
+WORD = 64
+
+
+def row_bytes(n: int) -> int:
+    """Bytes of one packed row of n bits: whole 64-bit words."""
+    return -(-n // WORD) * (WORD // 8)
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """m masks over n units, packed: bit j of row i says whether model i was trained on unit j.
+
+    data: uint8 [m, row_bytes(n)], C-contiguous, least significant bit first, padding bits 0.
+    """
+
+    data: NDArray[np.uint8]
+    n: int
+
+    def __post_init__(self) -> None:
+        want = row_bytes(self.n)
+        if self.data.dtype != np.uint8 or self.data.ndim != 2 or self.data.shape[1] != want:
+            raise InputError(
+                f"packed masks over {self.n} units must be uint8 [m, {want}], "
+                f"got {self.data.dtype} {list(self.data.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return int(self.data.shape[0])
+
+    def __repr__(self) -> str:
+        return f"Masks(models={len(self)}, units={self.n})"
+
+    def __getitem__(self, rows: slice | NDArray[np.integer] | NDArray[np.bool_]) -> Masks:
+        return Masks(np.ascontiguousarray(self.data[rows]), self.n)
+
+    @property
+    def words(self) -> NDArray[np.uint64]:
+        """The same bits as uint64 [m, ceil(n / 64)], without a copy."""
+        return np.ascontiguousarray(self.data).view("<u8")
+
+    def unpack(self) -> NDArray[np.bool_]:
+        """bool [m, n]."""
+        return np.unpackbits(self.data, axis=1, count=self.n, bitorder="little").view(np.bool_)
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Units in each mask, int64 [m]."""
+        sizes: NDArray[np.int64] = np.bitwise_count(self.words).sum(axis=1, dtype=np.int64)
+        return sizes
+
+    def sha256(self) -> str:
+        """Digest of the packed bits; a segment stores it as a check."""
+        return hashlib.sha256(self.data.tobytes()).hexdigest()
+
+
+def pack(masks: object) -> Masks:
+    """Pack a bool or 0/1 array [m, n]; `Masks` pass through. Raises InputError for anything else."""
+    if isinstance(masks, Masks):
+        return masks
+    array = np.asarray(masks)
+    if array.ndim != 2:
+        raise InputError(f"masks must be two-dimensional [models, units], got shape {list(array.shape)}")
+    if array.dtype != np.bool_:
+        if array.dtype.kind not in "iuf":
+            raise InputError(f"masks must be bool or 0/1 numbers, got dtype {array.dtype}")
+        ones = array == 1
+        if not np.all(ones | (array == 0)):
+            i, j = (int(x[0]) for x in np.nonzero(~(ones | (array == 0))))
+            raise InputError(f"masks must hold only 0 and 1; row {i}, unit {j} is {array[i, j]}")
+        array = ones
+    m, n = array.shape
+    data = np.zeros((m, row_bytes(n)), np.uint8)
+    bits = np.packbits(array, axis=1, bitorder="little")
+    data[:, : bits.shape[1]] = bits
+    return Masks(data, n)

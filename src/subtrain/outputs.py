@@ -1,0 +1,197 @@
+"""What is recorded of each model: declared before training, checked when it comes back.
+
+Output names are `{split}_{quantity}`, e.g. `test_margins`: `split` is train or test, `quantity` a key of QUANTITIES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+
+Float = NDArray[np.floating[Any]]
+SPLITS = ("train", "test")
+MARGINS = {"max": "largest other logit", "logsumexp": "logsumexp of the other logits"}
+
+
+class SchemaError(InputError):
+    """Training returned something other than the task declares: no other model will do better."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One declared output: its shape per model, its dtype, and in a word what it means."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float16"
+    meaning: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(s) for s in self.shape))
+        if any(s < 0 for s in self.shape):
+            raise InputError(f"an output's shape cannot be negative: {self.shape}")
+        if 0 in self.shape:
+            raise InputError(f"an output of shape {list(self.shape)} has no targets: give at least one")
+        if np.dtype(self.dtype).kind not in "fiub":
+            raise InputError(f"an output must be numbers, got dtype {self.dtype}")
+
+    @property
+    def bytes(self) -> int:
+        """Bytes a model."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "shape": list(self.shape)}
+
+
+def margins(logits: ArrayLike, labels: ArrayLike, kind: str = "max") -> Float:
+    """Correct-class margin: the logit of the correct class minus the other classes' (paper, section 2).
+
+    logits [..., N, C], labels integer [N]; returns [..., N] in the logits' dtype.
+    kind: "max" subtracts the largest other logit (the paper's), "logsumexp" the logsumexp of the others (TRAK's).
+    """
+    z, correct = _split_correct(logits, labels)
+    if kind == "max":
+        return np.asarray(correct - z.max(axis=-1))
+    if kind == "logsumexp":
+        top = z.max(axis=-1, keepdims=True)
+        return np.asarray(correct - (top[..., 0] + np.log(np.exp(z - top).sum(axis=-1))))
+    raise InputError(f"unknown margin {kind!r}; choose from {', '.join(MARGINS)}")
+
+
+def _split_correct(logits: ArrayLike, labels: ArrayLike) -> tuple[Float, Float]:
+    """A copy of the logits with the correct class at -inf, and the correct class's logits."""
+    z = np.array(logits, copy=True)
+    y = np.asarray(labels)
+    if z.ndim < 2 or z.shape[-2] != y.shape[0]:
+        raise InputError(f"logits must be [..., {y.shape[0]}, classes] for {y.shape[0]} labels, got {list(z.shape)}")
+    if z.shape[-1] < 2:
+        raise InputError("a margin needs logits of at least two classes")
+    if y.size and (y.min() < 0 or y.max() >= z.shape[-1]):
+        raise InputError(f"labels must lie in 0..{z.shape[-1] - 1}, found {y.min()}..{y.max()}")
+    if z.dtype.kind != "f":
+        z = z.astype(np.float64)
+    index = np.arange(y.shape[0])
+    correct = z[..., index, y].copy()
+    z[..., index, y] = -np.inf
+    return z, correct
+
+
+def correctness(logits: ArrayLike, labels: ArrayLike) -> Float:
+    """1 where the correct class has the strictly largest logit, else 0; [..., N]."""
+    return (margins(logits, labels) > 0).astype(np.float32)
+
+
+def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Float:
+    """-log softmax(logits)[correct] in nats; [..., N]."""
+    m = margins(logits, labels, "logsumexp")
+    return np.logaddexp(0, -m)
+
+
+def _raw(values: ArrayLike, labels: ArrayLike) -> Float:
+    return np.asarray(values)
+
+
+QUANTITIES: dict[str, Callable[..., Float]] = {
+    "margins": margins,
+    "logits": _raw,
+    "correctness": correctness,
+    "losses": cross_entropy,
+    "predictions": _raw,
+}
+
+
+def declare(
+    names: Iterable[str], sizes: Mapping[str, int], classes: int | None, margin: str = "max"
+) -> dict[str, Output]:
+    """Schema of the named outputs for splits of these sizes; `classes=None` declares a regression task."""
+    schema = {}
+    for name in names:
+        split, quantity = parse_name(name)
+        if split not in sizes:
+            raise InputError(f"output {name!r} asks for the {split} split, but this task only has {', '.join(sizes)}")
+        if (quantity == "predictions") != (classes is None):
+            kind = "regression" if classes is None else "classification"
+            raise InputError(f"output {name!r} does not suit a {kind} task")
+        tail = (classes,) if quantity == "logits" and classes is not None else ()
+        meaning = f"correct-class logit minus {MARGINS[margin]}" if quantity == "margins" else quantity
+        schema[name] = Output((sizes[split], *tail), "float16" if classes else "float32", meaning)
+    if not schema:
+        raise InputError("no outputs were asked for; name at least one, for example test_margins")
+    return schema
+
+
+def parse_name(name: str) -> tuple[str, str]:
+    """("test", "margins") of "test_margins"."""
+    split, _, quantity = name.partition("_")
+    if split not in SPLITS or quantity not in QUANTITIES:
+        raise InputError(
+            f"unknown output {name!r}; it must be train_ or test_ followed by one of {', '.join(QUANTITIES)}"
+        )
+    return split, quantity
+
+
+def from_logits(
+    names: Iterable[str],
+    logits: Mapping[str, Float],
+    labels: Mapping[str, NDArray[np.integer]],
+    margin: str = "max",
+) -> dict[str, Float]:
+    """The named outputs of logits [..., N, C] (or regression predictions [..., N]) given per split."""
+    found = {}
+    for name in names:
+        split, quantity = parse_name(name)
+        if quantity == "margins":
+            found[name] = margins(logits[split], labels[split], margin)
+        else:
+            found[name] = QUANTITIES[quantity](logits[split], labels[split])
+    return found
+
+
+def check(
+    schema: Mapping[str, Output], returned: Mapping[str, ArrayLike], rows: Sequence[int]
+) -> dict[str, NDArray[Any]]:
+    """The returned outputs [k, *shape] in their declared dtypes, in declared order.
+
+    Raises SchemaError for a missing or extra name, a wrong shape or kind of dtype, and InputError that names the
+    output and the model for a NaN or infinity, or a value the declared dtype cannot hold.
+    """
+    if set(returned) != set(schema):
+        raise SchemaError(f"training returned outputs {sorted(returned)}, but the task declares {sorted(schema)}")
+    return {name: _check_one(name, spec, returned[name], rows) for name, spec in schema.items()}
+
+
+def _check_one(name: str, spec: Output, value: ArrayLike, rows: Sequence[int]) -> NDArray[Any]:
+    array = np.asarray(value)
+    want = (len(rows), *spec.shape)
+    if array.shape != want:
+        raise SchemaError(
+            f"output {name} of model {rows[0]} has shape {list(array.shape[1:])}, declared {list(spec.shape)}"
+            if array.shape[:1] == (len(rows),)
+            else f"output {name} has shape {list(array.shape)} for {len(rows)} models, declared {list(spec.shape)} each"
+        )
+    if array.dtype.kind not in "fiub":
+        raise SchemaError(f"output {name} of model {rows[0]} has dtype {array.dtype}, declared {spec.dtype}")
+    finite = np.isfinite(array)
+    if not finite.all():
+        at = np.argwhere(~finite)[0]
+        raise InputError(f"output {name} of model {rows[at[0]]} is {array[tuple(at)]} at {_place(at)}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = array.astype(spec.dtype)
+    lost = ~np.isfinite(cast) if cast.dtype.kind == "f" else cast != array
+    if lost.any():
+        at = np.argwhere(lost)[0]
+        raise InputError(
+            f"output {name} of model {rows[at[0]]} is {array[tuple(at)]:g} at {_place(at)}, "
+            f"which {spec.dtype} cannot hold; declare a wider dtype"
+        )
+    return cast
+
+
+def _place(at: NDArray[np.integer]) -> str:
+    return f"target {at[1]}" if at.size > 1 else "its only value"

@@ -1,0 +1,94 @@
+"""Designs made elsewhere: masks given as a file, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers
+from subtrain.errors import InputError
+from subtrain.masks import Masks, pack, row_bytes
+from subtrain.store.rows import Range, open_npy
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class GivenDesign:
+    """Masks from a .npy file [rows, n] (bool or 0/1), and which of its rows are for judging only.
+
+    subset_ids: int64 [rows of evaluation], equal where two evaluation models share their mask (replicates).
+    """
+
+    masks_file: Path
+    rows: int
+    n: int
+    alpha: float
+    evaluation: tuple[Range, ...]
+    subset_ids: NDArray[np.int64] = field(repr=False)
+    kind: str = "given"
+
+    def masks(self, rows: Rows | None = None) -> Masks:
+        return given_masks(self.masks_file, row_numbers(rows, self.rows))
+
+    def role_rows(self, role: str) -> NDArray[np.int64]:
+        judged = concat([np.arange(start, stop) for start, stop in self.evaluation])
+        if role == EVALUATION:
+            return judged
+        return np.setdiff1d(np.arange(self.rows, dtype=np.int64), judged)
+
+    def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
+        ids = np.arange(self.rows, dtype=np.int64)
+        ids[self.role_rows(EVALUATION)] = self.subset_ids
+        return ids[row_numbers(rows, self.rows)]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        fit = self.role_rows(FIT).size
+        return (Block(FIT, fit, 1), Block(EVALUATION, self.rows - fit, 1, fit, fit))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "masks": str(self.masks_file),
+            "rows": self.rows,
+            "n": self.n,
+            "alpha": self.alpha,
+            "evaluation": [list(r) for r in self.evaluation],
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], root: Path) -> GivenDesign:
+        ids = open_npy(root / "evaluation_subsets.npy")
+        evaluation = tuple((int(a), int(b)) for a, b in data["evaluation"])
+        return GivenDesign(root / data["masks"], data["rows"], data["n"], data["alpha"], evaluation, np.array(ids))
+
+
+def replicate_ids(masks: Masks, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each mask the number of the first row that has the same mask, int64."""
+    _, first, inverse = np.unique(masks.data, axis=0, return_index=True, return_inverse=True)
+    return rows[first[inverse.reshape(-1)]]
+
+
+def check_masks(masks: Path | str | NDArray[Any]) -> tuple[int, int, float]:
+    """(rows, n, mean alpha over a sample of rows) of masks; InputError if they cannot be masks."""
+    array = open_npy(Path(masks)) if isinstance(masks, (str, Path)) else masks
+    if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 2:
+        raise InputError(f"masks must be [models, units] with at least two of each, got shape {list(array.shape)}")
+    sample = np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))
+    packed = pack(np.asarray(array[sample]))
+    return int(array.shape[0]), int(array.shape[1]), round(float(packed.sizes().mean() / array.shape[1]), 4)
+
+
+def given_masks(masks: Any, rows: NDArray[np.int64]) -> Masks:
+    """Packed masks of these rows of a .npy file or an array, read a block at a time."""
+    source = open_npy(Path(masks)) if isinstance(masks, (str, Path)) else np.asarray(masks)
+    out = np.zeros((rows.size, row_bytes(source.shape[1])), np.uint8)
+    for start in range(0, rows.size, _CHUNK):
+        out[start : start + _CHUNK] = pack(np.asarray(source[rows[start : start + _CHUNK]])).data
+    return Masks(out, source.shape[1])

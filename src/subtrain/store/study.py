@@ -1,0 +1,292 @@
+"""A study: a design, a task and the outputs of every model so far, in one folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain._version import __version__
+from subtrain.design import EVALUATION, FIT, Design, row_numbers
+from subtrain.design import Rows as RowSpec
+from subtrain.errors import CorruptError, InputError, MismatchError, SubtrainError
+from subtrain.masks import Masks
+from subtrain.outputs import Output
+from subtrain.store import files
+from subtrain.store.given import GivenDesign
+from subtrain.store.rows import ArrayRows, Range, Rows, SegmentRows, plan_segments
+from subtrain.tasks.base import Source, Task, fingerprint
+from subtrain.tasks.load import load_task
+
+if TYPE_CHECKING:
+    from subtrain.collect.report import Collected
+
+FORMAT = 1
+MANIFEST = "study.json"
+SEGMENTS, EXTENSIONS, FAILURES, FITS = "segments", "extensions", "failures", "fits"
+PARTIAL, LOGS = "partial", "logs"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Make one with `Study.create`, or find one again with `Study.open`.
+
+    path: its folder; design: who is in which subset; outputs: what is recorded of each model; segment: models that
+    are committed together; source and fingerprint: which task it is.
+    """
+
+    path: Path
+    design: Design | GivenDesign
+    outputs: dict[str, Output]
+    segment: int
+    fingerprint: str
+    source: Source | None = None
+    given_task: Task | None = field(default=None, repr=False)
+    rows: Rows = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", self._find_rows())
+
+    def __repr__(self) -> str:
+        return (
+            f"Study({str(self.path)!r}, models={self.models_done()}/{self.models}, units={self.n}, "
+            f"alpha={self.design.alpha}, outputs={list(self.outputs)})"
+        )
+
+    @staticmethod
+    def create(
+        path: str | Path,
+        task: Task | str,
+        design: Design,
+        *,
+        params: Mapping[str, Any] | None = None,
+        segment: int = 64,
+        exist_ok: bool = False,
+    ) -> Study:
+        """Make a new study in folder `path`; nothing is trained yet.
+
+        task: a Task, or its name ("module:name", "file.py:name", "digits") with `params`. Raises InputError if the
+        folder is a study already, unless exist_ok, which opens it when task and design are the same and raises
+        MismatchError when they are not.
+        """
+        root = Path(path)
+        if segment < 1:
+            raise InputError(f"a segment needs at least one model, got {segment}")
+        task, source = _task_and_source(task, params)
+        units = len(design.groups) if design.groups is not None else task.n
+        if units != task.n:
+            raise InputError(f"groups name the unit of {units} examples, but the task has {task.n}")
+        design = design if design.groups is not None else design.for_units(task.n)
+        manifest = {
+            "format": FORMAT,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": _versions(),
+            "design": design.to_json(),
+            "task": {"source": source.to_json() if source else None, "fingerprint": task.fingerprint},
+            "outputs": {name: spec.to_json() for name, spec in task.outputs.items()},
+            "segment": segment,
+        }
+        with files.storage_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
+        new = files.commit_new(root / MANIFEST, lambda file: file.write(files.json_bytes(manifest)))
+        if not new and not exist_ok:
+            raise InputError(f"{root} is a study already: open or extend it, or choose another folder")
+        return Study.open(root, task=task, design=design)
+
+    @staticmethod
+    def open(
+        path: str | Path,
+        task: Task | str | None = None,
+        design: Design | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Study:
+        """The study in folder `path`. A task or design given here must be the study's own, else MismatchError."""
+        root = Path(path)
+        if not (root / MANIFEST).is_file():
+            raise InputError(f"{root} is not a study: it has no {MANIFEST}; create one, or check the path")
+        data = files.read_json(root / MANIFEST)
+        try:
+            study = _from_manifest(root, data)
+        except SubtrainError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CorruptError(f"{root / MANIFEST} is not a study of this version: {error!r}") from error
+        if design is not None:
+            _check_design(study, design)
+        return study if task is None else study.with_task(task, params)
+
+    def with_task(self, task: Task | str, params: Mapping[str, Any] | None = None) -> Study:
+        """This study with its task at hand; MismatchError shows what differs if it is not the study's own."""
+        found, source = _task_and_source(task, params)
+        differences = _task_differences(self, found)
+        if differences:
+            raise MismatchError(f"{self.path} was made with another task: {'; '.join(differences)}")
+        return replace(self, given_task=found, source=source or self.source)
+
+    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Study:
+        """More models at the end; everything there stays as it is. Returns the longer study."""
+        if not isinstance(self.design, Design):
+            raise InputError(f"{self.path} was imported: there is no design to draw more models from")
+        self.design.extend(models, heldout, replicates)
+        entry = {"models": models, "heldout": heldout, "replicates": replicates or self.design.replicates}
+        folder = self.path / EXTENSIONS
+        with files.storage_errors(folder):
+            folder.mkdir(exist_ok=True)
+        number = 1
+        while not files.commit_new(folder / f"{number:06d}.json", lambda file: file.write(files.json_bytes(entry))):
+            number += 1
+        return replace(Study.open(self.path), given_task=self.given_task)
+
+    def _find_rows(self) -> Rows:
+        if isinstance(self.design, GivenDesign):
+            data = files.read_json(self.path / MANIFEST)["arrays"]
+            return ArrayRows({name: self.path / file for name, file in data.items()}, self.design.rows)
+        return SegmentRows(self.path / SEGMENTS, self.outputs, frozenset(self.segments))
+
+    @property
+    def n(self) -> int:
+        """Units: what one mask bit stands for."""
+        assert self.design.n is not None
+        return self.design.n
+
+    @property
+    def identity(self) -> str:
+        """Which study this is, wherever its folder lies: the same design, task and outputs give the same identity."""
+        design = {k: v for k, v in self.design.to_json().items() if k != "extensions"}
+        return fingerprint(design, self.fingerprint, {k: v.to_json() for k, v in self.outputs.items()})
+
+    @property
+    def models(self) -> int:
+        """Models in all, done or not."""
+        return self.design.rows
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, made again from its source if it was not given; MismatchError if it has changed since."""
+        if self.given_task is not None:
+            return self.given_task
+        if self.source is None:
+            raise InputError(
+                f"{self.path} does not know how to make its task again: give it (task=…, or --task module:name)"
+            )
+        found = self.with_task(self.source.name, self.source.params).given_task
+        assert found is not None
+        return found
+
+    @cached_property
+    def segments(self) -> list[Range]:
+        """Every segment (start, stop) of the study, committed or not."""
+        return plan_segments(self.design.blocks, self.segment)
+
+    def models_done(self) -> int:
+        """Models whose outputs are committed."""
+        return sum(stop - start for start, stop in self.rows.committed())
+
+    def done(self, role: str | None = None) -> NDArray[np.int64]:
+        """Numbers of the models whose outputs are there, ascending; of one role ("fit", "evaluation") or of all."""
+        ranges = self.rows.committed()
+        flags = np.zeros(self.models, bool)
+        for start, stop in ranges:
+            flags[start:stop] = True
+        if role is None:
+            return np.flatnonzero(flags)
+        if role not in (FIT, EVALUATION):
+            raise InputError(f"a role is {FIT!r} or {EVALUATION!r}, got {role!r}")
+        numbers = self.design.role_rows(role)
+        return numbers[flags[numbers]]
+
+    def masks(self, rows: RowSpec | None = None) -> Masks:
+        """Packed masks of these models (all by default)."""
+        return self.design.masks(rows)
+
+    def read(self, output: str, rows: RowSpec | None = None) -> NDArray[Any]:
+        """One output's rows [k, *shape]; all finished models by default, else exactly those asked for, in order."""
+        if output not in self.outputs:
+            raise InputError(f"{self.path} records no output {output!r}; it has {', '.join(self.outputs)}")
+        return self.rows.read(output, self.done() if rows is None else row_numbers(rows, self.models))
+
+    def collect(self, **options: Any) -> Collected:
+        """Train what is missing; see `subtrain.collect.collect` for the options."""
+        from subtrain.collect import collect
+
+        return collect(self, **options)
+
+
+def _task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple[Task, Source | None]:
+    if isinstance(task, str):
+        return load_task(task, params)
+    if params:
+        raise InputError("params go with a task's name; this task was made already")
+    return task, getattr(task, "source", None)
+
+
+def _from_manifest(root: Path, data: Mapping[str, Any]) -> Study:
+    if data["format"] != FORMAT:
+        raise InputError(f"{root} has format {data['format']}; this version of subtrain reads format {FORMAT}")
+    design: Design | GivenDesign
+    if data["design"]["kind"] == "given":
+        design = GivenDesign.from_json(data["design"], root)
+    else:
+        design = Design.from_json(data["design"])
+        for path in sorted((root / EXTENSIONS).glob("*.json")):
+            design = design.extend(**files.read_json(path))
+    source = data["task"]["source"]
+    return Study(
+        path=root,
+        design=design,
+        outputs={name: Output(**spec) for name, spec in data["outputs"].items()},
+        segment=data["segment"],
+        fingerprint=data["task"]["fingerprint"],
+        source=Source(source["name"], source["params"]) if source else None,
+    )
+
+
+def _check_design(study: Study, design: Design) -> None:
+    mine = study.design.to_json()
+    theirs = (design if design.n else design.for_units(study.n)).to_json()
+    differing = [k for k in theirs if k != "extensions" and mine.get(k) != theirs[k]]
+    if differing:
+        shown = "; ".join(f"{k} is {_short(mine.get(k))}, not {_short(theirs[k])}" for k in differing)
+        raise MismatchError(f"{study.path} was made with another design: {shown}")
+
+
+def _task_differences(study: Study, task: Task) -> list[str]:
+    found = []
+    units = study.design.groups if isinstance(study.design, Design) else None
+    examples = len(units) if units is not None else study.n
+    if task.n != examples:
+        found.append(f"it had {examples} training examples, this one has {task.n}")
+    mine = {name: spec.to_json() for name, spec in study.outputs.items()}
+    theirs = {name: spec.to_json() for name, spec in task.outputs.items()}
+    for name in sorted(mine.keys() | theirs.keys()):
+        if mine.get(name) != theirs.get(name):
+            found.append(f"output {name} was {_short(mine.get(name))}, here it is {_short(theirs.get(name))}")
+    if not found and task.fingerprint != study.fingerprint:
+        found.append(
+            f"its data, code or settings have changed (fingerprint {study.fingerprint[:12]}…, "
+            f"now {task.fingerprint[:12]}…)"
+        )
+    return found
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value.get('dtype')} {value.get('shape')} ({value.get('meaning')})"
+    text = repr(value)
+    return text if len(text) < 60 else text[:57] + "…"
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "subtrain": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "numba", "scikit-learn")},
+    }

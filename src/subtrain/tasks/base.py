@@ -1,0 +1,190 @@
+"""The plug-in point: what a task must offer, and the two forms most tasks take."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+from subtrain.outputs import Output
+
+Arrays = Mapping[str, ArrayLike]
+
+
+class Task(Protocol):
+    """A learning algorithm and its data: given masks and seeds, it trains and returns outputs.
+
+    n: training examples to choose from.
+    outputs: what `train` returns for each model, declared before anything is trained.
+    fingerprint: changes whenever the data or the recipe change.
+
+    Optional attributes: `batch` (models that one call of `train` likes to have, default 1), `view` (how a person
+    sees the examples, a View) and `source` (how another process makes this task again).
+    """
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def outputs(self) -> Mapping[str, Output]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
+        """Train one model a row of `masks` bool [k, n], seeded by `seeds` [k]; arrays [k, *shape] by output name.
+
+        What a model returns may depend on its own mask and seed only, not on its neighbours in the call.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a task comes from: "module:name" or "file.py:name", and the parameters it was made with."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "params": dict(self.params)}
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """How a person sees the examples of each split ("train", "test"): images uint8 [N, H, W(, 3)], labels, texts."""
+
+    images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchTask:
+    """A task from a function `train(masks, seeds)` that trains many models in one call."""
+
+    train_batch: Callable[[NDArray[np.bool_], NDArray[np.uint32]], Arrays] = field(repr=False)
+    n: int
+    outputs: Mapping[str, Output]
+    fingerprint: str
+    batch: int = 16
+    view: View | None = field(default=None, repr=False)
+    source: Source | None = None
+
+    def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
+        return self.train_batch(masks, seeds)
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionTask:
+    """A task from a function `train(indices, seed)` that trains one model and returns {"name": array, …}."""
+
+    train_one: Callable[[NDArray[np.int64], int], Arrays] = field(repr=False)
+    n: int
+    outputs: Mapping[str, Output]
+    fingerprint: str
+    batch: int = 1
+    view: View | None = field(default=None, repr=False)
+    source: Source | None = None
+
+    def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
+        each = [
+            self._checked(self.train_one(np.flatnonzero(mask), int(seed)))
+            for mask, seed in zip(masks, seeds, strict=True)
+        ]
+        return {name: np.stack([one[name] for one in each]) for name in each[0]}
+
+    def _checked(self, returned: object) -> dict[str, NDArray[Any]]:
+        if not isinstance(returned, Mapping):
+            kind = type(returned).__name__
+            raise InputError(f"the training function must return a dict of arrays, it returned {kind}")
+        return {name: np.asarray(value) for name, value in returned.items()}
+
+
+def function(
+    train: Callable[[NDArray[np.int64], int], Arrays],
+    n: int,
+    outputs: Mapping[str, Output | Sequence[int]],
+    data: Sequence[ArrayLike] = (),
+    view: View | None = None,
+) -> FunctionTask:
+    """A task from plain training code: `train(indices, seed) -> {"test_margins": array, …}`.
+
+    n: training examples; outputs: name → Output, or just a shape (then float16); data: arrays the function uses, so
+    that the study notices when they change.
+    """
+    schema = output_schema(outputs)
+    return FunctionTask(train, checked_n(n), schema, fingerprint(source_of(train), schema, *data), view=view)
+
+
+def batch(
+    train: Callable[[NDArray[np.bool_], NDArray[np.uint32]], Arrays],
+    n: int,
+    outputs: Mapping[str, Output | Sequence[int]],
+    size: int = 16,
+    data: Sequence[ArrayLike] = (),
+    view: View | None = None,
+) -> BatchTask:
+    """Many models a call: `train(masks bool [k, n], seeds [k])`, at most `size` a call."""
+    schema = output_schema(outputs)
+    print_ = fingerprint(source_of(train), schema, *data)
+    return BatchTask(train, checked_n(n), schema, print_, batch=size, view=view)
+
+
+def checked_n(n: int) -> int:
+    """n as an int; InputError unless it is at least 2."""
+    if int(n) != n or n < 2:
+        raise InputError(f"a task needs at least 2 training examples, got n = {n}")
+    return int(n)
+
+
+def output_schema(outputs: Mapping[str, Output | Sequence[int]]) -> dict[str, Output]:
+    """Outputs by name; a bare shape means float16."""
+    schema = {k: v if isinstance(v, Output) else Output(tuple(v)) for k, v in outputs.items()}
+    if not schema:
+        raise InputError("a task must declare at least one output, for example {'test_margins': [100]}")
+    for name in schema:
+        if not name.isidentifier():
+            raise InputError(f"output name {name!r} must be a plain word, it becomes a file name")
+    return schema
+
+
+def fingerprint(*parts: object) -> str:
+    """sha256 over arrays (dtype, shape, bytes), strings, and anything JSON can write."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            head, body = f"{part.dtype.str}{part.shape}", np.ascontiguousarray(part).tobytes()
+        else:
+            head, body = "", json.dumps(part, sort_keys=True, default=_plain).encode()
+        digest.update(f"{head}:{len(body)}:".encode())
+        digest.update(body)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Output):
+        return value.to_json()
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+        return fingerprint(array)
+    return repr(value)
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """The function's code without comments or layout, so that reformatting it does not change a fingerprint."""
+    target = inspect.unwrap(function)
+    target = getattr(target, "py_func", getattr(target, "func", target))
+    try:
+        return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(target))))
+    except (OSError, TypeError, SyntaxError):
+        return getattr(target, "__qualname__", type(target).__qualname__)

@@ -1,0 +1,44 @@
+"""scikit-learn's handwritten digits (UCI, 8 x 8 pixels, bundled, offline): the task of the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from subtrain.errors import InputError
+from subtrain.tasks.base import BatchTask, View
+from subtrain.tasks.load import importable
+from subtrain.tasks.networks import mlp
+from subtrain.trainers.sgd import Sgd
+
+
+@importable
+def digits(
+    n: int = 500,
+    targets: int = 300,
+    widths: Sequence[int] = (64,),
+    init: str = "shared",
+    epochs: int = 20,
+    outputs: Sequence[str] = ("test_margins", "train_margins"),
+    margin: str = "max",
+    seed: int = 0,
+) -> BatchTask:
+    """Two-layer MLPs on n training and `targets` test images of handwritten digits, split by `seed`."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    if n + targets > len(labels):
+        raise InputError(f"n + targets = {n + targets}, but there are only {len(labels)} digits")
+    order = np.random.RandomState(seed).permutation(len(labels))
+    train, test = order[:n], order[n : n + targets]
+    x = (images / 16).astype(np.float32)
+    view = View(
+        images={
+            s: (255 - images[i] * 15.9375).astype(np.uint8).reshape(-1, 8, 8)
+            for s, i in (("train", train), ("test", test))
+        },
+        labels={s: [str(v) for v in labels[i]] for s, i in (("train", train), ("test", test))},
+    )
+    recipe = Sgd(epochs=epochs)
+    return mlp(x[train], labels[train], x[test], labels[test], widths, recipe, init, outputs, margin, view)

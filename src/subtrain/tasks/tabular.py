@@ -1,0 +1,87 @@
+"""Tables bundled with scikit-learn, or your own, with any scikit-learn estimator: a task from the command line."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import InputError
+from subtrain.tasks.base import FunctionTask, View
+from subtrain.tasks.load import importable
+from subtrain.tasks.scikit import sklearn
+
+BUNDLED = ("breast_cancer", "wine", "iris", "digits", "diabetes")
+
+
+@importable
+def tabular(
+    data: str = "breast_cancer",
+    estimator: str = "sklearn.linear_model:LogisticRegression",
+    params: dict[str, Any] | None = None,
+    test_size: float = 0.3,
+    scale: bool = True,
+    outputs: Sequence[str] | None = None,
+    margin: str = "max",
+    seed: int = 0,
+) -> FunctionTask:
+    """Fit a scikit-learn estimator on subsets of a table.
+
+    data: breast_cancer, wine, iris, digits or diabetes (bundled with scikit-learn), or the path of an .npz file with
+    arrays x and y (and x_test, y_test; otherwise `test_size` of the rows become targets, chosen by `seed`).
+    estimator: import path of the estimator class, `params` its arguments; scale: standardise the features first.
+    """
+    arrays = _load(data)
+    if len(arrays) == 2:
+        arrays = _split(*arrays, test_size, seed)
+    x, y, x_test, y_test = arrays
+    model = _estimator(estimator, params or {})
+    if scale:
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        model = make_pipeline(StandardScaler(), model)
+    view = View(labels={"train": [str(v) for v in y], "test": [str(v) for v in y_test]})
+    return sklearn(model, x, y, x_test, y_test, outputs, margin, view)
+
+
+def _load(data: str) -> tuple[NDArray[Any], ...]:
+    if data in BUNDLED:
+        datasets = importlib.import_module("sklearn.datasets")
+        x, y = getattr(datasets, f"load_{data}")(return_X_y=True)
+        return x, y
+    path = Path(data)
+    if path.suffix != ".npz" or not path.is_file():
+        raise InputError(f"data must be one of {', '.join(BUNDLED)} or an .npz file that exists, got {data!r}")
+    with np.load(path, allow_pickle=False) as file:
+        names = ("x", "y", "x_test", "y_test") if "x_test" in file else ("x", "y")
+        missing = [name for name in names if name not in file]
+        if missing:
+            raise InputError(f"{path} holds no array named {', '.join(missing)}")
+        return tuple(file[name] for name in names)
+
+
+def _split(x: NDArray[Any], y: NDArray[Any], test_size: float, seed: int) -> tuple[NDArray[Any], ...]:
+    from sklearn.model_selection import train_test_split
+
+    few_values = np.unique(y).size <= 50
+    x, x_test, y, y_test = train_test_split(
+        x, y, test_size=test_size, random_state=seed, stratify=y if few_values else None
+    )
+    return x, y, x_test, y_test
+
+
+def _estimator(name: str, params: dict[str, Any]) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"estimator must be module:Class, for example sklearn.svm:SVC; {name!r}: {error}") from error
+    try:
+        return cls(**params)
+    except TypeError as error:
+        raise InputError(f"{name} does not take parameters {params}: {error}") from error
