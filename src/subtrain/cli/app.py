@@ -66,7 +66,7 @@ def _root(
 
 def run() -> None:
     """Run the command line: every failure is one sentence on standard error and a non-zero exit code."""
-    warnings.showwarning = lambda message, *_args, **_kwargs: err.print(  # type: ignore[assignment]
+    warnings.showwarning = lambda message, *_args, **_kwargs: err.print(
         f"[yellow]Warning:[/yellow] {escape(str(message))}"
     )
     try:

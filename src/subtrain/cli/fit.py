@@ -24,7 +24,7 @@ def fit(
     objective: Annotated[str, typer.Option(help="standardized (the paper's) or raw masks.")] = "standardized",
     seed: Annotated[int, typer.Option(help="Chooses the validation models.")] = 0,
 ) -> None:
-    """Fit a datamodel for every target: LASSO, λ chosen per target on validation models; held-out models stay unseen."""
+    """Fit a datamodel for every target: LASSO, λ chosen on validation models; held-out models stay unseen."""
     from subtrain.fit import Lasso
     from subtrain.fit import fit as solve
     from subtrain.fits import fit_folder

@@ -40,17 +40,23 @@ def collect(study: Study, workers: int | None = None, progress: bool = True) -> 
     tally = Tally(runner_file(study.path), study.models, study.models_done(), min(workers, len(missing)))
     failures = _run(study, missing, tally, progress) if missing else []
     if failures:
-        left = study.models - study.models_done()
-        raise CollectError(
-            f"{left} models are still missing after repeated failures; everything else is kept. "
-            + " | ".join(str(failure) for failure in failures[:3])
-        )
+        raise CollectError(_sentence(study, failures))
     return Collected(study.models_done(), study.models, tally.trained, time.monotonic() - began)
+
+
+def _sentence(study: Study, failures: list[Failure]) -> str:
+    left = study.models - study.models_done()
+    more = f"; and {len(failures) - 3} more segments, see subtrain status {study.path}" if len(failures) > 3 else ""
+    return (
+        f"{left} of {study.models} models are missing after repeated failures, everything else is kept: "
+        + "; ".join(failure.why for failure in failures[:3])
+        + more
+    )
 
 
 def _missing(study: Study) -> list[tuple[int, int]]:
     """Segments to do, in order; beside another runner, from a random place on, so that the two seldom meet."""
-    there = set(study.rows.committed())
+    there = study.rows.whole()
     missing = [where for where in study.segments if where not in there]
     if missing and live_runners(study):
         at = random.SystemRandom().randrange(len(missing))

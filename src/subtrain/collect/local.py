@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 
+from subtrain.collect import partial
 from subtrain.collect.process import Worker, hello
 from subtrain.collect.report import Failure, Tally
-from subtrain.collect.segment import failure_file
+from subtrain.collect.segment import failure_file, record_failure
+from subtrain.design import Design
 from subtrain.errors import CollectError, CorruptError, StorageError, SubtrainError
-from subtrain.store.rows import Range
-from subtrain.store.study import Study
+from subtrain.store import segment
+from subtrain.store.segment import Range
+from subtrain.store.study import SEGMENTS, Study
 
 ATTEMPTS = 3
 HOPELESS = 5
@@ -21,7 +24,8 @@ _EXITS: dict[int, type[SubtrainError]] = {c.exit_code: c for c in (StorageError,
 class LocalExecutor:
     """Trains segments in `workers` processes; restarts what dies; gives a segment up after three attempts.
 
-    Each worker has a thread here that feeds it. `run` returns when nothing is left to do.
+    Each worker has a thread here that feeds it. A segment that crashed its process is tried again one model at a time,
+    so that the culprit is found and left out. What finished of a segment given up is committed all the same.
     """
 
     def __init__(self, study: Study, segments: list[Range], workers: int, tally: Tally) -> None:
@@ -30,6 +34,8 @@ class LocalExecutor:
         self.greeting = hello(study)
         self.lock = threading.Lock()
         self.attempts: Counter[Range] = Counter()
+        self.crashed: set[Range] = set()
+        self.culprits: defaultdict[Range, dict[int, str]] = defaultdict(dict)
         self.given_up: list[Failure] = []
         self.commits = 0
         self.fatal: SubtrainError | None = None
@@ -59,16 +65,18 @@ class LocalExecutor:
             for worker in self.alive:
                 worker.process.kill()
 
-    def _guarded(self) -> None:
-        try:
-            self._feed()
-        except Exception as error:
-            self._stop_all(CollectError(f"the executor failed: {type(error).__name__}: {error}"))
-
     def _stop_all(self, error: SubtrainError) -> None:
         with self.lock:
             self.fatal = self.fatal or error
         self._halt()
+
+    def _guarded(self) -> None:
+        try:
+            self._feed()
+        except SubtrainError as error:
+            self._stop_all(error)
+        except Exception as error:
+            self._stop_all(CollectError(f"the executor failed: {type(error).__name__}: {error}"))
 
     def _feed(self) -> None:
         worker: Worker | None = None
@@ -76,7 +84,7 @@ class LocalExecutor:
             worker = worker or self._start()
             if worker is None:
                 return
-            worker.train(where)
+            worker.train(where, where in self.crashed, list(self.culprits[where]))
             if not self._follow(worker, where):
                 self._bury(worker)
                 worker = None
@@ -88,16 +96,10 @@ class LocalExecutor:
         with self.lock:
             while self.todo and not self.stopping:
                 where = self.todo.popleft()
-                if not self._committed(where):
+                if not (self.study.path / SEGMENTS / segment.file_name(*where)).exists():
                     return where
                 self.tally.done += where[1] - where[0]
         return None
-
-    def _committed(self, where: Range) -> bool:
-        from subtrain.store import segment
-        from subtrain.store.study import SEGMENTS
-
-        return (self.study.path / SEGMENTS / segment.file_name(*where)).exists()
 
     def _start(self) -> Worker | None:
         with self.lock:
@@ -114,10 +116,12 @@ class LocalExecutor:
 
     def _follow(self, worker: Worker, where: Range) -> bool:
         """Listen until the segment is over; False if the worker is gone."""
-        reported = 0
+        reported, under_way = 0, list[int]()
         for answer in worker.answers():
             event = answer["event"]
-            if event == "models":
+            if event == "starting":
+                under_way = answer["rows"]
+            elif event == "models":
                 reported += answer["count"]
                 with self.lock:
                     self.tally.add(answer["count"])
@@ -126,33 +130,58 @@ class LocalExecutor:
                     self.commits += 1
                 return True
             elif event == "failed":
-                models = {int(row): why for row, why in answer["models"].items()}
-                self._retry(where, reported, _describe(self.study, models), tuple(models))
+                self._failed(where, reported, {int(row): why for row, why in answer["models"].items()})
                 return True
             elif event == "fatal":
                 kind = _EXITS.get(answer.get("exit_code", 0), CollectError)
                 self._stop_all(kind(answer["error"]))
                 return False
         if not self.stopping:
-            self._retry(where, reported, worker.obituary())
+            self._crash(worker, where, reported, under_way)
         return False
 
-    def _retry(self, where: Range, reported: int, why: str, models: tuple[int, ...] = ()) -> None:
+    def _crash(self, worker: Worker, where: Range, reported: int, under_way: list[int]) -> None:
+        """The worker died. A model that dies alone is the culprit; otherwise find it by going one by one."""
+        why = worker.obituary()
+        alone = where in self.crashed and len(under_way) == 1
+        self.crashed.add(where)
+        if not alone:
+            self._failed(where, reported, dict.fromkeys(under_way or [where[0]], why))
+            return
+        assert isinstance(self.study.design, Design)
+        seed = int(self.study.design.seeds(under_way)[0])
+        record_failure(self.study, where, under_way[0], seed, why, "")
+        self.culprits[where][under_way[0]] = why
+        if reported or len(self.culprits[where]) < ATTEMPTS:
+            with self.lock:
+                self._again(where, reported)
+        else:
+            self.attempts[where] = ATTEMPTS
+            self._failed(where, reported, self.culprits[where])
+
+    def _failed(self, where: Range, reported: int, models: dict[int, str]) -> None:
         with self.lock:
-            self.tally.trained -= reported
             self.attempts[where] += 1
-            if self.attempts[where] < ATTEMPTS:
-                self.tally.retries += 1
-                self.todo.append(where)
+            if self.attempts[where] < ATTEMPTS and not models.keys() <= self.culprits[where].keys():
+                self._again(where, reported)
                 return
-            self.given_up.append(Failure(*where, why, models))
-            self.tally.failed += max(1, len(models))
-            hopeless = len(self.given_up) >= HOPELESS and self.commits == 0
-            if hopeless:
+        finished = partial.commit_gaps(self.study, where)
+        why = models | self.culprits[where]
+        with self.lock:
+            self.given_up.append(Failure(*where, _describe(self.study, why), tuple(why)))
+            self.tally.failed += len(why)
+            self.tally.trained += finished - reported
+            if len(self.given_up) >= HOPELESS and self.commits == 0:
                 self.todo.clear()
+
+    def _again(self, where: Range, reported: int) -> None:
+        self.tally.trained -= reported
+        self.tally.retries += 1
+        self.todo.append(where)
 
 
 def _describe(study: Study, models: dict[int, str]) -> str:
     first, why = next(iter(models.items()))
-    others = f" (and {len(models) - 1} more models)" if len(models) > 1 else ""
-    return f"model {first} failed{others}: {why}; traceback in {failure_file(study, first)}"
+    others = f" (and {len(models) - 1} more of its segment)" if len(models) > 1 else ""
+    path = failure_file(study, first)
+    return f"model {first}{others}: {why}" + (f"; see {path}" if path.exists() else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from subtrain.errors import CorruptError
 from subtrain.store import files, segment
-from subtrain.store.rows import Range
-from subtrain.store.study import PARTIAL, Study
+from subtrain.store.segment import Range
+from subtrain.store.study import PARTIAL, SEGMENTS, Study
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -23,24 +23,29 @@ def folder(study: Study, where: Range) -> Path:
 
 
 def load(study: Study, where: Range) -> dict[int, Arrays]:
-    """Outputs by model number of everything saved for this segment; a damaged file is dropped."""
+    """Outputs by model number of everything saved for this segment; a damaged file of the cache is dropped.
+
+    Rows that were committed with gaps come first and stay as they are.
+    """
     found: dict[int, Arrays] = {}
     place = folder(study, where)
-    if not place.is_dir():
-        return found
-    for path in sorted(place.iterdir()):
-        span = segment.parse_file_name(path.name)
-        if span is None or not where[0] <= span[0] < span[1] <= where[1]:
+    for path in sorted(place.iterdir()) if place.is_dir() else []:
+        if segment.parse_file_name(path.name) is None:
             continue
         try:
-            arrays, header = segment.read_segment(path, study.outputs, list(study.outputs))
+            found |= _rows(study, path)
         except (CorruptError, FileNotFoundError):
-            with suppress(FileNotFoundError):
-                path.unlink()
-            continue
-        if header["masks_sha256"] == study.masks(range(*span)).sha256():
-            found.update({row: {k: v[row - span[0]] for k, v in arrays.items()} for row in range(*span)})
-    return found
+            path.unlink(missing_ok=True)
+    gaps = gaps_file(study, where)
+    return found | _rows(study, gaps) if gaps.exists() else found
+
+
+def _rows(study: Study, path: Path) -> dict[int, Arrays]:
+    arrays, header = segment.read_segment(path, study.outputs, list(study.outputs))
+    rows = [row for a, b in header["rows"] for row in range(a, b)]
+    if header["masks_sha256"] != study.masks(rows).sha256():
+        raise CorruptError(f"{path} belongs to another design: its masks differ; delete it and collect again")
+    return {row: {name: array[k] for name, array in arrays.items()} for k, row in enumerate(rows)}
 
 
 def save(study: Study, where: Range, rows: list[int], done: dict[int, Arrays]) -> None:
@@ -48,17 +53,29 @@ def save(study: Study, where: Range, rows: list[int], done: dict[int, Arrays]) -
     place = folder(study, where)
     with files.storage_errors(place):
         place.mkdir(parents=True, exist_ok=True)
-    for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1) if rows else []:
-        start, stop = int(run[0]), int(run[-1]) + 1
-        arrays = stack(study, done, range(start, stop))
-        path = place / segment.file_name(start, stop)
-        segment.write_segment(path, start, arrays, study.masks(range(start, stop)).sha256(), {})
+    for start, stop in segment.runs(rows):
+        commit(study, place / segment.file_name(start, stop), list(range(start, stop)), done, {})
 
 
-def stack(study: Study, done: dict[int, Arrays], rows: range) -> Arrays:
-    """Arrays [k, *shape] of these models, by output name."""
-    return {name: np.stack([done[row][name] for row in rows]) for name in study.outputs}
+def commit(study: Study, path: Path, rows: list[int], done: dict[int, Arrays], about: Mapping[str, Any]) -> bool:
+    """Write a segment file of these models; False if it was there already."""
+    arrays = {name: np.stack([done[row][name] for row in rows]) for name in study.outputs}
+    return segment.write_segment(path, rows, arrays, study.masks(rows).sha256(), about)
+
+
+def commit_gaps(study: Study, where: Range) -> int:
+    """Commit what finished of a segment whose other models are given up, so that it can be used; returns how many."""
+    done = load(study, where)
+    path = gaps_file(study, where)
+    if done and not path.exists() and not (study.path / SEGMENTS / segment.file_name(*where)).exists():
+        commit(study, path, sorted(done), done, {})
+    return len(done)
+
+
+def gaps_file(study: Study, where: Range) -> Path:
+    return study.path / SEGMENTS / segment.file_name(*where, segment.GAPS)
 
 
 def clear(study: Study, where: Range) -> None:
+    """The segment is committed: the cache has served."""
     shutil.rmtree(folder(study, where), ignore_errors=True)

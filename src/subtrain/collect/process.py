@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from subtrain.collect.worker import log_name
-from subtrain.store.rows import Range
+from subtrain.store.segment import Range
 from subtrain.store.study import LOGS, Study
 
 ONE_THREAD = {
@@ -38,7 +38,12 @@ class Worker:
 
     def __init__(self, study: Study, greeting: dict[str, Any]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "subtrain.collect.worker", str(study.path.resolve())],
+            [
+                sys.executable,
+                "-c",
+                "from subtrain.collect.worker import main; import sys; main(sys.argv[1])",
+                str(study.path.resolve()),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -55,8 +60,9 @@ class Worker:
             with suppress(json.JSONDecodeError):
                 yield json.loads(line)
 
-    def train(self, where: Range) -> None:
-        self._send({"start": where[0], "stop": where[1]})
+    def train(self, where: Range, careful: bool = False, skip: list[int] | None = None) -> None:
+        """Send one segment; `answers` tells what became of it."""
+        self._send({"start": where[0], "stop": where[1], "careful": careful, "skip": skip or []})
 
     def stop(self) -> None:
         """Say goodbye and wait; the log is removed if nothing was printed."""

@@ -26,9 +26,6 @@ class Failure:
     why: str
     models: tuple[int, ...] = ()
 
-    def __str__(self) -> str:
-        return f"models {self.start} to {self.stop - 1}: {self.why}"
-
 
 @dataclass(frozen=True)
 class Collected:

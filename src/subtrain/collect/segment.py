@@ -7,7 +7,7 @@ import platform
 import socket
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from subtrain.design import Design
 from subtrain.errors import InputError, SubtrainError
 from subtrain.masks import Masks
 from subtrain.store import files, segment
-from subtrain.store.rows import Range
+from subtrain.store.segment import Range
 from subtrain.store.study import FAILURES, SEGMENTS, Study
 
 SAVE_EVERY = 30.0
@@ -39,7 +39,7 @@ class ModelsFailedError(SubtrainError):
 
 
 @dataclass
-class _Progress:
+class _Work:
     """One segment under way."""
 
     study: Study
@@ -47,16 +47,26 @@ class _Progress:
     masks: Masks
     seeds: NDArray[np.uint32]
     done: dict[int, dict[str, NDArray[Any]]]
+    starting: Callable[[list[int]], None]
     unsaved: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
     saved_at: float = field(default_factory=time.monotonic)
 
 
-def train_segment(study: Study, where: Range, report: Callable[[int], None] = lambda models: None) -> bool:
+def train_segment(
+    study: Study,
+    where: Range,
+    report: Callable[[int], None] = lambda models: None,
+    starting: Callable[[list[int]], None] = lambda rows: None,
+    careful: bool = False,
+    skip: Collection[int] = (),
+) -> bool:
     """Train models start..stop-1 and commit them; False if another worker's commit was there first.
 
-    `report(k)` is called as models finish. Models that fail are recorded in `failures/`; the others are kept, and
-    ModelsFailedError is raised. Raises SchemaError when the task returns what it does not declare.
+    `starting(rows)` is called before models are trained and `report(k)` after k have finished. careful: one at a time,
+    each saved at once, for a segment that has crashed its process; skip: models to leave out as failed. Models that
+    fail are recorded in `failures/`; the others are kept, and ModelsFailedError is raised. Raises SchemaError when the
+    task returns what it does not declare.
     """
     path = study.path / SEGMENTS / segment.file_name(*where)
     if path.exists():
@@ -65,38 +75,39 @@ def train_segment(study: Study, where: Range, report: Callable[[int], None] = la
         raise InputError(f"{study.path} was imported: its models were trained elsewhere")
     began = time.time()
     rows = range(*where)
-    work = _Progress(study, where, study.design.masks(rows), study.design.seeds(rows), partial.load(study, where))
+    masks, seeds = study.design.masks(rows), study.design.seeds(rows)
+    work = _Work(study, where, masks, seeds, partial.load(study, where), starting)
     report(len(work.done))
-    todo = [row for row in rows if row not in work.done]
-    size = max(1, int(getattr(study.task, "batch", 1)))
+    work.failed.update(dict.fromkeys(skip, "it crashed its worker process"))
+    todo = [row for row in rows if row not in work.done and row not in work.failed]
+    size = 1 if careful else max(1, int(getattr(study.task, "batch", 1)))
     for first in range(0, len(todo), size):
-        _train_some(work, todo[first : first + size])
-        report(len(todo[first : first + size]))
-        if time.monotonic() - work.saved_at > SAVE_EVERY:
+        some = todo[first : first + size]
+        _train_some(work, some)
+        report(len(some))
+        if careful or time.monotonic() - work.saved_at > SAVE_EVERY:
             _save(work)
     if work.failed:
         _save(work)
         raise ModelsFailedError(work.failed)
-    about = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "seconds": round(time.time() - began, 3),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"subtrain": __version__, "python": platform.python_version(), "numpy": np.__version__},
-    }
-    won = segment.write_segment(path, where[0], partial.stack(study, work.done, rows), work.masks.sha256(), about)
+    won = partial.commit(study, path, list(rows), work.done, _about(began))
     partial.clear(study, where)
     for row in rows:
         failure_file(study, row).unlink(missing_ok=True)
     return won
 
 
-def failure_file(study: Study, row: int) -> Path:
-    """Where the traceback of a failed model is written."""
-    return study.path / FAILURES / f"{row:06d}.txt"
+def _about(began: float) -> Mapping[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "seconds": round(time.time() - began, 3),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"subtrain": __version__, "python": platform.python_version(), "numpy": np.__version__},
+    }
 
 
-def _train_some(work: _Progress, rows: list[int]) -> None:
+def _train_some(work: _Work, rows: list[int]) -> None:
     """Train these models in one call; if that fails, one by one, so that only the culprit is lost."""
     try:
         _train(work, rows)
@@ -104,15 +115,20 @@ def _train_some(work: _Progress, rows: list[int]) -> None:
         raise
     except Exception as error:
         if len(rows) == 1:
-            _fail(work, rows[0], error)
+            why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            seed = int(work.seeds[rows[0] - work.where[0]])
+            work.failed[rows[0]] = record_failure(
+                work.study, work.where, rows[0], seed, why, "".join(traceback.format_exception(error))
+            )
             return
         for row in rows:
             _train_some(work, [row])
 
 
-def _train(work: _Progress, rows: list[int]) -> None:
+def _train(work: _Work, rows: list[int]) -> None:
     study = work.study
     assert isinstance(study.design, Design)
+    work.starting(rows)
     index = np.asarray(rows) - work.where[0]
     returned = study.task.train(study.design.examples(work.masks[index]), work.seeds[index])
     arrays = outputs.check(study.outputs, returned, rows)
@@ -121,22 +137,27 @@ def _train(work: _Progress, rows: list[int]) -> None:
     work.unsaved += rows
 
 
-def _fail(work: _Progress, row: int, error: Exception) -> None:
-    seed = int(work.seeds[row - work.where[0]])
-    sentence = f"{type(error).__name__}: {error}" if not isinstance(error, InputError) else str(error)
-    work.failed[row] = sentence.splitlines()[0][:500]
-    text = (
-        f"model {row}, seed {seed}, segment {segment.file_name(*work.where)}\n"
-        f"{socket.gethostname()}, pid {os.getpid()}, {datetime.now(UTC).isoformat(timespec='seconds')}\n"
-        f"{work.failed[row]}\n\n{''.join(traceback.format_exception(error))}"
-    )
-    path = failure_file(work.study, row)
-    with suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        files.replace(path, lambda file: file.write(text.encode()), durable=False)
-
-
-def _save(work: _Progress) -> None:
+def _save(work: _Work) -> None:
     partial.save(work.study, work.where, sorted(work.unsaved), work.done)
     work.unsaved.clear()
     work.saved_at = time.monotonic()
+
+
+def failure_file(study: Study, row: int) -> Path:
+    """Where the traceback of a failed model is written."""
+    return study.path / FAILURES / f"{row:06d}.txt"
+
+
+def record_failure(study: Study, where: Range, row: int, seed: int, why: str, details: str) -> str:
+    """Write the failure file of a model: number, seed, segment, where, why, traceback. Returns why in one line."""
+    line = (why.splitlines() or ["no message"])[0][:500]
+    text = (
+        f"model {row}, seed {seed}, segment {segment.file_name(*where)}\n"
+        f"{socket.gethostname()}, pid {os.getpid()}, {datetime.now(UTC).isoformat(timespec='seconds')}\n"
+        f"{line}\n\n{details}"
+    )
+    path = failure_file(study, row)
+    with suppress(OSError, SubtrainError):
+        path.parent.mkdir(exist_ok=True)
+        files.replace(path, lambda file: file.write(text.encode()), durable=False)
+    return line

@@ -37,12 +37,19 @@ def main(path: str) -> None:
         raise
     _say(answers, event="ready")
     while (message := inbox.get()) is not None:
-        _serve(study, (message["start"], message["stop"]), answers)
+        _serve(study, message, answers)
 
 
-def _serve(study: Study, where: tuple[int, int], answers: TextIO) -> None:
+def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
     try:
-        won = train_segment(study, where, lambda models: _say(answers, event="models", count=models))
+        won = train_segment(
+            study,
+            (message["start"], message["stop"]),
+            report=lambda models: _say(answers, event="models", count=models),
+            starting=lambda rows: _say(answers, event="starting", rows=rows),
+            careful=message["careful"],
+            skip=message["skip"],
+        )
         _say(answers, event="committed", won=won)
     except ModelsFailedError as error:
         _say(answers, event="failed", models={str(row): why for row, why in error.failed.items()})

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack, row_bytes
-from subtrain.store.rows import Range, open_npy
+from subtrain.store.rows import open_npy
+from subtrain.store.segment import Range
 
 _CHUNK = 4096
 

@@ -15,8 +15,7 @@ from subtrain.design import Block
 from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.store import segment
-
-Range = tuple[int, int]
+from subtrain.store.segment import Range
 
 
 class Rows(Protocol):
@@ -24,6 +23,10 @@ class Rows(Protocol):
 
     def committed(self) -> list[Range]:
         """Ranges (start, stop) of models whose outputs are there, ascending, without overlap."""
+        ...
+
+    def whole(self) -> set[Range]:
+        """Segments with nothing left to train."""
         ...
 
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -51,32 +54,51 @@ class SegmentRows:
     outputs: Mapping[str, Output]
     planned: frozenset[Range]
 
+    def whole(self) -> set[Range]:
+        """Segments that are committed whole."""
+        return {span for span, path in self._files() if path.suffix == segment.WHOLE}
+
     def committed(self) -> list[Range]:
-        if not self.folder.is_dir():
-            return []
-        found = (segment.parse_file_name(name) for name in os.listdir(self.folder))
-        return sorted(r for r in found if r in self.planned)
+        return sorted(span for span, _ in self._pieces())
 
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         spec = self.outputs[name]
         out = np.empty((rows.size, *spec.shape), spec.dtype)
-        ranges = np.array(self.committed(), np.int64).reshape(-1, 2)
-        which = np.searchsorted(ranges[:, 0], rows, side="right") - 1
-        inside = (which >= 0) & (rows < ranges[which, 1]) if len(ranges) else np.zeros(rows.size, bool)
+        pieces = sorted(self._pieces())
+        spans = np.array([span for span, _ in pieces], np.int64).reshape(-1, 2)
+        which = np.searchsorted(spans[:, 0], rows, side="right") - 1
+        inside = (which >= 0) & (rows < spans[which, 1]) if len(spans) else np.zeros(rows.size, bool)
         if not inside.all():
             raise InputError(
                 f"{np.count_nonzero(~inside)} of {rows.size} models have no outputs yet, "
                 f"the first is model {rows[~inside][0]}; run collect to train them"
             )
-        for k in np.unique(which):
-            start, stop = (int(v) for v in ranges[k])
-            arrays, _ = segment.read_segment(self.path(start, stop), self.outputs, [name])
-            here = np.flatnonzero(which == k)
-            out[here] = arrays[name][rows[here] - start]
+        paths = [path for _, path in pieces]
+        for path in dict.fromkeys(paths[k] for k in np.unique(which)):
+            arrays, header = segment.read_segment(path, self.outputs, [name])
+            held = np.concatenate([np.arange(a, b) for a, b in header["rows"]])
+            here = np.flatnonzero((rows >= held[0]) & (rows <= held[-1]))
+            out[here] = arrays[name][np.searchsorted(held, rows[here])]
         return out
 
-    def path(self, start: int, stop: int) -> Path:
-        return self.folder / segment.file_name(start, stop)
+    def _files(self) -> list[tuple[Range, Path]]:
+        """Planned segments with their file, the whole one where there are both."""
+        if not self.folder.is_dir():
+            return []
+        found: dict[Range, Path] = {}
+        for name in sorted(os.listdir(self.folder)):
+            span = segment.parse_file_name(name)
+            if span in self.planned:
+                found[span] = self.folder / name
+        return list(found.items())
+
+    def _pieces(self) -> list[tuple[Range, Path]]:
+        """Ranges of models that are there, with the file that holds them."""
+        return [
+            (piece, path)
+            for span, path in self._files()
+            for piece in ([span] if path.suffix == segment.WHOLE else segment.read_rows(path))
+        ]
 
 
 @dataclass(frozen=True)
@@ -88,6 +110,9 @@ class ArrayRows:
 
     def committed(self) -> list[Range]:
         return [(0, self.total)]
+
+    def whole(self) -> set[Range]:
+        return {(0, self.total)}
 
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         array = np.array(open_npy(self.files[name])[rows])

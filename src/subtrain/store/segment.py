@@ -1,11 +1,15 @@
-"""One segment: the outputs of consecutive models in a safetensors file, with a digest of every array."""
+"""One segment: the outputs of consecutive models in a safetensors file, with a digest of every array.
+
+A segment some of whose models failed for good is committed as a `.gaps` file instead: the same file, but only with the
+rows that finished. A whole `.seg` may follow later and then takes its place; the rows both hold are the same.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,29 +20,31 @@ from subtrain.errors import CorruptError
 from subtrain.outputs import Output
 from subtrain.store import files
 
-_NAME = re.compile(r"(\d{6,})-(\d{6,})\.seg")
+WHOLE, GAPS = ".seg", ".gaps"
+Range = tuple[int, int]
+_NAME = re.compile(r"(\d{6,})-(\d{6,})(\.seg|\.gaps)")
 
 
-def file_name(start: int, stop: int) -> str:
+def file_name(start: int, stop: int, kind: str = WHOLE) -> str:
     """Name of the segment of models start..stop-1; both ends are in the name, the last model's number included."""
-    return f"{start:06d}-{stop - 1:06d}.seg"
+    return f"{start:06d}-{stop - 1:06d}{kind}"
 
 
-def parse_file_name(name: str) -> tuple[int, int] | None:
+def parse_file_name(name: str) -> Range | None:
     """(start, stop) of a segment's file name; None for any other name."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2]) + 1) if match else None
 
 
 def write_segment(
-    path: Path, start: int, arrays: Mapping[str, NDArray[Any]], masks_sha256: str, about: Mapping[str, Any]
+    path: Path, rows: Sequence[int], arrays: Mapping[str, NDArray[Any]], masks_sha256: str, about: Mapping[str, Any]
 ) -> bool:
-    """Commit the outputs of models start, start + 1, …; False if the segment was already there."""
+    """Commit the outputs of these models; False if the segment was already there."""
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {
-        "start": start,
+        "rows": [[a, b] for a, b in runs(rows)],
         "sha256": {name: _digest(array) for name, array in arrays.items()},
         "masks_sha256": masks_sha256,
         "about": dict(about),
@@ -60,24 +66,51 @@ def read_segment(
     """
     from safetensors import SafetensorError, safe_open
 
-    where = parse_file_name(path.name)
     try:
         with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get("subtrain", ""))
+            header = _header(path, file)
             arrays = {name: file.get_tensor(name) for name in names}
             digests = header["sha256"]
-            start = header["start"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _corrupt(path, f"it cannot be read ({error})") from error
-    if where is None or where[0] != start:
-        raise _corrupt(path, f"its name does not fit its first model, {start}")
+    count = sum(b - a for a, b in header["rows"])
     for name, array in arrays.items():
-        want = (where[1] - where[0], *schema[name].shape)
+        want = (count, *schema[name].shape)
         if array.shape != want or array.dtype != np.dtype(schema[name].dtype):
             raise _corrupt(path, f"{name} is {array.dtype} {list(array.shape)}, not {schema[name].dtype} {list(want)}")
         if digests.get(name) != _digest(array):
             raise _corrupt(path, f"the bytes of {name} have changed since they were written")
     return arrays, header
+
+
+def read_rows(path: Path) -> list[Range]:
+    """Which models a segment file holds, as ranges (start, stop); only its header is read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return [(a, b) for a, b in _header(path, file)["rows"]]
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise _corrupt(path, f"it cannot be read ({error})") from error
+
+
+def _header(path: Path, file: Any) -> dict[str, Any]:
+    header: dict[str, Any] = json.loads((file.metadata() or {}).get("subtrain", ""))
+    span = parse_file_name(path.name)
+    rows = header["rows"]
+    inside = span and all(span[0] <= a < b <= span[1] for a, b in rows)
+    if not inside or (path.suffix == WHOLE and rows != [list(span or ())]):
+        raise ValueError(f"its name does not fit the models in it, {rows}")
+    return header
+
+
+def runs(rows: Sequence[int]) -> list[Range]:
+    """Ascending numbers as ranges (start, stop) of consecutive ones."""
+    if len(rows) == 0:
+        return []
+    numbers = np.asarray(rows, np.int64)
+    cuts = np.flatnonzero(np.diff(numbers) != 1) + 1
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(numbers, cuts)]
 
 
 def _digest(array: NDArray[Any]) -> str:

@@ -22,7 +22,8 @@ from subtrain.masks import Masks
 from subtrain.outputs import Output
 from subtrain.store import files
 from subtrain.store.given import GivenDesign
-from subtrain.store.rows import ArrayRows, Range, Rows, SegmentRows, plan_segments
+from subtrain.store.rows import ArrayRows, Rows, SegmentRows, plan_segments
+from subtrain.store.segment import Range
 from subtrain.tasks.base import Source, Task, fingerprint
 from subtrain.tasks.load import load_task
 
