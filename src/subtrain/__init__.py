@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from subtrain.errors import SubtrainError
     from subtrain.evaluate import Evaluation, evaluate
     from subtrain.explorer.report import write_report
-    from subtrain.fit import Lasso, fit
+    from subtrain.regression import Lasso, fit
     from subtrain.fits import load_fit
     from subtrain.masks import Masks
     from subtrain.outputs import Output, correctness, cross_entropy, margins
@@ -33,7 +33,7 @@ _WHERE = {
     "Datamodels": "datamodels",
     "Design": "design",
     "Evaluation": "evaluate",
-    "Lasso": "fit",
+    "Lasso": "regression",
     "Masks": "masks",
     "Output": "outputs",
     "Study": "store.study",
@@ -43,7 +43,7 @@ _WHERE = {
     "cross_entropy": "outputs",
     "evaluate": "evaluate",
     "export": "store.export",
-    "fit": "fit",
+    "fit": "regression",
     "import_arrays": "store.imported",
     "import_folder": "store.imported",
     "load_fit": "fits",

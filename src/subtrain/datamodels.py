@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.design import whole_numbers
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
 from subtrain.store import files
@@ -95,14 +97,14 @@ class Datamodels:
 
         Paper, section 3.1 (counterfactuals). A unit counts once, however often it is named.
         """
-        index = np.unique(np.asarray(units, np.int64))
+        index = np.unique(whole_numbers("units", units))
         if index.size and (index[0] < 0 or index[-1] >= self.n):
             raise InputError(f"units are numbered 0 to {self.n - 1}, got {index[0] if index[0] < 0 else index[-1]}")
         columns = slice(None) if targets is None else self._targets(targets)
         return -np.asarray(self.weight[index][:, columns].sum(axis=0, dtype=np.float64))
 
     def _targets(self, targets: Sequence[int]) -> NDArray[np.int64]:
-        index = np.asarray(targets, np.int64).reshape(-1)
+        index = whole_numbers("targets", targets)
         if index.size and (index.min() < 0 or index.max() >= self.targets):
             bad = index[(index < 0) | (index >= self.targets)][0]
             raise InputError(f"there is no target {bad}: targets are numbered 0 to {self.targets - 1}")
@@ -115,12 +117,13 @@ class Datamodels:
         is installed. The metadata is written last, so that a folder without it is not yet whole.
         """
         path = Path(path)
+        with files.storage_errors(path):
+            (path.parent if path.suffix == ".pt" else path).mkdir(parents=True, exist_ok=True)
         if path.suffix == ".pt":
+            path.with_suffix(".json").unlink(missing_ok=True)
             _save_torch(path, self)
             files.replace(path.with_suffix(".json"), lambda file: file.write(files.json_bytes(dict(self.meta))))
             return path
-        with files.storage_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
         (path / META).unlink(missing_ok=True)
         for name in ARRAYS:
             array = np.ascontiguousarray(getattr(self, name))
@@ -141,13 +144,16 @@ class Datamodels:
         if path.is_dir():
             if not (path / META).is_file():
                 raise InputError(f"{path} holds no datamodels: there is no {META} in it")
-            weight, bias, lam = (open_npy(path / f"{name}.npy") for name in ARRAYS)
-            return Datamodels(weight, np.array(bias), np.array(lam), files.read_json(path / META))
+            try:
+                weight, bias, lam = (open_npy(path / f"{name}.npy") for name in ARRAYS)
+                return Datamodels(weight, np.array(bias), np.array(lam), files.read_json(path / META))
+            except InputError as error:
+                raise CorruptError(f"the datamodels in {path} are damaged: {error}") from error
         if path.suffix != ".pt" or not path.is_file():
             raise InputError(f"{path} is neither a folder of datamodels nor a .pt file")
         beside = path.with_suffix(".json")
         meta = files.read_json(beside) if beside.is_file() else {}
-        if not meta:
+        if not beside.is_file():
             warnings.warn(
                 f"{path} has no metadata beside it; its weights are taken to be in raw-mask units", stacklevel=2
             )
@@ -178,7 +184,7 @@ def _load_torch(path: Path) -> list[NDArray[Any]]:
     except ImportError:
         raise InputError("reading a .pt file needs PyTorch: pip install 'subtrain[torch]'") from None
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return [data[name].numpy() for name in ARRAYS]
+        data = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+        return [data[name].detach().numpy() for name in ARRAYS]
     except Exception as error:
         raise CorruptError(f"{path} is not a whole file of {{weight, bias, lam}}: {error}") from error

@@ -11,11 +11,12 @@ import numpy as np
 
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION, Design
+from subtrain.errors import InputError
 from subtrain.evaluate import Evaluation, evaluate
 from subtrain.store.study import Study
 from subtrain.tasks.digits import digits
 
-INITS = {"shared": "one shared initialisation", "own": "an initialisation of its own for every model"}
+INITS = {"shared": "shared initialisation", "own": "own initialisations"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,11 @@ class Part:
     accuracy: float
     trained: int
     seconds: float
+
+    @property
+    def label(self) -> str:
+        """The initialisation in words."""
+        return INITS[self.init]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +51,23 @@ def run_demo(
     models: int = 2000,
     heldout: int = 300,
     replicates: int = 5,
-    inits: tuple[str, ...] = ("shared", "own"),
+    init: str = "both",
     workers: int | None = None,
     say: Callable[[str], None] = print,
 ) -> Demo:
     """Train MLPs on random halves of 500 handwritten digits, fit and judge a datamodel for each of 300 test digits.
 
-    Once from one shared initialisation and once from own ones, to show what seed noise does to the scores. Running it
-    again on the same folder goes on where it stopped.
+    init: "shared" starts every network from the same weights, "own" each from its own; "both" does one after the other,
+    to show what seed noise does to the scores. Running it again on the same folder goes on where it stopped.
     """
     from subtrain.explorer.report import write_report
 
+    if init not in (*INITS, "both"):
+        raise InputError(f"init must be {', '.join(INITS)} or both, got {init!r}")
     began = time.monotonic()
-    parts = tuple(
-        _part(Path(folder) / init, init, Design(0.5, models, heldout=heldout, replicates=replicates), workers, say)
-        for init in inits
-    )
+    design = Design(0.5, models, heldout=heldout, replicates=replicates)
+    inits = tuple(INITS) if init == "both" else (init,)
+    parts = tuple(_part(Path(folder) / one, one, design, workers, say) for one in inits)
     first = parts[0]
     say("Writing the report")
     report = write_report(
@@ -68,17 +75,17 @@ def run_demo(
         first.datamodels,
         first.evaluation,
         Path(folder) / "report.html",
-        notes=[(INITS[part.init], part.evaluation) for part in parts],
+        notes=[(part.label, part.evaluation) for part in parts],
     )
     return Demo(parts, report, time.monotonic() - began)
 
 
 def _part(folder: Path, init: str, design: Design, workers: int | None, say: Callable[[str], None]) -> Part:
-    from subtrain.fit import fit
+    from subtrain.regression import fit
     from subtrain.fits import fit_folder
 
     study = Study.create(folder, digits(init=init), design, exist_ok=True)
-    say(f"{study.models:,} networks on random halves of {study.n} digits, from {INITS[init]}")
+    say(f"{study.models:,} networks, each on its own random half of {study.n} digits, {INITS[init]}")
     done = study.collect(workers=workers)
     say("Fitting a datamodel for every target")
     datamodels = fit(study, outputs="test_margins")

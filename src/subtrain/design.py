@@ -76,7 +76,7 @@ class Design:
             self._adopt_groups(self.groups)
         if self.heldout is None:
             object.__setattr__(self, "heldout", min(300, max(20, self.models // 20)))
-        object.__setattr__(self, "extensions", tuple(tuple(e) for e in self.extensions))
+        object.__setattr__(self, "extensions", tuple(_extension(*entry) for entry in self.extensions))
         self._check()
 
     def _adopt_groups(self, groups: Sequence[int]) -> None:
@@ -93,13 +93,11 @@ class Design:
 
     def _check(self) -> None:
         if not (isinstance(self.alpha, (int, float)) and 0 < self.alpha < 1):
-            raise InputError(f"alpha must lie strictly between 0 and 1, got {self.alpha}")
+            raise InputError(f"alpha must be a number strictly between 0 and 1, got {self.alpha!r}")
         if self.kind not in SAMPLERS:
             raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join(SAMPLERS)}")
-        whole = {"models": self.models, "heldout": self.heldout, "seed": self.seed, "replicates": self.replicates}
-        for name, value in whole.items():
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
-                raise InputError(f"{name} must be a whole number, 0 or more, got {value!r}")
+        for name in ("models", "heldout", "seed", "replicates") + (("n",) if self.n is not None else ()):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
         if self.models < 1:
             raise InputError("a design needs at least one model")
         if self.replicates < 1:
@@ -121,7 +119,8 @@ class Design:
             )
         last = self.blocks[-1]
         subsets = last.first_subset + last.subsets
-        possible = math.comb(n, size) if self.kind == "fixed" else 2**n
+        # From 40 of 80 units on there are more subsets than MAX_MODELS; the full coefficient would take seconds.
+        possible = math.comb(n, min(size, n - size, 40)) if self.kind == "fixed" else 2**n
         if subsets > possible:
             raise InputError(
                 f"{subsets} subsets were asked for, but only {possible} different {self.kind} subsets "
@@ -152,10 +151,7 @@ class Design:
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Design:
         """The same design with more models at the end; rows that exist keep their numbers, masks and seeds."""
-        for name, value in (("models", models), ("heldout", heldout)):
-            if value < 0:
-                raise InputError(f"{name} to add must be 0 or more, got {value}")
-        new = [(FIT, models, 1), (EVALUATION, heldout, replicates or self.replicates)]
+        new = [(FIT, models, 1), (EVALUATION, heldout, self.replicates if replicates is None else replicates)]
         added = tuple(entry for entry in new if entry[1])
         if not added:
             raise InputError("nothing to extend by: give more models or more held-out subsets")
@@ -216,6 +212,20 @@ class Design:
         return Design(**data)
 
 
+def _whole(name: str, value: Any, least: int = 0) -> int:
+    """`value` as a plain int; InputError unless it is a whole number, `least` or more."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} must be a whole number, {least} or more, got {value!r}")
+    return int(value)
+
+
+def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]:
+    if role not in (FIT, EVALUATION):
+        raise InputError(f"an extension adds {FIT} or {EVALUATION} models, not {role!r}")
+    name = "models to add" if role == FIT else "heldout subsets to add"
+    return role, _whole(name, subsets, 1), _whole("replicates", replicates, 1)
+
+
 def subset_size(alpha: float, n: int) -> int:
     """floor(alpha * n), with alpha taken as the decimal it is written as (0.29 * 100 is 29)."""
     return math.floor(Fraction(repr(float(alpha))) * n)
@@ -248,6 +258,14 @@ def _raw(seed: int, subset: int, count: int, stream: int = 0) -> NDArray[np.uint
     return raw
 
 
+def whole_numbers(name: str, values: object) -> NDArray[np.int64]:
+    """Numbers as int64 [k]; InputError for floats and for booleans, which are no numbers but a mask."""
+    array = np.asarray(values).reshape(-1)
+    if array.size and array.dtype.kind not in "iu":
+        raise InputError(f"{name} must be whole numbers (np.flatnonzero makes them of a mask), got {array.dtype}")
+    return array.astype(np.int64)
+
+
 def row_numbers(rows: Rows | None, total: int) -> NDArray[np.int64]:
     """Row numbers as int64; None means all, a slice is cut at `total`. Raises InputError outside 0..total-1."""
     if rows is None:
@@ -257,7 +275,7 @@ def row_numbers(rows: Rows | None, total: int) -> NDArray[np.int64]:
     if isinstance(rows, range):
         index = np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
     else:
-        index = np.asarray(rows, np.int64).reshape(-1)
+        index = whole_numbers("rows", rows)
     if index.size and (index.min() < 0 or index.max() >= total):
         bad = index[(index < 0) | (index >= total)][0]
         raise InputError(f"row {bad} does not exist: there are {total} models, numbered from 0")

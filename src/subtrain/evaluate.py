@@ -83,7 +83,7 @@ def evaluate(
     output = output or dm.meta.get("output") or next(iter(study.outputs))
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
-    index = study.done(EVALUATION) if rows is None else row_numbers(rows, study.models)
+    index = study.done(EVALUATION) if rows is None else np.unique(row_numbers(rows, study.models))
     _refuse_seen(dm, study, index)
     index, subsets, replicates = _even_replicates(study, index)
     y = study.read(output, index).astype(np.float64).reshape(subsets, replicates, -1)
@@ -126,13 +126,14 @@ def _even_replicates(study: Study, index: NDArray[np.int64]) -> tuple[NDArray[np
     """
     subsets = study.design.subsets(index)
     _, inverse, counts = np.unique(subsets, return_inverse=True, return_counts=True)
-    if counts.size:
-        replicates = int(np.argmax(np.bincount(counts) * np.arange(counts.max() + 1)))
+    subsets_with = np.bincount(counts)
+    subsets_with[subsets_with < 3] = 0
+    if subsets_with.any():
+        replicates = int(np.argmax(subsets_with * np.arange(subsets_with.size)))
         kept = counts == replicates
         rows = np.flatnonzero(kept[inverse])
-        if kept.sum() >= 3:
-            order = rows[np.argsort(inverse[rows], kind="stable")]
-            return index[order], int(kept.sum()), replicates
+        order = rows[np.argsort(inverse[rows], kind="stable")]
+        return index[order], int(kept.sum()), replicates
     raise InputError(
         f"{counts.size} finished held-out subsets are too few to judge on: collect them, "
         "or extend the study by more (at least 3, better 100 or more)"
@@ -240,7 +241,7 @@ def correlation(a: Array, b: Array, weights: Array | None = None) -> Array:
 def _interval(ranks: Array, against: list[Array], bootstrap: int, seed: int) -> Interval:
     """Mean rank correlation over targets, with the percentile interval over resampled subsets and targets."""
     value = _mean(np.mean([correlation(ranks, one) for one in against], axis=0))
-    if bootstrap < 1:
+    if bootstrap < 1 or np.isnan(value):
         return Interval(value, float("nan"), float("nan"))
     random = np.random.default_rng(seed)
     s, t = ranks.shape

@@ -64,8 +64,11 @@ class Masks:
         return hashlib.sha256(self.data.tobytes()).hexdigest()
 
 
-def pack(masks: object) -> Masks:
-    """Pack a bool or 0/1 array [m, n]; `Masks` pass through. Raises InputError for anything else."""
+def pack(masks: object, first: int = 0) -> Masks:
+    """Pack a bool or 0/1 array [m, n]; `Masks` pass through. Raises InputError for anything else.
+
+    first: number of the first row, for what an error says.
+    """
     if isinstance(masks, Masks):
         return masks
     array = np.asarray(masks)
@@ -77,7 +80,7 @@ def pack(masks: object) -> Masks:
         ones = array == 1
         if not np.all(ones | (array == 0)):
             i, j = (int(x[0]) for x in np.nonzero(~(ones | (array == 0))))
-            raise InputError(f"masks must hold only 0 and 1; row {i}, unit {j} is {array[i, j]}")
+            raise InputError(f"masks must hold only 0 and 1; row {first + i}, unit {j} is {array[i, j]}")
         array = ones
     m, n = array.shape
     data = np.zeros((m, row_bytes(n)), np.uint8)

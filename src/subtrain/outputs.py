@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from subtrain.errors import InputError
 
@@ -37,8 +37,7 @@ class Output:
             raise InputError(f"an output's shape cannot be negative: {self.shape}")
         if 0 in self.shape:
             raise InputError(f"an output of shape {list(self.shape)} has no targets: give at least one")
-        if np.dtype(self.dtype).kind not in "fiub":
-            raise InputError(f"an output must be numbers, got dtype {self.dtype}")
+        object.__setattr__(self, "dtype", _dtype_name(self.dtype))
 
     @property
     def bytes(self) -> int:
@@ -47,6 +46,17 @@ class Output:
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "shape": list(self.shape)}
+
+
+def _dtype_name(dtype: DTypeLike) -> str:
+    """One name for f2, >f2 and np.float16 alike; InputError for what no segment can hold."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise InputError(f"an output's dtype must be one of numpy's, for example float16, got {dtype!r}") from None
+    if found.kind not in "fiub" or found.itemsize > 8:
+        raise InputError(f"an output must be numbers of at most 64 bits, got dtype {found}")
+    return found.newbyteorder("=").name
 
 
 def margins(logits: ArrayLike, labels: ArrayLike, kind: str = "max") -> Float:
@@ -72,6 +82,8 @@ def _split_correct(logits: ArrayLike, labels: ArrayLike) -> tuple[Float, Float]:
         raise InputError(f"logits must be [..., {y.shape[0]}, classes] for {y.shape[0]} labels, got {list(z.shape)}")
     if z.shape[-1] < 2:
         raise InputError("a margin needs logits of at least two classes")
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise InputError(f"labels must be integers [N], got {y.dtype} {list(y.shape)}")
     if y.size and (y.min() < 0 or y.max() >= z.shape[-1]):
         raise InputError(f"labels must lie in 0..{z.shape[-1] - 1}, found {y.min()}..{y.max()}")
     if z.dtype.kind != "f":
@@ -110,6 +122,8 @@ def declare(
     names: Iterable[str], sizes: Mapping[str, int], classes: int | None, margin: str = "max"
 ) -> dict[str, Output]:
     """Schema of the named outputs for splits of these sizes; `classes=None` declares a regression task."""
+    if margin not in MARGINS:
+        raise InputError(f"unknown margin {margin!r}; choose from {', '.join(MARGINS)}")
     schema = {}
     for name in names:
         split, quantity = parse_name(name)
@@ -161,6 +175,8 @@ def check(
     Raises SchemaError for a missing or extra name, a wrong shape or kind of dtype, and InputError that names the
     output and the model for a NaN or infinity, or a value the declared dtype cannot hold.
     """
+    if not isinstance(returned, Mapping):
+        raise SchemaError(f"training must return a dict of arrays, it returned {type(returned).__name__}")
     if set(returned) != set(schema):
         raise SchemaError(f"training returned outputs {sorted(returned)}, but the task declares {sorted(schema)}")
     return {name: _check_one(name, spec, returned[name], rows) for name, spec in schema.items()}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from subtrain.cli.app import Workers, app, err, out
-from subtrain.errors import InputError
+
+if TYPE_CHECKING:
+    from subtrain.demo import Demo
 
 
 @app.command()
@@ -27,41 +29,46 @@ def demo(
 
     Ends with how good the datamodels are and a page to open. Run it again and it goes on where it stopped.
     """
-    from subtrain.demo import INITS, run_demo
+    from subtrain.demo import run_demo
 
-    if init != "both" and init not in INITS:
-        raise InputError(f"--init must be shared, own or both, got {init!r}")
-    inits = tuple(INITS) if init == "both" else (init,)
     made = run_demo(
-        folder, models, heldout, replicates, inits, workers, say=lambda text: err.print(f"[bold]»[/bold] {text}")
+        folder, models, heldout, replicates, init, workers, say=lambda text: err.print(f"[bold]»[/bold] {text}")
     )
-    table = Table(title="Datamodels on held-out subsets", title_justify="left", pad_edge=False, box=None)
-    for column in ("networks start from", "accuracy", "LDS, 95 % interval", "noise ceiling", "LDS, one run", "ceiling"):
-        table.add_column(column, justify="left" if column.startswith("net") else "right")
+    _show(made)
+
+
+def _show(made: Demo) -> None:
+    """The summary: how good, what it means, what was written, what to do next."""
+    first = made.parts[0].evaluation
+    runs = f"mean of {first.replicates} runs"
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("", "accuracy", f"LDS, {runs}", "95 % interval", "ceiling", "LDS, one run", "ceiling"):
+        table.add_column(column, justify="right" if column else "left", max_width=14 if column else None)
     for part in made.parts:
         e = part.evaluation
         table.add_row(
-            INITS[part.init],
+            part.label,
             f"{part.accuracy:.1%}",
-            f"[bold]{e.lds.value:.3f}[/bold]  {e.lds.low:.3f}…{e.lds.high:.3f}",
+            f"[bold]{e.lds.value:.3f}[/bold]",
+            f"{e.lds.low:.3f}–{e.lds.high:.3f}",
             f"{e.lds_ceiling:.3f}",
             f"{e.lds_one.value:.3f}",
             f"{e.lds_one_ceiling:.3f}",
         )
     out.print()
     out.print(table)
-    e = made.parts[0].evaluation
     out.print(
-        f"LDS: how well the datamodel of each of {e.targets} test digits ranks {e.subsets} subsets it never saw "
-        f"(Spearman, per target, mean over targets); outputs are means of {e.replicates} runs, or one run.\n"
-        "Ceiling: what a perfect predictor would score, seed noise being what it is.\n",
+        f"\nLDS says how well the datamodels of {first.targets} test digits rank {first.subsets} subsets they never "
+        "saw (Spearman per target, mean over targets). The ceiling is what a perfect predictor would score: networks "
+        "trained twice on the same subset differ, and more so from initialisations of their own.\n",
         style="dim",
     )
     trained = sum(part.trained for part in made.parts)
-    out.print(f"{trained:,} networks trained, everything in {made.seconds:.0f} s. Written:")
+    rate = trained / max(1e-9, sum(part.seconds for part in made.parts))
+    out.print(f"{trained:,} networks trained at {rate:,.0f} a second, everything in {made.seconds:.0f} s.")
     for part in made.parts:
-        out.print(f"  {part.study.path}  the study, with its datamodels in fits/default", soft_wrap=True)
-    out.print(f"  [bold]{made.report}[/bold]  open this in a browser", soft_wrap=True)
+        out.print(f"  {part.study.path}  study and datamodels, {part.label}", soft_wrap=True)
+    out.print(f"  [bold]{made.report}[/bold]  open it in a browser", soft_wrap=True)
     out.print(
-        f"Next: subtrain status {made.parts[0].study.path}, or your own task: subtrain create --help", soft_wrap=True
+        f"Next: subtrain status {made.parts[0].study.path}, then your own task: subtrain create --help", soft_wrap=True
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from subtrain.cli.app import AsJson, FitName, StudyPath, app, out
-from subtrain.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    from subtrain.evaluate import Evaluation
 
 
 @app.command()

@@ -25,8 +25,8 @@ def fit(
     seed: Annotated[int, typer.Option(help="Chooses the validation models.")] = 0,
 ) -> None:
     """Fit a datamodel for every target: LASSO, λ chosen on validation models; held-out models stay unseen."""
-    from subtrain.fit import Lasso
-    from subtrain.fit import fit as solve
+    from subtrain.regression import Lasso
+    from subtrain.regression import fit as solve
     from subtrain.fits import fit_folder
     from subtrain.store.study import Study
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import random
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
+from subtrain.collect import partial
 from subtrain.collect.display import Display
 from subtrain.collect.local import LocalExecutor
-from subtrain.collect.report import Collected, Failure, Tally, runner_file
+from subtrain.collect.report import RUNNERS, Collected, Failure, Tally, runner_file
 from subtrain.collect.segment import train_segment
 from subtrain.collect.status import live_runners
 from subtrain.errors import CollectError, InputError
 from subtrain.store import files
 from subtrain.store.given import GivenDesign
-from subtrain.store.study import LOGS, PARTIAL, SEGMENTS, Study
+from subtrain.store.study import EXTENSIONS, FAILURES, LOGS, PARTIAL, SEGMENTS, Study
 
 __all__ = ["Collected", "collect", "train_segment"]
 
@@ -35,13 +36,24 @@ def collect(study: Study, workers: int | None = None, progress: bool = True) -> 
     with files.storage_errors(study.path):
         for folder in (SEGMENTS, PARTIAL, LOGS):
             (study.path / folder).mkdir(exist_ok=True)
-    files.sweep_temporaries(study.path / SEGMENTS)
+    _sweep(study)
     missing = _missing(study)
     tally = Tally(runner_file(study.path), study.models, study.models_done(), min(workers, len(missing)))
-    failures = _run(study, missing, tally, progress) if missing else []
+    try:
+        failures = _run(study, missing, tally, progress) if missing else []
+    finally:
+        _sweep(study)
     if failures:
         raise CollectError(_sentence(study, failures))
     return Collected(study.models_done(), study.models, tally.trained, time.monotonic() - began)
+
+
+def _sweep(study: Study) -> None:
+    """Remove what killed processes left half-written: it only takes space, which may be what is lacking."""
+    with suppress(OSError):
+        for folder in ("", SEGMENTS, EXTENSIONS, FAILURES, RUNNERS):
+            files.sweep_temporaries(study.path / folder)
+        partial.sweep(study)
 
 
 def _sentence(study: Study, failures: list[Failure]) -> str:

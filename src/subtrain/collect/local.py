@@ -37,7 +37,7 @@ class LocalExecutor:
         self.crashed: set[Range] = set()
         self.culprits: defaultdict[Range, dict[int, str]] = defaultdict(dict)
         self.given_up: list[Failure] = []
-        self.commits = 0
+        self.fruitful = False
         self.fatal: SubtrainError | None = None
         self.stopping = False
         self.alive: set[Worker] = set()
@@ -125,9 +125,8 @@ class LocalExecutor:
                 reported += answer["count"]
                 with self.lock:
                     self.tally.add(answer["count"])
+                    self.fruitful |= answer["count"] > 0
             elif event == "committed":
-                with self.lock:
-                    self.commits += 1
                 return True
             elif event == "failed":
                 self._failed(where, reported, {int(row): why for row, why in answer["models"].items()})
@@ -162,7 +161,8 @@ class LocalExecutor:
     def _failed(self, where: Range, reported: int, models: dict[int, str]) -> None:
         with self.lock:
             self.attempts[where] += 1
-            if self.attempts[where] < ATTEMPTS and not models.keys() <= self.culprits[where].keys():
+            known = models.keys() <= self.culprits[where].keys()
+            if self.attempts[where] < ATTEMPTS and not known and not self._hopeless():
                 self._again(where, reported)
                 return
         finished = partial.commit_gaps(self.study, where)
@@ -171,8 +171,13 @@ class LocalExecutor:
             self.given_up.append(Failure(*where, _describe(self.study, why), tuple(why)))
             self.tally.failed += len(why)
             self.tally.trained += finished - reported
-            if len(self.given_up) >= HOPELESS and self.commits == 0:
+            if self._hopeless():
                 self.todo.clear()
+
+    def _hopeless(self) -> bool:
+        """Not one model has worked, and enough were tried: the task is broken, not a model of it."""
+        failed = sum(count for where, count in self.attempts.items() if where not in self.crashed)
+        return not self.fruitful and (failed >= ATTEMPTS * HOPELESS or len(self.given_up) >= HOPELESS)
 
     def _again(self, where: Range, reported: int) -> None:
         self.tally.trained -= reported

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def load(study: Study, where: Range) -> dict[int, Arrays]:
 
 
 def _rows(study: Study, path: Path) -> dict[int, Arrays]:
-    arrays, header = segment.read_segment(path, study.outputs, list(study.outputs))
+    arrays, header = segment.read_segment(path, study.outputs, list(study.outputs), study.identity)
     rows = [row for a, b in header["rows"] for row in range(a, b)]
     if header["masks_sha256"] != study.masks(rows).sha256():
         raise CorruptError(f"{path} belongs to another design: its masks differ; delete it and collect again")
@@ -49,18 +50,22 @@ def _rows(study: Study, path: Path) -> dict[int, Arrays]:
 
 
 def save(study: Study, where: Range, rows: list[int], done: dict[int, Arrays]) -> None:
-    """Save these models' outputs, one file a run of consecutive numbers."""
+    """Save these models' outputs, one file a run of consecutive numbers.
+
+    The folder may vanish meanwhile: somebody else has committed the segment, and there is nothing left to save.
+    """
     place = folder(study, where)
     with files.storage_errors(place):
         place.mkdir(parents=True, exist_ok=True)
-    for start, stop in segment.runs(rows):
-        commit(study, place / segment.file_name(start, stop), list(range(start, stop)), done, {})
+    with suppress(FileNotFoundError):
+        for start, stop in segment.runs(rows):
+            commit(study, place / segment.file_name(start, stop), list(range(start, stop)), done, {})
 
 
 def commit(study: Study, path: Path, rows: list[int], done: dict[int, Arrays], about: Mapping[str, Any]) -> bool:
     """Write a segment file of these models; False if it was there already."""
     arrays = {name: np.stack([done[row][name] for row in rows]) for name in study.outputs}
-    return segment.write_segment(path, rows, arrays, study.masks(rows).sha256(), about)
+    return segment.write_segment(path, rows, arrays, study.identity, study.masks(rows).sha256(), about)
 
 
 def commit_gaps(study: Study, where: Range) -> int:
@@ -74,6 +79,16 @@ def commit_gaps(study: Study, where: Range) -> int:
 
 def gaps_file(study: Study, where: Range) -> Path:
     return study.path / SEGMENTS / segment.file_name(*where, segment.GAPS)
+
+
+def sweep(study: Study) -> None:
+    """Remove what killed processes left here: caches of segments committed since, and temporary files."""
+    whole = study.rows.whole()
+    for place in list((study.path / PARTIAL).glob("*")):
+        if segment.parse_file_name(place.name) in whole:
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            files.sweep_temporaries(place)
 
 
 def clear(study: Study, where: Range) -> None:

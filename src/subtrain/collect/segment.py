@@ -63,7 +63,7 @@ def train_segment(
 ) -> bool:
     """Train models start..stop-1 and commit them; False if another worker's commit was there first.
 
-    `starting(rows)` is called before models are trained and `report(k)` after k have finished. careful: one at a time,
+    `starting(rows)` is called before models are trained and `report(k)` after k have succeeded. careful: one at a time,
     each saved at once, for a segment that has crashed its process; skip: models to leave out as failed. Models that
     fail are recorded in `failures/`; the others are kept, and ModelsFailedError is raised. Raises SchemaError when the
     task returns what it does not declare.
@@ -84,7 +84,7 @@ def train_segment(
     for first in range(0, len(todo), size):
         some = todo[first : first + size]
         _train_some(work, some)
-        report(len(some))
+        report(sum(row in work.done for row in some))
         if careful or time.monotonic() - work.saved_at > SAVE_EVERY:
             _save(work)
     if work.failed:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from subtrain.collect.report import RUNNERS
@@ -59,8 +61,6 @@ def status(study: Study) -> Status:
     """The study's state as its folder shows it right now."""
     done, evaluation_done = study.done(FIT).size, study.done(EVALUATION).size
     each = sum(spec.bytes for spec in study.outputs.values())
-    folder = study.path / SEGMENTS
-    stored = sum(entry.stat().st_size for entry in os.scandir(folder)) if folder.is_dir() else 0
     total = done + evaluation_done
     return Status(
         path=str(study.path),
@@ -75,19 +75,31 @@ def status(study: Study) -> Status:
         outputs={name: list(spec.shape) for name, spec in study.outputs.items()},
         failed=failed_models(study),
         runners=live_runners(study),
-        bytes_done=stored,
+        bytes_done=_stored(study.path / SEGMENTS),
         bytes_to_come=(study.models - total) * each,
         fits=tuple(sorted(p.parent.name for p in (study.path / FITS).glob("*/datamodels.json"))),
     )
 
 
+def _stored(folder: Path) -> int:
+    """Bytes of the files in a folder, some of which may vanish while we look."""
+    total = 0
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            total += entry.stat().st_size
+    return total
+
+
 def failed_models(study: Study) -> tuple[FailedModel, ...]:
-    """Models whose last attempt failed."""
+    """Models whose last attempt failed, and that nobody has trained since."""
+    done = set(study.done().tolist())
     found = []
     for path in sorted((study.path / FAILURES).glob("*.txt")):
-        lines = path.read_text(errors="replace").splitlines()
-        if path.stem.isdigit() and len(lines) > 2:
-            found.append(FailedModel(int(path.stem), lines[2], str(path)))
+        if not path.stem.isdigit() or int(path.stem) in done:
+            continue
+        with suppress(FileNotFoundError, IndexError):
+            why = path.read_text(errors="replace").splitlines()[2]
+            found.append(FailedModel(int(path.stem), why, str(path)))
     return tuple(found)
 
 

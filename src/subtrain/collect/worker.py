@@ -72,9 +72,10 @@ def _open(path: str, hello: dict[str, Any]) -> Study:
 def _follow_parent() -> queue.Queue[Any]:
     """Messages from the parent; a closed pipe without a goodbye means the parent died, and so do we."""
     inbox: queue.Queue[Any] = queue.Queue()
+    orders = _own_input()
 
     def follow() -> None:
-        for line in sys.stdin:
+        for line in orders:
             message = json.loads(line)
             inbox.put(message)
             if message is None:
@@ -83,6 +84,15 @@ def _follow_parent() -> queue.Queue[Any]:
 
     threading.Thread(target=follow, daemon=True).start()
     return inbox
+
+
+def _own_input() -> TextIO:
+    """The real standard input, for orders only; user code and its subprocesses find theirs empty."""
+    orders = os.fdopen(os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return orders
 
 
 def _own_output(folder: Path) -> TextIO:

@@ -77,10 +77,15 @@ def replicate_ids(masks: Masks, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def check_masks(masks: Path | str | NDArray[Any]) -> tuple[int, int, float]:
-    """(rows, n, mean alpha over a sample of rows) of masks; InputError if they cannot be masks."""
+    """(rows, n, mean alpha over a sample of rows) of masks; InputError if they cannot be masks.
+
+    Masks that are not bool are read whole, so that no number but 0 and 1 hides in them.
+    """
     array = open_npy(Path(masks)) if isinstance(masks, (str, Path)) else masks
     if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 2:
         raise InputError(f"masks must be [models, units] with at least two of each, got shape {list(array.shape)}")
+    for start in range(0, len(array) if array.dtype != np.bool_ else 0, _CHUNK):
+        pack(np.asarray(array[start : start + _CHUNK]), start)
     sample = np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))
     packed = pack(np.asarray(array[sample]))
     return int(array.shape[0]), int(array.shape[1]), round(float(packed.sizes().mean() / array.shape[1]), 4)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.design import concat, row_numbers
 from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.store import files
 from subtrain.store.given import check_masks, given_masks, replicate_ids
 from subtrain.store.rows import open_npy
 from subtrain.store.study import FORMAT, MANIFEST, Study
-from subtrain.tasks.base import fingerprint
+from subtrain.tasks.fingerprint import fingerprint
 
 PUBLISHED_EVALUATION = 10_000
 _MASKS = re.compile(r"train_masks_([0-9.]+)pct\.npy")
@@ -70,7 +71,7 @@ def import_arrays(
     rows, units, alpha = check_masks(masks if isinstance(masks, (str, Path)) else np.asarray(masks))
     schema = {name: _schema(name, value, rows) for name, value in outputs.items()}
     spans = evaluation if evaluation is not None else [[rows - _heldout(rows, heldout), rows]]
-    judged = np.concatenate([np.arange(a, b) for a, b in spans])
+    judged = concat([row_numbers(range(a, b), rows) for a, b in spans])
     ids = replicate_ids(given_masks(masks, judged), judged)
     with files.storage_errors(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,7 @@ def import_arrays(
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "design": {**design, "evaluation": spans},
-        "task": {"source": None, "fingerprint": fingerprint({k: str(v) for k, v in places.items()}, rows, units)},
+        "task": {"source": None, "fingerprint": fingerprint(list(given), *map(_sample, given.values()))},
         "outputs": {name: spec.to_json() for name, spec in schema.items()},
         "segment": rows,
         "arrays": places,
@@ -89,6 +90,12 @@ def import_arrays(
     if not files.commit_new(root / MANIFEST, lambda file: file.write(files.json_bytes(manifest))):
         raise InputError(f"{root} has become a study in the meantime; choose another folder")
     return Study.open(root)
+
+
+def _sample(value: Any) -> NDArray[Any]:
+    """Some rows of an array, spread over all of it: enough to tell one study's from another's."""
+    array = open_npy(Path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
+    return np.asarray(array[np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))])
 
 
 def _schema(name: str, value: Any, rows: int) -> Output:

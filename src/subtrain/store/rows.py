@@ -53,6 +53,7 @@ class SegmentRows:
     folder: Path
     outputs: Mapping[str, Output]
     planned: frozenset[Range]
+    identity: str
 
     def whole(self) -> set[Range]:
         """Segments that are committed whole."""
@@ -75,7 +76,7 @@ class SegmentRows:
             )
         paths = [path for _, path in pieces]
         for path in dict.fromkeys(paths[k] for k in np.unique(which)):
-            arrays, header = segment.read_segment(path, self.outputs, [name])
+            arrays, header = segment.read_segment(path, self.outputs, [name], self.identity)
             held = np.concatenate([np.arange(a, b) for a, b in header["rows"]])
             here = np.flatnonzero((rows >= held[0]) & (rows <= held[-1]))
             out[here] = arrays[name][np.searchsorted(held, rows[here])]
@@ -126,8 +127,11 @@ def open_npy(path: Path) -> NDArray[Any]:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
+    except Exception as error:  # A damaged header can make numpy raise almost anything.
         raise InputError(f"{path} is not a readable .npy file: {error}") from error
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.memmap):
         raise InputError(f"{path} holds several arrays; give a .npy file with one")
+    beyond = path.stat().st_size - array.offset - array.nbytes
+    if beyond:
+        raise InputError(f"{path} is not a readable .npy file: {beyond} bytes lie beyond the array its header declares")
     return array

@@ -37,19 +37,26 @@ def parse_file_name(name: str) -> Range | None:
 
 
 def write_segment(
-    path: Path, rows: Sequence[int], arrays: Mapping[str, NDArray[Any]], masks_sha256: str, about: Mapping[str, Any]
+    path: Path,
+    rows: Sequence[int],
+    arrays: Mapping[str, NDArray[Any]],
+    identity: str,
+    masks_sha256: str,
+    about: Mapping[str, Any],
 ) -> bool:
-    """Commit the outputs of these models; False if the segment was already there."""
+    """Commit the outputs of these models of the study `identity`; False if the segment was already there."""
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {
         "rows": [[a, b] for a, b in runs(rows)],
         "sha256": {name: _digest(array) for name, array in arrays.items()},
+        "study": identity,
         "masks_sha256": masks_sha256,
         "about": dict(about),
     }
-    payload = save(arrays, metadata={"subtrain": json.dumps(header, sort_keys=True)})
+    text = json.dumps(header, sort_keys=True)
+    payload = save(arrays, metadata={"subtrain": text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
 
     def write(file: BinaryIO) -> None:
         file.write(payload)
@@ -58,9 +65,9 @@ def write_segment(
 
 
 def read_segment(
-    path: Path, schema: Mapping[str, Output], names: list[str]
+    path: Path, schema: Mapping[str, Output], names: list[str], identity: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The named arrays and the header of a segment, checked against its name, the schema and its digests.
+    """The named arrays and the header of a segment, checked against its name, study, the schema and its digests.
 
     Raises CorruptError that names the file when anything in it is not as it was written.
     """
@@ -73,6 +80,8 @@ def read_segment(
             digests = header["sha256"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _corrupt(path, f"it cannot be read ({error})") from error
+    if header.get("study") != identity:
+        raise _corrupt(path, "it belongs to another study")
     count = sum(b - a for a, b in header["rows"])
     for name, array in arrays.items():
         want = (count, *schema[name].shape)
@@ -95,7 +104,11 @@ def read_rows(path: Path) -> list[Range]:
 
 
 def _header(path: Path, file: Any) -> dict[str, Any]:
-    header: dict[str, Any] = json.loads((file.metadata() or {}).get("subtrain", ""))
+    metadata = file.metadata() or {}
+    text = metadata.get("subtrain", "")
+    if metadata.get("sha256") != hashlib.sha256(text.encode()).hexdigest():
+        raise ValueError("its header has changed since it was written")
+    header: dict[str, Any] = json.loads(text)
     span = parse_file_name(path.name)
     rows = header["rows"]
     inside = span and all(span[0] <= a < b <= span[1] for a, b in rows)

@@ -24,7 +24,8 @@ from subtrain.store import files
 from subtrain.store.given import GivenDesign
 from subtrain.store.rows import ArrayRows, Rows, SegmentRows, plan_segments
 from subtrain.store.segment import Range
-from subtrain.tasks.base import Source, Task, fingerprint
+from subtrain.tasks.base import Source, Task
+from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.load import load_task
 
 if TYPE_CHECKING:
@@ -137,7 +138,11 @@ class Study:
         if not isinstance(self.design, Design):
             raise InputError(f"{self.path} was imported: there is no design to draw more models from")
         self.design.extend(models, heldout, replicates)
-        entry = {"models": models, "heldout": heldout, "replicates": replicates or self.design.replicates}
+        entry = {
+            "models": int(models),
+            "heldout": int(heldout),
+            "replicates": int(replicates or self.design.replicates),
+        }
         folder = self.path / EXTENSIONS
         with files.storage_errors(folder):
             folder.mkdir(exist_ok=True)
@@ -150,7 +155,7 @@ class Study:
         if isinstance(self.design, GivenDesign):
             data = files.read_json(self.path / MANIFEST)["arrays"]
             return ArrayRows({name: self.path / file for name, file in data.items()}, self.design.rows)
-        return SegmentRows(self.path / SEGMENTS, self.outputs, frozenset(self.segments))
+        return SegmentRows(self.path / SEGMENTS, self.outputs, frozenset(self.segments), self.identity)
 
     @property
     def n(self) -> int:
@@ -158,10 +163,10 @@ class Study:
         assert self.design.n is not None
         return self.design.n
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Which study this is, wherever its folder lies: the same design, task and outputs give the same identity."""
-        design = {k: v for k, v in self.design.to_json().items() if k != "extensions"}
+        design = {k: v for k, v in self.design.to_json().items() if k not in ("extensions", "masks")}
         return fingerprint(design, self.fingerprint, {k: v.to_json() for k, v in self.outputs.items()})
 
     @property

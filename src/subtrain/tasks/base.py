@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import inspect
-import json
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.outputs import Output
+from subtrain.outputs import Output, SchemaError
+from subtrain.tasks.fingerprint import fingerprint, source_of
 
 Arrays = Mapping[str, ArrayLike]
 
@@ -106,7 +102,7 @@ class FunctionTask:
     def _checked(self, returned: object) -> dict[str, NDArray[Any]]:
         if not isinstance(returned, Mapping):
             kind = type(returned).__name__
-            raise InputError(f"the training function must return a dict of arrays, it returned {kind}")
+            raise SchemaError(f"the training function must return a dict of arrays, it returned {kind}")
         return {name: np.asarray(value) for name, value in returned.items()}
 
 
@@ -156,35 +152,3 @@ def output_schema(outputs: Mapping[str, Output | Sequence[int]]) -> dict[str, Ou
         if not name.isidentifier():
             raise InputError(f"output name {name!r} must be a plain word, it becomes a file name")
     return schema
-
-
-def fingerprint(*parts: object) -> str:
-    """sha256 over arrays (dtype, shape, bytes), strings, and anything JSON can write."""
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            head, body = f"{part.dtype.str}{part.shape}", np.ascontiguousarray(part).tobytes()
-        else:
-            head, body = "", json.dumps(part, sort_keys=True, default=_plain).encode()
-        digest.update(f"{head}:{len(body)}:".encode())
-        digest.update(body)
-    return digest.hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Output):
-        return value.to_json()
-    if hasattr(value, "__array__"):
-        array = np.asarray(value)
-        return fingerprint(array)
-    return repr(value)
-
-
-def source_of(function: Callable[..., Any]) -> str:
-    """The function's code without comments or layout, so that reformatting it does not change a fingerprint."""
-    target = inspect.unwrap(function)
-    target = getattr(target, "py_func", getattr(target, "func", target))
-    try:
-        return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(target))))
-    except (OSError, TypeError, SyntaxError):
-        return getattr(target, "__qualname__", type(target).__qualname__)

@@ -27,6 +27,8 @@ def digits(
     """Two-layer MLPs on n training and `targets` test images of handwritten digits, split by `seed`."""
     from sklearn.datasets import load_digits
 
+    if targets < 1:
+        raise InputError(f"targets = {targets} leaves no targets to predict; give at least 1")
     images, labels = load_digits(return_X_y=True)
     if n + targets > len(labels):
         raise InputError(f"n + targets = {n + targets}, but there are only {len(labels)} digits")

@@ -105,8 +105,8 @@ def _from_module(name: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(f"cannot import the task's module {name!r}: {error}") from error
+    except Exception as error:
+        raise InputError(f"cannot import the task's module {name!r}: {type(error).__name__}: {error}") from error
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.outputs import declare, from_logits, parse_name
-from subtrain.tasks.base import BatchTask, View, checked_n, fingerprint
+from subtrain.tasks.base import BatchTask, View, checked_n
+from subtrain.tasks.fingerprint import fingerprint
 from subtrain.trainers.sgd import Sgd
 
 Data = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.outputs import declare, from_logits, parse_name
-from subtrain.tasks.base import FunctionTask, View, checked_n, fingerprint
+from subtrain.tasks.base import FunctionTask, View, checked_n
+from subtrain.tasks.fingerprint import fingerprint, source_of
 
 FLOOR = 10.0
 
@@ -46,14 +47,25 @@ def sklearn(
     schema = declare(names, {"train": len(x), "test": len(x_test)}, None if classes is None else len(classes), margin)
     data = {"train": (x, y), "test": (x_test, y_test)}
     train = partial(_train, estimator, data, None if classes is None else len(classes), names, margin)
-    about = fingerprint(f"{type(estimator).__qualname__} {estimator!r}", names, margin, x, y, x_test, y_test)
+    about = fingerprint(_settings(estimator), names, margin, x, y, x_test, y_test)
     return FunctionTask(train, checked_n(len(x)), schema, about, view=view)
+
+
+def _settings(value: Any) -> Any:
+    """An estimator and everything it is set to as JSON; its repr would be cut, and holds addresses of functions."""
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return [type(value).__qualname__, _settings(value.get_params(deep=False))]
+    if isinstance(value, dict):
+        return [[str(k), _settings(v)] for k, v in sorted(value.items(), key=lambda item: str(item[0]))]
+    if isinstance(value, (list, tuple)):
+        return [_settings(v) for v in value]
+    return source_of(value) if callable(value) else value
 
 
 def _encode(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     unknown = ~np.isin(labels, classes)
     if unknown.any():
-        raise InputError(f"test label {labels[unknown][0]!r} never occurs in the training labels")
+        raise InputError(f"test label {labels[unknown].tolist()[0]!r} never occurs in the training labels")
     return np.searchsorted(classes, labels).astype(np.int64)
 
 

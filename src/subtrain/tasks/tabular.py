@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,12 +58,16 @@ def _load(data: str) -> tuple[NDArray[Any], ...]:
     path = Path(data)
     if path.suffix != ".npz" or not path.is_file():
         raise InputError(f"data must be one of {', '.join(BUNDLED)} or an .npz file that exists, got {data!r}")
-    with np.load(path, allow_pickle=False) as file:
-        names = ("x", "y", "x_test", "y_test") if "x_test" in file else ("x", "y")
-        missing = [name for name in names if name not in file]
-        if missing:
-            raise InputError(f"{path} holds no array named {', '.join(missing)}")
-        return tuple(file[name] for name in names)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    names = ("x", "y", "x_test", "y_test") if "x_test" in arrays else ("x", "y")
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise InputError(f"{path} holds no array named {', '.join(missing)}")
+    return tuple(arrays[name] for name in names)
 
 
 def _split(x: NDArray[Any], y: NDArray[Any], test_size: float, seed: int) -> tuple[NDArray[Any], ...]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.outputs import declare, from_logits, parse_name
-from subtrain.tasks.base import FunctionTask, View, checked_n, fingerprint, source_of
+from subtrain.tasks.base import FunctionTask, View, checked_n
+from subtrain.tasks.fingerprint import fingerprint, source_of
 
 Pair = tuple[NDArray[Any], NDArray[Any]]
 

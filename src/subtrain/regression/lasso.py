@@ -1,0 +1,164 @@
+"""`Lasso`: datamodels by LASSO, in scikit-learn's shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from subtrain.errors import InputError
+from subtrain.regression.choose import LassoFit, LassoOptions, lasso_from_counts
+from subtrain.regression.counts import Counts, as_outputs, check_finite, count
+from subtrain.regression.path import PASSES
+from subtrain.regression.split import given_rows, validation_rows
+from subtrain.regression.threads import Progress
+from subtrain.masks import Masks, pack
+
+Floats = NDArray[np.float64]
+# Masks turned to floats at a time by `predict`.
+ROWS = 4096
+
+
+class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """One sparse linear datamodel a target: outputs = masks @ weight_ + bias_, lambda chosen per target.
+
+    Minimises (1/2m) ||y - X w - b||^2 + lam ||w||_1, b free, along a path of lambdas for each target; takes the one
+    with the least squared error on validation models and fits it again on all models. With objective="standardized"
+    (the paper's) X are masks centred and divided by their standard deviation, and lam is on that scale; `weight_` is
+    for raw 0/1 masks always: positive means that including the unit raises the output.
+
+    Parameters: lambdas, how many or their values; eps, the smallest over the largest; tol, duality gap relative to
+    half the target's variance; validation, share of the models that choose lambda, drawn by `seed`; early_stop,
+    lambdas to go on after the least validation error, None for all; refit; penalty, a factor of lambda for each unit
+    (inf leaves it out); positive, no negative weights; max_iter, sweeps at most for one lambda; threads, None for all
+    cores.
+
+    Fitted: weight_ float64 [n, T], bias_ [T], lam_ [T], gap_ [T], lambdas_ and validation_mse_ [k, T] (NaN after an
+    early stop), n_iter_ (the most sweeps any target took), constant_units_ (always or never included: weight 0).
+
+    >>> import numpy as np
+    >>> random = np.random.default_rng(0)
+    >>> masks = random.random((500, 40)) < 0.5
+    >>> outputs = 3.0 * masks[:, 2] - 1.0 + random.normal(size=500)
+    >>> Lasso().fit(masks, outputs).weight_[:4, 0].round()
+    array([0., 0., 3., 0.])
+    """
+
+    def __init__(
+        self,
+        lambdas: int | ArrayLike = 100,
+        eps: float = 1e-3,
+        tol: float = 1e-4,
+        objective: str = "standardized",
+        validation: float | None = 0.1,
+        seed: int = 0,
+        early_stop: int | None = 5,
+        refit: bool = True,
+        penalty: ArrayLike | None = None,
+        positive: bool = False,
+        max_iter: int = PASSES,
+        threads: int | None = None,
+    ) -> None:
+        self.lambdas = lambdas
+        self.eps = eps
+        self.tol = tol
+        self.objective = objective
+        self.validation = validation
+        self.seed = seed
+        self.early_stop = early_stop
+        self.refit = refit
+        self.penalty = penalty
+        self.positive = positive
+        self.max_iter = max_iter
+        self.threads = threads
+
+    def fit(
+        self,
+        masks: ArrayLike | Masks,
+        outputs: ArrayLike,
+        validation: tuple[ArrayLike | Masks, ArrayLike] | None = None,
+        sample_split: ArrayLike | None = None,
+        progress: Progress | None = None,
+    ) -> Lasso:
+        """Fit masks [m, n] (bool, 0/1 or `Masks`) to outputs [m, T] or [m].
+
+        validation: other models (masks, outputs) that choose lambda; or sample_split, which of these do (bool [m] or
+        positions); by default a share drawn by `seed`. progress(stage, done, total) is called while it runs. Raises
+        InputError for masks that are not 0/1, outputs that are not finite, and lengths that differ.
+        """
+        packed, y = self._checked(masks, outputs, reset=True)
+        train, valid = self._counts(packed, y, validation, sample_split, progress)
+        fit = lasso_from_counts(train, valid, options=self._options(), progress=progress)
+        self._flat = np.asarray(outputs).ndim == 1
+        return self._keep(fit)
+
+    def predict(self, masks: ArrayLike | Masks) -> Floats:
+        """Predicted outputs float64 [m, T], or [m] if fitted to such, for masks [m, n]."""
+        check_is_fitted(self)
+        packed = self._packed(masks, reset=False)
+        blocks = [packed[i : i + ROWS].unpack() @ self.weight_ for i in range(0, max(len(packed), 1), ROWS)]
+        predicted: Floats = np.concatenate(blocks) + self.bias_
+        return predicted[:, 0] if self._flat else predicted
+
+    def _checked(self, masks: ArrayLike | Masks, outputs: ArrayLike, reset: bool) -> tuple[Masks, NDArray[Any]]:
+        if outputs is None:
+            raise InputError("Lasso requires y to be passed, but the target y is None: give outputs [m, T]")
+        packed = self._packed(masks, reset)
+        y = as_outputs(outputs)
+        if len(packed) != len(y):
+            raise InputError(f"there are {len(packed)} masks but outputs of {len(y)} models")
+        if y.shape[1] == 0:
+            raise InputError("there are no targets: outputs have shape [m, 0]")
+        check_finite(y)
+        return packed, y
+
+    def _packed(self, masks: ArrayLike | Masks, reset: bool) -> Masks:
+        if not isinstance(masks, Masks):
+            return pack(validate_data(self, masks, dtype="numeric", reset=reset))
+        if reset:
+            self.n_features_in_ = masks.n
+        elif masks.n != self.n_features_in_:
+            raise InputError(f"masks are over {masks.n} units, the datamodels over {self.n_features_in_}")
+        return masks
+
+    def _counts(
+        self,
+        masks: Masks,
+        y: NDArray[Any],
+        validation: tuple[ArrayLike | Masks, ArrayLike] | None,
+        split: ArrayLike | None,
+        progress: Progress | None,
+    ) -> tuple[Counts, Counts | None]:
+        if validation is not None and split is not None:
+            raise InputError("give either validation models or a sample_split, not both")
+        if validation is not None:
+            judges, judged = self._checked(*validation, reset=False)
+            return count(masks, y, self.threads, progress), count(judges, judged, self.threads, progress)
+        if split is None and (not self.validation or np.size(self.lambdas) == np.ndim(self.lambdas) == 1):
+            return count(masks, y, self.threads, progress), None
+        m = len(masks)
+        share = self.validation or 0.0
+        rows = validation_rows(m, share, self.seed) if split is None else given_rows(split, m)
+        train, valid = (count(masks[part], y[part], self.threads, progress) for part in (~rows, rows))
+        return train, valid
+
+    def _options(self) -> LassoOptions:
+        names = LassoOptions.__dataclass_fields__
+        return LassoOptions(**{name: value for name, value in self.get_params().items() if name in names})
+
+    def _keep(self, fit: LassoFit) -> Lasso:
+        self.weight_ = fit.weight
+        self.bias_ = fit.bias
+        self.lam_ = fit.lam
+        self.gap_ = fit.gap
+        self.lambdas_ = fit.lambdas
+        self.validation_mse_ = fit.validation_mse
+        self.n_iter_ = int(fit.n_iter.max(initial=0))
+        self.constant_units_ = fit.constant_units
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "weight_")

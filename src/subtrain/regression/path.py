@@ -1,0 +1,195 @@
+"""LASSO from counts alone: the path of each target with its validation error, or one lambda."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+from subtrain.regression.counts import Counts
+from subtrain.regression.problem import Problem, lambda_grid, lambda_max, problem
+from subtrain.regression.threads import Progress, each, thread_count
+
+Floats = NDArray[np.float64]
+PASSES = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """What a path found for T targets and k lambdas.
+
+    lambdas: [T, k], decreasing. best: int64 [T], the lambda with the least validation error (the last one without
+    validation). weight: [T, n] and bias: [T] there, for raw masks. gap: [T, k], duality gap over half the target's
+    variance. error: [T, k], mean squared error on the validation models. passes: int64 [T, k]. gap and error are NaN,
+    and passes 0, where an early stop came first. weights: [T, k, n] and biases: [T, k] at every lambda, if kept.
+    """
+
+    lambdas: Floats
+    best: NDArray[np.int64]
+    weight: Floats
+    bias: Floats
+    gap: Floats
+    error: Floats
+    passes: NDArray[np.int64]
+    weights: Floats | None = None
+    biases: Floats | None = None
+
+
+def lasso_path(
+    train: Counts,
+    valid: Counts | None = None,
+    lambdas: int | ArrayLike = 100,
+    eps: float = 1e-3,
+    *,
+    objective: str = "standardized",
+    penalty: Floats | None = None,
+    positive: bool = False,
+    tol: float = 1e-4,
+    early_stop: int | None = None,
+    keep: bool = False,
+    passes: int = PASSES,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Solve each target of `train` along a path of lambdas, down to a relative duality gap of `tol` at each.
+
+    lambdas: how many, geometric from lambda_max to eps lambda_max, or their values: [k] for all targets or [T, k].
+    valid: counts of other models that judge every lambda; early_stop then ends a path that many lambdas after its
+    least error. The gap is relative to half the target's variance, the objective of the all-zero weights: it bounds how
+    much of that variance a better solution could still explain, and means the same at every lambda and target.
+    """
+    plan = problem(train, objective, penalty)
+    grid = _grid(plan, lambdas, eps, positive)
+    rules = _rules(tol, passes, early_stop, positive, keep)
+    return _run(plan, valid, grid, None, rules, threads, progress, "path")
+
+
+def solve_at(
+    counts: Counts,
+    lam: ArrayLike,
+    start: Floats | None = None,
+    *,
+    objective: str = "standardized",
+    penalty: Floats | None = None,
+    positive: bool = False,
+    tol: float = 1e-4,
+    passes: int = PASSES,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Solve each target at its own lambda, [T] or one for all, from raw weights `start` [T, n]; a Path with k = 1."""
+    plan = problem(counts, objective, penalty)
+    grid = np.broadcast_to(np.asarray(lam, np.float64), (counts.targets,))[:, None]
+    coef = None if start is None else start * plan.scale
+    rules = _rules(tol, passes, None, positive, False)
+    return _run(plan, None, grid, coef, rules, threads, progress, "refit")
+
+
+def _rules(tol: float, passes: int, early_stop: int | None, positive: bool, keep: bool) -> Any:
+    from subtrain.regression.working import Rules
+
+    if not tol > 0:
+        raise InputError(f"tol must be positive, got {tol}")
+    if early_stop is not None and early_stop < 1:
+        raise InputError(f"early_stop must be at least 1 lambda, or None, got {early_stop}")
+    return Rules(float(tol), int(passes), -1 if early_stop is None else int(early_stop), bool(positive), bool(keep))
+
+
+def _grid(plan: Problem, lambdas: int | ArrayLike, eps: float, positive: bool) -> Floats:
+    if np.ndim(lambdas) == 0:
+        return lambda_grid(plan, int(lambdas), eps, positive)  # type: ignore[arg-type]
+    values = np.asarray(lambdas, np.float64)
+    if values.ndim > 2 or (values.ndim == 2 and len(values) != plan.counts.targets) or values.shape[-1] == 0:
+        raise InputError(f"lambdas must be a count, [k] or [{plan.counts.targets}, k], got shape {list(values.shape)}")
+    return -np.sort(-np.broadcast_to(values, (plan.counts.targets, values.shape[-1])), axis=1)
+
+
+def _run(
+    plan: Problem,
+    valid: Counts | None,
+    lambdas: Floats,
+    start: Floats | None,
+    rules: Any,
+    threads: int | None,
+    progress: Progress | None,
+    stage: str,
+) -> Path:
+    """Run the kernel on every target that has a path, and map what it found back to raw masks."""
+    from subtrain.regression.pathwise import Targets, solve_target
+
+    solvable = lambda_max(plan, rules.positive) > 0
+    if not np.all(lambdas[solvable] > 0) or not np.all(np.isfinite(lambdas)):
+        raise InputError("lambdas must be positive and finite")
+    judge, rho_valid, spread = _validation(plan, valid)
+    grid = np.array(lambdas, np.float64, order="C")
+    first = np.zeros(plan.rho.shape) if start is None else np.array(start, np.float64, order="C")
+    targets = Targets(plan.rho, plan.variance, rho_valid, spread, grid, first)
+    found = _nothing_found(solvable, spread, plan.counts.n, grid.shape[1], rules.keep)
+    train, count, finished = _moments(plan), solvable.size, int(np.count_nonzero(~solvable))
+
+    def run(t: int) -> None:
+        solve_target(train, judge, plan.penalty, targets, rules, t, found)
+
+    def report(_: int) -> None:
+        nonlocal finished
+        finished += 1
+        if progress:
+            progress(stage, finished, count)
+
+    each(run, np.flatnonzero(solvable).tolist(), thread_count(threads), report)
+    weight, bias = plan.raw(found.coef)
+    error = found.error if valid is not None else np.full(grid.shape, np.nan)
+    path = Path(grid, found.best, weight, bias, found.gap, error, found.passes)
+    if not rules.keep:
+        return path
+    weights = found.every * plan.inverse
+    return replace(path, weights=weights, biases=plan.y_mean[:, None] - weights @ plan.mean)
+
+
+def _nothing_found(solvable: NDArray[np.bool_], spread: Floats, n: int, k: int, keep: bool) -> Any:
+    """What the kernel fills in; targets without a path keep their all-zero weights, which are exact."""
+    from subtrain.regression.pathwise import Found
+
+    count = solvable.size
+    return Found(
+        coef=np.zeros((count, n)),
+        best=np.zeros(count, np.int64),
+        gap=np.where(solvable[:, None], np.nan, np.zeros((count, k))),
+        error=np.where(solvable[:, None], np.nan, np.repeat(spread[:, None], k, axis=1)),
+        passes=np.zeros((count, k), np.int64),
+        every=np.zeros((count, k, n) if keep else (0, 0, 0)),
+    )
+
+
+def _moments(plan: Problem) -> Any:
+    from subtrain.regression.descent import Moments
+
+    return Moments(_own(plan.counts.gram), float(plan.counts.m), plan.mean, np.zeros(plan.counts.n), plan.inverse)
+
+
+def _own(gram: NDArray[Any]) -> NDArray[Any]:
+    """The Gram as the kernels are compiled for: another layout, or read-only memory, would compile them again."""
+    return np.require(gram, requirements=["C", "W"])
+
+
+def _validation(plan: Problem, valid: Counts | None) -> tuple[Any, Floats, Floats]:
+    """Moments of the validation models about the fitting models' means, and the outputs' covariances and spread."""
+    from subtrain.regression.descent import Moments
+
+    train = plan.counts
+    if valid is None:
+        none = np.zeros((0, 0), train.gram.dtype)
+        return Moments(none, 0.0, plan.mean, plan.mean, plan.inverse), np.zeros_like(plan.rho), np.zeros(train.targets)
+    if (valid.n, valid.targets) != (train.n, train.targets):
+        raise InputError(f"validation counts do not match the fitting ones: {valid} and {train}")
+    if valid.m == 0:
+        raise InputError("there are no validation models")
+    mean, y_mean = valid.ones / valid.m, valid.y_sum / valid.m
+    shift = y_mean - plan.y_mean
+    rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
+    spread = valid.y_sq / valid.m - y_mean**2 + shift**2
+    judge = Moments(_own(valid.gram), float(valid.m), mean, mean - plan.mean, plan.inverse)
+    return judge, np.ascontiguousarray((rho * plan.inverse[:, None]).T), np.maximum(spread, 0.0)

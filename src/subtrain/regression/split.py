@@ -1,0 +1,40 @@
+"""Which of the models fit, and which choose lambda."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+
+
+def validation_rows(m: int, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """bool [m], True for the round(fraction m) models (at least one, and two are left) that validate.
+
+    A pure function of its arguments on every numpy: the models with the smallest values of a Philox stream.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise InputError(f"validation must be a share of the models between 0 and 1, got {fraction}")
+    if m < 3:
+        raise InputError(f"choosing lambda needs at least 3 models, got {m} sample(s); give one value: lambdas=[0.01]")
+    size = min(max(round(fraction * m), 1), m - 2)
+    order = np.argsort(np.random.Philox(key=[seed, 0]).random_raw(m), kind="stable")
+    rows = np.zeros(m, np.bool_)
+    rows[order[:size]] = True
+    return rows
+
+
+def given_rows(split: ArrayLike, m: int) -> NDArray[np.bool_]:
+    """bool [m] of a split given as bool [m] or as the positions of the models that validate; else InputError."""
+    array = np.asarray(split)
+    if array.dtype == np.bool_ and array.shape == (m,):
+        rows = array
+    elif array.dtype.kind in "iu" and array.ndim == 1 and np.all((array >= 0) & (array < m)):
+        rows = np.zeros(m, np.bool_)
+        rows[array] = True
+    else:
+        got = f"{array.dtype} {list(array.shape)}"
+        raise InputError(f"sample_split must be bool [{m}] or positions from 0 to {m - 1}, got {got}")
+    if not rows.any() or m - np.count_nonzero(rows) < 2:
+        raise InputError(f"sample_split makes {np.count_nonzero(rows)} of {m} models validate; both parts need models")
+    return rows

@@ -1,0 +1,152 @@
+"""The command line as a person uses it: real processes, output read, exit codes checked."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from subtrain.cli.main import main
+
+
+def run(*args, cwd=None, **kwargs):
+    """`subtrain ARGS` in a process of its own."""
+    command = [sys.executable, "-m", "subtrain", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, **kwargs)
+
+
+def ok(*args, **kwargs):
+    done = run(*args, **kwargs)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wine(tmp_path_factory):
+    """A finished study of logistic regressions on real wine data, made from the command line only."""
+    study = tmp_path_factory.mktemp("cli") / "wine"
+    ok("create", study, "--task", "tabular", "-p", "data=wine", "--models", 200, "--heldout", 20, "--alpha", 0.5)
+    ok("collect", study, "--workers", 2)
+    ok("fit", study)
+    return study
+
+
+def test_the_whole_way_on_wine(wine):
+    shown = ok("evaluate", wine)
+    assert "LDS" in shown
+    assert "noise ceiling" in shown
+    found = json.loads(ok("evaluate", wine, "--json"))
+    assert found["lds"]["low"] < found["lds"]["value"] < found["lds"]["high"]
+    assert found["lds"]["value"] > 0.5
+    assert found["subsets"] == 20
+    assert json.loads((wine / "fits/default/evaluation.json").read_text()) == found
+    assert np.load(wine / "fits/default/weight.npy").shape == (124, 54)
+
+
+def test_status_for_people_and_machines(wine):
+    assert "200 of 200" in ok("status", wine)
+    data = json.loads(ok("status", wine, "--json"))
+    assert (data["models"], data["done"], data["missing"]) == (240, 240, 0)
+    assert data["fits"] == ["default"]
+
+
+def test_report(wine, tmp_path):
+    page = tmp_path / "page.html"
+    ok("report", wine, "--out", page, "--target", 3)
+    assert "<html" in page.read_text()
+
+
+def test_export_import_round_trip(wine, tmp_path):
+    ok("export", wine, tmp_path / "out")
+    masks = np.load(tmp_path / "out/wine/data/train_masks_50pct.npy", mmap_mode="r")
+    assert masks.shape == (240, 124)
+    assert masks.dtype == bool
+    again = tmp_path / "again"
+    assert "40 only for judging" in ok("import", again, tmp_path / "out/wine")
+    ok("fit", again)
+    mine, theirs = (np.load(folder / "fits/default/weight.npy") for folder in (wine, again))
+    np.testing.assert_array_equal(mine, theirs)
+    assert json.loads(ok("evaluate", again, "--json"))["replicates"] == 2
+
+
+def test_import_of_two_arrays(tmp_path):
+    rng = np.random.default_rng(0)
+    masks = rng.random((300, 12)) < 0.5
+    np.save(tmp_path / "m.npy", masks)
+    np.save(tmp_path / "y.npy", masks @ rng.normal(size=(12, 2)))
+    study = tmp_path / "mine"
+    ok("import", study, "--masks", tmp_path / "m.npy", "--output", f"test_margins={tmp_path / 'y.npy'}")
+    ok("fit", study)
+    assert json.loads(ok("evaluate", study, "--json"))["lds"]["value"] > 0.99
+
+
+def test_extend_then_collect_the_rest(tmp_path):
+    study = tmp_path / "iris"
+    ok("create", study, "-t", "tabular", "-p", "data=iris", "--models", 20, "--heldout", 3)
+    ok("collect", study)
+    assert "10 still to train" in ok("extend", study, "--models", 10)
+    ok("collect", study)
+    assert json.loads(ok("status", study, "--json"))["missing"] == 0
+
+
+def test_task_from_a_file_with_parameters(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np, subtrain as st\n"
+        "def make(scale=1.0):\n"
+        "    w = np.arange(6.0)[:, None] * scale\n"
+        "    return st.tasks.function(lambda i, s: {'test_margins': w[i].sum(0)}, n=6,"
+        " outputs={'test_margins': [1]}, data=[w])\n"
+    )
+    study = tmp_path / "study"
+    ok("create", study, "-t", "mine.py:make", "-p", "scale=2.5", "--models", 12, "--heldout", 3, cwd=tmp_path)
+    ok("collect", study)
+    assert "12 of 12" in ok("status", study)
+
+
+BAD = [
+    (["create", "{new}", "-t", "digits", "--alpha", "1.5"], 2, "strictly between 0 and 1"),
+    (["create", "{new}", "-t", "digits", "--alpha", "0.001"], 2, "every subset would be empty"),
+    (["create", "{new}", "-t", "digits", "-p", "targets=0"], 2, "no targets"),
+    (["create", "{new}", "-t", "nowhere:task"], 2, "nowhere"),
+    (["create", "{new}", "-t", "digits", "-p", "wrong=1"], 2, "wrong"),
+    (["create", "{new}"], 2, "--task"),
+    (["create", "{wine}", "-t", "digits"], 2, "is a study already"),
+    (["collect", "{new}"], 2, "is not a study"),
+    (["collect", "{wine}", "-t", "digits"], 3, "another task"),
+    (["collect", "{wine}", "--workers", "0"], 2, "workers"),
+    (["fit", "{wine}", "--output", "train_losses"], 2, "records no output"),
+    (["fit", "{wine}", "--name", "../escape"], 2, "plain folder name"),
+    (["evaluate", "{wine}", "--fit", "other"], 2, "has no fit named 'other'"),
+    (["report", "{wine}", "--target", "9999"], 2, "9999"),
+    (["export", "{new}", "{new}"], 2, "is not a study"),
+    (["import", "{new}"], 2, "say what to import"),
+    (["import", "{new}", "{wine}"], 2, "train_masks"),
+    (["status", "{wine}", "--nonsense"], 2, "--nonsense"),
+]
+
+
+@pytest.mark.parametrize(("args", "code", "sentence"), BAD, ids=[" ".join(b[0]) for b in BAD])
+def test_bad_input_is_one_sentence_and_writes_nothing(args, code, sentence, wine, tmp_path, monkeypatch, capsys):
+    new = tmp_path / "new"
+    monkeypatch.setattr(sys, "argv", ["subtrain", *(a.format(new=new, wine=wine) for a in args)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = capsys.readouterr().err
+    assert stop.value.code == code, said
+    assert sentence in " ".join(said.split())
+    assert "Traceback" not in said
+    assert not new.exists()
+
+
+def test_an_error_is_one_sentence_in_a_real_process_too(tmp_path):
+    done = run("collect", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"Error: {tmp_path} is not a study: it has no study.json; create one, or check the path\n"
+
+
+def test_help_teaches():
+    assert "subtrain demo" in ok("--help")
+    for verb in ("demo", "create", "collect", "status", "fit", "evaluate", "report", "export", "import", "extend"):
+        assert len(ok(verb, "--help").splitlines()) > 8
+    assert ok("--version").startswith("subtrain ")

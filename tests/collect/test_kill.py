@@ -1,0 +1,206 @@
+"""SIGKILL at any moment, of runners and workers, two runners on one study: no row lost, torn, doubled or changed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import worlds
+from subtrain import Design, Study
+from subtrain.collect import train_segment
+from subtrain.store import segment
+
+RUNNER = """
+import sys
+import subtrain as st
+study = st.Study.open(sys.argv[1])
+print("ready", flush=True)
+done = study.collect(workers=int(sys.argv[2]), progress=False)
+print(done.done, done.total, flush=True)
+"""
+
+
+def start(study, workers=1):
+    return subprocess.Popen(
+        [sys.executable, "-c", RUNNER, study.path, str(workers)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def children(pid):
+    """Pids of the living children of a process."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as file:
+                    state, parent = file.read().rsplit(")", 1)[1].split()[:2]
+            except OSError:
+                continue
+            if int(parent) == pid and state != "Z":
+                found.append(int(entry))
+    return found
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_two_runners_killed_again_and_again(unruly_study, expected, make_study):
+    study = unruly_study(models=130, heldout=10, segment=8, pause=0.02)
+    uninterrupted = make_study(name="uninterrupted", task=worlds.linear(noise=0.5), models=130, heldout=10, segment=8)
+    dice = random.Random(7)
+    runners = [start(study), start(study)]
+    kills, together = 0, 0
+    while kills < 15:
+        victim = runners[kills % 2]
+        if dice.random() < 0.8:
+            victim.stdout.readline()
+        time.sleep(dice.uniform(0, 0.7))
+        together += all(r.poll() is None for r in runners)
+        victim.kill()
+        victim.communicate()
+        kills += 1
+        runners[(kills - 1) % 2] = start(study)
+    assert together >= 10, "the runners must really have met"
+    assert [r.wait(60) for r in runners] == [0, 0]
+    for runner in runners:
+        assert runner.communicate()[0].endswith("150 150\n")
+    assert Study.open(study.path).collect(workers=1, progress=False).trained == 0
+    finished(study, uninterrupted, expected)
+
+
+def finished(study, uninterrupted, expected):
+    """Every row once, byte for byte as in a run that nobody disturbed, and nothing left lying about."""
+    names = sorted(os.listdir(study.path / "segments"))
+    assert names == [segment.file_name(*where) for where in study.segments]
+    assert names == sorted(os.listdir(uninterrupted.path / "segments"))
+    for name, array in expected(study).items():
+        assert study.read(name).tobytes() == array.tobytes() == uninterrupted.read(name).tobytes()
+    kept = [p for p in study.path.rglob("*") if p.is_file()]
+    assert [p for p in kept if p.name.endswith(".tmp") or "partial" in p.parts] == []
+
+
+def test_workers_die_with_their_runner(unruly_study):
+    study = unruly_study(models=100, pause=0.2)
+    runner = start(study, 2)
+    wait_until(lambda: len(children(runner.pid)) == 2 and os.path.isdir(study.path / "runners"))
+    workers = children(runner.pid)
+    time.sleep(0.5)
+    runner.kill()
+    runner.communicate()
+    wait_until(lambda: not any(alive(pid) for pid in workers))
+
+
+def test_a_runner_that_is_interrupted_takes_its_workers_along(unruly_study):
+    study = unruly_study(models=100, pause=0.2)
+    runner = start(study, 2)
+    wait_until(lambda: len(children(runner.pid)) == 2 and os.path.isdir(study.path / "runners"))
+    workers = children(runner.pid)
+    runner.send_signal(signal.SIGINT)
+    assert runner.wait(20) != 0
+    wait_until(lambda: not any(alive(pid) for pid in workers))
+    [about] = (study.path / "runners").glob("*.json")
+    assert '"state": "interrupted"' in about.read_text()
+    runner.communicate()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_workers_killed_again_and_again_are_replaced(unruly_study, expected):
+    study = unruly_study(models=60, heldout=5, segment=10, pause=0.03)
+    runner = start(study, 2)
+    dice = random.Random(3)
+    for _ in range(5):
+        time.sleep(dice.uniform(0.2, 0.6))
+        for pid in children(runner.pid)[:1]:
+            os.kill(pid, signal.SIGKILL)
+    assert runner.wait(60) == 0
+    assert runner.communicate()[0].endswith("70 70\n")
+    assert np.array_equal(study.read("test_margins"), expected(study)["test_margins"])
+
+
+STEPS = """
+import os, sys
+from subtrain import Study
+from subtrain.collect import train_segment
+study = Study.open(sys.argv[1])
+study.task
+calls = 0
+def watch(name):
+    real = getattr(os, name)
+    def step(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == int(sys.argv[2]):
+            os._exit(9)
+        return real(*args, **kwargs)
+    setattr(os, name, step)
+for name in ("fsync", "link", "unlink", "rmdir"):
+    watch(name)
+import subtrain.collect.segment as module
+module.SAVE_EVERY = 0.0
+train_segment(study, (4, 8))
+print("won", flush=True)
+"""
+
+
+def test_death_at_every_step_of_a_segment(unruly_study, expected):
+    """With outputs saved after every call, so that the cache is written and cleared between the steps too."""
+    study = unruly_study(size=2)
+    (study.path / "segments").mkdir()
+    right = expected(study)["test_margins"][4:8].tobytes()
+    committed = []
+    for die in range(1, 60):
+        for path in (study.path / "segments").iterdir():
+            path.unlink()
+        done = subprocess.run([sys.executable, "-c", STEPS, study.path, str(die)], capture_output=True, check=False)
+        study = Study.open(study.path)
+        there = study.models_done()
+        assert there in (0, 4)
+        if there:
+            assert study.read("test_margins").tobytes() == right
+        committed.append(there == 4)
+        if done.returncode == 0:
+            break
+        assert done.returncode == 9, done.stderr.decode()
+    assert done.returncode == 0, "the last round goes through"
+    assert committed[-1]
+    assert len(committed) > 8
+    study.collect(workers=1, progress=False)
+    assert study.read("test_margins").tobytes() == expected(study)["test_margins"].tobytes()
+    assert [p for p in study.path.rglob("*") if p.is_file() and (p.name.endswith(".tmp") or "partial" in p.parts)] == []
+
+
+def test_two_processes_on_one_segment_commit_it_once(tmp_path):
+    study = Study.create(tmp_path / "s", worlds.linear(noise=1.0), Design(models=8, heldout=0), segment=8)
+    (study.path / "segments").mkdir()
+    other = Study.open(study.path, task=worlds.linear(noise=1.0))
+    path = study.path / "segments" / segment.file_name(0, 8)
+
+    def overtaken(models):
+        if models and not path.exists():
+            assert train_segment(other, (0, 8))
+
+    assert not train_segment(study, (0, 8), report=overtaken)
+    assert os.listdir(study.path / "segments") == [path.name]
+    assert not (study.path / "partial").exists() or os.listdir(study.path / "partial") == []

@@ -1,0 +1,32 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import worlds
+from subtrain import Design, Study
+from subtrain.collect import train_segment
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> Callable[..., Study]:
+    """make_study(done=True, name="study", task=..., segment=4, **design): a study of the linear world.
+
+    Its models are trained in this process, without workers, unless `done` is False.
+    """
+
+    def make(done: bool = True, name: str = "study", task=None, params=None, segment: int = 4, **design) -> Study:
+        plan = {"models": 10, "heldout": 3, "replicates": 2, "seed": 1} | design
+        task = task or worlds.linear()
+        study = Study.create(tmp_path / name, task, Design(**plan), params=params, segment=segment)
+        if done:
+            (study.path / "segments").mkdir()
+            for where in study.segments:
+                train_segment(study, where)
+        return study
+
+    return make

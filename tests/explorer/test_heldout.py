@@ -1,0 +1,39 @@
+import numpy as np
+
+from subtrain import Datamodels
+from subtrain.collect.segment import train_segment
+from subtrain.evaluate import evaluate
+from subtrain.explorer.heldout import quantity, read_heldout
+from worlds import linear, weights
+
+
+def datamodels():
+    weight, bias = weights(20, 3)
+    return Datamodels(weight, bias, np.zeros(3), {"output": "test_margins"})
+
+
+def test_predictions_meet_the_outputs_of_their_own_subsets(make_study):
+    study = make_study(heldout=7, replicates=3)
+    dm = datamodels()
+    heldout = read_heldout(study, evaluate(dm, study, bootstrap=0))
+    predicted, actual = heldout.pairs(dm)
+    assert actual.shape == (7, 3)
+    np.testing.assert_allclose(predicted, actual, atol=1e-5)
+    np.testing.assert_allclose(heldout.predicted(dm, np.array([2, 0])), actual[:, [2, 0]], atol=1e-5)
+    np.testing.assert_array_equal(heldout.correct, np.mean(actual > 0, axis=0))
+
+
+def test_outputs_are_means_over_runs_of_whole_subsets(make_study):
+    study = make_study(task=linear(noise=1.0), heldout=4, replicates=2)
+    evaluation = evaluate(datamodels(), study, bootstrap=0)
+    longer = study.extend(heldout=1, replicates=1)
+    train_segment(longer, longer.segments[-1])
+    heldout = read_heldout(longer, evaluation)
+    runs = study.read("test_margins", study.done("evaluation")).reshape(4, 2, 3)
+    np.testing.assert_allclose(heldout.actual, runs.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(heldout.correct, (runs > 0).mean(axis=(0, 1)))
+
+
+def test_only_some_outputs_tell_who_was_right():
+    assert quantity("train_correctness") == "correctness"
+    assert quantity("anything") == ""

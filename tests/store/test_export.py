@@ -1,0 +1,164 @@
+"""The public layout: byte for byte what numpy would save, or nothing."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+
+import numpy as np
+import pytest
+
+from subtrain import Output, Study, export, import_folder
+from subtrain.errors import CorruptError, InputError, StorageError
+from subtrain.store import export as export_module
+from subtrain.store import files
+from subtrain.tasks import batch
+from worlds import linear
+
+
+def saved(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def logits_task():
+    def train(masks, seeds):
+        return {"test_logits": masks[:, :6].reshape(-1, 2, 3) * 1.5, "loss": seeds.astype(float) % 7}
+
+    return batch(train, 20, {"test_logits": (2, 3), "loss": Output((), "int16")})
+
+
+@pytest.mark.parametrize("block", [1, 100, 64 << 20])
+def test_files_are_what_numpy_saves(make_study, tmp_path, monkeypatch, block):
+    monkeypatch.setattr(export_module, "_BLOCK_BYTES", block)
+    study = make_study(task=logits_task(), alpha=0.29)
+    written = export(study, tmp_path / "out", "name")
+    data = tmp_path / "out" / "name" / "data"
+    arrays = {
+        "train_masks_29pct.npy": study.masks().unpack(),
+        "test_logits_29pct.npy": study.read("test_logits"),
+        "loss_29pct.npy": study.read("loss"),
+    }
+    assert written == [*(data / name for name in arrays), data / "study_29pct.json"]
+    assert sorted(os.listdir(data)) == sorted([*arrays, *(f"{name}.sha256" for name in arrays), "study_29pct.json"])
+    for name, array in arrays.items():
+        raw = (data / name).read_bytes()
+        assert raw == saved(array)
+        assert (data / f"{name}.sha256").read_text() == f"{hashlib.sha256(raw).hexdigest()}  {name}\n"
+        mapped = np.load(data / name, mmap_mode="r")
+        assert isinstance(mapped, np.memmap)
+        assert np.array_equal(mapped, array)
+    assert np.load(data / "train_masks_29pct.npy").dtype == bool
+    assert np.load(data / "test_logits_29pct.npy").dtype == np.float16
+    assert np.load(data / "test_logits_29pct.npy").shape == (16, 2, 3)
+
+
+def test_exporting_again_changes_nothing(make_study, tmp_path):
+    study = make_study()
+    before = {p: p.read_bytes() for p in export(study, tmp_path / "out")}
+    assert all(p.parent == tmp_path / "out" / "study" / "data" for p in before)
+    (tmp_path / "out" / "study" / "data" / "test_margins_50pct.npy").write_bytes(b"damaged since")
+    assert {p: p.read_bytes() for p in export(Study.open(study.path), tmp_path / "out")} == before
+
+
+def test_progress_counts_rows(make_study, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "_BLOCK_BYTES", 100)
+    seen = []
+    export(make_study(), tmp_path / "out", progress=lambda *say: seen.append(say))
+    assert [s for s in seen if s[1] == s[2]] == [
+        (f"{name}_50pct.npy", 16, 16) for name in ("train_masks", "test_margins", "train_margins")
+    ]
+    assert [s[1] for s in seen if s[0].startswith("train_masks")] == [5, 10, 15, 16]
+
+
+def test_refused_while_models_are_missing(make_study, tmp_path):
+    study = make_study()
+    os.unlink(study.path / "segments" / "000004-000007.seg")
+    for one in (study, study.extend(models=2)):
+        with pytest.raises(InputError, match=r"(4 of 16|6 of 18) models of .*study are still missing; run collect"):
+            export(one, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_segment_is_found_and_no_half_file_left(make_study, tmp_path):
+    study = make_study()
+    path = study.path / "segments" / "000008-000009.seg"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(CorruptError, match=r"000008-000009\.seg is damaged: the bytes of train_margins have changed"):
+        export(study, tmp_path / "out")
+    there = os.listdir(tmp_path / "out" / "study" / "data")
+    assert not [name for name in there if name.startswith((".", "train_margins"))]
+
+
+def test_a_full_disk_leaves_no_half_file(make_study, tmp_path, monkeypatch):
+    study = make_study()
+    real = export_module._Tee.write
+
+    def full(self, data):
+        if self.file.name.find("test_margins") >= 0 and self.file.tell() > 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export_module._Tee, "write", full)
+        with pytest.raises(StorageError, match=r"no space left on the disk of .*test_margins_50pct\.npy"):
+            export(study, tmp_path / "out")
+    assert sorted(os.listdir(tmp_path / "out" / "study" / "data")) == [
+        "train_masks_50pct.npy",
+        "train_masks_50pct.npy.sha256",
+    ]
+    assert len(export(study, tmp_path / "out")) == 4
+
+
+def test_a_folder_that_cannot_be_made(make_study, tmp_path, monkeypatch):
+    study = make_study()
+    (tmp_path / "file").touch()
+    with pytest.raises((StorageError, InputError, OSError)) as caught:
+        export(study, tmp_path / "file")
+    assert "file" in str(caught.value)
+
+    def closed(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "mkdir", closed)
+    with pytest.raises(StorageError, match=r"cannot write .*data: Permission denied"):
+        export(study, tmp_path / "closed")
+
+
+@pytest.mark.parametrize("heldout", [0, 3])
+def test_round_trip_keeps_held_out_rows_and_replicates(make_study, tmp_path, heldout):
+    study = make_study(heldout=heldout, replicates=2).extend(models=3)
+    if heldout:
+        study = study.extend(heldout=2, replicates=3)
+    study.collect(workers=1, progress=False)
+    export(study, tmp_path / "out")
+    back = import_folder(tmp_path / "back", tmp_path / "out" / "study")
+    assert (back.models, back.n, back.models_done()) == (study.models, study.n, study.models)
+    assert np.array_equal(back.masks().data, study.masks().data)
+    assert back.outputs.keys() == study.outputs.keys()
+    for name in study.outputs:
+        assert np.array_equal(back.read(name), study.read(name))
+    for role in ("fit", "evaluation"):
+        assert np.array_equal(back.done(role), study.done(role))
+    judged = study.done("evaluation")
+    mine, theirs = (s.design.subsets(judged) for s in (study, back))
+    assert np.array_equal(mine[:, None] == mine, theirs[:, None] == theirs)
+    export(back, tmp_path / "again", "study")
+    for path in (tmp_path / "out" / "study" / "data").glob("*.npy*"):
+        assert (tmp_path / "again" / "study" / "data" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_what_the_export_says_of_itself(make_study, tmp_path):
+    study = make_study(task=linear(n=24)).extend(heldout=1)
+    study.collect(workers=1, progress=False)
+    about = files.read_json(export(study, tmp_path)[-1])
+    assert about["evaluation"] == [[10, 18]]
+    assert (about["rows"], about["units"], about["alpha"]) == (18, 24, 0.5)
+    assert about["design"] == json.loads(json.dumps(study.design.to_json()))
+    assert about["outputs"]["test_margins"]["shape"] == [3]

@@ -1,0 +1,265 @@
+"""Masks and outputs made elsewhere: read where they lie, whatever their layout; refused before anything is written."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from subtrain import Datamodels, Design, Study, evaluate, import_arrays, import_folder
+from subtrain.errors import InputError, MismatchError
+from subtrain.store.rows import open_npy
+
+RANDOM = np.random.default_rng(0)
+MASKS = RANDOM.random((40, 9)) < 0.5
+MARGINS = RANDOM.normal(size=(40, 5)).astype(np.float16)
+
+
+def saved(path, array):
+    np.save(path, array)
+    return path
+
+
+def test_arrays_from_memory(tmp_path):
+    study = import_arrays(tmp_path / "s", MASKS, {"test_margins": MARGINS, "loss": np.arange(40)})
+    assert (study.n, study.models, study.models_done()) == (9, 40, 40)
+    assert study.outputs["test_margins"].dtype == "float16"
+    assert study.outputs["loss"].shape == (1,)
+    assert np.array_equal(study.masks().unpack(), MASKS)
+    assert np.array_equal(study.read("test_margins", [3, 1]), MARGINS[[3, 1]])
+    assert study.read("loss")[:, 0].tolist() == list(range(40))
+    assert study.done("evaluation").tolist() == [36, 37, 38, 39], "the last tenth"
+    assert np.array_equal(study.masks([39, 0, 5]).unpack(), MASKS[[39, 0, 5]])
+    assert study.design.alpha == round(MASKS.mean(), 4)
+    again = Study.open(study.path)
+    assert np.array_equal(again.read("test_margins"), MARGINS)
+    assert again.identity == study.identity
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.asfortranarray,
+        lambda a: a.astype(a.dtype.newbyteorder(">")),
+        lambda a: a[:, ::-1][:, ::-1],
+        lambda a: np.asfortranarray(a.astype(">f8")),
+    ],
+)
+@pytest.mark.parametrize("as_file", [True, False])
+def test_any_layout_in_memory_or_on_disk(tmp_path, change, as_file):
+    masks, margins = change(MASKS.astype(np.uint8)), change(MARGINS.astype(np.float32))
+    if as_file:
+        masks, margins = saved(tmp_path / "m.npy", masks), saved(tmp_path / "y.npy", margins)
+    study = import_arrays(tmp_path / "s", masks, {"test_margins": margins})
+    assert np.array_equal(study.masks().unpack(), MASKS)
+    found = study.read("test_margins", [7, 7, 0])
+    assert np.array_equal(found, MARGINS[[7, 7, 0]])
+    assert found.dtype.isnative
+    assert str(found.dtype) == study.outputs["test_margins"].dtype
+
+
+def test_files_are_read_where_they_lie(tmp_path):
+    (tmp_path / "data").mkdir()
+    masks, margins = saved(tmp_path / "data" / "m.npy", MASKS), saved(tmp_path / "data" / "y.npy", MARGINS)
+    before = masks.read_bytes(), margins.read_bytes(), masks.stat().st_mtime_ns
+    study = import_arrays(tmp_path / "s", masks, {"test_margins": str(margins)}, heldout=7)
+    assert sorted(os.listdir(study.path)) == ["evaluation_subsets.npy", "study.json"]
+    assert study.done("evaluation").tolist() == list(range(33, 40))
+    assert (masks.read_bytes(), margins.read_bytes(), masks.stat().st_mtime_ns) == before
+    margins.write_bytes(margins.read_bytes()[:-3])
+    with pytest.raises(InputError, match=r"y\.npy is not a readable \.npy file"):
+        study.read("test_margins")
+    masks.unlink()
+    with pytest.raises(InputError, match=r"there is no file .*m\.npy"):
+        study.masks()
+
+
+def test_replicates_are_found_by_their_masks(tmp_path):
+    masks = MASKS.copy()
+    masks[[37, 39]] = masks[35]
+    study = import_arrays(tmp_path / "s", masks, {"a": MARGINS}, heldout=6)
+    subsets = study.design.subsets(range(34, 40))
+    assert subsets.tolist() == [34, 35, 36, 35, 38, 35]
+    assert study.design.subsets(range(3)).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("heldout", [0, 39])
+def test_the_ends_of_heldout(tmp_path, heldout):
+    study = import_arrays(tmp_path / "s", MASKS, {"a": MARGINS}, heldout=heldout)
+    assert study.done("evaluation").size == heldout
+    assert study.done("fit").size == 40 - heldout
+
+
+def object_array() -> np.ndarray:
+    array = np.empty((40, 5), object)
+    array[:] = 1.0
+    return array
+
+
+BAD_MASKS = {
+    "numbers": (np.where(np.arange(360).reshape(40, 9) == 9 * 17 + 4, 2, MASKS), "row 17, unit 4 is 2"),
+    "nan": (np.where(np.eye(40, 9), np.nan, MASKS), "row 0, unit 0 is nan"),
+    "flat": (MASKS[:, 0], r"masks must be \[models, units\] with at least two of each, got shape \[40\]"),
+    "one unit": (MASKS[:, :1], r"got shape \[40, 1\]"),
+    "words": (MASKS.astype(str), "bool or 0/1 numbers"),
+}
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+@pytest.mark.parametrize("name", BAD_MASKS)
+def test_masks_that_are_none(tmp_path, name, as_file):
+    masks, sentence = BAD_MASKS[name]
+    masks = saved(tmp_path / "m.npy", masks) if as_file else masks
+    refused(tmp_path, masks, {"a": MARGINS}, sentence)
+
+
+def refused(tmp_path, masks, outputs, sentence, **options):
+    with pytest.raises(InputError, match=sentence):
+        import_arrays(tmp_path / "s", masks, outputs, **options)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_stray_number_far_down_is_found(tmp_path):
+    masks = np.zeros((9000, 3), np.int8)
+    masks[8191, 2] = 7
+    refused(tmp_path, masks, {"a": np.zeros((9000, 1))}, "masks must hold only 0 and 1; row 8191, unit 2 is 7")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "options", "sentence"),
+    [
+        ({"a": MARGINS[:39]}, {}, "output a has 39 rows, the masks have 40"),
+        ({"a": np.float64(3)}, {}, "output a has 0 rows"),
+        ({"a": MARGINS, "b": MARGINS[:2]}, {}, "output b has 2 rows"),
+        ({}, {}, "give at least one output"),
+        ({"a b": MARGINS}, {}, "output name 'a b' must be a plain word"),
+        ({"a": object_array()}, {}, "must be numbers of at most 64 bits, got dtype object"),
+        ({"a": MARGINS.astype(complex)}, {}, "dtype complex128"),
+        ({"a": MARGINS[:, :0]}, {}, "no targets"),
+        ({"a": MARGINS}, {"heldout": 40}, "heldout must lie between 0 and 39, got 40"),
+        ({"a": MARGINS}, {"heldout": -1}, "heldout must lie between 0 and 39, got -1"),
+        ({"a": MARGINS}, {"evaluation": [[30, 41]]}, "row 40 does not exist"),
+        ({"a": "nowhere.npy"}, {}, "there is no file nowhere.npy"),
+    ],
+)
+def test_outputs_that_do_not_fit(tmp_path, outputs, options, sentence):
+    refused(tmp_path, MASKS, outputs, sentence, **options)
+
+
+BROKEN = {
+    "magic": lambda raw: b"X" + raw[1:],
+    "version": lambda raw: raw[:6] + b"\x09" + raw[7:],
+    "header": lambda raw: raw.replace(b"'descr'", b"'dexcr'"),
+    "open header": lambda raw: raw.replace(b"}", b" ", 1),
+    "dtype": lambda raw: raw.replace(b"<f2", b"<q9"),
+    "shape": lambda raw: raw.replace(b"(40, 5)", b"(40,-5)"),
+    "fewer rows": lambda raw: raw.replace(b"(40, 5)", b"(40, 4)"),
+    "more rows": lambda raw: raw.replace(b"(40, 5)", b"(99, 5)"),
+    "cut": lambda raw: raw[:-1],
+    "no data": lambda raw: raw[:128],
+    "no header": lambda raw: raw[:20],
+    "empty": lambda raw: b"",
+    "text": lambda raw: b"1,2,3\n",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_damaged_npy_is_refused(tmp_path, kind):
+    path = saved(tmp_path / "y.npy", MARGINS)
+    raw = path.read_bytes()
+    path.write_bytes(BROKEN[kind](raw))
+    assert path.read_bytes() != raw
+    refused(tmp_path, MASKS, {"a": path}, r"y\.npy is not a readable \.npy file")
+    refused(tmp_path, path, {"a": MARGINS}, r"y\.npy is not a readable \.npy file")
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.integers(0, 127), flip=st.integers(1, 255))
+def test_a_flipped_byte_in_the_header_never_gives_other_shapes(tmp_path_factory, at, flip):
+    path = saved(tmp_path_factory.mktemp("npy") / "y.npy", MARGINS)
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= flip
+    path.write_bytes(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            array = open_npy(path)
+        except InputError as error:
+            said = str(error)
+        else:
+            said = str(path)
+            assert array.nbytes == MARGINS.nbytes
+    assert str(path) in said
+
+
+def test_python_objects_are_never_unpickled(tmp_path):
+    path = tmp_path / "o.npy"
+    np.save(path, object_array(), allow_pickle=True)
+    refused(tmp_path, MASKS, {"a": path}, r"o\.npy is not a readable \.npy file")
+    np.savez(tmp_path / "z.npz", a=MARGINS)
+    refused(tmp_path, MASKS, {"a": tmp_path / "z.npz"}, r"z\.npz holds several arrays; give a \.npy file with one")
+
+
+def test_importing_over_a_study_is_refused(tmp_path):
+    study = import_arrays(tmp_path / "s", MASKS, {"a": MARGINS})
+    before = (study.path / "study.json").read_bytes()
+    with pytest.raises(InputError, match="is a study already; choose another folder"):
+        import_arrays(tmp_path / "s", MASKS, {"a": MARGINS})
+    assert (study.path / "study.json").read_bytes() == before
+
+
+def test_an_imported_study_cannot_be_trained_on(tmp_path):
+    study = import_arrays(tmp_path / "s", MASKS, {"a": MARGINS})
+    with pytest.raises(InputError, match="was imported: there is no design to draw more models from"):
+        study.extend(models=3)
+    with pytest.raises(InputError, match="its models were trained elsewhere, there is nothing to collect"):
+        study.collect()
+
+
+def public(folder, pct="50"):
+    folder.mkdir(parents=True, exist_ok=True)
+    saved(folder / f"train_masks_{pct}pct.npy", MASKS)
+    saved(folder / f"test_margins_{pct}pct.npy", MARGINS)
+    return folder
+
+
+def test_a_folder_in_the_public_layout(tmp_path):
+    public(tmp_path / "cifar" / "data")
+    for k, folder in enumerate((tmp_path / "cifar", tmp_path / "cifar" / "data")):
+        study = import_folder(tmp_path / f"s{k}", folder, heldout=5)
+        assert list(study.outputs) == ["test_margins"]
+        assert np.array_equal(study.read("test_margins"), MARGINS)
+        assert study.done("evaluation").size == 5
+    public(tmp_path / "cifar" / "data", "5")
+    with pytest.raises(InputError, match=r"holds masks of several alphas \(50, 5\); say which with pct"):
+        import_folder(tmp_path / "s", tmp_path / "cifar")
+    with pytest.raises(InputError, match=r"holds no train_masks_20pct\.npy, only 50, 5"):
+        import_folder(tmp_path / "s", tmp_path / "cifar", pct="20")
+    assert list(import_folder(tmp_path / "s", tmp_path / "cifar", pct="5").outputs) == ["test_margins"]
+    with pytest.raises(InputError, match=r"holds no train_masks_…pct\.npy; give --masks and --output instead"):
+        import_folder(tmp_path / "t", tmp_path)
+
+
+def test_the_published_size_has_its_own_default(tmp_path):
+    big = np.arange(20_003)[:, None] % 2 == np.arange(2)
+    study = import_arrays(tmp_path / "s", big, {"a": np.zeros(20_003, np.int8)})
+    assert study.done("evaluation").tolist() == list(range(10_003, 20_003))
+
+
+def test_what_was_fitted_is_known_wherever_the_folder_is_opened_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = import_arrays("s", saved(tmp_path / "m.npy", MASKS), {"a": MARGINS}, heldout=6)
+    meta = {"study_id": study.identity, "models_used": [[0, 34]], "output": "a"}
+    dm = Datamodels(np.zeros((9, 5)), np.zeros(5), np.zeros(5), meta)
+    for where in ("s", tmp_path / "s"):
+        with pytest.raises(InputError, match="was used to fit"):
+            evaluate(dm, Study.open(where), rows=range(30, 40))
+    other = import_arrays("t", MASKS, {"a": MARGINS[::-1]}, heldout=6)
+    assert other.identity != study.identity, "other data of the same shape"
+    assert Study.open("s").design.role_rows("fit").size == 34
+    with pytest.raises(MismatchError, match=r"made with another design: .*kind is 'given', not 'fixed'"):
+        Study.open("s", design=Design(models=3))

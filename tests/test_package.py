@@ -1,0 +1,59 @@
+"""The package as a whole: light to import, a flat surface, rooms that import one way only."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import subtrain
+
+SOURCE = Path(subtrain.__file__).parent
+ORDER = ["errors", "masks", "design", "outputs", "trainers", "tasks", "store", "datamodels", "collect", "regression", "fits",
+         "evaluate", "explorer", "demo", "cli"]  # fmt: skip
+
+
+def test_import_pulls_in_nothing_heavy():
+    code = (
+        "import sys, subtrain\n"
+        "heavy = {'numpy', 'numba', 'scipy', 'sklearn', 'torch', 'matplotlib', 'typer', 'pandas'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"
+
+
+def test_every_public_name_can_be_imported():
+    for name in subtrain.__all__:
+        assert getattr(subtrain, name) is not None
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = subtrain.nothing_like_it
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Rooms of subtrain that a file imports anywhere, type-checking-only imports aside."""
+    tree = ast.parse(path.read_text())
+    hidden = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test)
+        for node in ast.walk(branch)
+    }
+    rooms = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("subtrain") and id(node) not in hidden:
+            rest = (node.module or "").split(".")[1:]
+            rooms |= {rest[0]} if rest else {alias.name for alias in node.names}
+    return rooms
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_rooms_import_only_from_rooms_before_them(path):
+    room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    if room not in ORDER:
+        return
+    allowed = {*ORDER[: ORDER.index(room) + 1], "_version"}
+    if path.relative_to(SOURCE).as_posix() == "store/study.py":
+        allowed.add("collect")  # Study.collect() is a convenience that hands over to the room below
+    assert imported_rooms(path) <= allowed

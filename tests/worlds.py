@@ -1,0 +1,72 @@
+"""A world whose datamodels are known: outputs are linear in the mask, plus noise that depends on the seed alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from subtrain import Output
+from subtrain.tasks import BatchTask, batch
+
+
+def weights(n: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
+    """The true weight [n, T] and bias [T]; a third of the weights are not zero."""
+    random = np.random.default_rng(0)
+    weight = random.normal(size=(n, targets)) * (random.random((n, targets)) < 1 / 3)
+    return weight, random.normal(size=targets)
+
+
+def linear(
+    n: int = 20, targets: int = 3, noise: float = 0.0, dtype: str = "float32", size: int = 4, pause: float = 0.0
+) -> BatchTask:
+    """A task that answers mask @ weight + bias + noise; `pause` seconds a model make it slow."""
+    weight, bias = weights(n, targets)
+
+    def train(masks: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
+        time.sleep(pause * len(masks))
+        exact = (masks[:, :, None] * weight).sum(axis=1) + bias
+        if noise:
+            exact += noise * np.stack([np.random.default_rng(int(s)).normal(size=targets) for s in seeds])
+        return {"test_margins": exact.astype(dtype), "train_margins": masks.astype(dtype)}
+
+    outputs = {"test_margins": Output((targets,), dtype), "train_margins": Output((n,), dtype)}
+    return batch(train, n, outputs, size)
+
+
+def unruly(control: str, size: int = 4, pause: float = 0.0, noise: float = 0.5) -> BatchTask:
+    """The same world, but a model with an order in folder `control`, in a file named by its seed, obeys that first."""
+    plain = linear(noise=noise, pause=pause)
+
+    def train(masks: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
+        found = plain.train(masks, seeds)
+        for k, seed in enumerate(seeds):
+            order = Path(control, str(seed))
+            if order.exists():
+                found = obey(order.read_text(), found, k)
+        return found
+
+    return batch(train, plain.n, plain.outputs, size)
+
+
+def obey(order: str, found: dict[str, Any], k: int) -> dict[str, Any]:
+    """Do to model k of a batch what the order says."""
+    if order == "raise":
+        raise ValueError("told to fail\nin two lines")
+    if order == "nan":
+        found["test_margins"][k, 1] = np.nan
+    if order == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if order == "quit":
+        sys.exit("told to quit")
+    if order == "exit":
+        os.write(2, b"last words\n")
+        os._exit(3)
+    if order == "shape":
+        return {"test_margins": found["test_margins"][:, :2], "train_margins": found["train_margins"]}
+    return found
