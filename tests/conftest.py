@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import worlds
 from subtrain import Design, Study
-from subtrain.collect import train_segment
+from subtrain.collection import train_segment
 
 
 @pytest.fixture
@@ -30,3 +32,17 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
         return study
 
     return make
+
+
+@pytest.fixture
+def tiny_disk() -> Iterator[Path]:
+    """A real file system of 200 KiB."""
+    folder = Path(tempfile.mkdtemp())
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        folder.rmdir()
+        pytest.skip(f"only root can mount a small disk: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+    folder.rmdir()

@@ -10,8 +10,8 @@ import pytest
 import subtrain
 
 SOURCE = Path(subtrain.__file__).parent
-ORDER = ["errors", "masks", "design", "outputs", "trainers", "tasks", "store", "datamodels", "collect", "regression", "fits",
-         "evaluate", "explorer", "demo", "cli"]  # fmt: skip
+ORDER = ["errors", "masks", "design", "outputs", "trainers", "tasks", "store", "datamodels", "collection", "regression", "fits",
+         "evaluation", "explorer", "demo", "cli"]  # fmt: skip
 
 
 def test_import_pulls_in_nothing_heavy():
@@ -55,5 +55,16 @@ def test_rooms_import_only_from_rooms_before_them(path):
         return
     allowed = {*ORDER[: ORDER.index(room) + 1], "_version"}
     if path.relative_to(SOURCE).as_posix() == "store/study.py":
-        allowed.add("collect")  # Study.collect() is a convenience that hands over to the room below
+        allowed.add("collection")  # Study.collect() is a convenience that hands over to the room below
     assert imported_rooms(path) <= allowed
+
+
+def test_no_module_shadows_a_public_function():
+    code = (
+        "import pkgutil, importlib, types, subtrain\n"
+        "for m in pkgutil.walk_packages(subtrain.__path__, 'subtrain.'):\n"
+        "    if not m.name.endswith('__main__'): importlib.import_module(m.name)\n"
+        "print([n for n in subtrain.__all__ if n != 'tasks' and isinstance(getattr(subtrain, n), types.ModuleType)])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"

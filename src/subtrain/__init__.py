@@ -14,17 +14,17 @@ from subtrain._version import __version__
 
 if TYPE_CHECKING:
     from subtrain import tasks
-    from subtrain.collect import collect
-    from subtrain.collect.status import status
+    from subtrain.collection import collect
+    from subtrain.collection.status import status
     from subtrain.datamodels import Datamodels
     from subtrain.design import Design
     from subtrain.errors import SubtrainError
-    from subtrain.evaluate import Evaluation, evaluate
+    from subtrain.evaluation import Evaluation, evaluate
     from subtrain.explorer.report import write_report
-    from subtrain.regression import Lasso, fit
     from subtrain.fits import load_fit
     from subtrain.masks import Masks
     from subtrain.outputs import Output, correctness, cross_entropy, margins
+    from subtrain.regression import Lasso, fit
     from subtrain.store.export import export
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.study import Study
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 _WHERE = {
     "Datamodels": "datamodels",
     "Design": "design",
-    "Evaluation": "evaluate",
+    "Evaluation": "evaluation",
     "Lasso": "regression",
     "Masks": "masks",
     "Output": "outputs",
     "Study": "store.study",
     "SubtrainError": "errors",
-    "collect": "collect",
+    "collect": "collection",
     "correctness": "outputs",
     "cross_entropy": "outputs",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
     "import_arrays": "store.imported",
     "import_folder": "store.imported",
     "load_fit": "fits",
     "margins": "outputs",
-    "status": "collect.status",
+    "status": "collection.status",
     "tasks": "tasks",
     "write_report": "explorer.report",
 }

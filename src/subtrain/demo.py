@@ -12,7 +12,7 @@ import numpy as np
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION, Design
 from subtrain.errors import InputError
-from subtrain.evaluate import Evaluation, evaluate
+from subtrain.evaluation import Evaluation, evaluate
 from subtrain.store.study import Study
 from subtrain.tasks.digits import digits
 
@@ -81,8 +81,8 @@ def run_demo(
 
 
 def _part(folder: Path, init: str, design: Design, workers: int | None, say: Callable[[str], None]) -> Part:
-    from subtrain.regression import fit
     from subtrain.fits import fit_folder
+    from subtrain.regression import fit
 
     study = Study.create(folder, digits(init=init), design, exist_ok=True)
     say(f"{study.models:,} networks, each on its own random half of {study.n} digits, {INITS[init]}")

@@ -1,8 +1,8 @@
 import numpy as np
 
 from subtrain import Datamodels
-from subtrain.collect.segment import train_segment
-from subtrain.evaluate import evaluate
+from subtrain.collection.segment import train_segment
+from subtrain.evaluation import evaluate
 from subtrain.explorer.heldout import quantity, read_heldout
 from worlds import linear, weights
 

@@ -10,7 +10,7 @@ import pytest
 
 from subtrain import Datamodels, Study, import_arrays
 from subtrain.errors import InputError
-from subtrain.evaluate import evaluate
+from subtrain.evaluation import evaluate
 from subtrain.explorer.report import write_report
 from subtrain.tasks import View
 from subtrain.tasks.base import Source

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from subtrain.errors import InputError
+from subtrain.masks import pack
 from subtrain.regression import stream
 from subtrain.regression.counts import Counts, count
 from subtrain.regression.stream import count_blocks
-from subtrain.masks import pack
 
 
 def world(m: int, n: int, targets: int, seed: int = 0, dtype: str = "float16") -> tuple[np.ndarray, np.ndarray]:

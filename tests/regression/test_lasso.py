@@ -10,9 +10,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from subtrain.errors import InputError
+from subtrain.masks import pack
 from subtrain.regression import FitWarning, Lasso, LassoOptions, count, lasso_from_counts
 from subtrain.regression.split import given_rows, validation_rows
-from subtrain.masks import pack
 
 
 def planted(m: int, n: int, targets: int, support: int, noise: float, seed: int = 0):

@@ -78,6 +78,17 @@ def test_files_are_read_where_they_lie(tmp_path):
         study.masks()
 
 
+def test_files_that_changed_since_are_refused(tmp_path):
+    masks, margins = saved(tmp_path / "m.npy", MASKS), saved(tmp_path / "y.npy", MARGINS)
+    study = import_arrays(tmp_path / "s", masks, {"a": margins})
+    saved(masks, MASKS[:, :8])
+    saved(margins, MARGINS[:30])
+    with pytest.raises(InputError, match=r"m\.npy has shape \[40, 8\], it had \[40, 9\] when it was imported"):
+        study.masks()
+    with pytest.raises(InputError, match=r"y\.npy has 30 rows, it had 40 when it was imported"):
+        study.read("a")
+
+
 def test_replicates_are_found_by_their_masks(tmp_path):
     masks = MASKS.copy()
     masks[[37, 39]] = masks[35]
@@ -234,6 +245,10 @@ def test_a_folder_in_the_public_layout(tmp_path):
         assert list(study.outputs) == ["test_margins"]
         assert np.array_equal(study.read("test_margins"), MARGINS)
         assert study.done("evaluation").size == 5
+    for said in ("{}", "[]", '{"evaluation": 3}'):
+        (tmp_path / "cifar" / "data" / "study_50pct.json").write_text(said)
+        with pytest.raises(InputError, match=r"study_50pct\.json does not say which rows are held out"):
+            import_folder(tmp_path / "s", tmp_path / "cifar")
     public(tmp_path / "cifar" / "data", "5")
     with pytest.raises(InputError, match=r"holds masks of several alphas \(50, 5\); say which with pct"):
         import_folder(tmp_path / "s", tmp_path / "cifar")

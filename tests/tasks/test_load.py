@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import types
 
+import numpy as np
 import pytest
 
 from subtrain.errors import InputError
@@ -124,9 +126,16 @@ def test_parameters_are_json_or_text():
 
 
 def test_importable_tasks_know_how_to_be_made_again():
-    @importable
-    def make(n=4):
-        return BatchTask(lambda masks, seeds: {}, n, {}, "print")
+    def local(n=4):
+        return made(n)
 
-    assert make(n=5).source.to_json() == {"name": f"{__name__}:{make.__qualname__}", "params": {"n": 5}}
-    assert make(5).source is None, "positional arguments have no names to be given by"
+    assert importable(made)(n=5).source.to_json() == {"name": f"{__name__}:made", "params": {"n": 5}}
+    assert importable(made)(5).source is None, "positional arguments have no names to be given by"
+    assert importable(made)(n=np.int64(5)).source is None, "what JSON cannot write cannot be kept"
+    assert importable(local)(n=5).source is None, "nobody else finds a function inside a function"
+    script = importable(types.FunctionType(made.__code__, made.__globals__ | {"__name__": "__main__"}))
+    assert script(n=5).source is None, "nor one of the script that runs"
+
+
+def made(n):
+    return BatchTask(lambda masks, seeds: {}, n, {}, "print")

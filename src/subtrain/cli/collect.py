@@ -11,7 +11,7 @@ def collect(study: StudyPath, workers: Workers = None, task: TaskName = None, pa
 
     --task is only needed for a study created from Python with a task that has no import path.
     """
-    from subtrain.collect import collect as train
+    from subtrain.collection import collect as train
     from subtrain.store.study import Study
     from subtrain.tasks.load import parse_params
 

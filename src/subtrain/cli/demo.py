@@ -47,7 +47,7 @@ def _show(made: Demo) -> None:
     for part in made.parts:
         e = part.evaluation
         table.add_row(
-            part.label,
+            f"{part.init} init",
             f"{part.accuracy:.1%}",
             f"[bold]{e.lds.value:.3f}[/bold]",
             f"{e.lds.low:.3f}–{e.lds.high:.3f}",

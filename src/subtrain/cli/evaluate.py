@@ -10,13 +10,13 @@ from rich.table import Table
 from subtrain.cli.app import AsJson, FitName, StudyPath, app, out
 
 if TYPE_CHECKING:
-    from subtrain.evaluate import Evaluation
+    from subtrain.evaluation import Evaluation
 
 
 @app.command()
 def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False) -> None:
     """Judge a fit on held-out subsets it never saw: LDS with its interval beside the noise ceiling."""
-    from subtrain.evaluate import evaluate as judge
+    from subtrain.evaluation import evaluate as judge
     from subtrain.fits import fit_folder, load_fit
     from subtrain.store import files
     from subtrain.store.study import Study
@@ -37,23 +37,25 @@ def show(found: Evaluation) -> None:
     """Print an evaluation as a table."""
     out.print(
         f"[bold]{found.output}[/bold]: {found.targets:,} targets, {found.subsets:,} held-out subsets x "
-        f"{found.replicates} runs, alpha {found.alpha}, fitted on {found.models_fitted:,} models"
+        f"{found.replicates} runs, alpha {found.alpha}; fitted on {found.models_fitted:,} models",
+        soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
     for column in ("", "score", "95 % interval", "noise ceiling"):
         table.add_column(column, justify="left" if not column else "right")
     runs = f"mean of {found.replicates} runs" if found.replicates > 1 else "one run"
-    table.add_row(f"[bold]LDS[/bold] against the {runs}, per target", *_row(found.lds, found.lds_ceiling))
+    table.add_row(f"[bold]LDS[/bold] against the {runs}", *_row(found.lds, found.lds_ceiling))
     if found.replicates > 1:
-        table.add_row("LDS against one run, per target", *_row(found.lds_one, found.lds_one_ceiling))
-    table.add_row("Pearson, per target", f"{found.pearson:.3f}")
-    table.add_row("R², per target", f"{found.r2:.3f}")
+        table.add_row("LDS against one run", *_row(found.lds_one, found.lds_one_ceiling))
+    table.add_row("Pearson", f"{found.pearson:.3f}")
+    table.add_row("R²", f"{found.r2:.3f}")
     floor = "" if found.mse_floor != found.mse_floor else f"floor {found.mse_floor:.4g}"
     table.add_row("MSE", f"{found.mse:.4g}", "", floor)
-    table.add_row("Spearman, [italic]pooled[/italic] over targets", f"{found.pooled_spearman:.3f}")
+    table.add_row("Spearman, [italic]pooled[/italic]", f"{found.pooled_spearman:.3f}")
     for name, baseline in found.baselines.items():
-        table.add_row(f"baseline: {name}", f"LDS {baseline['lds']:.3f}", f"MSE {baseline['mse']:.4g}")
+        table.add_row(f"[dim]baseline: {name}[/dim]", f"LDS {baseline['lds']:.3f}", f"MSE {baseline['mse']:.4g}")
     out.print(table)
+    out.print("Per target, mean over targets; pooled: one figure over all (subset, target) pairs.", style="dim")
 
 
 def _row(interval: object, ceiling: float) -> tuple[str, str, str]:

@@ -25,9 +25,9 @@ def fit(
     seed: Annotated[int, typer.Option(help="Chooses the validation models.")] = 0,
 ) -> None:
     """Fit a datamodel for every target: LASSO, λ chosen on validation models; held-out models stay unseen."""
+    from subtrain.fits import fit_folder
     from subtrain.regression import Lasso
     from subtrain.regression import fit as solve
-    from subtrain.fits import fit_folder
     from subtrain.store.study import Study
 
     began = time.monotonic()

@@ -22,7 +22,7 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained HTML page: targets, their helpful and harmful training examples, how good it all is."""
-    from subtrain.evaluate import evaluate
+    from subtrain.evaluation import evaluate
     from subtrain.explorer.report import write_report
     from subtrain.fits import load_fit
     from subtrain.store.study import Study

@@ -13,8 +13,8 @@ from subtrain.cli.app import AsJson, StudyPath, app, out
 @app.command()
 def status(study: StudyPath, as_json: AsJson = False) -> None:
     """Show models done, running and failed, the disk they use, and the fits made from them."""
-    from subtrain.collect.display import clock
-    from subtrain.collect.status import status as look
+    from subtrain.collection.display import clock
+    from subtrain.collection.status import status as look
     from subtrain.store.study import Study
 
     now = look(Study.open(study))

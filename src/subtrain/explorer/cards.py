@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels, Influence
-from subtrain.evaluate import Evaluation
+from subtrain.evaluation import Evaluation
 from subtrain.explorer.choose import Choice
 from subtrain.explorer.figures import scatter
 from subtrain.explorer.heldout import Heldout

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION
-from subtrain.evaluate import Evaluation
+from subtrain.evaluation import Evaluation
 from subtrain.explorer.figures import spread
 from subtrain.masks import Masks
 from subtrain.outputs import parse_name

@@ -10,7 +10,7 @@ from typing import Any
 from subtrain.datamodels import Datamodels
 from subtrain.design import FIT
 from subtrain.errors import InputError
-from subtrain.evaluate import Evaluation
+from subtrain.evaluation import Evaluation
 from subtrain.explorer import figures
 from subtrain.explorer.cards import cards
 from subtrain.explorer.choose import Choice, choose, ranked

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from subtrain.evaluate import Evaluation
+from subtrain.evaluation import Evaluation
 
 MATTERS = 0.05
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.regression.threads import Progress
 from subtrain.masks import Masks, pack
+from subtrain.regression.threads import Progress
 
 Floats = NDArray[np.float64]
 

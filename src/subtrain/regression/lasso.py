@@ -10,12 +10,12 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from subtrain.errors import InputError
+from subtrain.masks import Masks, pack
 from subtrain.regression.choose import LassoFit, LassoOptions, lasso_from_counts
 from subtrain.regression.counts import Counts, as_outputs, check_finite, count
 from subtrain.regression.path import PASSES
 from subtrain.regression.split import given_rows, validation_rows
 from subtrain.regression.threads import Progress
-from subtrain.masks import Masks, pack
 
 Floats = NDArray[np.float64]
 # Masks turned to floats at a time by `predict`.

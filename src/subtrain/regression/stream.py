@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.masks import Masks
 from subtrain.regression import products
 from subtrain.regression.counts import Counts, as_outputs, check_finite
 from subtrain.regression.lanes import PANEL, SIDE, WORDS
 from subtrain.regression.threads import Progress, each, thread_count
-from subtrain.masks import Masks
 
 # Models a pass: enough that a tile's popcounts outweigh its write-back, few enough that the turned bits stay small.
 BLOCK = 32_768

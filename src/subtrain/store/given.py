@@ -35,7 +35,11 @@ class GivenDesign:
     kind: str = "given"
 
     def masks(self, rows: Rows | None = None) -> Masks:
-        return given_masks(self.masks_file, row_numbers(rows, self.rows))
+        source = open_npy(self.masks_file)
+        if source.shape != (self.rows, self.n):
+            was = [self.rows, self.n]
+            raise InputError(f"{self.masks_file} has shape {list(source.shape)}, it had {was} when it was imported")
+        return given_masks(source, row_numbers(rows, self.rows))
 
     def role_rows(self, role: str) -> NDArray[np.int64]:
         judged = concat([np.arange(start, stop) for start, stop in self.evaluation])

@@ -45,8 +45,15 @@ def import_folder(path: str | Path, folder: str | Path, pct: str | None = None, 
         p.name.removesuffix(f"_{pct}pct.npy"): p for p in sorted(data.glob(f"*_{pct}pct.npy")) if p != found[pct]
     }
     about = data / f"study_{pct}pct.json"
-    evaluation = files.read_json(about)["evaluation"] if about.is_file() and heldout is None else None
+    evaluation = _held_out(about) if about.is_file() and heldout is None else None
     return import_arrays(path, found[pct], outputs, heldout, evaluation)
+
+
+def _held_out(about: Path) -> list[list[int]]:
+    try:
+        return [[int(a), int(b)] for a, b in files.read_json(about)["evaluation"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{about} does not say which rows are held out: give their number with heldout") from error
 
 
 def import_arrays(

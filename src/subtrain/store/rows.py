@@ -116,7 +116,10 @@ class ArrayRows:
         return {(0, self.total)}
 
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
-        array = np.array(open_npy(self.files[name])[rows])
+        source = open_npy(self.files[name])
+        if len(source) != self.total:
+            raise InputError(f"{self.files[name]} has {len(source)} rows, it had {self.total} when it was imported")
+        array = np.array(source[rows])
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
         return array[:, None] if array.ndim == 1 else array
 

@@ -29,7 +29,7 @@ from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.load import load_task
 
 if TYPE_CHECKING:
-    from subtrain.collect.report import Collected
+    from subtrain.collection.report import Collected
 
 FORMAT = 1
 MANIFEST = "study.json"
@@ -220,8 +220,8 @@ class Study:
         return self.rows.read(output, self.done() if rows is None else row_numbers(rows, self.models))
 
     def collect(self, **options: Any) -> Collected:
-        """Train what is missing; see `subtrain.collect.collect` for the options."""
-        from subtrain.collect import collect
+        """Train what is missing; see `subtrain.collection.collect` for the options."""
+        from subtrain.collection import collect
 
         return collect(self, **options)
 

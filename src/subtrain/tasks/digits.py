@@ -24,7 +24,11 @@ def digits(
     margin: str = "max",
     seed: int = 0,
 ) -> BatchTask:
-    """Two-layer MLPs on n training and `targets` test images of handwritten digits, split by `seed`."""
+    """Two-layer MLPs on n training and `targets` test images of handwritten digits, split by `seed`.
+
+    The recipe (`Sgd`'s defaults) trades about one point of accuracy, 92.4 % against 93.4 % for networks fitted harder,
+    for margins that follow the training set more nearly linearly.
+    """
     from sklearn.datasets import load_digits
 
     if targets < 1:

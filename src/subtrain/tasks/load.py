@@ -61,12 +61,21 @@ def importable(factory: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(factory)
     def make(*args: P.args, **kwargs: P.kwargs) -> T:
         task: Any = factory(*args, **kwargs)
-        if args:
+        if args or not _can_be_named(factory, kwargs):
             return task  # type: ignore[no-any-return]
         source = Source(f"{factory.__module__}:{factory.__qualname__}", kwargs)
         return dataclasses.replace(task, source=source)  # type: ignore[no-any-return]
 
     return make
+
+
+def _can_be_named(factory: Callable[..., Any], params: Mapping[str, Any]) -> bool:
+    """Whether another process finds the factory by its name, and its parameters can be written down."""
+    try:
+        json.dumps(params, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return factory.__module__ != "__main__" and "<locals>" not in factory.__qualname__
 
 
 def parse_params(pairs: list[str]) -> dict[str, Any]:

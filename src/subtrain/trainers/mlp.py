@@ -108,7 +108,8 @@ def _descend(
 ) -> None:
     rates = recipe.rates(order.shape[1])
     momentum, decay = np.float32(recipe.momentum), np.float32(recipe.weight_decay)
-    dense.descend(*data, order, recipe.batch, sizes, parameters, rates, momentum, decay, recipe.nesterov)
+    batch, nesterov = int(recipe.batch), bool(recipe.nesterov)
+    dense.descend(*data, order, batch, sizes, parameters, rates, momentum, decay, nesterov)
 
 
 def _check_models(

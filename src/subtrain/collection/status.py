@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from subtrain.collect.report import RUNNERS
+from subtrain.collection.report import RUNNERS
 from subtrain.design import EVALUATION, FIT
 from subtrain.errors import CorruptError
 from subtrain.store import files

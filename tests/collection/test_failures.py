@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ import pytest
 
 import worlds
 from subtrain import Design, Study, status
-from subtrain.collect import local, partial, train_segment
-from subtrain.collect.segment import ModelsFailedError
+from subtrain.collection import local, partial, train_segment
+from subtrain.collection.segment import ModelsFailedError
 from subtrain.errors import CollectError, CorruptError, StorageError
 from subtrain.tasks import batch
 
@@ -194,31 +193,38 @@ def test_damage_in_the_cache_only_costs_time(unruly_study, expected, obedient):
     assert np.array_equal(study.read("test_margins"), expected(study)["test_margins"][4:8])
 
 
-def test_a_full_disk_in_the_workers_stops_and_can_go_on(tmp_path, expected):
-    disk = Path(tempfile.mkdtemp())
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        disk.rmdir()
-        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.decode().strip()}")
-    try:
-        params = {"control": str(tmp_path)}
-        study = Study.create(
-            disk / "s", f"{worlds.__file__}:unruly", Design(models=200, heldout=0), params=params, segment=2
-        )
-        with pytest.raises(StorageError, match=r"no space left on the disk of .*; nothing incomplete was kept"):
-            study.collect(workers=2, progress=False)
-        there = study.done()
-        assert 0 < there.size < 200
-        assert np.array_equal(study.read("test_margins"), expected(study)["test_margins"][there])
-        assert [p for p in study.path.rglob("*") if p.name.endswith(".tmp")] == []
-        subprocess.run(["mount", "-o", "remount,size=5m", disk], check=True)
-        assert study.collect(workers=2, progress=False).done == 200
-        assert np.array_equal(study.read("test_margins"), expected(study)["test_margins"])
-    finally:
-        subprocess.run(["umount", disk], check=True)
-        disk.rmdir()
+def study_on(disk, tmp_path, **design):
+    params = {"control": str(tmp_path)}
+    return Study.create(disk / "s", f"{worlds.__file__}:unruly", Design(**design), params=params, segment=2)
+
+
+def test_a_full_disk_stops_the_work_and_can_go_on(tiny_disk, tmp_path, expected):
+    study = study_on(tiny_disk, tmp_path, models=200, heldout=0)
+    with pytest.raises(StorageError, match=r"no space left on the disk of .*; nothing incomplete was kept"):
+        study.collect(workers=2, progress=False)
+    there = study.done()
+    assert 0 < there.size < 200
+    assert np.array_equal(study.read("test_margins"), expected(study)["test_margins"][there])
+    assert [p for p in study.path.rglob("*") if p.name.endswith(".tmp")] == []
+    subprocess.run(["mount", "-o", "remount,size=5m", tiny_disk], check=True)
+    assert study.collect(workers=2, progress=False).done == 200
+    assert np.array_equal(study.read("test_margins"), expected(study)["test_margins"])
+
+
+def test_a_disk_that_can_only_be_read(tiny_disk, tmp_path, expected):
+    study = study_on(tiny_disk, tmp_path, models=6, heldout=0)
+    study.collect(workers=1, progress=False)
+    longer = study.extend(models=2)
+    subprocess.run(["mount", "-o", "remount,ro", tiny_disk], check=True)
+    with pytest.raises(StorageError, match="Read-only file system"):
+        longer.collect(workers=1, progress=False)
+    with pytest.raises(StorageError, match="Read-only file system"):
+        Study.create(tiny_disk / "other", worlds.linear(), Design(models=4))
+    with pytest.raises(StorageError, match="Read-only file system"):
+        longer.extend(models=1)
+    again = Study.open(study.path)
+    assert np.array_equal(again.read("test_margins"), expected(study)["test_margins"])
+    assert status(again).missing == 2
 
 
 def test_a_full_disk_is_no_failure_of_the_model(unruly_study, monkeypatch):

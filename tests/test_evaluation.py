@@ -12,7 +12,7 @@ from scipy.stats import pearsonr, spearmanr
 import worlds
 from subtrain import Datamodels, Study, evaluate
 from subtrain.errors import InputError
-from subtrain.evaluate import ceilings, correlation, rank, score
+from subtrain.evaluation import ceilings, correlation, rank, score
 
 
 def true_datamodels(**meta):
@@ -147,22 +147,22 @@ def test_predictions_must_fit():
 
 @pytest.mark.parametrize("replicates", [1, 5])
 def test_true_datamodels_reach_the_ceiling_of_their_study(make_study, replicates):
-    task = worlds.linear(noise=1.5, size=64)
+    task = worlds.linear(noise=0.7, size=64)
     study = make_study(task=task, models=10, heldout=300, replicates=replicates, segment=500, seed=2)
     found = evaluate(true_datamodels(models=10), study)
     assert (found.output, found.subsets, found.replicates, found.targets) == ("test_margins", 300, replicates, 3)
     assert (found.alpha, found.models_fitted) == (0.5, 10)
     expected = true_datamodels().predict(study.masks(study.done("evaluation")[::replicates]))
     signal = expected.std(axis=0)
-    ceiling = np.mean(signal / np.sqrt(signal**2 + 1.5**2 / replicates))
+    ceiling = np.mean(signal / np.sqrt(signal**2 + 0.7**2 / replicates))
     assert found.pearson == pytest.approx(ceiling, abs=0.04)
     assert found.lds.low < ceiling < found.lds.high
-    assert found.mse == pytest.approx(1.5**2 / replicates, rel=0.1)
+    assert found.mse == pytest.approx(0.7**2 / replicates, rel=0.1)
     assert 0 < found.r2 == pytest.approx(found.pearson**2, abs=0.08)
     if replicates > 1:
         assert found.lds.value == pytest.approx(found.lds_ceiling, abs=0.04)
         assert found.lds_one.value == pytest.approx(found.lds_one_ceiling, abs=0.04)
-        assert found.mse_floor == pytest.approx(1.5**2 / 5, rel=0.1)
+        assert found.mse_floor == pytest.approx(0.7**2 / 5, rel=0.1)
     mean, random = found.baselines.values()
     assert mean["lds"] == 0
     assert abs(random["lds"]) < 0.25

@@ -24,7 +24,7 @@ def leftovers(study):
 
 
 def test_two_workers_train_everything_once(unruly_study, expected):
-    study = unruly_study(models=50, segment=8)
+    study = unruly_study(models=50, segment=8, name="a study [of ours], ü")
     done = study.collect(workers=2, progress=False)
     assert (done.done, done.total, done.trained) == (56, 56, 56)
     assert done.rate > 0

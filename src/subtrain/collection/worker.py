@@ -1,6 +1,6 @@
 """A worker process: reads segments as JSON lines, trains them, answers with JSON lines.
 
-`python -m subtrain.collect.worker STUDY` is what the local executor starts. It dies with its parent: when its input
+`python -m subtrain.collection.worker STUDY` is what the local executor starts. It dies with its parent: when its input
 closes, it stops at once.
 """
 
@@ -16,21 +16,23 @@ import threading
 from pathlib import Path
 from typing import Any, TextIO
 
-from subtrain.collect.segment import ModelsFailedError, train_segment
+from subtrain.collection.segment import ModelsFailedError, train_segment
 from subtrain.errors import SubtrainError
 from subtrain.outputs import SchemaError
+from subtrain.store import files
 from subtrain.store.study import LOGS, Study
 
 
 def main(path: str) -> None:
     """Serve until told to stop."""
-    answers = _own_output(Path(path) / LOGS)
+    answers = os.fdopen(os.dup(1), "w")
     inbox = _follow_parent()
     try:
+        _log_output(Path(path) / LOGS)
         study = _open(path, inbox.get())
         _ = study.task
     except SubtrainError as error:
-        _say(answers, event="fatal", error=str(error))
+        _say(answers, event="fatal", error=str(error), exit_code=error.exit_code)
         return
     except Exception as error:
         _say(answers, event="fatal", error=f"the task could not be made: {type(error).__name__}: {error}")
@@ -95,14 +97,14 @@ def _own_input() -> TextIO:
     return orders
 
 
-def _own_output(folder: Path) -> TextIO:
-    """The real standard output, for answers only; whatever user code prints goes to a log file."""
-    answers = os.fdopen(os.dup(1), "w")
-    folder.mkdir(exist_ok=True)
-    log = os.open(folder / log_name(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def _log_output(folder: Path) -> None:
+    """Standard output is for answers only: whatever user code prints goes to a log file from here on."""
+    with files.storage_errors(folder):
+        folder.mkdir(exist_ok=True)
+        log = os.open(folder / log_name(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    return answers
+    os.close(log)
 
 
 def log_name(pid: int) -> str:

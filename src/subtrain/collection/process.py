@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from subtrain.collect.worker import log_name
+from subtrain.collection.worker import log_name
 from subtrain.store.segment import Range
 from subtrain.store.study import LOGS, Study
 
@@ -41,7 +41,7 @@ class Worker:
             [
                 sys.executable,
                 "-c",
-                "from subtrain.collect.worker import main; import sys; main(sys.argv[1])",
+                "from subtrain.collection.worker import main; import sys; main(sys.argv[1])",
                 str(study.path.resolve()),
             ],
             stdin=subprocess.PIPE,

@@ -14,7 +14,7 @@ import pytest
 
 import worlds
 from subtrain import Design, Study
-from subtrain.collect import train_segment
+from subtrain.collection import train_segment
 from subtrain.store import segment
 
 RUNNER = """
@@ -142,7 +142,7 @@ def test_workers_killed_again_and_again_are_replaced(unruly_study, expected):
 STEPS = """
 import os, sys
 from subtrain import Study
-from subtrain.collect import train_segment
+from subtrain.collection import train_segment
 study = Study.open(sys.argv[1])
 study.task
 calls = 0
@@ -157,7 +157,7 @@ def watch(name):
     setattr(os, name, step)
 for name in ("fsync", "link", "unlink", "rmdir"):
     watch(name)
-import subtrain.collect.segment as module
+import subtrain.collection.segment as module
 module.SAVE_EVERY = 0.0
 train_segment(study, (4, 8))
 print("won", flush=True)

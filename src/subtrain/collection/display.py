@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from subtrain.collect.report import Tally
+from subtrain.collection.report import Tally
 
 LOG_EVERY = 15.0
 

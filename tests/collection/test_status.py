@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from subtrain import Datamodels, status
-from subtrain.collect import report, train_segment
-from subtrain.collect.display import clock
-from subtrain.collect.report import Tally, runner_file
-from subtrain.collect.segment import record_failure
+from subtrain.collection import report, train_segment
+from subtrain.collection.display import clock
+from subtrain.collection.report import Tally, runner_file
+from subtrain.collection.segment import record_failure
 from subtrain.fits import fit_folder
 
 

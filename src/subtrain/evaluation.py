@@ -102,7 +102,7 @@ def evaluate(
         bootstrap=bootstrap,
         baselines={
             "predicting the mean": np.broadcast_to(constant, (subsets, dm.targets)),
-            "random weights (each target's own, dealt to random units)": shuffled.predict(masks),
+            "random weights": shuffled.predict(masks),
         },
     )
 

@@ -7,12 +7,12 @@ import random
 import time
 from contextlib import nullcontext, suppress
 
-from subtrain.collect import partial
-from subtrain.collect.display import Display
-from subtrain.collect.local import LocalExecutor
-from subtrain.collect.report import RUNNERS, Collected, Failure, Tally, runner_file
-from subtrain.collect.segment import train_segment
-from subtrain.collect.status import live_runners
+from subtrain.collection import partial
+from subtrain.collection.display import Display
+from subtrain.collection.local import LocalExecutor
+from subtrain.collection.report import RUNNERS, Collected, Failure, Tally, runner_file
+from subtrain.collection.segment import train_segment
+from subtrain.collection.status import live_runners
 from subtrain.errors import CollectError, InputError
 from subtrain.store import files
 from subtrain.store.given import GivenDesign
@@ -29,7 +29,7 @@ def collect(study: Study, workers: int | None = None, progress: bool = True) -> 
     """
     if isinstance(study.design, GivenDesign):
         raise InputError(f"{study.path} was imported: its models were trained elsewhere, there is nothing to collect")
-    workers = workers if workers is not None else len(os.sched_getaffinity(0))
+    workers = workers if workers is not None else _cores()
     if workers < 1:
         raise InputError(f"workers must be 1 or more, got {workers}")
     began = time.monotonic()
@@ -46,6 +46,10 @@ def collect(study: Study, workers: int | None = None, progress: bool = True) -> 
     if failures:
         raise CollectError(_sentence(study, failures))
     return Collected(study.models_done(), study.models, tally.trained, time.monotonic() - began)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _sweep(study: Study) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from subtrain import outputs
 from subtrain._version import __version__
-from subtrain.collect import partial
+from subtrain.collection import partial
 from subtrain.design import Design
 from subtrain.errors import InputError, SubtrainError
 from subtrain.masks import Masks
@@ -159,5 +159,5 @@ def record_failure(study: Study, where: Range, row: int, seed: int, why: str, de
     path = failure_file(study, row)
     with suppress(OSError, SubtrainError):
         path.parent.mkdir(exist_ok=True)
-        files.replace(path, lambda file: file.write(text.encode()), durable=False)
+        files.replace(path, lambda file: file.write(text.encode(errors="replace")), durable=False)
     return line

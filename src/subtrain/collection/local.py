@@ -6,10 +6,10 @@ import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 
-from subtrain.collect import partial
-from subtrain.collect.process import Worker, hello
-from subtrain.collect.report import Failure, Tally
-from subtrain.collect.segment import failure_file, record_failure
+from subtrain.collection import partial
+from subtrain.collection.process import Worker, hello
+from subtrain.collection.report import Failure, Tally
+from subtrain.collection.segment import failure_file, record_failure
 from subtrain.design import Design
 from subtrain.errors import CollectError, CorruptError, StorageError, SubtrainError
 from subtrain.store import segment

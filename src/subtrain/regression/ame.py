@@ -1,0 +1,208 @@
+"""`AME`: average marginal effects, from models whose share of units, alpha, differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+from subtrain.masks import Masks
+from subtrain.regression.counts import Counts, count
+from subtrain.regression.dense import Dense, check_memory
+from subtrain.regression.elastic_net import Rules, net_path, net_refit
+from subtrain.regression.estimator import Fitted, Linear, need_validation, warn_ends, warn_gaps
+from subtrain.regression.problem import RESOLUTION
+from subtrain.regression.threads import Progress
+
+Floats = NDArray[np.float64]
+ByAlpha = Mapping[float, Counts]
+# Every alpha has a Gram of its own.
+ALPHAS = 32
+ROWS = 512
+
+
+class AME(Linear):
+    """Average marginal effect of each unit (Lin et al. 2022, section 3): E over alpha, and over subsets S of the other
+    units that hold each with probability alpha, of Y(S with the unit) - Y(S), for alpha drawn per model from a list.
+
+    LASSO on the features 1 / (sqrt(v) alpha) where the unit is in and -1 / (sqrt(v) (1 - alpha)) where it is out,
+    v = mean of 1 / (alpha (1 - alpha)): uncorrelated and of variance 1, with coefficients AME / sqrt(v). Each alpha
+    has an intercept of its own (by_alpha), which takes what depends on the number of units out of the noise; without
+    it there is one, as in the paper. Fitted on the paper's scale: lam_, lambdas_.
+
+    weight_ are the effects, in the output's units. bias_ = mean(Y) - weight . mean(mask), so predictions have the
+    outputs' mean; they are as good as the game is additive. Other parameters: as in `Lasso`. Masks must hold each unit
+    independently with the model's alpha. Needs about 2 dense n x n matrices of float64, and one of int32 an alpha.
+    """
+
+    def __init__(
+        self,
+        lambdas: int | ArrayLike = 100,
+        eps: float = 1e-3,
+        tol: float = 1e-4,
+        by_alpha: bool = True,
+        validation: float | None = 0.1,
+        seed: int = 0,
+        early_stop: int | None = 5,
+        refit: bool = True,
+        max_iter: int = 5_000,
+        threads: int | None = None,
+    ) -> None:
+        self.lambdas = lambdas
+        self.eps = eps
+        self.tol = tol
+        self.by_alpha = by_alpha
+        self.validation = validation
+        self.seed = seed
+        self.early_stop = early_stop
+        self.refit = refit
+        self.max_iter = max_iter
+        self.threads = threads
+
+    def fit(  # type: ignore[override]
+        self,
+        masks: ArrayLike | Masks,
+        outputs: ArrayLike,
+        alpha: ArrayLike = 0.5,
+        sample_split: ArrayLike | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit masks [m, n] to outputs [m, T] or [m]; alpha: of each model [m], or of all. Otherwise as `Lasso.fit`."""
+        packed, y = self._checked(masks, outputs, reset=True)
+        of_model = _alphas(alpha, len(packed))
+        rows = self._validating(len(packed), sample_split)
+
+        def counted(part: NDArray[np.bool_]) -> dict[float, Counts]:
+            chosen = {a: part & (of_model == a) for a in np.unique(of_model[part]).tolist()}
+            return {a: count(packed[at], y[at], self.threads, progress) for a, at in chosen.items()}
+
+        train = counted(np.ones(len(packed), np.bool_) if rows is None else ~rows)
+        self.fit_counts(train, None if rows is None else counted(rows), progress=progress)
+        self._flat = np.asarray(outputs).ndim == 1
+        return self
+
+    def fit_counts(  # type: ignore[override]
+        self, train: ByAlpha, valid: ByAlpha | None = None, total: ByAlpha | None = None, progress: Progress | None = None
+    ) -> Self:
+        """Fit from counts of each alpha's models; valid: of the models that choose lambda; total: of both."""
+        _check_counts(train)
+        need_validation(self.lambdas, None if valid is None else next(iter(valid.values())))
+        everything = train if valid is None else total or _added(train, valid)
+        ones = np.sum([c.ones for c in everything.values()], axis=0)
+        m = sum(c.m for c in everything.values())
+        self.n_features_in_, self._flat = ones.size, False
+        fitted = self._effects(train, valid, everything, progress)
+        return self._keep(fitted, np.flatnonzero((ones == 0) | (ones == m)))
+
+    def _effects(
+        self, train: ByAlpha, valid: ByAlpha | None, everything: ByAlpha, progress: Progress | None
+    ) -> Fitted:
+        check_memory(self.n_features_in_, 3)
+        scaled = Scaled(train, self.by_alpha)
+        rules = Rules(1.0, self.tol, self.max_iter, False, self.early_stop, self.threads)
+        judge = None if valid is None else scaled.moments(valid)
+        path = net_path(scaled.moments(train), judge, self.lambdas, self.eps, rules, progress)
+        grid, error, lam, sweeps = path.lambdas, path.error, path.lam, path.sweeps
+        if valid is not None:
+            warn_ends(path.best, grid.shape[1], path.free)
+            if self.refit:
+                again = Scaled(everything, self.by_alpha)
+                # The same effects are other coefficients under another v.
+                start = path.coef * (again.root / scaled.root)
+                scaled = again
+                path = net_refit(scaled.moments(everything), lam, start, rules, progress)
+                sweeps = sweeps + path.sweeps
+        warn_gaps(path.gap, self.tol)
+        weight = np.ascontiguousarray(path.coef.T) / scaled.root
+        return Fitted(
+            weight=weight,
+            bias=scaled.y_mean - scaled.mask_mean @ weight,
+            lam=lam,
+            gap=path.gap,
+            residual=np.zeros(lam.size),
+            lambdas=grid.T,
+            validation_mse=error.T,
+            n_iter=int(sweeps.max(initial=0)),
+        )
+
+
+class Scaled:
+    """The paper's features of models counted by alpha, about their means and those of the outputs.
+
+    A feature is mask * (high + low) - low: high = 1 / (root alpha), low = 1 / (root (1 - alpha)), root = sqrt(v).
+    """
+
+    def __init__(self, counts: ByAlpha, by_alpha: bool) -> None:
+        m = sum(c.m for c in counts.values())
+        self.root = float(np.sqrt(sum(c.m / (a * (1 - a)) for a, c in counts.items()) / m))
+        self.y_mean = np.sum([c.y_sum for c in counts.values()], axis=0) / m
+        self.mask_mean = np.sum([c.ones for c in counts.values()], axis=0) / m
+        sums = {a: self._sums(a, c) for a, c in counts.items()}
+        if by_alpha:
+            self.centres = {a: (sums[a] / c.m, c.y_sum / c.m) for a, c in counts.items()}
+        else:
+            one = (np.sum(list(sums.values()), axis=0) / m, self.y_mean)
+            self.centres = dict.fromkeys(counts, one)
+
+    def _line(self, alpha: float) -> tuple[float, float]:
+        """Slope and offset of the feature in the mask bit."""
+        return 1 / (self.root * alpha * (1 - alpha)), -1 / (self.root * (1 - alpha))
+
+    def _sums(self, alpha: float, counts: Counts) -> Floats:
+        slope, offset = self._line(alpha)
+        sums: Floats = slope * counts.ones + offset * counts.m
+        return sums
+
+    def moments(self, counts: ByAlpha) -> Dense:
+        """Second moments about these centres, of the same models or of others."""
+        m = sum(c.m for c in counts.values())
+        first = next(iter(counts.values()))
+        covariance = np.zeros((first.n, first.n))
+        rho, variance, square = np.zeros((first.targets, first.n)), np.zeros(first.targets), np.zeros(first.targets)
+        constant = np.ones(first.targets, np.bool_)
+        for alpha, c in counts.items():
+            if alpha not in self.centres:
+                raise InputError(f"models with alpha = {alpha:g} validate, but none with that alpha is fitted")
+            slope, offset = self._line(alpha)
+            x_mean, y_mean = self.centres[alpha]
+            # In centred form: feature - centre = slope (mask - share) with share the mask's value at the centre.
+            share = (x_mean - offset) / slope
+            mean, y_here = c.ones / c.m, c.y_sum / c.m
+            weight = c.m / m
+            for start in range(0, c.n, ROWS):
+                rows = slice(start, start + ROWS)
+                part = c.gram[rows] / c.m - np.outer(mean[rows], mean)
+                part += np.outer(mean[rows] - share[rows], mean - share)
+                covariance[rows] += weight * slope**2 * part
+            product = c.xty / c.m - np.outer(mean, y_here) + np.outer(mean - share, y_here - y_mean)
+            rho += weight * slope * product.T
+            variance += weight * (np.maximum(c.y_sq / c.m - y_here**2, 0.0) + (y_here - y_mean) ** 2)
+            square += weight * c.y_sq / c.m
+            constant &= (c.y_min == c.y_max) & (y_here == y_mean)
+        lost = constant | (variance <= RESOLUTION * square)
+        return Dense(covariance, np.ascontiguousarray(rho), np.where(lost, 0.0, variance))
+
+
+def _alphas(alpha: ArrayLike, m: int) -> Floats:
+    values = np.asarray(alpha, np.float64)
+    if values.ndim > 1 or (values.ndim == 1 and values.size != m):
+        raise InputError(f"alpha must be one number or one for each of the {m} models, got shape {list(values.shape)}")
+    if not np.all((values > 0) & (values < 1)):
+        raise InputError("every alpha must lie strictly between 0 and 1")
+    return np.broadcast_to(values, (m,))
+
+
+def _check_counts(counts: Mapping[Any, Counts]) -> None:
+    if not counts:
+        raise InputError("there are no models to fit")
+    if len(counts) > ALPHAS:
+        raise InputError(f"the models have {len(counts)} different alphas; draw them from a list of at most {ALPHAS}")
+    if len({(c.n, c.targets) for c in counts.values()}) > 1:
+        raise InputError(f"counts are over different units or targets: {', '.join(map(str, counts.values()))}")
+
+
+def _added(train: ByAlpha, valid: ByAlpha) -> dict[float, Counts]:
+    return {a: train[a] + valid[a] if a in valid else c for a, c in train.items()}
