@@ -10,8 +10,9 @@ import pytest
 import subtrain
 
 SOURCE = Path(subtrain.__file__).parent
-ORDER = ["errors", "masks", "design", "outputs", "trainers", "tasks", "store", "datamodels", "collection", "regression", "fits",
-         "evaluation", "explorer", "demo", "cli"]  # fmt: skip
+ORDER = (
+    "errors masks design outputs trainers tasks store datamodels collection regression fits evaluation explorer demo cli"
+).split()
 
 
 def test_import_pulls_in_nothing_heavy():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import subprocess
@@ -64,7 +65,8 @@ def test_one_bad_model_is_named_and_left_out_until_its_cause_is_gone(unruly_stud
     segments = {p: p.read_bytes() for p in (study.path / "segments").iterdir()}
     assert sorted(p.name for p in segments if p.suffix == ".gaps") == ["000004-000007.gaps"]
     obedient()
-    assert study.collect(workers=2, progress=False).done == 16
+    done = study.collect(workers=2, progress=False)
+    assert (done.done, done.trained) == (16, 1)
     usable(study, expected, set())
     assert all(p.read_bytes() == data for p, data in segments.items())
     assert status(study).failed == ()
@@ -111,6 +113,17 @@ def test_failures_in_every_segment_do_not_stop_the_rest(unruly_study, expected):
     assert said.count("told to fail") == 3
     assert f"; and 7 more segments, see subtrain status {study.path}" in said
     usable(study, expected, set(bad))
+
+
+def test_failures_that_stay_do_not_stop_what_comes_after(unruly_study, expected, monkeypatch):
+    monkeypatch.setattr(local, "HOPELESS", 2)
+    study = unruly_study(dict.fromkeys(range(0, 32, 4), "raise"), models=32, heldout=0)
+    failing(study)
+    longer = study.extend(models=8)
+    assert failing(longer, workers=1).startswith("8 of 40 models are missing")
+    usable(longer, expected, set(range(0, 32, 4)))
+    [runner] = [json.loads(p.read_text()) for p in (study.path / "runners").iterdir()]
+    assert (runner["done"], runner["trained"], runner["failed"], runner["state"]) == (24, 8, 8, "failed")
 
 
 def test_when_nothing_works_it_gives_up_early(unruly_study):

@@ -37,7 +37,7 @@ class LocalExecutor:
         self.crashed: set[Range] = set()
         self.culprits: defaultdict[Range, dict[int, str]] = defaultdict(dict)
         self.given_up: list[Failure] = []
-        self.fruitful = False
+        self.fruitful = tally.done > 0
         self.fatal: SubtrainError | None = None
         self.stopping = False
         self.alive: set[Worker] = set()

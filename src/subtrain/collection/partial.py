@@ -69,12 +69,21 @@ def commit(study: Study, path: Path, rows: list[int], done: dict[int, Arrays], a
 
 
 def commit_gaps(study: Study, where: Range) -> int:
-    """Commit what finished of a segment whose other models are given up, so that it can be used; returns how many."""
+    """Commit what finished of a segment whose other models are given up, so that it can be used.
+
+    Returns how many models that made usable: none if there is such a file already.
+    """
     done = load(study, where)
     path = gaps_file(study, where)
-    if done and not path.exists() and not (study.path / SEGMENTS / segment.file_name(*where)).exists():
-        commit(study, path, sorted(done), done, {})
-    return len(done)
+    if not done or path.exists() or (study.path / SEGMENTS / segment.file_name(*where)).exists():
+        return 0
+    return len(done) if commit(study, path, sorted(done), done, {}) else 0
+
+
+def committed(study: Study, where: Range) -> int:
+    """Models of this unfinished segment that are usable already."""
+    path = gaps_file(study, where)
+    return sum(stop - start for start, stop in segment.read_rows(path)) if path.exists() else 0
 
 
 def gaps_file(study: Study, where: Range) -> Path:

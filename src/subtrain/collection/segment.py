@@ -77,7 +77,7 @@ def train_segment(
     rows = range(*where)
     masks, seeds = study.design.masks(rows), study.design.seeds(rows)
     work = _Work(study, where, masks, seeds, partial.load(study, where), starting)
-    report(len(work.done))
+    report(len(work.done) - partial.committed(study, where))
     work.failed.update(dict.fromkeys(skip, "it crashed its worker process"))
     todo = [row for row in rows if row not in work.done and row not in work.failed]
     size = 1 if careful else max(1, int(getattr(study.task, "batch", 1)))
