@@ -10,9 +10,23 @@ import pytest
 import subtrain
 
 SOURCE = Path(subtrain.__file__).parent
-ORDER = (
-    "errors masks design outputs trainers tasks store datamodels collection regression fits evaluation explorer demo cli"
-).split()
+ORDER = [
+    "errors",
+    "masks",
+    "design",
+    "outputs",
+    "trainers",
+    "tasks",
+    "store",
+    "datamodels",
+    "collection",
+    "regression",
+    "fits",
+    "evaluation",
+    "explorer",
+    "demo",
+    "cli",
+]
 
 
 def test_import_pulls_in_nothing_heavy():

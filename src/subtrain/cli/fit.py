@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from subtrain.cli.app import StudyPath, app, err, out
+from subtrain.cli.progress import stages
 
 
 @app.command()
@@ -23,6 +24,9 @@ def fit(
     validation: Annotated[float, typer.Option(help="Fraction of the models that choose λ.")] = 0.1,
     objective: Annotated[str, typer.Option(help="standardized (the paper's) or raw masks.")] = "standardized",
     seed: Annotated[int, typer.Option(help="Chooses the validation models.")] = 0,
+    drop_nonfinite: Annotated[
+        bool, typer.Option("--drop-nonfinite", help="Leave out imported models with an output that is inf or NaN.")
+    ] = False,
 ) -> None:
     """Fit a datamodel for every target: LASSO, λ chosen on validation models; held-out models stay unseen."""
     from subtrain.fits import fit_folder
@@ -34,8 +38,16 @@ def fit(
     opened = Study.open(study)
     folder = fit_folder(opened, name)
     estimator = Lasso(lambdas=lambdas, eps=eps, tol=tol, validation=validation, objective=objective, seed=seed)
-    with err.status("Fitting"):
-        dm = solve(opened, output, estimator)
+    with stages() as progress:
+        dm = solve(
+            opened,
+            output,
+            estimator,
+            drop_nonfinite=drop_nonfinite,
+            folder=folder,
+            announce=lambda plan: err.print(f"{plan} below {folder}", soft_wrap=True),
+            progress=progress,
+        )
     dm.save(folder)
     out.print(f"{dm!r} from {dm.meta['models']:,} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
     out.print(f"Largest relative duality gap {dm.meta['gap_max']:.1e}; written to {folder}", soft_wrap=True)

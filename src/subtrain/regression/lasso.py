@@ -95,6 +95,14 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         self._flat = np.asarray(outputs).ndim == 1
         return self._keep(fit)
 
+    def fit_counts(
+        self, train: Counts, valid: Counts | None = None, total: Counts | None = None, progress: Progress | None = None
+    ) -> Lasso:
+        """Fit from counts alone; valid: of the models that choose lambda; total: of both, train + valid by default."""
+        self.n_features_in_ = train.n
+        self._flat = False
+        return self._keep(lasso_from_counts(train, valid, total, self._options(), progress))
+
     def predict(self, masks: ArrayLike | Masks) -> Floats:
         """Predicted outputs float64 [m, T], or [m] if fitted to such, for masks [m, n]."""
         check_is_fitted(self)

@@ -30,6 +30,7 @@ from subtrain.tasks.load import load_task
 
 if TYPE_CHECKING:
     from subtrain.collection.report import Collected
+    from subtrain.collection.status import Status
 
 FORMAT = 1
 MANIFEST = "study.json"
@@ -170,6 +171,11 @@ class Study:
         return fingerprint(design, self.fingerprint, {k: v.to_json() for k, v in self.outputs.items()})
 
     @property
+    def imported(self) -> bool:
+        """Whether its models were trained elsewhere."""
+        return isinstance(self.design, GivenDesign)
+
+    @property
     def models(self) -> int:
         """Models in all, done or not."""
         return self.design.rows
@@ -218,6 +224,12 @@ class Study:
         if output not in self.outputs:
             raise InputError(f"{self.path} records no output {output!r}; it has {', '.join(self.outputs)}")
         return self.rows.read(output, self.done() if rows is None else row_numbers(rows, self.models))
+
+    def status(self) -> Status:
+        """Models done, running and failed, disk used and to come, as the folder shows it now."""
+        from subtrain.collection.status import status
+
+        return status(self)
 
     def collect(self, **options: Any) -> Collected:
         """Train what is missing; see `subtrain.collection.collect` for the options."""

@@ -1,0 +1,95 @@
+"""The finished models of a study as a regression reads them: in blocks, some of them to choose λ by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.design import FIT
+from subtrain.errors import InputError
+from subtrain.masks import Masks
+from subtrain.store.study import Study
+
+BLOCK = 4096
+MIN_MODELS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """rows: int64, the numbers of the models to read, ascending; none of them is held out."""
+
+    study: Study
+    output: str
+    rows: NDArray[np.int64]
+
+    @property
+    def targets(self) -> int:
+        return int(np.prod(self.study.outputs[self.output].shape, dtype=np.int64))
+
+    def read(self, rows: NDArray[np.int64]) -> tuple[Masks, NDArray[Any]]:
+        """Masks and outputs [k, T] of these models."""
+        return self.study.masks(rows), self.study.read(self.output, rows).reshape(rows.size, -1)
+
+    def blocks(self, rows: NDArray[np.int64]) -> Iterator[tuple[Masks, NDArray[Any]]]:
+        """The same, a block at a time."""
+        for start in range(0, rows.size, BLOCK):
+            yield self.read(rows[start : start + BLOCK])
+
+    def split(self, fraction: float | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The models to fit on, and those that choose λ (none without a fraction).
+
+        Whether a model validates depends on its subset, `fraction` and `seed` alone: a study that grows never moves a
+        model from one part to the other.
+        """
+        if not fraction:
+            return self.rows, self.rows[:0]
+        if not 0.0 < fraction < 1.0:
+            raise InputError(f"validation must be a share of the models between 0 and 1, got {fraction}")
+        subsets = self.study.design.subsets(self.rows)
+        drawn = np.random.Philox(key=[seed, 0]).random_raw(int(subsets.max()) + 1)[subsets]
+        valid = drawn < np.uint64(int(fraction * 2**53)) << np.uint64(11)
+        if valid.sum() < 2 or (~valid).sum() < 2:
+            raise InputError(
+                f"{self.rows.size} models with validation = {fraction} leave {valid.sum()} to choose λ and "
+                f"{(~valid).sum()} to fit on; both need at least 2"
+            )
+        return self.rows[~valid], self.rows[valid]
+
+
+def finished_models(study: Study, output: str | None, drop_nonfinite: bool = False) -> Models:
+    """The finished models of an output (by default the study's first), held-out ones left out.
+
+    Raises InputError when there is no such output, when fewer than ten models are finished, or when an output is inf
+    or NaN, which only imported ones can be; drop_nonfinite leaves those models out instead.
+    """
+    name = output or next(iter(study.outputs))
+    if name not in study.outputs:
+        raise InputError(f"{study.path} records no output {name!r}; it has {', '.join(study.outputs)}")
+    models = Models(study, name, study.done(FIT))
+    if study.imported:
+        models = _finite(models, drop_nonfinite)
+    if models.rows.size < MIN_MODELS:
+        raise InputError(f"{study.path} has {models.rows.size} models to fit on; at least {MIN_MODELS} are needed")
+    return models
+
+
+def _finite(models: Models, drop: bool) -> Models:
+    bad: list[int] = []
+    for start in range(0, models.rows.size, BLOCK):
+        rows = models.rows[start : start + BLOCK]
+        outputs = models.study.read(models.output, rows).reshape(rows.size, -1)
+        finite = np.isfinite(outputs)
+        if finite.all():
+            continue
+        if not drop:
+            k, target = (int(v) for v in np.argwhere(~finite)[0])
+            raise InputError(
+                f"{models.output} of model {rows[k]} is {outputs[k, target]} at target {target}; "
+                "repair it, or leave such models out with drop_nonfinite (--drop-nonfinite)"
+            )
+        bad += rows[~finite.all(axis=1)].tolist()
+    return Models(models.study, models.output, np.setdiff1d(models.rows, bad))

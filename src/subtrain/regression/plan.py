@@ -1,0 +1,90 @@
+"""What a fit will need, before it starts: memory, disk, and whether they are there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from subtrain.errors import InputError, StorageError
+
+# Target-major float64 arrays of the path: coefficients, start, and covariances with both parts of the models.
+_PATH_ARRAYS = 5
+_BLOCK_MODELS = 32_768
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What fitting `models` models over n units and T targets needs, in bytes."""
+
+    models: int
+    n: int
+    targets: int
+    counts: int
+    path: int
+    reading: int
+    disk: int
+
+    @property
+    def memory(self) -> int:
+        """Peak memory: counts stay while the paths are solved, reading is over by then."""
+        return self.counts + max(self.path, self.reading)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.models:,} models x {self.n:,} units x {self.targets:,} targets: about {size(self.memory)} of "
+            f"memory at peak (counts {size(self.counts)}, paths {size(self.path)}), {size(self.disk)} to write"
+        )
+
+    def check(self, folder: Path | None = None) -> None:
+        """Raise InputError, or StorageError for `folder`'s disk, with the numbers, if it will not fit."""
+        free = available_memory()
+        if free is not None and self.memory > free:
+            raise InputError(
+                f"this fit needs about {size(self.memory)} of memory ({size(self.counts)} of it for counts of "
+                f"{self.n:,} x {self.n:,} units), but only {size(free)} are free; fit on a larger machine"
+            )
+        if folder is not None:
+            there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
+            left = shutil.disk_usage(there).free
+            if self.disk > left:
+                raise StorageError(f"this fit writes {size(self.disk)} to {folder}, but the disk has {size(left)} left")
+
+
+def plan_fit(models: int, n: int, targets: int, validating: bool = True) -> FitPlan:
+    """The plan for an estimator on counts; with validation there are counts of two parts and of their sum."""
+    parts = 3 if validating else 1
+    row = n // 8 + targets * 10
+    return FitPlan(
+        models=models,
+        n=n,
+        targets=targets,
+        counts=parts * (4 * n * n + 8 * n * targets),
+        path=_PATH_ARRAYS * 8 * n * targets,
+        reading=min(models, _BLOCK_MODELS) * 2 * row,
+        disk=2 * 4 * n * targets + 32 * targets,
+    )
+
+
+def available_memory() -> int | None:
+    """Bytes that a process could still take, None where the system does not say."""
+    try:
+        with open("/proc/meminfo") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError, IndexError):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None
+
+
+def size(count: float) -> str:
+    """Bytes as a person writes them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

@@ -1,0 +1,116 @@
+"""Fitting a study: which models are read, what is refused before any work, what is written down."""
+
+import numpy as np
+import pytest
+
+import subtrain as st
+from subtrain.errors import InputError
+from subtrain.regression import plan as plans
+from subtrain.regression.lasso import Lasso
+from subtrain.regression.models import finished_models
+from subtrain.regression.plan import plan_fit
+
+N, T = 40, 6
+
+
+@pytest.fixture
+def world(rng):
+    """Masks, outputs and the weights behind them."""
+    masks = rng.random((700, N)) < 0.5
+    weight = rng.normal(size=(N, T)) * (rng.random((N, T)) < 0.3)
+    return masks, (masks @ weight + 0.2 * rng.normal(size=(700, T)) - 1).astype(np.float32), weight
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+@pytest.fixture
+def study(world, tmp_path):
+    masks, outputs, _ = world
+    return st.import_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=100)
+
+
+def test_the_same_as_the_estimator_on_the_same_models(study, world):
+    dm = st.fit(study)
+    masks, outputs, weight = world
+    fit_on, choose_by = finished_models(study, None).split(0.1, 0)
+    alone = Lasso().fit(masks[fit_on], outputs[fit_on], validation=(masks[choose_by], outputs[choose_by]))
+    np.testing.assert_allclose(dm.weight, alone.weight_, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dm.weight, weight, atol=0.08)
+    np.testing.assert_array_equal(dm.lam, alone.lam_)
+
+
+def test_held_out_models_are_never_read(study, world, monkeypatch):
+    seen = []
+    read = type(study).read
+    monkeypatch.setattr(type(study), "read", lambda self, name, rows: seen.append(rows) or read(self, name, rows))
+    dm = st.fit(study)
+    rows = np.unique(np.concatenate(seen))
+    np.testing.assert_array_equal(rows, np.arange(600))
+    assert dm.meta["models_used"] == [[0, 600]]
+    with pytest.raises(InputError, match="was used to fit"):
+        st.evaluate(dm, study, rows=[3, 650])
+
+
+def test_a_growing_study_never_moves_a_model_to_the_other_part(study):
+    models = finished_models(study, None)
+    some = type(models)(models.study, models.output, models.rows[:300])
+    for fraction, seed in ((0.1, 0), (0.3, 7)):
+        before, after = some.split(fraction, seed), models.split(fraction, seed)
+        for part in (0, 1):
+            np.testing.assert_array_equal(before[part], after[part][after[part] < 300])
+        assert abs(after[1].size - fraction * 600) < 4 * np.sqrt(600 * fraction)
+    assert not np.array_equal(models.split(0.3, 7)[1], models.split(0.3, 8)[1])
+
+
+def test_replicates_of_a_subset_stay_in_one_part(tmp_path):
+    task = st.tasks.function(lambda i, s: {"y": np.ones(1) * s}, n=9, outputs={"y": st.Output((1,), "float64")})
+    study = st.Study.create(tmp_path / "s", task, st.Design(models=50, heldout=4, replicates=3))
+    assert np.array_equal(study.design.subsets(range(50)), np.arange(50))
+    study.collect(workers=1, progress=False)
+    assert finished_models(study, "y").rows.size == 50
+
+
+def test_outputs_that_are_not_finite(world, tmp_path):
+    masks, outputs, _ = world
+    outputs[[20, 30], 2] = np.nan, np.inf
+    study = st.import_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=100)
+    with pytest.raises(InputError, match=r"test_margins of model 20 is nan at target 2"):
+        st.fit(study)
+    dm = st.fit(study, drop_nonfinite=True)
+    assert dm.meta["models"] == 598
+    assert dm.meta["models_used"] == [[0, 20], [21, 30], [31, 600]]
+
+
+def test_what_does_not_fit_is_refused_with_the_numbers_before_anything_is_counted(study, monkeypatch):
+    monkeypatch.setattr(plans, "available_memory", lambda: 1000)
+    announced, stages = [], []
+    with pytest.raises(InputError, match=r"needs about .* of memory .* only 1 kB are free"):
+        st.fit(study, announce=announced.append, progress=lambda *a: stages.append(a))
+    assert announced[0].memory > 1000
+    assert not stages
+
+
+def test_the_plan_counts_what_grows():
+    paper = plan_fit(300_000, 50_000, 10_000)
+    assert paper.counts > 3 * 4 * 50_000**2
+    assert paper.disk > 2 * 4 * 50_000 * 10_000
+    assert plan_fit(300_000, 50_000, 10_000, validating=False).counts < paper.counts
+
+
+def test_progress_goes_through_the_stages(study):
+    seen = []
+    st.fit(study, progress=lambda stage, done, total: seen.append((stage, done, total)))
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["counts", "path", "refit"]
+    assert all(0 < done <= total for _, done, total in seen)
+    assert seen[-1][1] == seen[-1][2] == T
+
+
+def test_too_few_models_and_unknown_outputs(tmp_path, rng):
+    small = st.import_arrays(tmp_path / "s", rng.random((12, 5)) < 0.5, {"y": rng.normal(size=(12, 2))}, heldout=4)
+    with pytest.raises(InputError, match="8 models to fit on; at least 10"):
+        st.fit(small)
+    with pytest.raises(InputError, match="records no output 'z'; it has y"):
+        st.fit(small, outputs="z")
