@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,18 @@ def linear(
 
 
 def unruly(control: str, size: int = 4, pause: float = 0.0, noise: float = 0.5) -> BatchTask:
-    """The same world, but a model with an order in folder `control`, in a file named by its seed, obeys that first."""
+    """The same world, but a model with an order in folder `control`, in a file named by its seed, obeys that first.
+
+    A number in the file `pause` there makes every model take so many seconds more. A process that trains says so by an
+    empty file `began.PID`.
+    """
     plain = linear(noise=noise, pause=pause)
 
     def train(masks: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
+        Path(control, f"began.{os.getpid()}").touch()
         found = plain.train(masks, seeds)
+        with suppress(FileNotFoundError):
+            time.sleep(float(Path(control, "pause").read_text()) * len(masks))
         for k, seed in enumerate(seeds):
             order = Path(control, str(seed))
             if order.exists():

@@ -66,9 +66,11 @@ def wait_until(condition, seconds=20.0):
         time.sleep(0.02)
 
 
-def test_two_runners_killed_again_and_again(unruly_study, expected, make_study):
-    study = unruly_study(models=130, heldout=10, segment=8, pause=0.02)
-    uninterrupted = make_study(name="uninterrupted", task=worlds.linear(noise=0.5), models=130, heldout=10, segment=8)
+def test_two_runners_killed_again_and_again(unruly_study, expected, make_study, tmp_path):
+    plan = {"models": 330, "heldout": 10, "segment": 8}
+    study = unruly_study(**plan)
+    uninterrupted = make_study(name="uninterrupted", task=worlds.linear(noise=0.5), **plan)
+    (tmp_path / "control" / "pause").write_text("0.05")
     dice = random.Random(7)
     runners = [start(study), start(study)]
     kills, together = 0, 0
@@ -82,10 +84,11 @@ def test_two_runners_killed_again_and_again(unruly_study, expected, make_study):
         victim.communicate()
         kills += 1
         runners[(kills - 1) % 2] = start(study)
-    assert together >= 10, "the runners must really have met"
+    assert together == 15, "the runners must really have met"
+    (tmp_path / "control" / "pause").unlink()
     assert [r.wait(60) for r in runners] == [0, 0]
     for runner in runners:
-        assert runner.communicate()[0].endswith("150 150\n")
+        assert runner.communicate()[0].endswith("350 350\n")
     assert Study.open(study.path).collect(workers=1, progress=False).trained == 0
     finished(study, uninterrupted, expected)
 
@@ -101,22 +104,25 @@ def finished(study, uninterrupted, expected):
     assert [p for p in kept if p.name.endswith(".tmp") or "partial" in p.parts] == []
 
 
-def test_workers_die_with_their_runner(unruly_study):
-    study = unruly_study(models=100, pause=0.2)
+def busy(control):
+    """Pids of the two workers, once both are in the middle of training."""
+    wait_until(lambda: len(list(control.glob("began.*"))) == 2)
+    return [int(path.suffix[1:]) for path in control.glob("began.*")]
+
+
+def test_workers_die_with_their_runner(unruly_study, tmp_path):
+    study = unruly_study(models=100, pause=60)
     runner = start(study, 2)
-    wait_until(lambda: len(children(runner.pid)) == 2 and os.path.isdir(study.path / "runners"))
-    workers = children(runner.pid)
-    time.sleep(0.5)
+    workers = busy(tmp_path / "control")
     runner.kill()
     runner.communicate()
     wait_until(lambda: not any(alive(pid) for pid in workers))
 
 
-def test_a_runner_that_is_interrupted_takes_its_workers_along(unruly_study):
-    study = unruly_study(models=100, pause=0.2)
+def test_a_runner_that_is_interrupted_takes_its_workers_along(unruly_study, tmp_path):
+    study = unruly_study(models=100, pause=60)
     runner = start(study, 2)
-    wait_until(lambda: len(children(runner.pid)) == 2 and os.path.isdir(study.path / "runners"))
-    workers = children(runner.pid)
+    workers = busy(tmp_path / "control")
     runner.send_signal(signal.SIGINT)
     assert runner.wait(20) != 0
     wait_until(lambda: not any(alive(pid) for pid in workers))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,6 +201,33 @@ def test_a_bad_extension_leaves_nothing(make_study, options):
         study.extend(**options)
     assert listing(study.path) == [MANIFEST]
     assert Study.open(study.path).models == 16
+
+
+CREATE = """
+import sys, time
+import worlds
+import subtrain as st
+time.sleep(max(0, float(sys.argv[2]) - time.time()))
+try:
+    st.Study.create(sys.argv[1], worlds.linear(), st.Design(models=30, seed=int(sys.argv[3])))
+    print("made")
+except st.SubtrainError as error:
+    print(error)
+"""
+
+
+def test_two_processes_create_at_once(tmp_path):
+    path, start = tmp_path / "study", str(time.time() + 1.5)
+    command = [sys.executable, "-c", CREATE, path, start]
+    racers = [
+        subprocess.Popen([*command, str(seed)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+        for seed in (1, 2)
+    ]
+    said = [racer.communicate()[0].strip() for racer in racers]
+    assert sorted(s == "made" for s in said) == [False, True]
+    assert f"{path} is a study already: open or extend it, or choose another folder" in said
+    assert Study.open(path).design.seed == 1 + said.index("made")
+    assert listing(path) == [MANIFEST]
 
 
 RACE = """

@@ -17,6 +17,7 @@ from subtrain.store.segment import Range
 from subtrain.store.study import SEGMENTS, Study
 
 ATTEMPTS = 3
+LONE_DEATHS = 2
 HOPELESS = 5
 _EXITS: dict[int, type[SubtrainError]] = {c.exit_code: c for c in (StorageError, CorruptError)}
 
@@ -35,6 +36,7 @@ class LocalExecutor:
         self.lock = threading.Lock()
         self.attempts: Counter[Range] = Counter()
         self.crashed: set[Range] = set()
+        self.lone_deaths: Counter[int] = Counter()
         self.culprits: defaultdict[Range, dict[int, str]] = defaultdict(dict)
         self.given_up: list[Failure] = []
         self.fruitful = tally.done > 0
@@ -140,17 +142,24 @@ class LocalExecutor:
         return False
 
     def _crash(self, worker: Worker, where: Range, reported: int, under_way: list[int]) -> None:
-        """The worker died. A model that dies alone is the culprit; otherwise find it by going one by one."""
+        """The worker died. A model that twice dies alone is the culprit; otherwise find it by going one by one.
+
+        Once may have been somebody else's doing, such as a system short of memory.
+        """
         why = worker.obituary()
-        alone = where in self.crashed and len(under_way) == 1
         self.crashed.add(where)
-        if not alone:
+        if len(under_way) != 1:
             self._failed(where, reported, dict.fromkeys(under_way or [where[0]], why))
             return
+        row = under_way[0]
+        self.lone_deaths[row] += 1
+        if self.lone_deaths[row] < LONE_DEATHS:
+            with self.lock:
+                self._again(where, reported)
+            return
         assert isinstance(self.study.design, Design)
-        seed = int(self.study.design.seeds(under_way)[0])
-        record_failure(self.study, where, under_way[0], seed, why, "")
-        self.culprits[where][under_way[0]] = why
+        record_failure(self.study, where, row, int(self.study.design.seeds([row])[0]), why, "")
+        self.culprits[where][row] = why
         if reported or len(self.culprits[where]) < ATTEMPTS:
             with self.lock:
                 self._again(where, reported)
