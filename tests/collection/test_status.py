@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from subtrain.collection import report, train_segment
 from subtrain.collection.display import clock
 from subtrain.collection.report import Tally, runner_file
 from subtrain.collection.segment import record_failure
+from subtrain.collection.status import check
 from subtrain.fits import fit_folder
 
 
@@ -132,3 +134,17 @@ def test_a_tally_is_published_whole_or_not_at_all(make_study, monkeypatch):
 )
 def test_durations_in_words(seconds, words):
     assert clock(seconds) == words
+
+
+def test_check_reads_every_byte_and_knows_the_masks(make_study):
+    study = make_study()
+    assert check(study) == []
+    path = sorted((study.path / "segments").iterdir())[1]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert [str(path) in sentence for sentence in check(study)] == [True]
+    path.write_bytes(whole)
+    drifted = replace(study, design=replace(study.design, seed=2))
+    vars(drifted)["identity"] = study.identity
+    assert len(check(drifted)) == len(study.segments)
+    assert "other masks" in check(drifted)[0]

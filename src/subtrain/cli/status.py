@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
+import typer
 from rich.markup import escape
 from rich.table import Table
 
 from subtrain.cli.app import AsJson, StudyPath, app, out
+from subtrain.errors import CorruptError
 
 
 @app.command()
-def status(study: StudyPath, as_json: AsJson = False) -> None:
+def status(
+    study: StudyPath,
+    as_json: AsJson = False,
+    check: Annotated[bool, typer.Option("--check", help="Read every byte and verify it; damage exits with 4.")] = False,
+) -> None:
     """Show models done, running and failed, the disk they use, and the fits made from them."""
+    from subtrain.collection import status as looks
     from subtrain.collection.display import clock
-    from subtrain.collection.status import status as look
     from subtrain.store.study import Study
 
-    now = look(Study.open(study))
+    opened = Study.open(study)
+    if check and (damage := looks.check(opened)):
+        raise CorruptError("; ".join(damage))
+    now = looks.status(opened)
     if as_json:
         print(json.dumps(now.to_json(), indent=1))
         return

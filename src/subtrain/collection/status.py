@@ -13,8 +13,8 @@ from typing import Any
 
 from subtrain.collection.report import RUNNERS
 from subtrain.design import EVALUATION, FIT
-from subtrain.errors import CorruptError
-from subtrain.store import files
+from subtrain.errors import CorruptError, InputError
+from subtrain.store import files, segment
 from subtrain.store.study import FAILURES, FITS, SEGMENTS, Study
 
 STALE = 15.0
@@ -88,6 +88,26 @@ def _stored(folder: Path) -> int:
         with suppress(FileNotFoundError):
             total += entry.stat().st_size
     return total
+
+
+def check(study: Study) -> list[str]:
+    """One sentence for every committed segment that is damaged, or that was trained on other masks than the design's.
+
+    Every byte of every segment is read. An empty list means that all is as it was written.
+    """
+    folder = study.path / SEGMENTS
+    found = []
+    for path in sorted(folder.glob("*")) if folder.is_dir() else []:
+        if segment.parse_file_name(path.name) is None:
+            continue
+        try:
+            _, header = segment.read_segment(path, study.outputs, list(study.outputs), study.identity)
+            rows = [row for start, stop in header["rows"] for row in range(start, stop)]
+            if header["masks_sha256"] != study.masks(rows).sha256():
+                found.append(f"segment {path} was trained on other masks than this version of the design gives")
+        except (CorruptError, InputError) as error:
+            found.append(str(error))
+    return found
 
 
 def failed_models(study: Study) -> tuple[FailedModel, ...]:
