@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from subtrain.errors import InputError
 from subtrain.masks import pack
-from subtrain.regression import stream
+from subtrain.regression import accumulate, stream
 from subtrain.regression.counts import Counts, count
 from subtrain.regression.stream import count_blocks
 
@@ -57,7 +57,7 @@ def test_strips_and_panels_of_more_than_one_pass() -> None:
 
 
 def test_unit_ranges_meet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "UNITS", 48)
+    monkeypatch.setattr(accumulate, "UNITS", 48)
     masks, y = world(m=200, n=131, targets=20)
     got = count(masks, y)
     np.testing.assert_array_equal(got.xty, masks.T.astype(np.float64) @ y.astype(np.float64))

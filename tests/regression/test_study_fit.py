@@ -114,3 +114,61 @@ def test_too_few_models_and_unknown_outputs(tmp_path, rng):
         st.fit(small)
     with pytest.raises(InputError, match="records no output 'z'; it has y"):
         st.fit(small, outputs="z")
+
+
+@pytest.fixture
+def growing(tmp_path, rng):
+    """A finished study of 300 models that can be extended."""
+    weight = rng.normal(size=(N, T)).astype(np.float32)
+    task = st.tasks.batch(lambda m, s: {"y": m @ weight + s[:, None] / 2**30}, n=N, outputs={"y": [T]}, size=64)
+    study = st.Study.create(tmp_path / "s", task, st.Design(models=300, heldout=4, replicates=1), segment=32)
+    study.collect(workers=1, progress=False)
+    return study
+
+
+def test_adding_models_counts_the_new_ones_only_and_gives_the_same_fit(growing, monkeypatch):
+    monkeypatch.setattr("subtrain.regression.models.BLOCK", 32)
+    st.fit(growing)
+    longer = growing.extend(models=64)
+    longer.collect(workers=1, progress=False)
+    seen = []
+    read = type(longer).read
+    monkeypatch.setattr(type(longer), "read", lambda self, name, rows: seen.append(rows) or read(self, name, rows))
+    added = st.fit(longer)
+    assert np.concatenate(seen).size < 64 + 4 * 32 + 64
+    fresh = st.fit(longer, keep_counts=False)
+    np.testing.assert_array_equal(added.weight, fresh.weight)
+    assert added.meta["models"] == 364
+
+
+def test_an_interrupted_count_goes_on(growing, monkeypatch):
+    monkeypatch.setattr("subtrain.regression.models.BLOCK", 32)
+
+    def stop(stage, done, total):
+        if stage == "path":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        st.fit(growing, progress=stop)
+    seen = []
+    again = st.fit(growing, progress=lambda stage, done, total: seen.append(stage))
+    assert "counts" not in seen
+    np.testing.assert_array_equal(again.weight, st.fit(growing, keep_counts=False).weight)
+
+
+@pytest.mark.parametrize("harm", ["flip", "truncate", "remove", "other rows"])
+def test_kept_counts_that_do_not_fit_are_thrown_away(growing, harm):
+    right = st.fit(growing)
+    for gram in (growing.path / "counts").glob("*/gram-*.npy"):
+        data = bytearray(gram.read_bytes())
+        data[-3] ^= 1
+        if harm == "flip":
+            gram.write_bytes(data)
+        elif harm == "truncate":
+            gram.write_bytes(data[:-5])
+        elif harm == "remove":
+            gram.unlink()
+    for rows in (growing.path / "counts").glob("*/rows.json"):
+        if harm == "other rows":
+            rows.write_text(rows.read_text().replace("[\n   0,", "[\n   1,"))
+    np.testing.assert_array_equal(st.fit(growing).weight, right.weight)

@@ -24,6 +24,9 @@ def fit(
     validation: Annotated[float, typer.Option(help="Fraction of the models that choose λ.")] = 0.1,
     objective: Annotated[str, typer.Option(help="standardized (the paper's) or raw masks.")] = "standardized",
     seed: Annotated[int, typer.Option(help="Chooses the validation models.")] = 0,
+    keep_counts: Annotated[
+        bool, typer.Option(help="Keep the counts in the study, to go on after an interruption and to add models.")
+    ] = True,
     drop_nonfinite: Annotated[
         bool, typer.Option("--drop-nonfinite", help="Leave out imported models with an output that is inf or NaN.")
     ] = False,
@@ -44,6 +47,7 @@ def fit(
             output,
             estimator,
             drop_nonfinite=drop_nonfinite,
+            keep_counts=keep_counts,
             folder=folder,
             announce=lambda plan: err.print(f"{plan} below {folder}", soft_wrap=True),
             progress=progress,

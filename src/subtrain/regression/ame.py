@@ -66,11 +66,14 @@ class AME(Linear):
         self,
         masks: ArrayLike | Masks,
         outputs: ArrayLike,
-        alpha: ArrayLike = 0.5,
+        alpha: ArrayLike | None = None,
         sample_split: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Fit masks [m, n] to outputs [m, T] or [m]; alpha: of each model [m], or of all. Otherwise as `Lasso.fit`."""
+        """Fit masks [m, n] to outputs [m, T] or [m]; alpha: of each model [m], or one of all. Otherwise as `Lasso.fit`.
+
+        Raises InputError for masks that do not hold the share of the units that their alpha says.
+        """
         packed, y = self._checked(masks, outputs, reset=True)
         of_model = _alphas(alpha, len(packed))
         rows = self._validating(len(packed), sample_split)
@@ -85,7 +88,11 @@ class AME(Linear):
         return self
 
     def fit_counts(  # type: ignore[override]
-        self, train: ByAlpha, valid: ByAlpha | None = None, total: ByAlpha | None = None, progress: Progress | None = None
+        self,
+        train: ByAlpha,
+        valid: ByAlpha | None = None,
+        total: ByAlpha | None = None,
+        progress: Progress | None = None,
     ) -> Self:
         """Fit from counts of each alpha's models; valid: of the models that choose lambda; total: of both."""
         _check_counts(train)
@@ -97,9 +104,7 @@ class AME(Linear):
         fitted = self._effects(train, valid, everything, progress)
         return self._keep(fitted, np.flatnonzero((ones == 0) | (ones == m)))
 
-    def _effects(
-        self, train: ByAlpha, valid: ByAlpha | None, everything: ByAlpha, progress: Progress | None
-    ) -> Fitted:
+    def _effects(self, train: ByAlpha, valid: ByAlpha | None, everything: ByAlpha, progress: Progress | None) -> Fitted:
         check_memory(self.n_features_in_, 3)
         scaled = Scaled(train, self.by_alpha)
         rules = Rules(1.0, self.tol, self.max_iter, False, self.early_stop, self.threads)
@@ -111,12 +116,12 @@ class AME(Linear):
             if self.refit:
                 again = Scaled(everything, self.by_alpha)
                 # The same effects are other coefficients under another v.
-                start = path.coef * (again.root / scaled.root)
+                start = path.coef * (scaled.root / again.root)
                 scaled = again
                 path = net_refit(scaled.moments(everything), lam, start, rules, progress)
                 sweeps = sweeps + path.sweeps
         warn_gaps(path.gap, self.tol)
-        weight = np.ascontiguousarray(path.coef.T) / scaled.root
+        weight = np.ascontiguousarray(path.coef.T) * scaled.root
         return Fitted(
             weight=weight,
             bias=scaled.y_mean - scaled.mask_mean @ weight,
@@ -141,11 +146,8 @@ class Scaled:
         self.y_mean = np.sum([c.y_sum for c in counts.values()], axis=0) / m
         self.mask_mean = np.sum([c.ones for c in counts.values()], axis=0) / m
         sums = {a: self._sums(a, c) for a, c in counts.items()}
-        if by_alpha:
-            self.centres = {a: (sums[a] / c.m, c.y_sum / c.m) for a, c in counts.items()}
-        else:
-            one = (np.sum(list(sums.values()), axis=0) / m, self.y_mean)
-            self.centres = dict.fromkeys(counts, one)
+        one: tuple[Floats, Floats] = (np.sum(list(sums.values()), axis=0) / m, self.y_mean)
+        self.centres = {a: (sums[a] / c.m, c.y_sum / c.m) if by_alpha else one for a, c in counts.items()}
 
     def _line(self, alpha: float) -> tuple[float, float]:
         """Slope and offset of the feature in the mask bit."""
@@ -153,7 +155,7 @@ class Scaled:
 
     def _sums(self, alpha: float, counts: Counts) -> Floats:
         slope, offset = self._line(alpha)
-        sums: Floats = slope * counts.ones + offset * counts.m
+        sums: Floats = slope * counts.ones.astype(np.float64) + offset * counts.m
         return sums
 
     def moments(self, counts: ByAlpha) -> Dense:
@@ -161,7 +163,9 @@ class Scaled:
         m = sum(c.m for c in counts.values())
         first = next(iter(counts.values()))
         covariance = np.zeros((first.n, first.n))
-        rho, variance, square = np.zeros((first.targets, first.n)), np.zeros(first.targets), np.zeros(first.targets)
+        rho: Floats = np.zeros((first.targets, first.n))
+        variance: Floats = np.zeros(first.targets)
+        square: Floats = np.zeros(first.targets)
         constant = np.ones(first.targets, np.bool_)
         for alpha, c in counts.items():
             if alpha not in self.centres:
@@ -179,14 +183,16 @@ class Scaled:
                 covariance[rows] += weight * slope**2 * part
             product = c.xty / c.m - np.outer(mean, y_here) + np.outer(mean - share, y_here - y_mean)
             rho += weight * slope * product.T
-            variance += weight * (np.maximum(c.y_sq / c.m - y_here**2, 0.0) + (y_here - y_mean) ** 2)
+            variance += weight * (np.maximum(c.y_sq / c.m - y_here**2, 0.0) + np.square(y_here - y_mean))
             square += weight * c.y_sq / c.m
             constant &= (c.y_min == c.y_max) & (y_here == y_mean)
         lost = constant | (variance <= RESOLUTION * square)
         return Dense(covariance, np.ascontiguousarray(rho), np.where(lost, 0.0, variance))
 
 
-def _alphas(alpha: ArrayLike, m: int) -> Floats:
+def _alphas(alpha: ArrayLike | None, m: int) -> Floats:
+    if alpha is None:
+        raise InputError("average marginal effects need the alpha of each model: fit(masks, outputs, alpha)")
     values = np.asarray(alpha, np.float64)
     if values.ndim > 1 or (values.ndim == 1 and values.size != m):
         raise InputError(f"alpha must be one number or one for each of the {m} models, got shape {list(values.shape)}")
@@ -202,6 +208,12 @@ def _check_counts(counts: Mapping[Any, Counts]) -> None:
         raise InputError(f"the models have {len(counts)} different alphas; draw them from a list of at most {ALPHAS}")
     if len({(c.n, c.targets) for c in counts.values()}) > 1:
         raise InputError(f"counts are over different units or targets: {', '.join(map(str, counts.values()))}")
+    for alpha, c in counts.items():
+        bits = max(c.m * c.n, 1)
+        share = c.ones.sum() / bits
+        # Leaves room for units that are never drawn, not for another alpha.
+        if abs(share - alpha) > 0.05 + 6 * np.sqrt(alpha * (1 - alpha) / bits):
+            raise InputError(f"the {c.m} masks of alpha = {alpha:g} hold {share:.3g} of the units on average")
 
 
 def _added(train: ByAlpha, valid: ByAlpha) -> dict[float, Counts]:

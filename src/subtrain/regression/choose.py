@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counts import Counts
+from subtrain.regression.judging import Judges
 from subtrain.regression.path import PASSES, Path, lasso_path, solve_at
 from subtrain.regression.problem import lambda_max, problem
 from subtrain.regression.threads import Progress
+from subtrain.regression.warn import FitWarning, warn_ends, warn_of
+
+__all__ = ["FitWarning", "LassoFit", "LassoOptions", "chosen_lambdas", "lasso_from_counts", "of_targets", "refit"]
 
 Floats = NDArray[np.float64]
-
-
-class FitWarning(UserWarning):
-    """Something about a fit that its user should know: units or targets it could do nothing for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +44,16 @@ class LassoOptions:
     threads: int | None = None
 
 
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class LassoFit:
     """n units, T targets, k lambdas. weight: float64 [n, T] and bias: [T], for raw 0/1 masks. lam: [T], on the scale
     of the objective. gap: [T], relative duality gap of these weights. lambdas, validation_mse: [k, T], NaN where no
-    validation was made. n_iter: int64 [T], sweeps in all. constant_units: int64, units always or never included."""
+    validation was made. n_iter: int64 [T], sweeps in all. constant_units: int64, units always or never included.
+    path_gap: [k, T], the gaps along the path, NaN where it stopped before. best: int64 [T], the place of lam."""
 
     weight: Floats
     bias: Floats
@@ -57,30 +63,56 @@ class LassoFit:
     validation_mse: Floats
     n_iter: NDArray[np.int64]
     constant_units: NDArray[np.int64]
+    path_gap: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    best: NDArray[np.int64] = field(default_factory=_none)
 
 
 def lasso_from_counts(
     train: Counts,
-    valid: Counts | None,
-    total: Counts | None = None,
+    valid: Counts | Judges | None,
+    total: Counts | Callable[[], Counts] | None = None,
     options: LassoOptions | None = None,
     progress: Progress | None = None,
+    targets: slice | None = None,
 ) -> LassoFit:
     """Fit every target of `train`, each at the lambda with the least mean squared error on `valid`.
 
-    total: counts to refit on, by default train + valid. Without `valid`, options.lambdas must be a single value, and
-    everything is fitted on `train`. Warns (FitWarning) of constant units, of targets that miss the tolerance and of
-    targets whose best lambda is an end of its path. Raises InputError for options and counts that do not fit.
+    total: counts to refit on, or what returns them once the paths are done; by default train + valid, which `Judges`
+    do not give. Without `valid`, options.lambdas must be a single value, and everything is fitted on `train`. targets:
+    fit these only, to the same bits as with all. Warns (FitWarning) of constant units, of targets that miss the
+    tolerance, of any whose best lambda is the largest, and when more than 5 % still gain 1 % at the smallest. Raises
+    InputError for options and counts that do not fit.
     """
+    how = options or LassoOptions()
+    fit = chosen_lambdas(train, valid, how, progress, targets)
+    if valid is not None and how.refit:
+        whole = total() if callable(total) else _whole(train, valid, total)
+        fit = refit(of_targets(whole, targets), fit, how, progress)
+    warn_of(fit, how.tol, valid is not None)
+    return fit
+
+
+def chosen_lambdas(
+    train: Counts,
+    valid: Counts | Judges | None,
+    options: LassoOptions | None = None,
+    progress: Progress | None = None,
+    targets: slice | None = None,
+) -> LassoFit:
+    """The first half of `lasso_from_counts`: paths and choice, weights of the fitting models alone, no warnings."""
     how = options or LassoOptions()
     if valid is None and np.size(how.lambdas) == 1 and np.ndim(how.lambdas) == 0:
         raise InputError("choosing among lambdas needs validation models; without them give one value: lambdas=[0.01]")
     if valid is None and np.ndim(how.lambdas) > 0 and np.shape(how.lambdas)[-1] != 1:
         raise InputError(f"choosing among {np.shape(how.lambdas)[-1]} lambdas needs validation models")
+    part = of_targets(train, targets)
+    lambdas = how.lambdas
+    if targets is not None and np.ndim(lambdas) == 2:
+        lambdas = np.asarray(lambdas)[targets]
     path = lasso_path(
-        train,
-        valid,
-        how.lambdas,
+        part,
+        None if valid is None else of_targets(valid, targets),
+        lambdas,
         how.eps,
         objective=how.objective,
         penalty=how.penalty,
@@ -91,25 +123,21 @@ def lasso_from_counts(
         threads=how.threads,
         progress=progress,
     )
-    if valid is not None:
-        _warn_ends(path)
-    chosen, fitted = path, train
-    if valid is not None and how.refit:
-        fitted = train + valid if total is None else total
-        chosen = _refit(fitted, path, how, progress)
-    fit = _result(path, chosen, fitted)
-    _warn_fit(fit, how.tol)
-    return fit
+    return from_path(path, part)
 
 
-def _refit(total: Counts, path: Path, how: LassoOptions, progress: Progress | None) -> Path:
-    lam = _at_best(path.lambdas, path)
+def refit(
+    total: Counts, fit: LassoFit, options: LassoOptions | None = None, progress: Progress | None = None
+) -> LassoFit:
+    """`fit` with the weights of all models, `total`, at the lambdas it chose; its own weights are where this starts."""
+    how = options or LassoOptions()
     # A target without any lambda (constant in the fitting models) keeps its all-zero weights.
-    lam = np.where(lam > 0, lam, np.maximum(lambda_max(problem(total, how.objective, how.penalty), how.positive), lam))
-    return solve_at(
+    none = fit.lam <= 0
+    lam = np.where(none, lambda_max(problem(total, how.objective, how.penalty), how.positive), fit.lam)
+    again = solve_at(
         total,
         lam,
-        path.weight,
+        fit.weight.T,
         objective=how.objective,
         penalty=how.penalty,
         positive=how.positive,
@@ -118,53 +146,83 @@ def _refit(total: Counts, path: Path, how: LassoOptions, progress: Progress | No
         threads=how.threads,
         progress=progress,
     )
-
-
-def _result(path: Path, chosen: Path, counts: Counts) -> LassoFit:
-    return LassoFit(
-        weight=chosen.weight.T,
-        bias=chosen.bias,
-        lam=_at_best(chosen.lambdas, chosen),
-        gap=_at_best(chosen.gap, chosen),
-        lambdas=path.lambdas.T,
-        validation_mse=path.error.T,
-        n_iter=path.passes.sum(axis=1) + (chosen.passes.sum(axis=1) if chosen is not path else 0),
-        constant_units=np.flatnonzero((counts.ones == 0) | (counts.ones == counts.m)),
+    return replace(
+        fit,
+        weight=again.weight.T,
+        bias=again.bias,
+        lam=again.lambdas[:, 0],
+        gap=again.gap[:, 0],
+        n_iter=fit.n_iter + again.passes[:, 0],
+        constant_units=_constant_units(total),
     )
 
 
-def _at_best(values: Floats, path: Path) -> Floats:
-    return values[np.arange(len(values)), path.best]
+def _result(path: Path, chosen: Path, counts: Counts) -> LassoFit:
+    """The fit of a path whose chosen lambdas were solved again, on `counts`."""
+    fit = from_path(path, counts)
+    if chosen is path:
+        return fit
+    at = np.arange(len(chosen.best)), chosen.best
+    return replace(
+        fit,
+        weight=chosen.weight.T,
+        bias=chosen.bias,
+        lam=chosen.lambdas[at],
+        gap=chosen.gap[at],
+        n_iter=fit.n_iter + chosen.passes.sum(axis=1),
+    )
 
 
 def _warn_ends(path: Path) -> None:
-    k = path.lambdas.shape[1]
-    free = path.lambdas[:, 0] > 0
-    first, last = (int(np.count_nonzero(free & (path.best == end))) for end in (0, k - 1))
-    if k > 1 and first:
-        _warn(f"{_of(first, free)} the largest lambda validates best: nothing that was fitted predicts them")
-    if k > 1 and last:
-        _warn(f"{_of(last, free)} the smallest lambda validates best: a smaller eps may predict them better")
+    warn_ends(path.lambdas.T, path.error.T, path.best)
 
 
 def _warn_fit(fit: LassoFit, tol: float) -> None:
-    if fit.constant_units.size:
-        _warn(
-            f"{fit.constant_units.size} of {len(fit.weight)} units are in every mask or in none; their weight is 0 "
-            f"(the first is unit {fit.constant_units[0]})"
-        )
-    short = fit.gap > tol
-    if short.any():
-        worst = int(np.argmax(fit.gap))
-        _warn(
-            f"{_of(int(short.sum()), short)} the relative duality gap stays above tol = {tol:g}; "
-            f"the worst is target {worst} with {fit.gap[worst]:.2g}"
-        )
+    warn_of(fit, tol, False)
 
 
-def _of(count: int, targets: NDArray[np.bool_]) -> str:
-    return f"for {count} of {targets.size} targets"
+def from_path(path: Path, counts: Counts) -> LassoFit:
+    """The fit at the best lambda of each path."""
+    at = np.arange(len(path.best)), path.best
+    return LassoFit(
+        weight=path.weight.T,
+        bias=path.bias,
+        lam=path.lambdas[at],
+        gap=path.gap[at],
+        lambdas=path.lambdas.T,
+        validation_mse=path.error.T,
+        n_iter=path.passes.sum(axis=1),
+        constant_units=_constant_units(counts),
+        path_gap=path.gap.T,
+        best=path.best,
+    )
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, FitWarning, stacklevel=4)
+@overload
+def of_targets(models: Counts, targets: slice | None) -> Counts: ...
+
+
+@overload
+def of_targets(models: Counts | Judges, targets: slice | None) -> Counts | Judges: ...
+
+
+def of_targets(models: Counts | Judges, targets: slice | None) -> Counts | Judges:
+    """The same models with some of their targets, without a copy of the Gram or the masks."""
+    if targets is None:
+        return models
+    if isinstance(models, Judges):
+        return Judges(models.masks, models.outputs[:, targets])
+    names = ("y_sum", "y_sq", "y_min", "y_max")
+    return replace(models, xty=models.xty[:, targets], **{name: getattr(models, name)[targets] for name in names})
+
+
+def _whole(train: Counts, valid: Counts | Judges, total: Counts | None) -> Counts:
+    if total is not None:
+        return total
+    if isinstance(valid, Judges):
+        raise InputError("Judges hold no counts to refit on: give total, or LassoOptions(refit=False)")
+    return train + valid
+
+
+def _constant_units(counts: Counts) -> NDArray[np.int64]:
+    return np.flatnonzero((counts.ones == 0) | (counts.ones == counts.m))

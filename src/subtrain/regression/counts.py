@@ -13,21 +13,24 @@ from subtrain.masks import Masks, pack
 from subtrain.regression.threads import Progress
 
 Floats = NDArray[np.float64]
+# Rows of outputs checked at a time, so that the check of a memory map takes no memory to speak of.
+CHECKED = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
     """Sufficient statistics of m models over n units and T targets; `a + b` is that of both sets of models.
 
-    gram: int32 or int64 [n, n], gram[i, j] = models whose mask holds i and j, exact. ones: int64 [n], its diagonal.
-    xty: float64 [n, T], outputs summed over the models that hold the unit. y_sum, y_sq, y_min, y_max: float64 [T],
-    the outputs' sum, sum of squares, least and greatest value. Float16 outputs give exact xty and y_sum whenever the
-    absolute outputs of a target sum to less than 2^29. In general |xty error| <= (m / 64 + 64) 2^-53 sum |y|.
+    gram: int32 or int64 [n, n], gram[i, j] = models whose mask holds i and j, exact; or the same as a `CompactGram`;
+    or [0, 0] where it was left out. ones: int64 [n], its diagonal. xty: float64 [n, T], outputs summed over the models
+    that hold the unit. y_sum, y_sq, y_min, y_max: float64 [T], the outputs' sum, sum of squares, least and greatest
+    value. Float16 outputs give exact xty and y_sum whenever the absolute outputs of a target sum to less than 2^28. In
+    general |xty error| <= (m / 64 + 64) 2^-53 sum |y|.
     """
 
     m: int
     n: int
-    gram: NDArray[np.signedinteger[Any]]
+    gram: Any
     ones: NDArray[np.int64]
     xty: Floats
     y_sum: Floats
@@ -50,7 +53,7 @@ class Counts:
         return Counts(
             m=m,
             n=self.n,
-            gram=np.add(self.gram, other.gram, dtype=np.int32 if m < 2**31 else np.int64),
+            gram=self._gram_with(other),
             ones=self.ones + other.ones,
             xty=self.xty + other.xty,
             y_sum=self.y_sum + other.y_sum,
@@ -59,21 +62,40 @@ class Counts:
             y_max=np.maximum(self.y_max, other.y_max),
         )
 
+    def _gram_with(self, other: Counts) -> Any:
+        if len(self.gram) != len(other.gram):
+            raise InputError(f"counts with and without a Gram cannot be added: {self} and {other}")
+        if isinstance(self.gram, np.ndarray) or isinstance(other.gram, np.ndarray):
+            return np.add(self.gram, other.gram, dtype=np.int32 if self.m + other.m < 2**31 else np.int64)
+        return self.gram + other.gram
+
 
 def count(
-    masks: ArrayLike | Masks, outputs: ArrayLike, threads: int | None = None, progress: Progress | None = None
+    masks: ArrayLike | Masks,
+    outputs: ArrayLike,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    *,
+    gram: str = "dense",
+    memory: int | None = None,
 ) -> Counts:
-    """Counts of m masks [m, n] and their outputs [m, T] or [m], of any float type.
+    """Counts of m masks [m, n] and their outputs [m, T] or [m], of any float type; memory maps are read block by block.
 
-    Raises InputError, before any work, for masks and outputs of different lengths and for an output that is inf or NaN.
+    gram, memory: as in `count_blocks`. Raises InputError, before any work, for masks and outputs of different lengths
+    and for an output that is inf or NaN.
     """
+    from subtrain.regression.arrivals import array_blocks
     from subtrain.regression.stream import count_blocks
 
-    packed, y = pack(masks), as_outputs(outputs)
-    if len(packed) != len(y):
-        raise InputError(f"there are {len(packed)} masks but outputs of {len(y)} models")
+    y = as_outputs(outputs)
+    # Bool masks need no look at every value before the work begins, so a memory map of them is packed on the way.
+    lazy = isinstance(masks, np.ndarray) and masks.dtype == np.bool_ and masks.ndim == 2
+    whole: Any = masks if lazy else pack(masks)
+    if len(whole) != len(y):
+        raise InputError(f"there are {len(whole)} masks but outputs of {len(y)} models")
     check_finite(y)
-    return count_blocks([(packed, y)], models=len(packed), threads=threads, progress=progress)
+    blocks = array_blocks(whole, y)
+    return count_blocks(blocks, models=len(y), threads=threads, progress=progress, gram=gram, memory=memory)
 
 
 def as_outputs(outputs: ArrayLike) -> NDArray[Any]:
@@ -90,11 +112,22 @@ def as_outputs(outputs: ArrayLike) -> NDArray[Any]:
 
 def check_finite(outputs: NDArray[Any], first: int = 0) -> None:
     """Raise InputError that names the first model and target whose output is inf or NaN; row 0 is model `first`."""
-    bad = ~np.isfinite(outputs)
-    if bad.any():
-        i, t = (int(k) for k in np.argwhere(bad)[0])
-        models, targets = (int(np.count_nonzero(bad.any(axis=axis))) for axis in (1, 0))
-        raise InputError(
-            f"the output of target {t} is {outputs[i, t]} in the model at position {first + i} "
-            f"({models} models and {targets} targets have such outputs); drop or repair them"
-        )
+    parts = [outputs[start : start + CHECKED] for start in range(0, len(outputs), CHECKED)]
+    if all(_finite(part) for part in parts):
+        return
+    places = [np.argwhere(~np.isfinite(part)) + np.array([CHECKED * k, 0]) for k, part in enumerate(parts)]
+    bad = np.concatenate(places)
+    i, t = (int(k) for k in bad[0])
+    models, targets = (np.unique(bad[:, axis]).size for axis in (0, 1))
+    raise InputError(
+        f"the output of target {t} is {outputs[i, t]} in the model at position {first + i} "
+        f"({models} models and {targets} targets have such outputs); drop or repair them"
+    )
+
+
+def _finite(outputs: NDArray[Any]) -> bool:
+    if outputs.dtype == np.float16 and outputs.dtype.isnative:
+        # Several times faster than isfinite, which widens float16: only inf and NaN have every bit of the exponent.
+        bits = outputs.view(np.uint16) & np.uint16(0x7C00)
+        return bool(bits.max(initial=0) < 0x7C00)
+    return bool(np.isfinite(outputs).all())

@@ -28,7 +28,8 @@ class Dense:
 
     def errors(self, coef: Floats) -> Floats:
         """Mean squared error [T] of coefficients [T, n]."""
-        return self.variance + np.einsum("tn,tn->t", coef, coef @ self.covariance - 2.0 * self.rho)
+        errors: Floats = self.variance + np.einsum("tn,tn->t", coef, coef @ self.covariance - 2.0 * self.rho)
+        return errors
 
 
 def dense(plan: Problem) -> Dense:

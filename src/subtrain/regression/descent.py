@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 
 # Newton steps in a row, each of which takes at least one unit out of the support.
 STEPS = 8
+# Lambdas whose slopes are taken together, and units whose running products stay in a level-1 cache.
+GROUP = 4
+CHUNK = 1024
 
 
 class Moments(NamedTuple):
@@ -38,44 +41,72 @@ class Moments(NamedTuple):
 @kernel
 def extend(moments: Moments, members: NDArray[np.int64], old: int, new: int, block: NDArray[np.float32]) -> None:
     """Fill block = C over members[:new], where it already is C over members[:old]."""
-    for a in range(new):
+    for a in range(old, new):
         j = members[a]
         row = moments.gram[j]
         scale = moments.inverse[j]
-        for b in range(old if a < old else 0, new):
+        for b in range(a + 1):
             k = members[b]
             covariance = row[k] / moments.models - moments.mean[j] * moments.mean[k]
             covariance += moments.offset[j] * moments.offset[k]
             block[a, b] = covariance * scale * moments.inverse[k]
+    # Later and in squares: writing a column at a time would touch one line a number.
+    for first in range(0, new, 16):
+        for a in range(max(first, old), new):
+            for b in range(first, min(first + 16, a)):
+                block[b, a] = block[a, b]
 
 
 @kernel
 def slopes(
-    moments: Moments, rho: Floats, members: NDArray[np.int64], coef: Floats, product: Floats, slope: Floats
+    moments: Moments, rho: Floats, members: NDArray[np.int64], coefs: Floats, product: Floats, slope: Floats
 ) -> None:
-    """slope = rho - C w over all units, in float64 from the exact counts; w is coef at members and 0 elsewhere."""
+    """slope[s] = rho - C w over all units, in float64 from the exact counts, for GROUP coefficient vectors at once.
+
+    w is coefs[s] at members and 0 elsewhere. coefs: [s, size], product: [GROUP, CHUNK], slope: [s, n], s <= GROUP. The
+    rows of the Gram are read once for all of them: at large n reading is what this costs.
+    """
     gram = moments.gram
     n = gram.shape[0]
-    for j in range(n):
-        product[j] = 0.0
-    centre = 0.0
-    active = np.zeros(coef.size + 3, np.int64)
-    raw = np.zeros(coef.size + 3)
+    count, width = coefs.shape
+    centre = np.zeros(GROUP)
+    active = np.zeros(width + 1, np.int64)
+    raw = np.zeros((width + 1, GROUP))
     size = 0
-    for i in range(coef.size):
-        if coef[i] != 0.0:
+    for i in range(width):
+        some = False
+        for s in range(count):
+            some = some or coefs[s, i] != 0.0
+        if some:
             active[size] = members[i]
-            raw[size] = coef[i] * moments.inverse[members[i]]
-            centre += raw[size] * moments.mean[members[i]]
+            for s in range(count):
+                raw[size, s] = coefs[s, i] * moments.inverse[members[i]]
+                centre[s] += raw[size, s] * moments.mean[members[i]]
             size += 1
-    # Four rows at a time, the last padded by weights of 0: one pass over `product` for four over the Gram.
-    for i in range(0, size, 4):
-        g0, g1, g2, g3 = gram[active[i]], gram[active[i + 1]], gram[active[i + 2]], gram[active[i + 3]]
-        u0, u1, u2, u3 = raw[i], raw[i + 1], raw[i + 2], raw[i + 3]
-        for j in range(n):
-            product[j] += u0 * g0[j] + u1 * g1[j] + u2 * g2[j] + u3 * g3[j]
-    for j in range(n):
-        slope[j] = rho[j] - (product[j] / moments.models - moments.mean[j] * centre) * moments.inverse[j]
+    # Two rows at a time, the last padded by weights of 0.
+    for start in range(0, n, CHUNK):
+        length = min(CHUNK, n - start)
+        product[:, :] = 0.0
+        p0, p1, p2, p3 = product[0], product[1], product[2], product[3]
+        for i in range(0, size, 2):
+            left = gram[active[i], start : start + length]
+            right = gram[active[i + 1], start : start + length]
+            u, v = raw[i], raw[i + 1]
+            if count == 1:
+                for j in range(length):
+                    p0[j] += u[0] * left[j] + v[0] * right[j]
+            else:
+                for j in range(length):
+                    a, b = np.float64(left[j]), np.float64(right[j])
+                    p0[j] += u[0] * a + v[0] * b
+                    p1[j] += u[1] * a + v[1] * b
+                    p2[j] += u[2] * a + v[2] * b
+                    p3[j] += u[3] * a + v[3] * b
+        for s in range(count):
+            for j in range(length):
+                k = start + j
+                fitted = product[s, j] / moments.models - moments.mean[k] * centre[s]
+                slope[s, k] = rho[k] - fitted * moments.inverse[k]
 
 
 @kernel
@@ -106,7 +137,7 @@ def descend(
 ) -> int:
     """Sweep the working set until its duality gap is at most `goal`, or 1e-3 of what it was; the sweeps it took.
 
-    coef [size] is updated; slope [size] is q at entry. What the sweeps change of q is held in float32 apart from it, so
+    coef [size] and slope [size], its q, are updated. What the sweeps change of q is held in float32 apart from it, so
     rounding is relative to the change and a caller that refreshes the slope reaches float64 accuracy.
     """
     size = coef.size
@@ -131,6 +162,8 @@ def descend(
             target = max(goal, 1e-3 * gap)
         # At least one sweep: else the path of a noiseless target would stand still between lambdas, within tolerance.
         if taken and (gap <= target or taken >= passes):
+            for i in range(size):
+                slope[i] += drift[i]
             return taken
         taken += 1
         if taken % patience == 0:

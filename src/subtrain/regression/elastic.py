@@ -31,7 +31,9 @@ class Net(NamedTuple):
 
 
 @kernel
-def net_target(net: Net, t: int, first: int, coef: Floats, every: Floats, gaps: Floats, taken: NDArray[np.int64]) -> None:
+def net_target(
+    net: Net, t: int, first: int, coef: Floats, every: Floats, gaps: Floats, taken: NDArray[np.int64]
+) -> None:
     """Solve lambdas first <= k < first + len(every) of target t from `coef` [n], which is left at the last of them.
 
     every: [count, n], gaps and taken: [count] are filled with coefficients, relative gaps and sweeps.
@@ -114,4 +116,5 @@ def net_gap(net: Net, t: int, l1: float, coef: Floats, slope: Floats) -> float:
     residual = max(residual, 0.0)
     scale = fitted / residual if residual > 0.0 else 1.0
     scale = max(min(scale, 1.0 / excess), 0.0)
-    return max(0.5 * residual + l1 * norm - scale * fitted + 0.5 * scale * scale * residual, 0.0)
+    gap: float = max(0.5 * residual + l1 * norm - scale * fitted + 0.5 * scale * scale * residual, 0.0)
+    return gap

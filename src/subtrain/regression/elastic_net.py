@@ -13,8 +13,7 @@ from subtrain.regression.dense import Dense, check_memory, dense, judged
 from subtrain.regression.estimator import (
     Fitted,
     Linear,
-    geometric,
-    given_lambdas,
+    lambda_values,
     need_validation,
     warn_ends,
     warn_gaps,
@@ -107,8 +106,9 @@ class Rules:
 
 @dataclass(frozen=True, eq=False)
 class NetPath:
-    """For T targets and k lambdas: lambdas [T, k]; error [T, k], validation mean square, NaN where there is none; best
-    [T], the chosen lambda; coef [T, n], gap and lam [T] there; sweeps [T] in all; free [T], targets that have a path."""
+    """For T targets and k lambdas: lambdas [T, k]; error [T, k], validation mean square, NaN where there is none;
+    best [T], the chosen lambda; coef [T, n], gap and lam [T] there; sweeps [T] in all; free [T], whether it has a path.
+    """
 
     lambdas: Floats
     error: Floats
@@ -126,11 +126,8 @@ def net_path(
     """Every target's path, and the lambda with the least squared error under `judge` (the last one without)."""
     pull = task.rho if rules.positive else np.abs(task.rho)
     top = np.where(task.variance > 0, pull.max(axis=1, initial=0.0), 0.0) / rules.l1_ratio
-    if np.ndim(lambdas) == 0:
-        grid = geometric(top, int(lambdas), eps)  # type: ignore[arg-type]
-    else:
-        grid = given_lambdas(lambdas, len(task.rho))  # type: ignore[arg-type]
-    return _solve(task, judge, np.ascontiguousarray(grid), top > 0, np.zeros(task.rho.shape), rules, progress, "path")
+    grid = np.ascontiguousarray(lambda_values(lambdas, top, eps))
+    return _solve(task, judge, grid, top > 0, np.zeros(task.rho.shape), rules, progress, "path")
 
 
 def net_refit(task: Dense, lam: Floats, start: Floats, rules: Rules, progress: Progress | None) -> NetPath:
@@ -154,7 +151,9 @@ def _solve(
     targets, k = grid.shape
     # Read-only or otherwise laid out arrays would compile the kernel again.
     covariance, rho = (np.require(a, requirements=["C", "W"]) for a in (task.covariance, task.rho))
-    net = Net(covariance, rho, task.variance, grid, float(rules.l1_ratio), float(rules.tol), rules.sweeps, rules.positive)
+    net = Net(
+        covariance, rho, task.variance, grid, float(rules.l1_ratio), float(rules.tol), rules.sweeps, rules.positive
+    )
     error = np.full(grid.shape, np.nan)
     if judge is not None:
         error[~free] = judge.variance[~free, None]

@@ -86,9 +86,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         predicted: Floats = np.concatenate(blocks) + self.bias_
         return predicted[:, 0] if self._flat else predicted
 
-    def _estimate(
-        self, train: Counts, valid: Counts | None, total: Counts | None, progress: Progress | None
-    ) -> Fitted:
+    def _estimate(self, train: Counts, valid: Counts | None, total: Counts | None, progress: Progress | None) -> Fitted:
         raise NotImplementedError
 
     def _chooses(self) -> bool:
@@ -165,14 +163,17 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         return hasattr(self, "weight_")
 
 
-def need_validation(lambdas: object, valid: Counts | None) -> None:
+def need_validation(lambdas: int | ArrayLike, valid: Counts | None) -> None:
     """Refuse to choose among several lambdas without models to choose them by."""
-    if valid is None and (np.ndim(lambdas) == 0 or np.shape(lambdas)[-1] != 1):  # type: ignore[arg-type]
+    if valid is None and (np.ndim(lambdas) == 0 or np.shape(lambdas)[-1] != 1):
         raise InputError("choosing among lambdas needs validation models; without them give one value: lambdas=[0.01]")
 
 
-def given_lambdas(lambdas: ArrayLike, targets: int) -> Floats:
-    """Values [k] or [T, k] as float64 [T, k], decreasing; InputError unless all are positive and finite."""
+def lambda_values(lambdas: int | ArrayLike, top: Floats, eps: float) -> Floats:
+    """float64 [T, k], decreasing: so many, geometric from top [T] down to eps top, or these values ([k] or [T, k])."""
+    targets = top.size
+    if isinstance(lambdas, (int, np.integer)):
+        return geometric(top, int(lambdas), eps)
     values = np.asarray(lambdas, np.float64)
     if values.ndim not in (1, 2) or values.shape[-1] == 0 or (values.ndim == 2 and len(values) != targets):
         raise InputError(f"lambdas must be a count, [k] or [{targets}, k], got shape {list(values.shape)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
 from subtrain.regression.choose import LassoFit, LassoOptions, lasso_from_counts
 from subtrain.regression.counts import Counts, as_outputs, check_finite, count
+from subtrain.regression.folds import lasso_kfold
+from subtrain.regression.judging import Judges
 from subtrain.regression.path import PASSES
-from subtrain.regression.split import given_rows, validation_rows
+from subtrain.regression.split import fold_numbers, given_rows, validation_rows
 from subtrain.regression.threads import Progress
 
 Floats = NDArray[np.float64]
@@ -31,13 +34,14 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
     for raw 0/1 masks always: positive means that including the unit raises the output.
 
     Parameters: lambdas, how many or their values; eps, the smallest over the largest; tol, duality gap relative to
-    half the target's variance; validation, share of the models that choose lambda, drawn by `seed`; early_stop,
-    lambdas to go on after the least validation error, None for all; refit; penalty, a factor of lambda for each unit
-    (inf leaves it out); positive, no negative weights; max_iter, sweeps at most for one lambda; threads, None for all
-    cores.
+    half the target's variance; validation, share of the models that choose lambda, drawn by `seed`, or an integer, the
+    folds of a cross-validation, dealt by `seed`; early_stop, lambdas to go on after the least validation error, None
+    for all; refit; penalty, a factor of lambda for each unit (inf leaves it out); positive, no negative weights;
+    max_iter, sweeps at most for one lambda; threads, None for all cores.
 
-    Fitted: weight_ float64 [n, T], bias_ [T], lam_ [T], gap_ [T], lambdas_ and validation_mse_ [k, T] (NaN after an
-    early stop), n_iter_ (the most sweeps any target took), constant_units_ (always or never included: weight 0).
+    Fitted: weight_ float64 [n, T], bias_ [T], lam_ [T], gap_ [T], lambdas_, validation_mse_ and path_gap_ [k, T] (NaN
+    after an early stop), n_iter_ (the most sweeps any target took), constant_units_ (always or never included: their
+    weight is 0).
 
     >>> import numpy as np
     >>> random = np.random.default_rng(0)
@@ -53,7 +57,7 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         eps: float = 1e-3,
         tol: float = 1e-4,
         objective: str = "standardized",
-        validation: float | None = 0.1,
+        validation: float | int | None = 0.1,
         seed: int = 0,
         early_stop: int | None = 5,
         refit: bool = True,
@@ -90,18 +94,32 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         InputError for masks that are not 0/1, outputs that are not finite, and lengths that differ.
         """
         packed, y = self._checked(masks, outputs, reset=True)
-        train, valid = self._counts(packed, y, validation, sample_split, progress)
-        fit = lasso_from_counts(train, valid, options=self._options(), progress=progress)
+        if validation is None and sample_split is None and self._folds():
+            numbers = fold_numbers(len(packed), self._folds(), self.seed)
+            folds = [self._count(packed, y, numbers == k, progress) for k in range(self._folds())]
+            fit = lasso_kfold(folds, self._options(), progress)
+        else:
+            fit = self._chosen(packed, y, validation, sample_split, progress)
         self._flat = np.asarray(outputs).ndim == 1
         return self._keep(fit)
 
     def fit_counts(
-        self, train: Counts, valid: Counts | None = None, total: Counts | None = None, progress: Progress | None = None
+        self,
+        train: Counts,
+        valid: Counts | Judges | None = None,
+        total: Counts | Callable[[], Counts] | None = None,
+        progress: Progress | None = None,
     ) -> Lasso:
         """Fit from counts alone; valid: of the models that choose lambda; total: of both, train + valid by default."""
         self.n_features_in_ = train.n
         self._flat = False
         return self._keep(lasso_from_counts(train, valid, total, self._options(), progress))
+
+    def fit_folds(self, folds: Sequence[Counts], progress: Progress | None = None) -> Lasso:
+        """Fit from counts of the folds of a cross-validation."""
+        self.n_features_in_ = folds[0].n
+        self._flat = False
+        return self._keep(lasso_kfold(folds, self._options(), progress))
 
     def predict(self, masks: ArrayLike | Masks) -> Floats:
         """Predicted outputs float64 [m, T], or [m] if fitted to such, for masks [m, n]."""
@@ -132,26 +150,40 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
             raise InputError(f"masks are over {masks.n} units, the datamodels over {self.n_features_in_}")
         return masks
 
-    def _counts(
+    def _chosen(
         self,
         masks: Masks,
         y: NDArray[Any],
         validation: tuple[ArrayLike | Masks, ArrayLike] | None,
         split: ArrayLike | None,
         progress: Progress | None,
-    ) -> tuple[Counts, Counts | None]:
+    ) -> LassoFit:
         if validation is not None and split is not None:
             raise InputError("give either validation models or a sample_split, not both")
         if validation is not None:
-            judges, judged = self._checked(*validation, reset=False)
-            return count(masks, y, self.threads, progress), count(judges, judged, self.threads, progress)
-        if split is None and (not self.validation or np.size(self.lambdas) == np.ndim(self.lambdas) == 1):
-            return count(masks, y, self.threads, progress), None
-        m = len(masks)
-        share = self.validation or 0.0
-        rows = validation_rows(m, share, self.seed) if split is None else given_rows(split, m)
-        train, valid = (count(masks[part], y[part], self.threads, progress) for part in (~rows, rows))
-        return train, valid
+            fitting = np.ones(len(masks), np.bool_)
+            others, judged = self._checked(*validation, reset=False)
+            valid = Judges(others, judged)
+        elif split is None and (not self.validation or np.size(self.lambdas) == np.ndim(self.lambdas) == 1):
+            return lasso_from_counts(count(masks, y, self.threads, progress), None, None, self._options(), progress)
+        else:
+            rows = validation_rows(len(masks), self.validation or 0.0, self.seed) if split is None else None
+            rows = given_rows(split, len(masks)) if rows is None else rows  # type: ignore[arg-type]
+            fitting, valid = ~rows, Judges(masks[rows], y[rows])
+        train = self._count(masks, y, fitting, progress)
+
+        def total() -> Counts:
+            return train + count(valid.masks, valid.outputs, self.threads, progress)
+
+        return lasso_from_counts(train, valid, total, self._options(), progress)
+
+    def _count(self, masks: Masks, y: NDArray[Any], rows: NDArray[np.bool_], progress: Progress | None) -> Counts:
+        return count(masks[rows], y[rows], self.threads, progress)
+
+    def _folds(self) -> int:
+        """Folds of a cross-validation, 0 if lambda is not chosen so."""
+        whole = isinstance(self.validation, (int, np.integer)) and not isinstance(self.validation, bool)
+        return int(self.validation or 0) if whole else 0
 
     def _options(self) -> LassoOptions:
         names = LassoOptions.__dataclass_fields__
@@ -166,6 +198,7 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         self.validation_mse_ = fit.validation_mse
         self.n_iter_ = int(fit.n_iter.max(initial=0))
         self.constant_units_ = fit.constant_units
+        self.path_gap_ = fit.path_gap
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

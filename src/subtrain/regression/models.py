@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from subtrain.design import FIT
 from subtrain.errors import InputError
-from subtrain.masks import Masks
+from subtrain.masks import Masks, row_bytes
+from subtrain.regression.arrivals import LAST
 from subtrain.store.study import Study
 
 BLOCK = 4096
@@ -34,10 +35,16 @@ class Models:
         """Masks and outputs [k, T] of these models."""
         return self.study.masks(rows), self.study.read(self.output, rows).reshape(rows.size, -1)
 
-    def blocks(self, rows: NDArray[np.int64]) -> Iterator[tuple[Masks, NDArray[Any]]]:
-        """The same, a block at a time."""
+    def blocks(self, rows: NDArray[np.int64], unread: int = 0) -> Iterator[tuple[Masks, NDArray[Any]]]:
+        """The same, a block at a time; of the first `unread` models all but the last few are zeros, not read."""
+        empty = np.zeros((1, row_bytes(self.study.n)), np.uint8), np.zeros((1, self.targets))
         for start in range(0, rows.size, BLOCK):
-            yield self.read(rows[start : start + BLOCK])
+            some = rows[start : start + BLOCK]
+            if start + BLOCK <= unread - LAST:
+                bits, outputs = (np.broadcast_to(part, (some.size, part.shape[1])) for part in empty)
+                yield Masks(bits, self.study.n), outputs
+            else:
+                yield self.read(some)
 
     def split(self, fraction: float | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The models to fit on, and those that choose λ (none without a fraction).

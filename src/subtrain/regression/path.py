@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counts import Counts
+from subtrain.regression.judging import Judges, by_unit
 from subtrain.regression.problem import Problem, lambda_grid, lambda_max, problem
 from subtrain.regression.threads import Progress, each, thread_count
 
@@ -40,7 +42,7 @@ class Path:
 
 def lasso_path(
     train: Counts,
-    valid: Counts | None = None,
+    valid: Counts | Judges | None = None,
     lambdas: int | ArrayLike = 100,
     eps: float = 1e-3,
     *,
@@ -57,9 +59,10 @@ def lasso_path(
     """Solve each target of `train` along a path of lambdas, down to a relative duality gap of `tol` at each.
 
     lambdas: how many, geometric from lambda_max to eps lambda_max, or their values: [k] for all targets or [T, k].
-    valid: counts of other models that judge every lambda; early_stop then ends a path that many lambdas after its
-    least error. The gap is relative to half the target's variance, the objective of the all-zero weights: it bounds how
-    much of that variance a better solution could still explain, and means the same at every lambda and target.
+    valid: other models that judge every lambda, as counts or, cheaper, as `Judges`; early_stop then ends a path that
+    many lambdas after its least error. The gap is relative to half the target's variance, the objective of the all-zero
+    weights: it bounds how much of that variance a better solution could still explain, and means the same at every
+    lambda and target.
     """
     plan = problem(train, objective, penalty)
     grid = _grid(plan, lambdas, eps, positive)
@@ -109,7 +112,7 @@ def _grid(plan: Problem, lambdas: int | ArrayLike, eps: float, positive: bool) -
 
 def _run(
     plan: Problem,
-    valid: Counts | None,
+    valid: Counts | Judges | None,
     lambdas: Floats,
     start: Floats | None,
     rules: Any,
@@ -123,15 +126,18 @@ def _run(
     solvable = lambda_max(plan, rules.positive) > 0
     if not np.all(lambdas[solvable] > 0) or not np.all(np.isfinite(lambdas)):
         raise InputError("lambdas must be positive and finite")
-    judge, rho_valid, spread = _validation(plan, valid)
+    judge, rho_valid, spread = _validation(plan, None if isinstance(valid, Judges) else valid)
+    jury = _jury(plan, valid)
     grid = np.array(lambdas, np.float64, order="C")
     first = np.zeros(plan.rho.shape) if start is None else np.array(start, np.float64, order="C")
     targets = Targets(plan.rho, plan.variance, rho_valid, spread, grid, first)
+    if isinstance(valid, Judges):
+        spread = np.array([0.0 if found else _spread(plan, valid, t) for t, found in enumerate(solvable)])
     found = _nothing_found(solvable, spread, plan.counts.n, grid.shape[1], rules.keep)
     train, count, finished = _moments(plan), solvable.size, int(np.count_nonzero(~solvable))
 
     def run(t: int) -> None:
-        solve_target(train, judge, plan.penalty, targets, rules, t, found)
+        solve_target(train, judge, jury(t), plan.penalty, targets, rules, t, found)
 
     def report(_: int) -> None:
         nonlocal finished
@@ -146,7 +152,7 @@ def _run(
     if not rules.keep:
         return path
     weights = found.every * plan.inverse
-    return replace(path, weights=weights, biases=plan.y_mean[:, None] - weights @ plan.mean)
+    return replace(path, weights=weights, biases=plan.y_mean[:, None] - (weights * plan.mean).sum(axis=-1))
 
 
 def _nothing_found(solvable: NDArray[np.bool_], spread: Floats, n: int, k: int, keep: bool) -> Any:
@@ -167,12 +173,43 @@ def _nothing_found(solvable: NDArray[np.bool_], spread: Floats, n: int, k: int, 
 def _moments(plan: Problem) -> Any:
     from subtrain.regression.descent import Moments
 
+    if len(plan.counts.gram) != plan.counts.n:
+        raise InputError(f"{plan.counts} were made without a Gram, which lambda paths need")
     return Moments(_own(plan.counts.gram), float(plan.counts.m), plan.mean, np.zeros(plan.counts.n), plan.inverse)
 
 
 def _own(gram: NDArray[Any]) -> NDArray[Any]:
     """The Gram as the kernels are compiled for: another layout, or read-only memory, would compile them again."""
     return np.require(gram, requirements=["C", "W"])
+
+
+def _jury(plan: Problem, valid: Counts | Judges | None) -> Callable[[int], Any]:
+    """What the kernel takes of the validation models, for one target after another."""
+    from subtrain.regression.pathwise import Jury
+
+    if not isinstance(valid, Judges):
+        nobody = Jury(np.zeros((0, 0), np.uint64), np.zeros((1, 0)))
+        return lambda t: nobody
+    _check_same(plan.counts, valid)
+    bits = by_unit(valid.masks)
+    return lambda t: Jury(bits, _centred(plan, valid, t))
+
+
+def _centred(plan: Problem, valid: Judges, t: int) -> Floats:
+    centred: Floats = valid.outputs[:, t].astype(np.float64) - plan.y_mean[t]
+    return centred[None]
+
+
+def _spread(plan: Problem, valid: Judges, t: int) -> float:
+    """Mean squared error of predicting the fitting models' mean."""
+    return float(np.mean(_centred(plan, valid, t) ** 2))
+
+
+def _check_same(train: Counts, valid: Counts | Judges) -> None:
+    if (valid.n, valid.targets) != (train.n, train.targets):
+        raise InputError(f"validation models do not match the fitting ones: {valid} and {train}")
+    if valid.m == 0:
+        raise InputError("there are no validation models")
 
 
 def _validation(plan: Problem, valid: Counts | None) -> tuple[Any, Floats, Floats]:
@@ -183,10 +220,7 @@ def _validation(plan: Problem, valid: Counts | None) -> tuple[Any, Floats, Float
     if valid is None:
         none = np.zeros((0, 0), train.gram.dtype)
         return Moments(none, 0.0, plan.mean, plan.mean, plan.inverse), np.zeros_like(plan.rho), np.zeros(train.targets)
-    if (valid.n, valid.targets) != (train.n, train.targets):
-        raise InputError(f"validation counts do not match the fitting ones: {valid} and {train}")
-    if valid.m == 0:
-        raise InputError("there are no validation models")
+    _check_same(train, valid)
     mean, y_mean = valid.ones / valid.m, valid.y_sum / valid.m
     shift = y_mean - plan.y_mean
     rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)

@@ -52,18 +52,19 @@ class FitPlan:
                 raise StorageError(f"this fit writes {size(self.disk)} to {folder}, but the disk has {size(left)} left")
 
 
-def plan_fit(models: int, n: int, targets: int, validating: bool = True) -> FitPlan:
+def plan_fit(models: int, n: int, targets: int, validating: bool = True, keep_counts: bool = True) -> FitPlan:
     """The plan for an estimator on counts; with validation there are counts of two parts and of their sum."""
     parts = 3 if validating else 1
+    counts = 4 * n * n + 8 * n * targets
     row = n // 8 + targets * 10
     return FitPlan(
         models=models,
         n=n,
         targets=targets,
-        counts=parts * (4 * n * n + 8 * n * targets),
+        counts=parts * counts,
         path=_PATH_ARRAYS * 8 * n * targets,
         reading=min(models, _BLOCK_MODELS) * 2 * row,
-        disk=2 * 4 * n * targets + 32 * targets,
+        disk=2 * 4 * n * targets + 32 * targets + keep_counts * (parts - validating) * counts,
     )
 
 

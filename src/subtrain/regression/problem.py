@@ -43,7 +43,8 @@ class Problem:
     def raw(self, coef: Floats) -> tuple[Floats, Floats]:
         """Weights [T, n] and bias [T] for raw 0/1 masks, of coefficients [T, n] of scaled masks."""
         weight = coef * self.inverse
-        return weight, self.y_mean - weight @ self.mean
+        # Not a matrix product: its sums depend on how many targets and threads there are.
+        return weight, self.y_mean - (weight * self.mean).sum(axis=1)
 
 
 def problem(counts: Counts, objective: str = "standardized", penalty: Floats | None = None) -> Problem:

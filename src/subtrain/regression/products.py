@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.regression.kernel import kernel
-from subtrain.regression.lanes import GROUP_BITS, GROUPS, PANEL, SIDE, TABLE_ROWS, add_word, count_tile
+from subtrain.regression.lanes import GROUP_BITS, GROUPS, PANEL, SIDE, TABLE_ROWS, add_doubles, count_tile
 
 # Units whose bits stay in a core's level-2 cache while a strip of the Gram passes over them.
 STRIP = 64
@@ -18,10 +20,10 @@ def turn_bits(
 ) -> None:
     """Bit k of by_unit[j, w] and of by_word[w, j] is mask 64 w + k at unit j, for words first <= w < last.
 
-    rows: uint64 [m, ceil(n / 64)], one mask a row.
+    rows: uint64 [m, ceil(n / 64)], one mask a row. Either result may be empty [0, 0], and is then left out.
     """
     m, columns = rows.shape
-    n = by_word.shape[1]
+    n = max(by_unit.shape[0], by_word.shape[1])
     square = np.empty(64, np.uint64)
     for w in range(first, last):
         height = min(64, m - 64 * w)
@@ -40,31 +42,39 @@ def turn_bits(
                         square[i + step] ^= swap
                 step >>= 1
                 low ^= low << np.uint64(step)
-            for i in range(min(64, n - 64 * c)):
-                by_word[w, 64 * c + i] = square[i]
-                by_unit[64 * c + i, w] = square[i]
+            width = min(64, n - 64 * c)
+            if by_word.size:
+                for i in range(min(width, by_word.shape[1] - 64 * c)):
+                    by_word[w, 64 * c + i] = square[i]
+            if by_unit.size:
+                for i in range(width):
+                    by_unit[64 * c + i, w] = square[i]
 
 
 @kernel
-def add_gram(by_unit: NDArray[np.uint64], first: int, last: int, gram: NDArray[np.int32]) -> None:
-    """gram[i, j] += models that hold both i and j, for first <= i < last and j <= i.
+def add_gram(by_unit: NDArray[np.uint64], first: int, last: int, band: NDArray[np.int32]) -> None:
+    """band[i - first, j] += models that hold both i and j, for first <= i < last and j <= i.
 
-    by_unit: uint64 [n rounded up to 4, words rounded up to 8], zero beyond the masks; first is a multiple of 4.
+    by_unit: uint64 [n rounded up to 4, words rounded up to 8] on a cache line, zero beyond the masks; first is a
+    multiple of 4.
     """
-    n = gram.shape[0]
-    counts = np.empty(SIDE * SIDE, np.int64)
+    counts = np.empty(SIDE * SIDE, np.int32)
     for strip in range(0, last, STRIP):
         for i in range(max(first, strip), last, SIDE):
             for j in range(strip, min(strip + STRIP, i + SIDE), SIDE):
                 count_tile(by_unit, i, j, counts)
-                for p in range(min(SIDE, n - i)):
-                    for q in range(min(SIDE, n - j)):
-                        if j + q <= i + p:
-                            gram[i + p, j + q] += counts[SIDE * p + q]
+                if j < i and i + SIDE <= last:
+                    for p in range(SIDE):
+                        for q in range(SIDE):
+                            band[i - first + p, j + q] += counts[SIDE * p + q]
+                else:
+                    for p in range(min(SIDE, last - i)):
+                        for q in range(min(SIDE, i + p + 1 - j)):
+                            band[i - first + p, j + q] += counts[SIDE * p + q]
 
 
 @kernel
-def mirror(gram: NDArray[np.int32], first: int, last: int) -> None:
+def mirror(gram: NDArray[np.signedinteger], first: int, last: int) -> None:
     """Copy the lower triangle over the upper one, for the rows first <= i < last of the upper one."""
     n = gram.shape[0]
     for block in range(first, n, 64):
@@ -95,16 +105,22 @@ def add_products(
                     for t in range(PANEL):
                         table[base + half + e, t] = table[base + e, t] + outputs[64 * w + group * GROUP_BITS + k, t]
         for j in range(first, last):
-            add_word(sums, j - first, table, by_word[w, j])
+            add_doubles(sums, j - first, table, by_word[w, j])
 
 
 def scratch(rows: int) -> NDArray[np.float64]:
-    """Zeros float64 [rows, PANEL] that start on a cache line, as `add_word` needs."""
-    flat = np.zeros(rows * PANEL + 8)
-    start = -(flat.ctypes.data // 8) % 8
-    return flat[start : start + rows * PANEL].reshape(rows, PANEL)
+    """Zeros float64 [rows, PANEL] that start on a cache line, as `add_products` needs."""
+    return aligned(rows, PANEL, np.float64)
 
 
 def table() -> NDArray[np.float64]:
     """The scratch table of `add_products`; row 0 of each group stays zero."""
     return scratch(TABLE_ROWS)
+
+
+def aligned(rows: int, columns: int, dtype: type[np.generic]) -> NDArray[Any]:
+    """Zeros [rows, columns] that start on a cache line, as the vector loops need."""
+    size = rows * columns * np.dtype(dtype).itemsize
+    flat = np.zeros(size + 64, np.uint8)
+    start = -flat.ctypes.data % 64
+    return flat[start : start + size].view(dtype).reshape(rows, columns)

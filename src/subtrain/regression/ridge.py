@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.regression.counts import Counts
 from subtrain.regression.dense import Dense, check_memory, dense, judged
-from subtrain.regression.estimator import Fitted, Linear, geometric, given_lambdas, need_validation, warn_ends
+from subtrain.regression.estimator import Fitted, Linear, lambda_values, need_validation, warn_ends
 from subtrain.regression.problem import Problem, problem
 from subtrain.regression.threads import Progress
 
@@ -53,11 +53,8 @@ class Ridge(Linear):
         check_memory(train.n, 5)
         plan = problem(train, self.objective)
         spectrum = decompose(dense(plan))
-        if np.ndim(self.lambdas) == 0:
-            top = TOP * max(spectrum.values.mean(), np.finfo(float).tiny)
-            grid = geometric(np.full(train.targets, top), int(self.lambdas), self.eps)  # type: ignore[arg-type]
-        else:
-            grid = given_lambdas(self.lambdas, train.targets)  # type: ignore[arg-type]
+        top = TOP * max(spectrum.values.mean(), np.finfo(float).tiny)
+        grid = lambda_values(self.lambdas, np.full(train.targets, top), self.eps)
         error = np.full(grid.shape, np.nan)
         best = np.zeros(train.targets, np.int64)
         if valid is not None:

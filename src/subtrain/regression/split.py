@@ -24,6 +24,19 @@ def validation_rows(m: int, fraction: float, seed: int) -> NDArray[np.bool_]:
     return rows
 
 
+def fold_numbers(m: int, folds: int, seed: int) -> NDArray[np.int64]:
+    """int64 [m], the fold of each model, 0 to folds - 1, in sizes that differ by at most one.
+
+    A pure function of its arguments on every numpy, from the same stream as `validation_rows`.
+    """
+    if not 2 <= folds <= m // 2:
+        raise InputError(f"{m} models make from 2 to {m // 2} folds of at least two, got validation={folds}")
+    order = np.argsort(np.random.Philox(key=[seed, 0]).random_raw(m), kind="stable")
+    numbers = np.empty(m, np.int64)
+    numbers[order] = np.arange(m) % folds
+    return numbers
+
+
 def given_rows(split: ArrayLike, m: int) -> NDArray[np.bool_]:
     """bool [m] of a split given as bool [m] or as the positions of the models that validate; else InputError."""
     array = np.asarray(split)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,17 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks
-from subtrain.regression import products
-from subtrain.regression.counts import Counts, as_outputs, check_finite
-from subtrain.regression.lanes import PANEL, SIDE, WORDS
-from subtrain.regression.threads import Progress, each, thread_count
+from subtrain.regression import accumulate
+from subtrain.regression.accumulate import BAND
+from subtrain.regression.arrivals import Tail, cut
+from subtrain.regression.counts import Counts
+from subtrain.regression.gram import CompactGram, empty_gram
+from subtrain.regression.threads import Progress, thread_count
 
 # Models a pass: enough that a tile's popcounts outweigh its write-back, few enough that the turned bits stay small.
 BLOCK = 32_768
-# Units whose running sums for one panel of targets stay in a level-2 cache.
-UNITS = 4096
-
-Block = tuple[Masks, NDArray[Any]]
+# The fewest worth a pass over the whole Gram.
+LEAST = 2_048
+GRAMS = ("dense", "compact", "none")
 
 
 def count_blocks(
@@ -28,74 +33,91 @@ def count_blocks(
     models: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    *,
+    gram: str = "dense",
+    start: Counts | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 300.0,
+    memory: int | None = None,
 ) -> Counts:
     """Counts of models that come in blocks of any size, each read once and dropped; `models` is for the progress.
 
-    Raises InputError as `count` does, naming a model by its position in the stream, and when there are no blocks.
+    gram: "dense" (int32 [n, n], int64 from 2^31 models on), "compact" (`CompactGram`, two bytes a pair) or "none" (an
+    empty [0, 0]: outputs only); outputs [m, 0] leave X^T Y out. start: counts that the models are added to; they stay
+    as they are. resume: a folder that keeps the counts so far, saved every checkpoint_seconds and at the end. If it
+    holds any, the stream must begin with the models it has counted: they are skipped (unread, where the blocks are
+    memory maps), and only those after them are counted. memory: bytes that `peak_bytes` must not pass.
+
+    Raises InputError as `count` does, naming a model by its position in the stream, when there are no blocks, when the
+    memory does not suffice and when the stream does not begin with the models of `resume`; CorruptError when those are
+    damaged.
     """
+    if gram not in GRAMS:
+        raise InputError(f"gram must be one of {', '.join(GRAMS)}, got {gram!r}")
+    if start is not None and resume is not None:
+        raise InputError("give counts to start from or a folder to resume from, not both")
     workers = thread_count(threads)
-    total: Counts | None = None
-    for masks, y in _joined(_pieces(blocks)):
-        if total is None:
-            total = _empty(masks.n, y.shape[1])
-        total = _add(total, masks, y, workers)
+    total, skip, tail, saved = _own(start), 0, Tail(), True
+    folder = Path(resume) if resume is not None else None
+    if folder is not None:
+        total, tail = _resumed(folder, gram)
+        skip = total.m if total else 0
+    last = time.monotonic()
+    for masks, y in cut(blocks, lambda masks, y: _rows(masks, y, gram, workers, memory), skip, tail):
+        total = total or _empty(masks.n, y.shape[1], gram)
+        total = accumulate.add(total, masks, y, workers)
+        tail, saved = tail.after(masks, y), False
         if progress:
             progress("counts", total.m, max(models or 0, total.m))
+        if folder is not None and time.monotonic() - last >= checkpoint_seconds:
+            _save(folder, total, False, tail)
+            last, saved = time.monotonic(), True
     if total is None:
         raise InputError("there are no models to count")
-    gram = total.gram
-    each(lambda span: products.mirror(gram, *span), _spans(total.n, 256), workers)
-    np.copyto(total.ones, gram.diagonal())
+    accumulate.finish(total, workers)
+    if folder is not None and not saved:
+        _save(folder, total, True, tail)
     return total
 
 
-def _pieces(blocks: Iterable[tuple[Masks, ArrayLike]]) -> Iterator[Block]:
-    """The checked blocks, cut to at most BLOCK models."""
-    seen = 0
-    shape: tuple[int, int] | None = None
-    for masks, outputs in blocks:
-        y = as_outputs(outputs)
-        if len(masks) != len(y):
-            raise InputError(f"there are {len(masks)} masks but outputs of {len(y)} models")
-        shape = shape or (masks.n, y.shape[1])
-        if (masks.n, y.shape[1]) != shape:
-            raise InputError(
-                f"a block of models has {masks.n} units and {y.shape[1]} targets, those before it "
-                f"{shape[0]} and {shape[1]}"
-            )
-        for start in range(0, max(len(y), 1), BLOCK):
-            piece = y[start : start + BLOCK]
-            check_finite(piece, first=seen + start)
-            yield masks[start : start + BLOCK], piece
-        seen += len(y)
+def peak_bytes(
+    n: int, targets: int, gram: str = "dense", rows: int = BLOCK, itemsize: int = 2, threads: int | None = None
+) -> int:
+    """Bytes that counting n units and T targets takes at most, when blocks of at most `rows` models come in.
+
+    itemsize: bytes of an output as it comes. What the caller holds besides the block at hand is not in it.
+    """
+    held = {"dense": 4, "compact": 2, "none": 0}[gram] * n * n + 8 * n * (targets + 3) + 64 * targets
+    turned = rows * n // 8 * (bool(targets) + (gram != "none"))
+    arriving = 2 * rows * (n // 8 + targets * itemsize)
+    each_thread = BAND * n * 4 * (gram == "compact") + accumulate.panel_bytes(rows) * bool(targets)
+    return held + turned + arriving + each_thread * thread_count(threads)
 
 
-def _joined(pieces: Iterable[Block]) -> Iterator[Block]:
-    """Small pieces joined up to BLOCK models, because every pass touches the whole Gram."""
-    held: list[Block] = []
-    rows = 0
-    for piece in pieces:
-        if held and rows + len(piece[0]) > BLOCK:
-            yield _join(held)
-            held, rows = [], 0
-        held.append(piece)
-        rows += len(piece[0])
-    if held:
-        yield _join(held)
+def _rows(masks: Masks, y: NDArray[Any], gram: str, threads: int, memory: int | None) -> int:
+    """Models a pass: as many as the memory allows."""
+    if memory is None:
+        return BLOCK
+    n, targets, size = masks.n, y.shape[1], y.dtype.itemsize
+    rows = BLOCK
+    while rows > LEAST and peak_bytes(n, targets, gram, rows, size, threads) > memory:
+        rows //= 2
+    needed = peak_bytes(n, targets, gram, rows, size, threads)
+    if needed > memory:
+        other = "; a compact Gram takes half" if gram == "dense" else ""
+        raise InputError(
+            f"counting {n} units and {targets} targets takes {needed / 1e9:.2f} GB, {rows} models at a time, more than "
+            f"the {memory / 1e9:.2f} GB allowed{other}"
+        )
+    return rows
 
 
-def _join(held: list[Block]) -> Block:
-    if len(held) == 1:
-        return held[0]
-    masks = Masks(np.concatenate([masks.data for masks, _ in held]), held[0][0].n)
-    return masks, np.concatenate([y for _, y in held])
-
-
-def _empty(n: int, targets: int) -> Counts:
+def _empty(n: int, targets: int, gram: str) -> Counts:
+    held: Any = empty_gram(n) if gram == "compact" else np.zeros((n, n) if gram == "dense" else (0, 0), np.int32)
     return Counts(
         m=0,
         n=n,
-        gram=np.zeros((n, n), np.int32),
+        gram=held,
         ones=np.zeros(n, np.int64),
         xty=np.zeros((n, targets)),
         y_sum=np.zeros(targets),
@@ -105,46 +127,30 @@ def _empty(n: int, targets: int) -> Counts:
     )
 
 
-def _add(total: Counts, masks: Masks, y: NDArray[Any], threads: int) -> Counts:
-    """`total` with these models added: its arrays are updated in place, of the Gram the lower triangle only."""
-    m = total.m + len(masks)
-    if m >= 2**31:
-        raise InputError("one stream counts fewer than 2^31 models; count several and add them")
-    words = -(-len(masks) // 64)
-    # An odd number of cache lines a row: at a power of two, the rows of a turned square fall into one cache set.
-    by_unit = np.zeros((_up(total.n, SIDE), WORDS * (-(-words // WORDS) | 1)), np.uint64)
-    by_word = np.empty((words, total.n), np.uint64)
-    rows = masks.words
-    each(lambda span: products.turn_bits(rows, *span, by_unit, by_word), _spans(words, 32), threads)
-    # The last rows of the triangle are the longest: they go first, so that no thread is left with one at the end.
-    tiles = _spans(total.n, 128)[::-1]
-    each(lambda span: products.add_gram(by_unit, *span, total.gram), tiles, threads)
-    panels = [(t, u) for t in range(0, total.targets, PANEL) for u in range(0, total.n, UNITS)]
-    each(lambda at: _add_panel(total, by_word, y, *at), panels, threads)
-    return Counts(**{**vars(total), "m": m})
+def _own(start: Counts | None) -> Counts | None:
+    """A copy of the arrays that are updated in place."""
+    if start is None:
+        return None
+    held = start.gram
+    gram = replace(held, deviation=held.deviation.copy()) if isinstance(held, CompactGram) else held.copy()
+    arrays = {name: getattr(start, name).copy() for name in ("ones", "xty", "y_sum", "y_sq", "y_min", "y_max")}
+    return replace(start, gram=gram, **arrays)
 
 
-def _add_panel(total: Counts, by_word: NDArray[np.uint64], y: NDArray[Any], target: int, unit: int) -> None:
-    """Add one panel of targets over one range of units; the first range also adds the sums of the outputs."""
-    part = y[:, target : target + PANEL]
-    to = slice(target, target + part.shape[1])
-    wide = np.zeros((64 * len(by_word), PANEL))
-    wide[: len(part), : part.shape[1]] = part
-    last = min(unit + UNITS, total.n)
-    sums = products.scratch(last - unit)
-    products.add_products(by_word, unit, last, wide, products.table(), sums)
-    total.xty[unit:last, to] += sums[:, : part.shape[1]]
-    if unit == 0 and len(part):
-        total.y_sum[to] += wide.sum(axis=0)[: part.shape[1]]
-        total.y_sq[to] += np.square(wide).sum(axis=0)[: part.shape[1]]
-        rows = wide[: len(part), : part.shape[1]]
-        np.minimum(total.y_min[to], rows.min(axis=0), out=total.y_min[to])
-        np.maximum(total.y_max[to], rows.max(axis=0), out=total.y_max[to])
+def _resumed(folder: Path, gram: str) -> tuple[Counts | None, Tail]:
+    from subtrain.regression import saved
+
+    found = saved.load(folder)
+    if found is None:
+        return None, Tail()
+    if found.kind != gram:
+        raise InputError(f"{folder} holds counts with a {found.kind} Gram; asked for is a {gram} one")
+    if found.tail is None:
+        raise InputError(f"{folder} holds finished counts of no stream; add to them with start=load_counts(...)")
+    return found.counts, found.tail
 
 
-def _spans(length: int, step: int) -> list[tuple[int, int]]:
-    return [(start, min(start + step, length)) for start in range(0, length, step)]
+def _save(folder: Path, total: Counts, finished: bool, tail: Tail) -> None:
+    from subtrain.regression import saved
 
-
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
+    saved.save(folder, total, finished, tail)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
 from subtrain.regression.counts import Counts
+from subtrain.regression.kept import counted, part_name
 from subtrain.regression.models import Models, finished_models
 from subtrain.regression.plan import FitPlan, plan_fit
+from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
 from subtrain.store import segment
 from subtrain.store.study import Study
@@ -42,6 +44,7 @@ def fit(
     estimator: Estimator | None = None,
     *,
     drop_nonfinite: bool = False,
+    keep_counts: bool = True,
     folder: Path | None = None,
     announce: Callable[[FitPlan], object] | None = None,
     progress: Progress | None = None,
@@ -49,10 +52,11 @@ def fit(
     """A datamodel for every target of an output, from the study's finished models; held-out models stay unseen.
 
     outputs: name of the output, by default the study's first. estimator: by default `Lasso()`. Models are read in
-    blocks and counted, never held all at once. folder: where the caller will save, to check its disk. announce(plan)
-    is called with what it will take before anything is counted, progress(stage, done, total) as it goes. Raises
-    InputError before any work when there is no such output, too few models are finished, an output is not finite
-    (unless drop_nonfinite), or memory will not do.
+    blocks and counted, never held all at once; keep_counts leaves the counts in the study, so that an interrupted fit
+    goes on, and a longer study costs its new models only. folder: where the caller will save, to check its disk.
+    announce(plan) is called with what it will take before anything is counted, progress(stage, done, total) as it
+    goes. Raises InputError before any work when there is no such output, too few models are finished, an output is not
+    finite (unless drop_nonfinite), or memory will not do.
     """
     from subtrain.regression.lasso import Lasso
 
@@ -60,21 +64,25 @@ def fit(
     models = finished_models(study, outputs, drop_nonfinite)
     model: Estimator = estimator if estimator is not None else Lasso()
     params = model.get_params()
-    train, valid = models.split(params.get("validation"), params.get("seed", 0))
-    plan = plan_fit(models.rows.size, study.n, models.targets, valid.size > 0)
+    split = params.get("validation"), params.get("seed", 0)
+    train, valid = models.split(*split)
+    plan = plan_fit(models.rows.size, study.n, models.targets, valid.size > 0, keep_counts)
     if announce:
         announce(plan)
     plan.check(folder)
-    counted = [_count(models, part, progress) if part.size else None for part in (train, valid)]
-    assert counted[0] is not None
-    model.fit_counts(counted[0], counted[1], progress=progress)
+    parts = [
+        _count(models, rows, part_name(role, *split), keep_counts, progress)
+        for role, rows in (("fit", train), ("validation", valid))
+        if rows.size
+    ]
+    model.fit_counts(*parts, progress=progress)
     meta = _meta(models, model, params, valid.size) | {"seconds": round(time.monotonic() - began, 3)}
     return Datamodels(model.weight_.astype(np.float32), model.bias_, model.lam_, meta)
 
 
-def _count(models: Models, rows: NDArray[np.int64], progress: Progress | None) -> Counts:
-    from subtrain.regression.stream import count_blocks
-
+def _count(models: Models, rows: NDArray[np.int64], part: str, keep: bool, progress: Progress | None) -> Counts:
+    if keep:
+        return counted(models, rows, part, progress)
     return count_blocks(models.blocks(rows), models=rows.size, progress=progress)
 
 

@@ -27,13 +27,23 @@ class Rules(NamedTuple):
 
 class Working(NamedTuple):
     """members: int64 [n], the units in the set, in order; place: int64 [n], where a unit is in it or -1; coef: float64
-    [n], the members' coefficients; slope: float64 [n], of all units; product: float64 [n], scratch."""
+    [n], the members' coefficients; slope: float64 [n], of all units; product: float64 [GROUP, CHUNK], scratch."""
 
     members: NDArray[np.int64]
     place: NDArray[np.int64]
     coef: Floats
     slope: Floats
     product: Floats
+
+
+class Group(NamedTuple):
+    """Results of lambdas solved together. coef, slope: float64 [GROUP, n], the members' coefficients and the slopes of
+    all units; gap: float64 [GROUP]; passes: int64 [GROUP]."""
+
+    coef: Floats
+    slope: Floats
+    gap: Floats
+    passes: NDArray[np.int64]
 
 
 @kernel
@@ -94,21 +104,28 @@ def filled(moments: Moments, members: NDArray[np.int64], old: int, size: int, bl
 
 @kernel
 def full_gap(
-    work: Working, size: int, rho: Floats, variance: float, penalty: Floats, lam: float, positive: bool
+    work: Working,
+    coef: Floats,
+    slope: Floats,
+    rho: Floats,
+    variance: float,
+    penalty: Floats,
+    lam: float,
+    positive: bool,
 ) -> float:
-    """Duality gap of the members' coefficients over all units, from the slope of all units."""
+    """Duality gap of the members' coefficients `coef` over all units, from the slope of all units."""
     fitted = variance
     residual = variance
     l1 = 0.0
-    for i in range(size):
+    for i in range(coef.size):
         j = work.members[i]
-        fitted -= rho[j] * work.coef[i]
-        residual -= (rho[j] + work.slope[j]) * work.coef[i]
-        l1 += lam * penalty[j] * abs(work.coef[i])
+        fitted -= rho[j] * coef[i]
+        residual -= (rho[j] + slope[j]) * coef[i]
+        l1 += lam * penalty[j] * abs(coef[i])
     excess = 1.0
     for j in range(penalty.size):
         if penalty[j] > 0.0:
-            pull = work.slope[j] if positive else abs(work.slope[j])
+            pull = slope[j] if positive else abs(slope[j])
             excess = max(excess, pull / (lam * penalty[j]))
     return duality_gap(variance, fitted, residual, l1, excess)
 
@@ -137,18 +154,76 @@ def solve(
         old = size
         size = admit(work, size, penalty, cut, rules.positive)
         block = filled(train, work.members, old, size, block)
-        inside = work.members[:size]
+        slope, rho_in, bound = inside(work, size, rho, penalty, lam)
         coef = work.coef[:size]
-        here = np.empty((3, size))
-        for i in range(size):
-            j = inside[i]
-            here[0, i] = work.slope[j]
-            here[1, i] = rho[j]
-            here[2, i] = lam * penalty[j]
         left = rules.passes - taken
-        taken += descend(block, coef, here[0], here[1], here[2], variance, rules.positive, 0.5 * goal, left)
-        slopes(train, rho, inside, coef, work.product, work.slope)
-        gap = full_gap(work, size, rho, variance, penalty, lam, rules.positive)
+        taken += descend(block, coef, slope, rho_in, bound, variance, rules.positive, 0.5 * goal, left)
+        refresh(train, rho, work, size)
+        gap = full_gap(work, coef, work.slope, rho, variance, penalty, lam, rules.positive)
         if gap <= goal or taken >= rules.passes:
             return size, block, gap, taken
         cut = lam
+
+
+@kernel
+def inside(work: Working, size: int, rho: Floats, penalty: Floats, lam: float) -> tuple[Floats, Floats, Floats]:
+    """The members' slopes, rho and bounds at `lam`."""
+    slope, rho_in, bound = np.empty(size), np.empty(size), np.empty(size)
+    for i in range(size):
+        j = work.members[i]
+        slope[i] = work.slope[j]
+        rho_in[i] = rho[j]
+        bound[i] = lam * penalty[j]
+    return slope, rho_in, bound
+
+
+@kernel
+def refresh(train: Moments, rho: Floats, work: Working, size: int) -> None:
+    """work.slope anew, from the counts, of the coefficients at hand."""
+    slopes(train, rho, work.members[:size], work.coef[:size].reshape(1, size), work.product, work.slope.reshape(1, -1))
+
+
+@kernel
+def solve_group(
+    train: Moments,
+    rho: Floats,
+    variance: float,
+    penalty: Floats,
+    lambdas: Floats,
+    cut: float,
+    rules: Rules,
+    work: Working,
+    size: int,
+    block: Block,
+    group: Group,
+) -> tuple[int, Block, int]:
+    """A few lambdas in a row within one working set, then the slopes of all at once; size, block, lambdas certified.
+
+    Those are the first of group.coef, group.gap and group.passes; the state at hand is that of the last of them.
+    """
+    goal = 0.5 * rules.tol * variance
+    old = size
+    size = admit(work, size, penalty, cut, rules.positive)
+    block = filled(train, work.members, old, size, block)
+    slope, rho_in, bound = inside(work, size, rho, penalty, lambdas[0])
+    coef = work.coef[:size]
+    for s in range(lambdas.size):
+        for i in range(size):
+            bound[i] = lambdas[s] * penalty[work.members[i]]
+        group.passes[s] = descend(block, coef, slope, rho_in, bound, variance, rules.positive, 0.5 * goal, rules.passes)
+        group.coef[s, :size] = coef
+    held = group.coef[: lambdas.size, :size]
+    slopes(train, rho, work.members[:size], held, work.product, group.slope)
+    certified = 0
+    while certified < lambdas.size:
+        s = certified
+        gap = full_gap(work, held[s], group.slope[s], rho, variance, penalty, lambdas[s], rules.positive)
+        if gap > goal:
+            break
+        group.gap[s] = gap
+        certified += 1
+    # With none certified, go on from the first: its slope says which units were missing.
+    at = max(certified - 1, 0)
+    work.coef[:size] = held[at]
+    work.slope[:] = group.slope[at]
+    return size, block, certified

@@ -1,0 +1,60 @@
+"""Counts that a study keeps, so that an interrupted fit goes on and a longer study costs its new models only."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import CorruptError
+from subtrain.regression.counts import Counts
+from subtrain.regression.models import Models
+from subtrain.regression.stream import count_blocks
+from subtrain.regression.threads import Progress
+from subtrain.store import files, segment
+from subtrain.tasks.fingerprint import fingerprint
+
+COUNTS = "counts"
+ROWS, HEAD = "rows.json", "counts.json"
+
+
+def counted(models: Models, rows: NDArray[np.int64], part: str, progress: Progress | None = None) -> Counts:
+    """Counts of these models, kept below `counts/` in the study, under the output's name and `part`.
+
+    What is kept is used where it is of the first of these models; it is thrown away where it is of others, or damaged.
+    """
+    folder = models.study.path / COUNTS / f"{models.output}-{part}"
+    done = _usable(folder, models.study.identity, rows)
+    if not done:
+        shutil.rmtree(folder, ignore_errors=True)
+    with files.storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    note = {"study": models.study.identity, "rows": [list(run) for run in segment.runs(rows.tolist())]}
+    files.replace(folder / ROWS, lambda file: file.write(files.json_bytes(note)))
+    return count_blocks(models.blocks(rows, done), models=rows.size, progress=progress, resume=folder)
+
+
+def part_name(role: str, fraction: float | None, seed: int) -> str:
+    """A folder name for one part of a split; parts of different splits have different names."""
+    return f"{role}-{fingerprint(fraction, seed)[:8]}"
+
+
+def _usable(folder: Path, identity: str, rows: NDArray[np.int64]) -> int:
+    """How many of these models, from the first on, the counts in the folder are of; 0 if they are of others."""
+    try:
+        head, note = files.read_json(folder / HEAD), files.read_json(folder / ROWS)
+        done = int(head["m"])
+        before = [row for start, stop in note["rows"] for row in range(start, stop)][:done]
+        same = note["study"] == identity and len(before) == done and np.array_equal(rows[:done], before)
+        return done if same and all(_whole(folder, entry) for entry in head["arrays"].values()) else 0
+    except (FileNotFoundError, CorruptError, KeyError, TypeError, ValueError, AttributeError):
+        return 0
+
+
+def _whole(folder: Path, entry: dict[str, Any]) -> bool:
+    with open(folder / entry["file"], "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]

@@ -1,0 +1,124 @@
+"""LASSO over more units than an n x n Gram has room for, from passes over the packed masks.
+
+The strong rule and, after every pass, the optimality conditions of all units choose a working set; its columns are
+counted and solved exactly as a small problem; a pass with the residuals then certifies the solution over all units.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+from subtrain.regression.counts import as_outputs, check_finite
+from subtrain.regression.estimator import lambda_values, warn, warn_gaps
+from subtrain.regression.group import SOME, Group, LargePath, Layout, Rules
+from subtrain.regression.passes import FEW, ROWS, UNITS, Source, pieces
+from subtrain.regression.path import PASSES
+from subtrain.regression.threads import Progress, thread_count
+
+Floats = NDArray[np.float64]
+# Lambdas solved ahead of one certifying pass, at most: the strong rule weakens with every one.
+AHEAD = 4
+
+
+def lasso_large(
+    masks: Source,
+    outputs: ArrayLike,
+    lambdas: int | ArrayLike = 50,
+    eps: float = 0.05,
+    *,
+    valid: tuple[Source, ArrayLike] | None = None,
+    memory_bytes: int = 4 * 2**30,
+    objective: str = "standardized",
+    penalty: ArrayLike | None = None,
+    positive: bool = False,
+    tol: float = 1e-4,
+    early_stop: int | None = None,
+    max_iter: int = PASSES,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> LargePath:
+    """Solve each target along its lambdas, as `lasso_path` does, without ever forming n x n counts.
+
+    masks: `Masks`, or a function that returns an iterator of blocks of them, called once a pass (memory-mapped files,
+    a study). outputs: [m, T] or [m]. valid: other models that judge every lambda. memory_bytes bounds what is allocated
+    besides masks and outputs: it sets how many targets share a pass and how large a working set may grow; a path that
+    needs a larger one ends there, with a FitWarning. Every gap is computed from the residuals and all n units.
+    Raises InputError as `count` and `lasso_path` do, and when memory_bytes is too small, with what it takes.
+    """
+    y = as_outputs(outputs)
+    check_finite(y)
+    if not tol > 0:
+        raise InputError(f"tol must be positive, got {tol}")
+    if early_stop is not None and early_stop < 1:
+        raise InputError(f"early_stop must be at least 1 lambda, or None, got {early_stop}")
+    first_piece = next(iter(pieces(masks)), None)
+    if first_piece is None or y.shape[1] == 0:
+        raise InputError(f"there is nothing to fit: outputs have shape {list(y.shape)}")
+    n = first_piece.n
+    factor = None if penalty is None else np.asarray(penalty, np.float64)
+    rules = Rules(objective, factor, positive, tol, max_iter, early_stop, thread_count(threads))
+    judging = None if valid is None else as_outputs(valid[1])
+    if judging is not None:
+        check_finite(judging)
+    layout = plan_layout(n, len(y), y.shape[1], memory_bytes, rules.threads, 0 if judging is None else len(judging))
+    grid = None if isinstance(lambdas, (int, np.integer)) else lambda_values(lambdas, np.ones(y.shape[1]), eps)
+    parts: list[LargePath] = []
+    for first in range(0, y.shape[1], layout.targets):
+        some = slice(first, first + layout.targets)
+        judges = None if valid is None or judging is None else (valid[0], judging[:, some].astype(np.float64))
+        group = Group(masks, y[:, some].astype(np.float64), judges, rules, layout, n)
+        parts.append(group.solve(lambdas if grid is None else grid[some], eps, progress))
+    path = _joined(parts)
+    warn_gaps(np.nan_to_num(path.gap).max(axis=1), tol)
+    short = [part.full for part in parts if part.full]
+    if short:
+        warn(
+            f"the paths of {len(short)} of {len(parts)} groups of targets end early, because their working sets are "
+            f"full with {layout.working} units; raise memory_bytes or eps"
+        )
+    return path
+
+
+def plan_layout(n: int, m: int, targets: int, memory: int, threads: int, judges: int = 0) -> Layout:
+    """Divide memory between the sums of one pass, [n, columns], and the working set; InputError if it is too little."""
+    rows = min(m, ROWS)
+    fixed = 96 * n + threads * (3 * rows * UNITS // 8 + 2**20) + 2**24
+
+    def left(columns: int, targets: int) -> float:
+        sums = 8 * n * max(columns, targets + 1)
+        return float(memory - fixed - sums - 16 * (m + judges) * (columns + targets) - 16 * SOME * columns)
+
+    columns = targets * AHEAD
+    while columns > 1 and left(columns, min(targets, columns)) < (memory - fixed) / 2:
+        columns -= 1
+    several = min(targets, columns)
+    ahead = max(1, min(AHEAD, columns // several))
+    rest = left(several * ahead, several)
+    # Packed columns twice, bits turned for counting and unpacked for predicting; the Gram, and a thread's covariances.
+    line = (m + judges) / 4 + 8192 + 12 * FEW + 64 * several
+    square = 8 + 8 * min(threads, several)
+    working = int((np.sqrt(line**2 + 4 * square * max(rest, 0.0)) - line) / (2 * square))
+    if working < min(64, n):
+        need = fixed + 8 * n * 2 + 32 * (m + judges) + 16 * SOME + 64 * line + 64**2 * square
+        raise InputError(
+            f"{n} units and {m} models need memory_bytes of at least {int(need) / 2**20:.0f} MiB, "
+            f"got {memory / 2**20:.0f} MiB"
+        )
+    return Layout(several, ahead, min(working, n))
+
+
+def _joined(parts: list[LargePath]) -> LargePath:
+    names = ("lambdas", "bias", "gap", "error", "best")
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return LargePath(
+        n=parts[0].n,
+        **arrays,
+        entries=[entry for part in parts for entry in part.entries],
+        passes=sum(part.passes for part in parts),
+        working=max(part.working for part in parts),
+        full=any(part.full for part in parts),
+    )

@@ -1,0 +1,85 @@
+"""What a fit could not do, said once for all targets, at the line that asked for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from subtrain.regression.choose import LassoFit
+
+PACKAGE = str(Path(__file__).parents[1]) + os.sep
+# Share of the targets that may validate best at the smallest lambda before that is worth a word, and how much of its
+# validation error a target must gain over the path's last factor of two: less is what chance does once m >> n.
+SHARE = 0.05
+FALL = 0.01
+# Targets that are named one by one.
+NAMED = 10
+
+
+class FitWarning(UserWarning):
+    """Something about a fit that its user should know: units or targets it could do nothing for."""
+
+
+def warn(message: str) -> None:
+    """A FitWarning that points at the first caller outside this package."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, FitWarning, stacklevel=level)
+
+
+def warn_of(fit: LassoFit, tol: float, validated: bool) -> None:
+    """Everything there is to say about a fit."""
+    if validated:
+        warn_ends(fit.lambdas, fit.validation_mse, fit.best)
+    _constant(fit)
+    _short(fit, tol)
+
+
+def warn_ends(lambdas: NDArray[np.float64], error: NDArray[np.float64], best: NDArray[np.int64]) -> None:
+    """Warn of targets whose best lambda is an end of the path; lambdas, validation error: [k, T], best: [T]."""
+    k, count = lambdas.shape
+    free = lambdas[0] > 0
+    first = int(np.count_nonzero(free & (best == 0)))
+    if k > 1 and first:
+        warn(f"for {first} of {count} targets the largest lambda validates best: nothing that was fitted predicts them")
+    last = int(np.count_nonzero(free & still_falling(lambdas, error)))
+    if k > 1 and last > SHARE * count:
+        warn(f"for {last} of {count} targets the smallest lambda validates best: a smaller eps may predict them better")
+
+
+def still_falling(lambdas: NDArray[np.float64], error: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """bool [T]: the least validation error [k, T] is the last, and 1 % below that of twice the last lambda."""
+    twice = np.minimum((lambdas >= 2 * lambdas[-1]).sum(axis=0), len(lambdas) - 1) - 1
+    before = error[np.maximum(twice, 0), np.arange(error.shape[1])]
+    with np.errstate(invalid="ignore"):
+        least = error[-1] <= np.nanmin(np.where(np.isnan(error), np.inf, error), axis=0)
+        falling: NDArray[np.bool_] = least & (error[-1] < (1 - FALL) * before)
+    return falling
+
+
+def _constant(fit: LassoFit) -> None:
+    if fit.constant_units.size:
+        warn(
+            f"{fit.constant_units.size} of {len(fit.weight)} units are in every mask or in none; their weight is 0 "
+            f"(the first is unit {fit.constant_units[0]})"
+        )
+
+
+def _short(fit: LassoFit, tol: float) -> None:
+    short = np.flatnonzero(fit.gap > tol)
+    if not short.size:
+        return
+    worst = int(np.argmax(fit.gap))
+    named = ", ".join(str(t) for t in short[:NAMED]) + (", ..." if short.size > NAMED else "")
+    warn(
+        f"for {short.size} of {fit.gap.size} targets the relative duality gap stays above tol = {tol:g} (targets "
+        f"{named}); the worst is target {worst} with {fit.gap[worst]:.2g}. Raise max_iter or tol"
+    )
