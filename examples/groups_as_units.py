@@ -1,6 +1,6 @@
 """Units that are groups of examples: here the ten classes of digits, so that a datamodel says which class helps which.
 
-    python examples/groups_as_units.py
+python examples/groups_as_units.py
 """
 
 import tempfile

@@ -1,6 +1,6 @@
 """A PyTorch module and its data set. Needs the extra: pip install "subtrain[torch]"
 
-    python examples/pytorch_module.py
+python examples/pytorch_module.py
 """
 
 import tempfile

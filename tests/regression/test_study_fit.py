@@ -5,8 +5,8 @@ import pytest
 
 import subtrain as st
 from subtrain.errors import InputError
+from subtrain.regression import ElasticNet, Lasso, LeastSquares, MeanDifference, Ridge, count
 from subtrain.regression import plan as plans
-from subtrain.regression.lasso import Lasso
 from subtrain.regression.models import finished_models
 from subtrain.regression.plan import plan_fit
 
@@ -35,7 +35,7 @@ def study(world, tmp_path):
 def test_the_same_as_the_estimator_on_the_same_models(study, world):
     dm = st.fit(study)
     masks, outputs, weight = world
-    fit_on, choose_by = finished_models(study, None).split(0.1, 0)
+    fit_on, choose_by = finished_models(study, None).parts(0.1, 0).values()
     alone = Lasso().fit(masks[fit_on], outputs[fit_on], validation=(masks[choose_by], outputs[choose_by]))
     np.testing.assert_allclose(dm.weight, alone.weight_, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(dm.weight, weight, atol=0.08)
@@ -57,12 +57,41 @@ def test_held_out_models_are_never_read(study, world, monkeypatch):
 def test_a_growing_study_never_moves_a_model_to_the_other_part(study):
     models = finished_models(study, None)
     some = type(models)(models.study, models.output, models.rows[:300])
-    for fraction, seed in ((0.1, 0), (0.3, 7)):
-        before, after = some.split(fraction, seed), models.split(fraction, seed)
-        for part in (0, 1):
+    for share, seed, parts in ((0.1, 0, 2), (0.3, 7, 2), (4, 1, 4), (None, 0, 1)):
+        before, after = some.parts(share, seed), models.parts(share, seed)
+        assert len(before) == len(after) == parts
+        for part in before:
             np.testing.assert_array_equal(before[part], after[part][after[part] < 300])
-        assert abs(after[1].size - fraction * 600) < 4 * np.sqrt(600 * fraction)
-    assert not np.array_equal(models.split(0.3, 7)[1], models.split(0.3, 8)[1])
+        np.testing.assert_array_equal(np.sort(np.concatenate(list(after.values()))), models.rows)
+    chosen, other = (models.parts(0.3, seed) for seed in (7, 8))
+    assert abs(chosen["validation-0.3-7"].size - 180) < 40
+    assert not np.array_equal(chosen["validation-0.3-7"], other["validation-0.3-8"])
+    with pytest.raises(InputError, match="at least 2 folds, got 1"):
+        models.parts(1, 0)
+
+
+def test_folds_choose_as_the_estimator_does_from_the_same_folds(study, world):
+    masks, outputs, _ = world
+    folds = [count(masks[r], outputs[r]) for r in finished_models(study, None).parts(4, 0).values()]
+    dm = st.fit(study, estimator=Lasso(validation=4))
+    np.testing.assert_array_equal(dm.weight, Lasso(validation=4).fit_folds(folds).weight_.astype(np.float32))
+    with pytest.raises(InputError, match="Ridge cannot choose by folds"):
+        st.fit(study, estimator=Ridge(validation=4))
+
+
+@pytest.mark.parametrize("estimator", [Ridge(), LeastSquares(), ElasticNet(), MeanDifference()], ids=repr)
+def test_other_estimators_fit_studies_too(study, world, estimator):
+    dm = st.fit(study, estimator=estimator)
+    assert dm.meta["estimator"] == type(estimator).__name__
+    assert st.evaluate(dm, study).lds.value > 0.9
+
+
+def test_a_device_that_is_not_there_is_one_sentence(study):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(InputError, match="cuda"):
+        st.fit(study, estimator=Lasso(device="cuda"))
 
 
 def test_replicates_of_a_subset_stay_in_one_part(tmp_path):
@@ -97,7 +126,7 @@ def test_the_plan_counts_what_grows():
     paper = plan_fit(300_000, 50_000, 10_000)
     assert paper.counts > 3 * 4 * 50_000**2
     assert paper.disk > 2 * 4 * 50_000 * 10_000
-    assert plan_fit(300_000, 50_000, 10_000, validating=False).counts < paper.counts
+    assert plan_fit(300_000, 50_000, 10_000, parts=1).counts < paper.counts
 
 
 def test_progress_goes_through_the_stages(study):

@@ -13,9 +13,10 @@ from subtrain.masks import Masks
 from subtrain.regression.counts import Counts, count
 from subtrain.regression.dense import Dense, check_memory
 from subtrain.regression.elastic_net import Rules, net_path, net_refit
-from subtrain.regression.estimator import Fitted, Linear, need_validation, warn_ends, warn_gaps
+from subtrain.regression.estimator import Fitted, Linear, need_validation
 from subtrain.regression.problem import RESOLUTION
 from subtrain.regression.threads import Progress
+from subtrain.regression.warn import warn_ends, warn_gaps
 
 Floats = NDArray[np.float64]
 ByAlpha = Mapping[float, Counts]
@@ -112,7 +113,7 @@ class AME(Linear):
         path = net_path(scaled.moments(train), judge, self.lambdas, self.eps, rules, progress)
         grid, error, lam, sweeps = path.lambdas, path.error, path.lam, path.sweeps
         if valid is not None:
-            warn_ends(path.best, grid.shape[1], path.free)
+            warn_ends(grid.T, error.T, path.best)
             if self.refit:
                 again = Scaled(everything, self.by_alpha)
                 # The same effects are other coefficients under another v.

@@ -15,11 +15,10 @@ from subtrain.regression.estimator import (
     Linear,
     lambda_values,
     need_validation,
-    warn_ends,
-    warn_gaps,
 )
 from subtrain.regression.problem import problem
 from subtrain.regression.threads import Progress, each, thread_count
+from subtrain.regression.warn import warn_ends, warn_gaps
 
 Floats = NDArray[np.float64]
 # Lambdas solved between looks at the validation error.
@@ -72,7 +71,7 @@ class ElasticNet(Linear):
         path = net_path(dense(plan), judge, self.lambdas, self.eps, rules, progress)
         grid, error, n_iter, lam = path.lambdas, path.error, path.sweeps, path.lam
         if valid is not None:
-            warn_ends(path.best, grid.shape[1], path.free)
+            warn_ends(grid.T, error.T, path.best)
             if self.refit:
                 plan = problem(train + valid if total is None else total, self.objective)
                 path = net_refit(dense(plan), lam, path.coef, rules, progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
-from subtrain.regression.choose import FitWarning
 from subtrain.regression.counts import Counts, as_outputs, check_finite, count
 from subtrain.regression.split import given_rows, validation_rows
 from subtrain.regression.threads import Progress
+from subtrain.regression.warn import warn_constant
 
 Floats = NDArray[np.float64]
 # Masks turned to floats at a time by `predict`.
@@ -152,11 +151,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         self.validation_mse_ = fitted.validation_mse
         self.n_iter_ = fitted.n_iter
         self.constant_units_ = constant
-        if constant.size:
-            warn(
-                f"{constant.size} of {len(self.weight_)} units are in every mask or in none; their weight is 0 "
-                f"(the first is unit {constant[0]})"
-            )
+        warn_constant(constant, len(self.weight_))
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -187,29 +182,3 @@ def geometric(top: Floats, k: int, eps: float) -> Floats:
     if k < 2 or not 0.0 < eps < 1.0:
         raise InputError(f"a lambda grid needs at least 2 values and 0 < eps < 1, got {k} values and eps = {eps}")
     return np.outer(top, eps ** (np.arange(k) / (k - 1)))
-
-
-def warn_ends(best: NDArray[np.int64], k: int, free: NDArray[np.bool_]) -> None:
-    """Warn of targets, among those that are `free` to choose, whose best lambda is an end of the path."""
-    for end, word, say in (
-        (0, "largest", "nothing that was fitted predicts them"),
-        (k - 1, "smallest", "a smaller eps may predict them better"),
-    ):
-        hit = int(np.count_nonzero(free & (best == end)))
-        if k > 1 and hit:
-            warn(f"for {hit} of {free.size} targets the {word} lambda validates best: {say}")
-
-
-def warn_gaps(gap: Floats, tol: float) -> None:
-    """Warn of targets whose relative duality gap is above tol."""
-    short = gap > tol
-    if short.any():
-        worst = int(np.argmax(gap))
-        warn(
-            f"for {int(short.sum())} of {gap.size} targets the relative duality gap stays above tol = {tol:g}; "
-            f"the worst is target {worst} with {gap[worst]:.2g}"
-        )
-
-
-def warn(message: str) -> None:
-    warnings.warn(message, FitWarning, stacklevel=4)

@@ -16,7 +16,6 @@ from subtrain.regression.models import Models
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
 from subtrain.store import files, segment
-from subtrain.tasks.fingerprint import fingerprint
 
 COUNTS = "counts"
 ROWS, HEAD = "rows.json", "counts.json"
@@ -38,11 +37,6 @@ def counted(models: Models, rows: NDArray[np.int64], part: str, progress: Progre
     return count_blocks(models.blocks(rows, done), models=rows.size, progress=progress, resume=folder)
 
 
-def part_name(role: str, fraction: float | None, seed: int) -> str:
-    """A folder name for one part of a split; parts of different splits have different names."""
-    return f"{role}-{fingerprint(fraction, seed)[:8]}"
-
-
 def _usable(folder: Path, identity: str, rows: NDArray[np.int64]) -> int:
     """How many of these models, from the first on, the counts in the folder are of; 0 if they are of others."""
     try:
@@ -57,4 +51,4 @@ def _usable(folder: Path, identity: str, rows: NDArray[np.int64]) -> int:
 
 def _whole(folder: Path, entry: dict[str, Any]) -> bool:
     with open(folder / entry["file"], "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]
+        return bool(hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"])

@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counts import as_outputs, check_finite
-from subtrain.regression.estimator import lambda_values, warn, warn_gaps
+from subtrain.regression.estimator import lambda_values
 from subtrain.regression.group import SOME, Group, LargePath, Layout, Rules
 from subtrain.regression.passes import FEW, ROWS, UNITS, Source, pieces
 from subtrain.regression.path import PASSES
 from subtrain.regression.threads import Progress, thread_count
+from subtrain.regression.warn import warn, warn_gaps
 
 Floats = NDArray[np.float64]
 # Lambdas solved ahead of one certifying pass, at most: the strong rule weakens with every one.

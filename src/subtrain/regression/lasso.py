@@ -7,25 +7,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from subtrain.errors import InputError
-from subtrain.masks import Masks, pack
+from subtrain.masks import Masks
 from subtrain.regression.choose import LassoFit, LassoOptions, lasso_from_counts
-from subtrain.regression.counts import Counts, as_outputs, check_finite, count
+from subtrain.regression.counts import Counts, count
+from subtrain.regression.estimator import Linear
 from subtrain.regression.folds import lasso_kfold
 from subtrain.regression.judging import Judges
 from subtrain.regression.path import PASSES
 from subtrain.regression.split import fold_numbers, given_rows, validation_rows
 from subtrain.regression.threads import Progress
 
-Floats = NDArray[np.float64]
-# Masks turned to floats at a time by `predict`.
-ROWS = 4096
 
-
-class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class Lasso(Linear):
     """One sparse linear datamodel a target: outputs = masks @ weight_ + bias_, lambda chosen per target.
 
     Minimises (1/2m) ||y - X w - b||^2 + lam ||w||_1, b free, along a path of lambdas for each target; takes the one
@@ -37,7 +32,8 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
     half the target's variance; validation, share of the models that choose lambda, drawn by `seed`, or an integer, the
     folds of a cross-validation, dealt by `seed`; early_stop, lambdas to go on after the least validation error, None
     for all; refit; penalty, a factor of lambda for each unit (inf leaves it out); positive, no negative weights;
-    max_iter, sweeps at most for one lambda; threads, None for all cores.
+    max_iter, sweeps at most for one lambda; threads, None for all cores; device, "cpu" or a CUDA device of PyTorch to
+    solve on.
 
     Fitted: weight_ float64 [n, T], bias_ [T], lam_ [T], gap_ [T], lambdas_, validation_mse_ and path_gap_ [k, T] (NaN
     after an early stop), n_iter_ (the most sweeps any target took), constant_units_ (always or never included: their
@@ -65,6 +61,7 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         positive: bool = False,
         max_iter: int = PASSES,
         threads: int | None = None,
+        device: str = "cpu",
     ) -> None:
         self.lambdas = lambdas
         self.eps = eps
@@ -78,6 +75,7 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         self.positive = positive
         self.max_iter = max_iter
         self.threads = threads
+        self.device = device
 
     def fit(
         self,
@@ -101,7 +99,7 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         else:
             fit = self._chosen(packed, y, validation, sample_split, progress)
         self._flat = np.asarray(outputs).ndim == 1
-        return self._keep(fit)
+        return self._stored(fit)
 
     def fit_counts(
         self,
@@ -113,42 +111,13 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         """Fit from counts alone; valid: of the models that choose lambda; total: of both, train + valid by default."""
         self.n_features_in_ = train.n
         self._flat = False
-        return self._keep(lasso_from_counts(train, valid, total, self._options(), progress))
+        return self._stored(self._solved(train, valid, total, progress))
 
     def fit_folds(self, folds: Sequence[Counts], progress: Progress | None = None) -> Lasso:
         """Fit from counts of the folds of a cross-validation."""
         self.n_features_in_ = folds[0].n
         self._flat = False
-        return self._keep(lasso_kfold(folds, self._options(), progress))
-
-    def predict(self, masks: ArrayLike | Masks) -> Floats:
-        """Predicted outputs float64 [m, T], or [m] if fitted to such, for masks [m, n]."""
-        check_is_fitted(self)
-        packed = self._packed(masks, reset=False)
-        blocks = [packed[i : i + ROWS].unpack() @ self.weight_ for i in range(0, max(len(packed), 1), ROWS)]
-        predicted: Floats = np.concatenate(blocks) + self.bias_
-        return predicted[:, 0] if self._flat else predicted
-
-    def _checked(self, masks: ArrayLike | Masks, outputs: ArrayLike, reset: bool) -> tuple[Masks, NDArray[Any]]:
-        if outputs is None:
-            raise InputError("Lasso requires y to be passed, but the target y is None: give outputs [m, T]")
-        packed = self._packed(masks, reset)
-        y = as_outputs(outputs)
-        if len(packed) != len(y):
-            raise InputError(f"there are {len(packed)} masks but outputs of {len(y)} models")
-        if y.shape[1] == 0:
-            raise InputError("there are no targets: outputs have shape [m, 0]")
-        check_finite(y)
-        return packed, y
-
-    def _packed(self, masks: ArrayLike | Masks, reset: bool) -> Masks:
-        if not isinstance(masks, Masks):
-            return pack(validate_data(self, masks, dtype="numeric", reset=reset))
-        if reset:
-            self.n_features_in_ = masks.n
-        elif masks.n != self.n_features_in_:
-            raise InputError(f"masks are over {masks.n} units, the datamodels over {self.n_features_in_}")
-        return masks
+        return self._stored(lasso_kfold(folds, self._options(), progress))
 
     def _chosen(
         self,
@@ -165,7 +134,7 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
             others, judged = self._checked(*validation, reset=False)
             valid = Judges(others, judged)
         elif split is None and (not self.validation or np.size(self.lambdas) == np.ndim(self.lambdas) == 1):
-            return lasso_from_counts(count(masks, y, self.threads, progress), None, None, self._options(), progress)
+            return self._solved(count(masks, y, self.threads, progress), None, None, progress)
         else:
             rows = validation_rows(len(masks), self.validation or 0.0, self.seed) if split is None else None
             rows = given_rows(split, len(masks)) if rows is None else rows  # type: ignore[arg-type]
@@ -175,7 +144,23 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         def total() -> Counts:
             return train + count(valid.masks, valid.outputs, self.threads, progress)
 
-        return lasso_from_counts(train, valid, total, self._options(), progress)
+        return self._solved(train, valid, total, progress)
+
+    def _solved(
+        self,
+        train: Counts,
+        valid: Counts | Judges | None,
+        total: Counts | Callable[[], Counts] | None,
+        progress: Progress | None,
+    ) -> LassoFit:
+        if self.device == "cpu":
+            return lasso_from_counts(train, valid, total, self._options(), progress)
+        from subtrain.regression.device import lasso_on_device
+
+        if isinstance(valid, Judges):
+            valid = count(valid.masks, valid.outputs, self.threads, progress)
+        whole = total() if callable(total) else total
+        return lasso_on_device(train, valid, self._options(), self.device, whole, progress)
 
     def _count(self, masks: Masks, y: NDArray[Any], rows: NDArray[np.bool_], progress: Progress | None) -> Counts:
         return count(masks[rows], y[rows], self.threads, progress)
@@ -189,7 +174,7 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         names = LassoOptions.__dataclass_fields__
         return LassoOptions(**{name: value for name, value in self.get_params().items() if name in names})
 
-    def _keep(self, fit: LassoFit) -> Lasso:
+    def _stored(self, fit: LassoFit) -> Lasso:
         self.weight_ = fit.weight
         self.bias_ = fit.bias
         self.lam_ = fit.lam
@@ -200,6 +185,3 @@ class Lasso(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[mi
         self.constant_units_ = fit.constant_units
         self.path_gap_ = fit.path_gap
         return self
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "weight_")

@@ -37,34 +37,42 @@ class Models:
 
     def blocks(self, rows: NDArray[np.int64], unread: int = 0) -> Iterator[tuple[Masks, NDArray[Any]]]:
         """The same, a block at a time; of the first `unread` models all but the last few are zeros, not read."""
-        empty = np.zeros((1, row_bytes(self.study.n)), np.uint8), np.zeros((1, self.targets))
+        bits = np.zeros(row_bytes(self.study.n), np.uint8)
         for start in range(0, rows.size, BLOCK):
             some = rows[start : start + BLOCK]
             if start + BLOCK <= unread - LAST:
-                bits, outputs = (np.broadcast_to(part, (some.size, part.shape[1])) for part in empty)
-                yield Masks(bits, self.study.n), outputs
+                shape = some.size, self.targets
+                yield Masks(np.broadcast_to(bits, (some.size, bits.size)), self.study.n), np.broadcast_to(0.0, shape)
             else:
                 yield self.read(some)
 
-    def split(self, fraction: float | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The models to fit on, and those that choose λ (none without a fraction).
+    def parts(self, validation: float | int | None, seed: int) -> dict[str, NDArray[np.int64]]:
+        """The models by what they are for, under names that no other split gives.
 
-        Whether a model validates depends on its subset, `fraction` and `seed` alone: a study that grows never moves a
-        model from one part to the other.
+        One part to fit on without `validation`; with a share, a second that chooses λ; with an integer, that many
+        folds. Where a model goes depends on its subset, `validation` and `seed` alone: a study that grows never moves
+        one.
         """
-        if not fraction:
-            return self.rows, self.rows[:0]
-        if not 0.0 < fraction < 1.0:
-            raise InputError(f"validation must be a share of the models between 0 and 1, got {fraction}")
+        if not validation:
+            return {"all": self.rows}
+        folds = int(validation) if isinstance(validation, (int, np.integer)) else 0
+        if not (folds > 1 or 0.0 < validation < 1.0):
+            raise InputError(f"validation must be a share below 1 or at least 2 folds, got {validation}")
         subsets = self.study.design.subsets(self.rows)
         drawn = np.random.Philox(key=[seed, 0]).random_raw(int(subsets.max()) + 1)[subsets]
-        valid = drawn < np.uint64(int(fraction * 2**53)) << np.uint64(11)
-        if valid.sum() < 2 or (~valid).sum() < 2:
+        mark = f"{validation:g}-{seed}"
+        if folds:
+            parts = {f"fold-{k}-of-{mark}": self.rows[drawn % np.uint64(folds) == k] for k in range(folds)}
+        else:
+            choosing = drawn < np.uint64(int(validation * 2**53)) << np.uint64(11)
+            parts = {f"fit-{mark}": self.rows[~choosing], f"validation-{mark}": self.rows[choosing]}
+        least = min(parts, key=lambda name: parts[name].size)
+        if parts[least].size < 2:
             raise InputError(
-                f"{self.rows.size} models with validation = {fraction} leave {valid.sum()} to choose λ and "
-                f"{(~valid).sum()} to fit on; both need at least 2"
+                f"validation = {validation} of {self.rows.size} models leaves {parts[least].size} for {least}; "
+                "every part needs at least 2"
             )
-        return self.rows[~valid], self.rows[valid]
+        return parts
 
 
 def finished_models(study: Study, output: str | None, drop_nonfinite: bool = False) -> Models:

@@ -52,19 +52,18 @@ class FitPlan:
                 raise StorageError(f"this fit writes {size(self.disk)} to {folder}, but the disk has {size(left)} left")
 
 
-def plan_fit(models: int, n: int, targets: int, validating: bool = True, keep_counts: bool = True) -> FitPlan:
-    """The plan for an estimator on counts; with validation there are counts of two parts and of their sum."""
-    parts = 3 if validating else 1
+def plan_fit(models: int, n: int, targets: int, parts: int = 2, keep_counts: bool = True) -> FitPlan:
+    """The plan for an estimator on counts of `parts` parts of the models; of several there is also a sum."""
     counts = 4 * n * n + 8 * n * targets
     row = n // 8 + targets * 10
     return FitPlan(
         models=models,
         n=n,
         targets=targets,
-        counts=parts * counts,
+        counts=(parts + (parts > 1)) * counts,
         path=_PATH_ARRAYS * 8 * n * targets,
         reading=min(models, _BLOCK_MODELS) * 2 * row,
-        disk=2 * 4 * n * targets + 32 * targets + keep_counts * (parts - validating) * counts,
+        disk=2 * 4 * n * targets + 32 * targets + keep_counts * parts * counts,
     )
 
 

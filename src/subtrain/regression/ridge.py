@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.regression.counts import Counts
 from subtrain.regression.dense import Dense, check_memory, dense, judged
-from subtrain.regression.estimator import Fitted, Linear, lambda_values, need_validation, warn_ends
+from subtrain.regression.estimator import Fitted, Linear, lambda_values, need_validation
 from subtrain.regression.problem import Problem, problem
 from subtrain.regression.threads import Progress
+from subtrain.regression.warn import warn_ends
 
 Floats = NDArray[np.float64]
 # The largest lambda over the mean eigenvalue: shrinks all but targets that a few models explain to nothing.
@@ -60,7 +61,7 @@ class Ridge(Linear):
         if valid is not None:
             error = validation_errors(spectrum, judged(plan, valid), grid, progress)
             best = error.argmin(axis=1)
-            warn_ends(best, grid.shape[1], plan.variance > 0)
+            warn_ends(grid.T, error.T, best)
         lam = np.take_along_axis(grid, best[:, None], axis=1)[:, 0]
         if valid is not None and self.refit:
             plan = problem(train + valid if total is None else total, self.objective)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
+from subtrain.errors import InputError
 from subtrain.regression.counts import Counts
-from subtrain.regression.kept import counted, part_name
+from subtrain.regression.kept import counted
 from subtrain.regression.models import Models, finished_models
 from subtrain.regression.plan import FitPlan, plan_fit
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
 from subtrain.store import segment
 from subtrain.store.study import Study
+
+Rows = NDArray[np.int64]
 
 
 class Estimator(Protocol):
@@ -64,29 +67,33 @@ def fit(
     models = finished_models(study, outputs, drop_nonfinite)
     model: Estimator = estimator if estimator is not None else Lasso()
     params = model.get_params()
-    split = params.get("validation"), params.get("seed", 0)
-    train, valid = models.split(*split)
-    plan = plan_fit(models.rows.size, study.n, models.targets, valid.size > 0, keep_counts)
+    parts = models.parts(params.get("validation"), params.get("seed", 0))
+    plan = plan_fit(models.rows.size, study.n, models.targets, len(parts), keep_counts)
     if announce:
         announce(plan)
     plan.check(folder)
-    parts = [
-        _count(models, rows, part_name(role, *split), keep_counts, progress)
-        for role, rows in (("fit", train), ("validation", valid))
-        if rows.size
-    ]
-    model.fit_counts(*parts, progress=progress)
-    meta = _meta(models, model, params, valid.size) | {"seconds": round(time.monotonic() - began, 3)}
+    counts = [_count(models, rows, name, keep_counts, progress) for name, rows in parts.items()]
+    if len(counts) > 2:
+        _folding(model).fit_folds(counts, progress=progress)
+    else:
+        model.fit_counts(counts[0], counts[1] if len(counts) > 1 else None, progress=progress)
+    meta = _meta(models, model, params, parts) | {"seconds": round(time.monotonic() - began, 3)}
     return Datamodels(model.weight_.astype(np.float32), model.bias_, model.lam_, meta)
 
 
-def _count(models: Models, rows: NDArray[np.int64], part: str, keep: bool, progress: Progress | None) -> Counts:
+def _folding(model: Estimator) -> Any:
+    if not hasattr(model, "fit_folds"):
+        raise InputError(f"{type(model).__name__} cannot choose by folds: give validation as a share, for example 0.1")
+    return model
+
+
+def _count(models: Models, rows: Rows, part: str, keep: bool, progress: Progress | None) -> Counts:
     if keep:
         return counted(models, rows, part, progress)
     return count_blocks(models.blocks(rows), models=rows.size, progress=progress)
 
 
-def _meta(models: Models, model: Estimator, params: dict[str, Any], validating: int) -> dict[str, Any]:
+def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mapping[str, Rows]) -> dict[str, Any]:
     study = models.study
     return {
         "output": models.output,
@@ -98,7 +105,7 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], validating: 
         "params": {k: _plain(v) for k, v in params.items()},
         "gap_max": float(np.max(model.gap_)),
         "models": int(models.rows.size),
-        "validation_models": int(validating),
+        "parts": {name: int(rows.size) for name, rows in parts.items()},
         "models_used": [list(span) for span in segment.runs(models.rows.tolist())],
         "study": str(study.path),
         "study_id": study.identity,

@@ -39,8 +39,8 @@ def warn_of(fit: LassoFit, tol: float, validated: bool) -> None:
     """Everything there is to say about a fit."""
     if validated:
         warn_ends(fit.lambdas, fit.validation_mse, fit.best)
-    _constant(fit)
-    _short(fit, tol)
+    warn_constant(fit.constant_units, len(fit.weight))
+    warn_gaps(fit.gap, tol)
 
 
 def warn_ends(lambdas: NDArray[np.float64], error: NDArray[np.float64], best: NDArray[np.int64]) -> None:
@@ -65,21 +65,23 @@ def still_falling(lambdas: NDArray[np.float64], error: NDArray[np.float64]) -> N
     return falling
 
 
-def _constant(fit: LassoFit) -> None:
-    if fit.constant_units.size:
+def warn_constant(constant: NDArray[np.int64], n: int) -> None:
+    """Warn of units that are in every mask or in none."""
+    if constant.size:
         warn(
-            f"{fit.constant_units.size} of {len(fit.weight)} units are in every mask or in none; their weight is 0 "
-            f"(the first is unit {fit.constant_units[0]})"
+            f"{constant.size} of {n} units are in every mask or in none; their weight is 0 "
+            f"(the first is unit {constant[0]})"
         )
 
 
-def _short(fit: LassoFit, tol: float) -> None:
-    short = np.flatnonzero(fit.gap > tol)
+def warn_gaps(gap: NDArray[np.float64], tol: float) -> None:
+    """Warn of targets whose relative duality gap [T] is above tol, by number."""
+    short = np.flatnonzero(gap > tol)
     if not short.size:
         return
-    worst = int(np.argmax(fit.gap))
+    worst = int(np.argmax(gap))
     named = ", ".join(str(t) for t in short[:NAMED]) + (", ..." if short.size > NAMED else "")
     warn(
-        f"for {short.size} of {fit.gap.size} targets the relative duality gap stays above tol = {tol:g} (targets "
-        f"{named}); the worst is target {worst} with {fit.gap[worst]:.2g}. Raise max_iter or tol"
+        f"for {short.size} of {gap.size} targets the relative duality gap stays above tol = {tol:g} (targets "
+        f"{named}); the worst is target {worst} with {gap[worst]:.2g}. Raise max_iter or tol"
     )
