@@ -24,18 +24,24 @@ if TYPE_CHECKING:
     from subtrain.fits import load_fit
     from subtrain.masks import Masks
     from subtrain.outputs import Output, correctness, cross_entropy, margins
-    from subtrain.regression import Lasso, fit
+    from subtrain.regression import AME, ElasticNet, Lasso, LeastSquares, LeaveSelfOut, MeanDifference, Ridge, fit
     from subtrain.store.export import export
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.study import Study
 
 _WHERE = {
+    "AME": "regression",
     "Datamodels": "datamodels",
     "Design": "design",
+    "ElasticNet": "regression",
     "Evaluation": "evaluation",
     "Lasso": "regression",
+    "LeastSquares": "regression",
+    "LeaveSelfOut": "regression",
     "Masks": "masks",
+    "MeanDifference": "regression",
     "Output": "outputs",
+    "Ridge": "regression",
     "Study": "store.study",
     "SubtrainError": "errors",
     "collect": "collection",
@@ -54,12 +60,18 @@ _WHERE = {
 }
 
 __all__ = [
+    "AME",
     "Datamodels",
     "Design",
+    "ElasticNet",
     "Evaluation",
     "Lasso",
+    "LeastSquares",
+    "LeaveSelfOut",
     "Masks",
+    "MeanDifference",
     "Output",
+    "Ridge",
     "Study",
     "SubtrainError",
     "__version__",

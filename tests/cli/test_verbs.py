@@ -48,7 +48,13 @@ def test_status_for_people_and_machines(wine):
     assert "200 of 200" in ok("status", wine)
     data = json.loads(ok("status", wine, "--json"))
     assert (data["models"], data["done"], data["missing"]) == (240, 240, 0)
-    assert data["fits"] == ["default"]
+    assert "default" in data["fits"]
+
+
+def test_another_estimator_under_another_name(wine):
+    ok("fit", wine, "--estimator", "ridge", "--name", "smooth")
+    assert json.loads((wine / "fits/smooth/datamodels.json").read_text())["estimator"] == "Ridge"
+    assert json.loads(ok("evaluate", wine, "--fit", "smooth", "--json"))["lds"]["value"] > 0.5
 
 
 def test_report(wine, tmp_path):
@@ -116,6 +122,8 @@ BAD = [
     (["collect", "{wine}", "-t", "digits"], 3, "another task"),
     (["collect", "{wine}", "--workers", "0"], 2, "workers"),
     (["fit", "{wine}", "--output", "train_losses"], 2, "records no output"),
+    (["fit", "{wine}", "--estimator", "magic"], 2, "choose from lasso, ridge"),
+    (["fit", "{wine}", "--validation", "1.5"], 2, "share below 1 or at least 2 folds"),
     (["fit", "{wine}", "--name", "../escape"], 2, "plain folder name"),
     (["evaluate", "{wine}", "--fit", "other"], 2, "has no fit named 'other'"),
     (["report", "{wine}", "--target", "9999"], 2, "9999"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from subtrain.cli.app import StudyPath, app, err, out
 from subtrain.cli.progress import stages
+from subtrain.errors import InputError
 
 
 @app.command()
@@ -18,12 +19,18 @@ def fit(
         str | None, typer.Option(help="Which output; by default the study's first.", show_default=False)
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
+    estimator: Annotated[
+        str, typer.Option(help="lasso, ridge, least-squares, elastic-net or mean-difference.")
+    ] = "lasso",
     lambdas: Annotated[int, typer.Option(help="Values of λ on each target's path.")] = 100,
     eps: Annotated[float, typer.Option(help="Smallest λ as a fraction of the largest.")] = 1e-3,
     tol: Annotated[float, typer.Option(help="Relative duality gap to reach.")] = 1e-4,
-    validation: Annotated[float, typer.Option(help="Fraction of the models that choose λ.")] = 0.1,
+    validation: Annotated[
+        float, typer.Option(help="Share of the models that choose λ; from 2 on, the folds of a cross-validation.")
+    ] = 0.1,
     objective: Annotated[str, typer.Option(help="standardized (the paper's) or raw masks.")] = "standardized",
     seed: Annotated[int, typer.Option(help="Chooses the validation models.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, or a CUDA device of PyTorch for the LASSO.")] = "cpu",
     keep_counts: Annotated[
         bool, typer.Option(help="Keep the counts in the study, to go on after an interruption and to add models.")
     ] = True,
@@ -33,19 +40,19 @@ def fit(
 ) -> None:
     """Fit a datamodel for every target: LASSO, λ chosen on validation models; held-out models stay unseen."""
     from subtrain.fits import fit_folder
-    from subtrain.regression import Lasso
     from subtrain.regression import fit as solve
     from subtrain.store.study import Study
 
     began = time.monotonic()
     opened = Study.open(study)
     folder = fit_folder(opened, name)
-    estimator = Lasso(lambdas=lambdas, eps=eps, tol=tol, validation=validation, objective=objective, seed=seed)
+    given = {"lambdas": lambdas, "eps": eps, "tol": tol, "objective": objective, "seed": seed, "device": device}
+    model = _estimator(estimator, given | {"validation": int(validation) if validation >= 2 else validation})
     with stages() as progress:
         dm = solve(
             opened,
             output,
-            estimator,
+            model,
             drop_nonfinite=drop_nonfinite,
             keep_counts=keep_counts,
             folder=folder,
@@ -56,3 +63,21 @@ def fit(
     out.print(f"{dm!r} from {dm.meta['models']:,} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
     out.print(f"Largest relative duality gap {dm.meta['gap_max']:.1e}; written to {folder}", soft_wrap=True)
     out.print(f"Next: subtrain evaluate {study}" + (f" --fit {name}" if name != "default" else ""))
+
+
+def _estimator(name: str, given: dict[str, Any]) -> Any:
+    """The estimator of this name with those of the options that it has."""
+    from subtrain import regression
+
+    classes = {
+        "lasso": regression.Lasso,
+        "ridge": regression.Ridge,
+        "least-squares": regression.LeastSquares,
+        "elastic-net": regression.ElasticNet,
+        "mean-difference": regression.MeanDifference,
+    }
+    if name not in classes:
+        raise InputError(f"unknown estimator {name!r}; choose from {', '.join(classes)}")
+    model = classes[name]()
+    grid = () if name == "lasso" else ("lambdas", "eps")
+    return model.set_params(**{k: v for k, v in given.items() if k in model.get_params() and k not in grid})
