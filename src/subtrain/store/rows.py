@@ -131,7 +131,8 @@ def open_npy(path: Path) -> NDArray[Any]:
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except Exception as error:  # A damaged header can make numpy raise almost anything.
-        raise InputError(f"{path} is not a readable .npy file: {error}") from error
+        why = "it is in another format, or holds Python objects" if "pickle" in str(error) else error
+        raise InputError(f"{path} is not a readable .npy file: {why}") from error
     if not isinstance(array, np.memmap):
         raise InputError(f"{path} holds several arrays; give a .npy file with one")
     beyond = path.stat().st_size - array.offset - array.nbytes
