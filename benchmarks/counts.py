@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from subtrain.kernel import kernel
 from subtrain.masks import Masks, row_bytes
-from subtrain.regression.kernel import kernel
 from subtrain.regression.lanes import SIDE, count_tile
 from subtrain.regression.products import aligned
 from subtrain.regression.stream import count_blocks, peak_bytes

@@ -12,6 +12,7 @@ import subtrain
 SOURCE = Path(subtrain.__file__).parent
 ORDER = [
     "errors",
+    "kernel",
     "masks",
     "design",
     "outputs",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.regression.kernel import kernel, reordering_kernel
+from subtrain.kernel import kernel, reordering_kernel
 from subtrain.regression.newton import newton_step
 
 Floats = NDArray[np.float64]

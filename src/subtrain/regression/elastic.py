@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.regression.kernel import kernel
+from subtrain.kernel import kernel
 
 Floats = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.regression.kernel import kernel
+from subtrain.kernel import kernel
 
 # A unit's share of the models, in units of 2^-15: products with m < 2^32 stay below 2^63.
 RATE_BITS = 15

@@ -13,9 +13,9 @@ from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.kernel import kernel
 from subtrain.masks import Masks
 from subtrain.regression.counts import as_outputs, check_finite
-from subtrain.regression.kernel import kernel
 
 Floats = NDArray[np.float64]
 LANES = 16

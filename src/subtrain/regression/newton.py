@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.regression.kernel import kernel, reordering_kernel
+from subtrain.kernel import kernel, reordering_kernel
 
 Floats = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.kernel import kernel
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.regression import products
-from subtrain.regression.kernel import kernel
 from subtrain.regression.lanes import PANEL
 from subtrain.regression.threads import each
 

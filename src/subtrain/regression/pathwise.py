@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.kernel import kernel
 from subtrain.regression.descent import CHUNK, GROUP, Moments, quadratic
 from subtrain.regression.judging import mean_square
-from subtrain.regression.kernel import kernel
 from subtrain.regression.working import Group, Rules, Working, filled, refresh, shrink, solve, solve_group
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.regression.kernel import kernel
+from subtrain.kernel import kernel
 from subtrain.regression.lanes import GROUP_BITS, GROUPS, PANEL, SIDE, TABLE_ROWS, add_doubles, count_tile
 
 # Units whose bits stay in a core's level-2 cache while a strip of the Gram passes over them.

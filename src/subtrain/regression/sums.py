@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.regression.kernel import kernel
+from subtrain.kernel import kernel
 from subtrain.regression.lanes import GROUP_BITS, GROUPS, INTS, TABLE_ROWS, add_ints, move_ints
 from subtrain.regression.products import aligned
 

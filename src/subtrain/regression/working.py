@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.kernel import kernel
 from subtrain.regression.descent import Moments, descend, duality_gap, extend, slopes
-from subtrain.regression.kernel import kernel
 
 Floats = NDArray[np.float64]
 Block = NDArray[np.float32]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.trainers.compiled import compiled
+from subtrain.kernel import contracting_kernel
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -24,7 +24,7 @@ _ONE = np.float32(1)
 _TINY = np.float32(1e-30)
 
 
-@compiled
+@contracting_kernel
 def descend(
     x: Floats,
     y: Ints,
@@ -58,7 +58,7 @@ def descend(
             step += 1
 
 
-@compiled
+@contracting_kernel
 def predict(x: Floats, parameters: Floats, sizes: Ints, logits: Floats) -> None:
     """Write the logits [N, C] of x [N, D]."""
     activations = np.empty(_CHUNK * _width(sizes), np.float32)
@@ -70,7 +70,7 @@ def predict(x: Floats, parameters: Floats, sizes: Ints, logits: Floats) -> None:
                 logits[start + r, j] = z[r, j]
 
 
-@compiled
+@contracting_kernel
 def _width(sizes: Ints) -> Any:
     """Activations of one example, all layers together."""
     total = 0
@@ -79,12 +79,12 @@ def _width(sizes: Ints) -> Any:
     return total
 
 
-@compiled
+@contracting_kernel
 def _matrix(vector: Floats, start: int, rows: int, columns: int) -> Floats:
     return vector[start : start + rows * columns].reshape(rows, columns)
 
 
-@compiled
+@contracting_kernel
 def _gather(x: Floats, y: Ints, chosen: NDArray[np.int32], features: Floats, labels: Ints) -> None:
     for r in range(chosen.size):
         labels[r] = y[chosen[r]]
@@ -93,7 +93,7 @@ def _gather(x: Floats, y: Ints, chosen: NDArray[np.int32], features: Floats, lab
             target[j] = source[j]
 
 
-@compiled
+@contracting_kernel
 def _forward(a: Floats, parameters: Floats, sizes: Ints, activations: Floats) -> Floats:
     """Fill `activations`; returns their last part, the logits [rows, C]."""
     rows, layers = a.shape[0], sizes.size - 1
@@ -109,7 +109,7 @@ def _forward(a: Floats, parameters: Floats, sizes: Ints, activations: Floats) ->
     return a
 
 
-@compiled
+@contracting_kernel
 def _add_bias(z: Floats, bias: Floats, relu: bool) -> None:
     for r in range(z.shape[0]):
         row = z[r]
@@ -119,7 +119,7 @@ def _add_bias(z: Floats, bias: Floats, relu: bool) -> None:
             row[j] = _ZERO if relu and v < _ZERO else v
 
 
-@compiled
+@contracting_kernel
 def _backward(
     x: Floats, labels: Ints, parameters: Floats, sizes: Ints, activations: Floats, deltas: Floats, gradient: Floats
 ) -> None:
@@ -145,7 +145,7 @@ def _backward(
             delta = below
 
 
-@compiled
+@contracting_kernel
 def _rectify(delta: Floats, activation: Floats) -> None:
     for r in range(delta.shape[0]):
         row, a = delta[r], activation[r]
@@ -153,7 +153,7 @@ def _rectify(delta: Floats, activation: Floats) -> None:
             row[j] = _ZERO if a[j] <= _ZERO else row[j]
 
 
-@compiled
+@contracting_kernel
 def _column_sums(delta: Floats, sums: Floats) -> None:
     for j in range(sums.size):
         sums[j] = _ZERO
@@ -163,7 +163,7 @@ def _column_sums(delta: Floats, sums: Floats) -> None:
             sums[j] += row[j]
 
 
-@compiled
+@contracting_kernel
 def _loss_gradient(logits: Floats, labels: Ints, delta: Floats) -> None:
     """delta = (softmax(logits) - one-hot labels) / rows."""
     rows, classes = logits.shape
@@ -187,7 +187,7 @@ def _loss_gradient(logits: Floats, labels: Ints, delta: Floats) -> None:
         row[labels[r]] -= share
 
 
-@compiled
+@contracting_kernel
 def _exp(v: Floats) -> None:
     """exp in place for numbers <= 0, within 2 units in the last place (the polynomial of Cephes' expf).
 
@@ -208,7 +208,7 @@ def _exp(v: Floats) -> None:
         v[i] = p * np.int32((np.int32(k) + 127) << 23).view(np.float32)
 
 
-@compiled
+@contracting_kernel
 def _update(
     parameters: Floats, gradient: Floats, velocity: Floats, rate: Any, momentum: Any, decay: Any, nesterov: bool
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.trainers.compiled import compiled
+from subtrain.kernel import contracting_kernel
 
 State = NDArray[np.uint64]
 
@@ -23,7 +23,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _LOW = np.uint64(0xFFFFFFFF)
 
 
-@compiled
+@contracting_kernel
 def mixed(z: Any) -> Any:
     """The output function of splitmix64."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -31,7 +31,7 @@ def mixed(z: Any) -> Any:
     return z ^ (z >> np.uint64(31))
 
 
-@compiled
+@contracting_kernel
 def generator(seed: Any, stream: Any) -> State:
     """State of a new generator, uint64 [4]."""
     state = np.empty(4, np.uint64)
@@ -42,7 +42,7 @@ def generator(seed: Any, stream: Any) -> State:
     return state
 
 
-@compiled
+@contracting_kernel
 def bits(s: State) -> Any:
     """The next 64 random bits."""
     t = s[0] + s[3]
@@ -57,7 +57,7 @@ def bits(s: State) -> Any:
     return result
 
 
-@compiled
+@contracting_kernel
 def below(s: State, n: Any) -> Any:
     """A whole number uniform on 0..n-1, without bias, for n < 2**32 (Lemire 2019)."""
     n = np.uint64(n)
@@ -69,7 +69,7 @@ def below(s: State, n: Any) -> Any:
     return np.int64(product >> np.uint64(32))
 
 
-@compiled
+@contracting_kernel
 def shuffled(items: NDArray[np.int32], times: int, seed: Any) -> NDArray[np.int32]:
     """`times` random orders of the items [n], int32 [times, n], each a Fisher-Yates shuffle of the one before."""
     s = generator(seed, ORDER)
@@ -84,7 +84,7 @@ def shuffled(items: NDArray[np.int32], times: int, seed: Any) -> NDArray[np.int3
     return out
 
 
-@compiled
+@contracting_kernel
 def uniform_layers(sizes: NDArray[np.int64], seed: Any) -> NDArray[np.float32]:
     """Weights and biases of all layers, float32, uniform on [-b, b) with b = 1/sqrt(inputs of the layer)."""
     s = generator(seed, INITIALISATION)

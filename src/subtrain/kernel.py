@@ -23,6 +23,11 @@ def reordering_kernel(function: Function) -> Function:
     return cast(Function, _compiled(function, fastmath={"reassoc", "contract"}))
 
 
+def contracting_kernel(function: Function) -> Function:
+    """A kernel in which a multiply and an add may become one instruction; sums keep the order they are written in."""
+    return cast(Function, _compiled(function, fastmath={"contract"}))
+
+
 def _compiled(function: Callable[..., object], **options: Any) -> Any:
     compiled = njit(cache=True, nogil=True, **options)(function)
     # numba's own stamp covers one file: a cached caller would go on with the old code of a callee in another.
