@@ -15,7 +15,7 @@ from subtrain.regression.judging import Judges
 from subtrain.regression.path import PASSES, Path, lasso_path, solve_at
 from subtrain.regression.problem import lambda_max, problem
 from subtrain.regression.threads import Progress
-from subtrain.regression.warn import FitWarning, warn_ends, warn_of
+from subtrain.regression.warn import FitWarning, warn_of
 
 __all__ = ["FitWarning", "LassoFit", "LassoOptions", "chosen_lambdas", "lasso_from_counts", "of_targets", "refit"]
 
@@ -171,14 +171,6 @@ def _result(path: Path, chosen: Path, counts: Counts) -> LassoFit:
         gap=chosen.gap[at],
         n_iter=fit.n_iter + chosen.passes.sum(axis=1),
     )
-
-
-def _warn_ends(path: Path) -> None:
-    warn_ends(path.lambdas.T, path.error.T, path.best)
-
-
-def _warn_fit(fit: LassoFit, tol: float) -> None:
-    warn_of(fit, tol, False)
 
 
 def from_path(path: Path, counts: Counts) -> LassoFit:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +32,13 @@ def counted(models: Models, rows: NDArray[np.int64], part: str, progress: Progre
         folder.mkdir(parents=True, exist_ok=True)
     note = {"study": models.study.identity, "rows": [list(run) for run in segment.runs(rows.tolist())]}
     files.replace(folder / ROWS, lambda file: file.write(files.json_bytes(note)))
-    return count_blocks(models.blocks(rows, done), models=rows.size, progress=progress, resume=folder)
+    try:
+        return count_blocks(models.blocks(rows, done), models=rows.size, progress=progress, resume=folder)
+    except CorruptError:
+        if not done:
+            raise
+    shutil.rmtree(folder, ignore_errors=True)
+    return counted(models, rows, part, progress)
 
 
 def _usable(folder: Path, identity: str, rows: NDArray[np.int64]) -> int:
@@ -44,11 +48,6 @@ def _usable(folder: Path, identity: str, rows: NDArray[np.int64]) -> int:
         done = int(head["m"])
         before = [row for start, stop in note["rows"] for row in range(start, stop)][:done]
         same = note["study"] == identity and len(before) == done and np.array_equal(rows[:done], before)
-        return done if same and all(_whole(folder, entry) for entry in head["arrays"].values()) else 0
+        return done if same else 0
     except (FileNotFoundError, CorruptError, KeyError, TypeError, ValueError, AttributeError):
         return 0
-
-
-def _whole(folder: Path, entry: dict[str, Any]) -> bool:
-    with open(folder / entry["file"], "rb") as file:
-        return bool(hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"])

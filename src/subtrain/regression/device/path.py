@@ -17,6 +17,7 @@ from subtrain.regression.device.solve import Model, Rules, State, certify, solve
 from subtrain.regression.path import Path
 from subtrain.regression.problem import Problem, lambda_grid, lambda_max, problem
 from subtrain.regression.threads import Progress
+from subtrain.regression.warn import warn_ends, warn_of
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +64,7 @@ def lasso_on_device(
     path = device_path(train, valid, how, where, progress)
     chosen, fitted = path, train
     if valid is not None:
-        choose._warn_ends(path)
+        warn_ends(path.lambdas.T, path.error.T, path.best)
     if valid is not None and how.refit:
         fitted = train + valid if total is None else total
         lam = path.lambdas[np.arange(len(path.best)), path.best]
@@ -73,7 +74,7 @@ def lasso_on_device(
         again = replace(how, lambdas=lam[:, None], early_stop=None)
         chosen = device_path(fitted, None, again, where, progress, start=path.weight, stage="refit")
     fit = choose._result(path, chosen, fitted)
-    choose._warn_fit(fit, how.tol)
+    warn_of(fit, how.tol, False)
     return fit
 
 
