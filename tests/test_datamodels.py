@@ -13,7 +13,7 @@ import worlds
 from subtrain import Datamodels, load_fit
 from subtrain.datamodels import Influence
 from subtrain.errors import CorruptError, InputError
-from subtrain.fits import fit_folder
+from subtrain.fits import fit_prefix, save_fit
 from subtrain.masks import pack
 
 pytestmark = pytest.mark.xdist_group("torch")
@@ -227,10 +227,10 @@ def test_fits_of_a_study_by_name(make_study):
     study = make_study(done=False)
     with pytest.raises(InputError, match=f"has no fit named 'default': run subtrain fit {study.path} first"):
         load_fit(study)
-    DM.save(fit_folder(study, "mine"))
+    assert save_fit(study, DM, "mine") == str(study.path / "fits" / "mine")
     assert same(load_fit(study, "mine"), DM)
     with pytest.raises(InputError, match="has no fit named 'default': there are mine"):
         load_fit(study)
     for name in ("", "..", "a/b", "/tmp", ".hidden", "a/"):
         with pytest.raises(InputError, match="a fit's name must be one plain folder name"):
-            fit_folder(study, name)
+            fit_prefix(name)

@@ -16,9 +16,11 @@ from subtrain.design import whole_numbers
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
 from subtrain.store import files
-from subtrain.store.rows import open_npy
+from subtrain.store.base import Store, put_json, read_json
+from subtrain.store.folder import Folder
+from subtrain.store.rows import open_npy, parse_npy
+from subtrain.store.study import FIT_META as META
 
-META = "datamodels.json"
 TORCH = "datamodels.pt"
 ARRAYS = ("weight", "bias", "lam")
 
@@ -117,20 +119,15 @@ class Datamodels:
         is installed. The metadata is written last, so that a folder without it is not yet whole.
         """
         path = Path(path)
-        with files.storage_errors(path):
-            (path.parent if path.suffix == ".pt" else path).mkdir(parents=True, exist_ok=True)
+        folder = Folder(path.parent if path.suffix == ".pt" else path)
+        folder.prepare()
         if path.suffix == ".pt":
-            path.with_suffix(".json").unlink(missing_ok=True)
-            _save_torch(path, self)
-            files.replace(path.with_suffix(".json"), lambda file: file.write(files.json_bytes(dict(self.meta))))
-            return path
-        (path / META).unlink(missing_ok=True)
-        for name in ARRAYS:
-            array = np.ascontiguousarray(getattr(self, name))
-            files.replace(path / f"{name}.npy", lambda file, array=array: np.save(file, array))  # type: ignore[misc]
-        if _has_torch():
-            _save_torch(path / TORCH, self)
-        files.replace(path / META, lambda file: file.write(files.json_bytes(dict(self.meta))))
+            beside = path.with_suffix(".json").name
+            folder.delete(beside)
+            _save_torch(folder, path.name, self)
+            put_json(folder, beside, dict(self.meta))
+        else:
+            save_to(folder, "", self)
         return path
 
     @staticmethod
@@ -142,13 +139,7 @@ class Datamodels:
         """
         path = Path(path)
         if path.is_dir():
-            if not (path / META).is_file():
-                raise InputError(f"{path} holds no datamodels: there is no {META} in it")
-            try:
-                weight, bias, lam = (open_npy(path / f"{name}.npy") for name in ARRAYS)
-                return Datamodels(weight, np.array(bias), np.array(lam), files.read_json(path / META))
-            except InputError as error:
-                raise CorruptError(f"the datamodels in {path} are damaged: {error}") from error
+            return load_from(Folder(path), "")
         if path.suffix != ".pt" or not path.is_file():
             raise InputError(f"{path} is neither a folder of datamodels nor a .pt file")
         beside = path.with_suffix(".json")
@@ -161,13 +152,42 @@ class Datamodels:
         return Datamodels(weight, bias, lam, meta)
 
 
+def save_to(store: Store, folder: str, datamodels: Datamodels) -> None:
+    """Write datamodels to a folder of a store, as `Datamodels.save` does; the metadata last."""
+    place = f"{folder}/" if folder else ""
+    store.delete(place + META)
+    for name in ARRAYS:
+        array = np.ascontiguousarray(getattr(datamodels, name))
+        store.replace(f"{place}{name}.npy", lambda file, array=array: np.save(file, array, allow_pickle=False))  # type: ignore[misc]
+    if _has_torch():
+        _save_torch(store, place + TORCH, datamodels)
+    put_json(store, place + META, dict(datamodels.meta))
+
+
+def load_from(store: Store, folder: str) -> Datamodels:
+    """Datamodels from a folder of a store: mapped where it lies on this machine, else read into memory."""
+    place = f"{folder}/" if folder else ""
+    if not store.exists(place + META):
+        raise InputError(f"{store.where(folder)} holds no datamodels: there is no {META} in it")
+    try:
+        weight, bias, lam = (_array(store, f"{place}{name}.npy") for name in ARRAYS)
+        return Datamodels(weight, np.array(bias), np.array(lam), read_json(store, place + META))
+    except (InputError, FileNotFoundError) as error:
+        raise CorruptError(f"the datamodels in {store.where(folder)} are damaged: {error}") from error
+
+
+def _array(store: Store, name: str) -> NDArray[Any]:
+    path = store.path(name)
+    return open_npy(path) if path is not None else parse_npy(store.read(name), store.where(name))
+
+
 def _has_torch() -> bool:
     from importlib.util import find_spec
 
     return find_spec("torch") is not None
 
 
-def _save_torch(path: Path, datamodels: Datamodels) -> None:
+def _save_torch(store: Store, name: str, datamodels: Datamodels) -> None:
     try:
         import torch
     except ImportError:
@@ -175,7 +195,7 @@ def _save_torch(path: Path, datamodels: Datamodels) -> None:
             "writing a .pt file needs PyTorch: pip install 'subtrain[torch]', or save to a folder"
         ) from None
     arrays = {name: torch.from_numpy(np.array(getattr(datamodels, name))) for name in ARRAYS}
-    files.replace(path, lambda file: torch.save(arrays, file))
+    store.replace(name, lambda file: torch.save(arrays, file))
 
 
 def _load_torch(path: Path) -> list[NDArray[Any]]:

@@ -81,7 +81,7 @@ def run_demo(
 
 
 def _part(folder: Path, init: str, design: Design, workers: int | None, say: Callable[[str], None]) -> Part:
-    from subtrain.fits import fit_folder
+    from subtrain.fits import save_fit
     from subtrain.regression import fit
 
     study = Study.create(folder, digits(init=init), design, exist_ok=True)
@@ -89,7 +89,7 @@ def _part(folder: Path, init: str, design: Design, workers: int | None, say: Cal
     done = study.collect(workers=workers)
     say("Fitting a datamodel for every target")
     datamodels = fit(study, outputs="test_margins")
-    datamodels.save(fit_folder(study))
+    save_fit(study, datamodels)
     evaluation = evaluate(datamodels, study)
     accuracy = float(np.mean(study.read("test_margins", study.done(EVALUATION)) > 0))
     return Part(init, study, datamodels, evaluation, accuracy, done.trained, done.seconds)

@@ -1,26 +1,30 @@
-"""The fits of a study: folders of datamodels below `fits/`, by name."""
+"""The fits of a study: datamodels below `fits/`, by name."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from subtrain.datamodels import META, Datamodels
+from subtrain.datamodels import Datamodels, load_from, save_to
 from subtrain.errors import InputError
 from subtrain.store.study import FITS, Study
 
 
-def fit_folder(study: Study, name: str = "default") -> Path:
-    """Folder of the fit of this name; InputError if the name would leave the study."""
-    if not name or name != Path(name).name or name.startswith("."):
+def fit_prefix(name: str = "default") -> str:
+    """Name in the store of the folder of this fit; InputError if it would leave the study."""
+    if not name or "/" in name or name.startswith("."):
         raise InputError(f"a fit's name must be one plain folder name, got {name!r}")
-    return study.path / FITS / name
+    return f"{FITS}/{name}"
+
+
+def save_fit(study: Study, dm: Datamodels, name: str = "default") -> str:
+    """Keep datamodels in the study under this name, in place of any there; returns where they are."""
+    folder = fit_prefix(name)
+    save_to(study.store, folder, dm)
+    return study.store.where(folder)
 
 
 def load_fit(study: Study, name: str = "default") -> Datamodels:
     """The datamodels of this name; InputError says which there are if it is not among them."""
-    folder = fit_folder(study, name)
-    if not (folder / META).is_file():
-        there = sorted(p.parent.name for p in (study.path / FITS).glob(f"*/{META}"))
-        say = f"there are {', '.join(there)}" if there else f"run subtrain fit {study.path} first"
-        raise InputError(f"{study.path} has no fit named {name!r}: {say}")
-    return Datamodels.load(folder)
+    folder = fit_prefix(name)
+    if name not in study.fits:
+        say = f"there are {', '.join(study.fits)}" if study.fits else f"run subtrain fit {study.where} first"
+        raise InputError(f"{study.where} has no fit named {name!r}: {say}")
+    return load_from(study.store, folder)

@@ -14,6 +14,7 @@ import pytest
 from subtrain import Output, Study
 from subtrain.errors import CollectError, InputError, MismatchError
 from subtrain.store import segment
+from subtrain.store.study import segment_name
 from subtrain.tasks import batch, function
 
 
@@ -43,8 +44,7 @@ def test_two_workers_train_everything_once(unruly_study, expected):
 
 
 def header_of(study, where):
-    path = study.path / "segments" / segment.file_name(*where)
-    return segment.read_segment(path, study.outputs, [], study.identity)[1]
+    return segment.read_segment(study.store, segment_name(where), study.outputs, [], study.identity)[1]
 
 
 def test_only_what_is_missing_is_trained(unruly_study, expected):
@@ -160,7 +160,7 @@ def test_a_task_that_changed_is_refused_before_anything_starts(unruly_study, mak
     code[0].write_text("from worlds import linear\ndef make():\n    return linear(noise=1.0)\n")
     with pytest.raises(MismatchError, match="its data, code or settings have changed"):
         Study.open(study.path).collect(workers=1, progress=False)
-    assert os.listdir(study.path / "segments") == []
+    assert os.listdir(study.path) == ["study.json"]
 
 
 def test_a_task_that_only_works_here_stops_with_a_sentence(make_study, tmp_path):

@@ -20,7 +20,7 @@ from subtrain.collection.display import clock
 from subtrain.collection.report import Tally, runner_file
 from subtrain.collection.segment import record_failure
 from subtrain.collection.status import check
-from subtrain.fits import fit_folder
+from subtrain.fits import save_fit
 
 
 def test_counts_of_a_study_half_done(make_study):
@@ -38,7 +38,7 @@ def test_counts_of_a_study_half_done(make_study):
     assert now.bytes_to_come == 8 * (3 + 20) * 4
     assert now.bytes_done == sum(p.stat().st_size for p in (study.path / "segments").iterdir())
     assert (now.failed, now.runners) == ((), ())
-    Datamodels(np.zeros((20, 3)), np.zeros(3), np.zeros(3)).save(fit_folder(study, "mine"))
+    save_fit(study, Datamodels(np.zeros((20, 3)), np.zeros(3), np.zeros(3)), "mine")
     (study.path / "fits" / "unfinished").mkdir()
     assert status(study).fits == ("mine",)
 
@@ -111,7 +111,7 @@ def test_files_may_vanish_while_we_look(make_study, monkeypatch):
 
 def test_a_tally_is_published_whole_or_not_at_all(make_study, monkeypatch):
     study = make_study(done=False)
-    tally = Tally(runner_file(study.path), 100, 10, 2)
+    tally = Tally(study.store, runner_file(), 100, 10, 2)
     assert (tally.rate, tally.eta) == (0.0, None)
     clock_shows = SimpleNamespace(now=0.0)
     monkeypatch.setattr(report, "time", SimpleNamespace(monotonic=lambda: clock_shows.now))

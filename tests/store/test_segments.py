@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from subtrain import Output
 from subtrain.errors import CorruptError, InputError
 from subtrain.store import segment
+from subtrain.store.folder import Folder
 from subtrain.store.rows import SegmentRows, plan_segments
 
 SCHEMA = {"a": Output((3,), "float16"), "b": Output((), "int64"), "c": Output((3,), "float16")}
@@ -33,12 +34,20 @@ def written(folder, kind=segment.WHOLE, name=None):
     rows = [8, 9, 12, 13] if kind == segment.GAPS else list(range(8, 14))
     arrays = {k: v[np.array(rows) - 8] for k, v in VALUES.items()}
     path = folder / (name or segment.file_name(8, 14, kind))
-    assert segment.write_segment(path, rows, arrays, "me", "sha of masks", {"host": "h"})
+    assert segment.write_segment(*placed(path), rows, arrays, "me", "sha of masks", {"host": "h"})
     return path, rows, arrays
 
 
+def placed(path):
+    return Folder(path.parent), path.name
+
+
+def read_rows(path):
+    return segment.read_rows(*placed(path))
+
+
 def read(path, names=("a", "b", "c"), schema=SCHEMA, identity="me"):
-    return segment.read_segment(path, schema, list(names), identity)
+    return segment.read_segment(*placed(path), schema, list(names), identity)
 
 
 KINDS = [segment.WHOLE, segment.GAPS]
@@ -52,10 +61,10 @@ def test_a_segment_comes_back(tmp_path, kind):
         assert found[name].dtype == array.dtype
         assert np.array_equal(found[name], array)
     assert header["masks_sha256"] == "sha of masks"
-    assert [r for a, b in segment.read_rows(path) for r in range(a, b)] == rows
+    assert [r for a, b in segment.read_rows(*placed(path)) for r in range(a, b)] == rows
     assert read(path, ["b"])[0].keys() == {"b"}
     assert np.array_equal(load_file(path)["a"], arrays["a"]), "safetensors alone can open it"
-    assert not segment.write_segment(path, rows, {k: v * 0 for k, v in arrays.items()}, "me", "", {})
+    assert not segment.write_segment(*placed(path), rows, {k: v * 0 for k, v in arrays.items()}, "me", "", {})
     assert np.array_equal(read(path)[0]["a"], arrays["a"])
 
 
@@ -68,7 +77,7 @@ def test_cut_anywhere(tmp_path, kind):
         with pytest.raises(CorruptError, match=rf"segment {path} is damaged: .*; delete the file and collect again"):
             read(path)
         with pytest.raises(CorruptError, match=path.name):
-            segment.read_rows(path)
+            read_rows(path)
     path.write_bytes(whole + b"\0")
     with pytest.raises(CorruptError, match=path.name):
         read(path)
@@ -148,7 +157,7 @@ def test_a_segment_that_lost_its_header(tmp_path):
 def test_a_renamed_segment_is_refused(tmp_path, kind, name):
     path, _, _ = written(tmp_path, kind)
     path = path.rename(tmp_path / name)
-    for action in (read, segment.read_rows):
+    for action in (read, read_rows):
         with pytest.raises(CorruptError, match=f"{name} is damaged: .*its name does not fit the models in it"):
             action(path)
 
@@ -201,15 +210,17 @@ def test_rows_from_many_files_in_any_order(make_study):
 
 
 def test_gaps_are_used_until_the_whole_is_there(tmp_path):
-    written(tmp_path, segment.GAPS)
-    rows = SegmentRows(tmp_path, SCHEMA, frozenset([(0, 8), (8, 14)]), "me")
-    (tmp_path / "000000-000099.seg").write_bytes(b"no segment of this study")
+    folder = tmp_path / "segments"
+    folder.mkdir()
+    written(folder, segment.GAPS)
+    rows = SegmentRows(Folder(tmp_path), "segments", SCHEMA, frozenset([(0, 8), (8, 14)]), "me")
+    (folder / "000000-000099.seg").write_bytes(b"no segment of this study")
     assert rows.committed() == [(8, 10), (12, 14)]
     assert rows.whole() == set()
     assert np.array_equal(rows.read("b", np.array([13, 8])), VALUES["b"][[5, 0]])
     with pytest.raises(InputError, match="1 of 2 models have no outputs yet, the first is model 10"):
         rows.read("b", np.array([9, 10]))
-    written(tmp_path)
+    written(folder)
     assert rows.committed() == [(8, 14)]
     assert rows.whole() == {(8, 14)}
     assert np.array_equal(rows.read("b", np.arange(8, 14)), VALUES["b"])

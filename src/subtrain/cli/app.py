@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,13 +27,15 @@ app = typer.Typer(
     New here? [bold]subtrain demo[/bold] does it all in a minute.
 
     Exit codes: 0 done, 1 unexpected, 2 bad input, 3 another task or design, 4 damaged file, 5 models failed,
-    6 disk full or not writable, 130 interrupted.""",
+    6 disk or bucket full or out of reach, 130 interrupted.""",
 )
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.", show_default=False)]
+StudyPath = Annotated[
+    str, typer.Argument(metavar="STUDY", help="The study's folder, or s3://bucket/prefix.", show_default=False)
+]
 FitName = Annotated[str, typer.Option("--fit", help="Name of the fit, a folder below STUDY/fits.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; by default one a core.", show_default=False)]

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False) -> None:
     """Judge a fit on held-out subsets it never saw: LDS with its interval beside the noise ceiling."""
     from subtrain.evaluation import evaluate as judge
-    from subtrain.fits import fit_folder, load_fit
-    from subtrain.store import files
+    from subtrain.fits import fit_prefix, load_fit
+    from subtrain.store.base import put_json
     from subtrain.store.study import Study
 
     opened = Study.open(study)
     found = judge(load_fit(opened, fit), opened)
-    path = fit_folder(opened, fit) / "evaluation.json"
-    files.replace(path, lambda file: file.write(files.json_bytes(found.to_json())))
+    name = f"{fit_prefix(fit)}/evaluation.json"
+    put_json(opened.store, name, found.to_json())
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
         return
     show(found)
-    out.print(f"Written to {path}", soft_wrap=True)
+    out.print(f"Written to {opened.store.where(name)}", soft_wrap=True)
     out.print(f"Next: subtrain report {study}")
 
 

@@ -39,13 +39,13 @@ def fit(
     ] = False,
 ) -> None:
     """Fit a datamodel for every target: LASSO, λ chosen on validation models; held-out models stay unseen."""
-    from subtrain.fits import fit_folder
+    from subtrain.fits import fit_prefix, save_fit
     from subtrain.regression import fit as solve
     from subtrain.store.study import Study
 
     began = time.monotonic()
     opened = Study.open(study)
-    folder = fit_folder(opened, name)
+    where = opened.store.where(fit_prefix(name))
     given = {"lambdas": lambdas, "eps": eps, "tol": tol, "objective": objective, "seed": seed, "device": device}
     model = _estimator(estimator, given | {"validation": int(validation) if validation >= 2 else validation})
     with stages() as progress:
@@ -55,13 +55,13 @@ def fit(
             model,
             drop_nonfinite=drop_nonfinite,
             keep_counts=keep_counts,
-            folder=folder,
-            announce=lambda plan: err.print(f"{plan} below {folder}", soft_wrap=True),
+            folder=opened.local,
+            announce=lambda plan: err.print(f"{plan} below {where}", soft_wrap=True),
             progress=progress,
         )
-    dm.save(folder)
+    save_fit(opened, dm, name)
     out.print(f"{dm!r} from {dm.meta['models']:,} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
-    out.print(f"Largest relative duality gap {dm.meta['gap_max']:.1e}; written to {folder}", soft_wrap=True)
+    out.print(f"Largest relative duality gap {dm.meta['gap_max']:.1e}; written to {where}", soft_wrap=True)
     out.print(f"Next: subtrain evaluate {study}" + (f" --fit {name}" if name != "default" else ""))
 
 

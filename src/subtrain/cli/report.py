@@ -23,11 +23,15 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: targets, their helpful and harmful training examples, how good it all is."""
     from subtrain.evaluation import evaluate
-    from subtrain.explorer.report import write_report
+    from subtrain.explorer.report import report_page, write_report
     from subtrain.fits import load_fit
     from subtrain.store.study import Study
 
     opened = Study.open(study)
     dm = load_fit(opened, fit)
-    path = write_report(opened, dm, evaluate(dm, opened), output or study / "report.html", targets=target)
-    out.print(f"Written to {path}", soft_wrap=True)
+    if output is not None:
+        out.print(f"Written to {write_report(opened, dm, evaluate(dm, opened), output, target)}", soft_wrap=True)
+        return
+    page = report_page(opened, dm, evaluate(dm, opened), target)
+    opened.store.replace("report.html", lambda file: file.write(page))
+    out.print(f"Written to {opened.store.where('report.html')}", soft_wrap=True)

@@ -10,13 +10,12 @@ from contextlib import nullcontext, suppress
 from subtrain.collection import partial
 from subtrain.collection.display import Display
 from subtrain.collection.local import LocalExecutor
-from subtrain.collection.report import RUNNERS, Collected, Failure, Tally, runner_file
+from subtrain.collection.report import Collected, Failure, Tally, runner_file
 from subtrain.collection.segment import train_segment
 from subtrain.collection.status import live_runners
-from subtrain.errors import CollectError, InputError
-from subtrain.store import files
+from subtrain.errors import CollectError, InputError, StorageError
 from subtrain.store.given import GivenDesign
-from subtrain.store.study import EXTENSIONS, FAILURES, LOGS, PARTIAL, SEGMENTS, Study
+from subtrain.store.study import Study
 
 __all__ = ["Collected", "collect", "train_segment"]
 
@@ -28,17 +27,14 @@ def collect(study: Study, workers: int | None = None, progress: bool = True) -> 
     three times (everything else is finished and kept), StorageError when the disk is full.
     """
     if isinstance(study.design, GivenDesign):
-        raise InputError(f"{study.path} was imported: its models were trained elsewhere, there is nothing to collect")
+        raise InputError(f"{study.where} was imported: its models were trained elsewhere, there is nothing to collect")
     workers = workers if workers is not None else _cores()
     if workers < 1:
         raise InputError(f"workers must be 1 or more, got {workers}")
     began = time.monotonic()
-    with files.storage_errors(study.path):
-        for folder in (SEGMENTS, PARTIAL, LOGS):
-            (study.path / folder).mkdir(exist_ok=True)
     _sweep(study)
     missing = _missing(study)
-    tally = Tally(runner_file(study.path), study.models, study.models_done(), min(workers, len(missing)))
+    tally = Tally(study.store, runner_file(), study.models, study.models_done(), min(workers, len(missing)))
     try:
         failures = _run(study, missing, tally, progress) if missing else []
     finally:
@@ -54,15 +50,14 @@ def _cores() -> int:
 
 def _sweep(study: Study) -> None:
     """Remove what killed processes left half-written: it only takes space, which may be what is lacking."""
-    with suppress(OSError):
-        for folder in ("", SEGMENTS, EXTENSIONS, FAILURES, RUNNERS):
-            files.sweep_temporaries(study.path / folder)
+    with suppress(OSError, StorageError):
+        study.store.sweep()
         partial.sweep(study)
 
 
 def _sentence(study: Study, failures: list[Failure]) -> str:
     left = study.models - study.models_done()
-    more = f"; and {len(failures) - 3} more segments, see subtrain status {study.path}" if len(failures) > 3 else ""
+    more = f"; and {len(failures) - 3} more segments, see subtrain status {study.where}" if len(failures) > 3 else ""
     return (
         f"{left} of {study.models} models are missing after repeated failures, everything else is kept: "
         + "; ".join(failure.why for failure in failures[:3])
@@ -88,12 +83,12 @@ def _run(study: Study, missing: list[tuple[int, int]], tally: Tally, progress: b
     _ = study.task
     executor = LocalExecutor(study, missing, tally.workers, tally)
     with Display(tally) if progress else nullcontext(_silent) as show:
-        written = 0.0
+        written, beat = 0.0, 1.0 if study.store.path() else 5.0
 
         def tick() -> None:
             nonlocal written
             show()
-            if time.monotonic() - written > 1:
+            if time.monotonic() - written > beat:
                 tally.write()
                 written = time.monotonic()
 

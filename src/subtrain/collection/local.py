@@ -12,9 +12,8 @@ from subtrain.collection.report import Failure, Tally
 from subtrain.collection.segment import failure_file, record_failure
 from subtrain.design import Design
 from subtrain.errors import CollectError, CorruptError, StorageError, SubtrainError
-from subtrain.store import segment
 from subtrain.store.segment import Range
-from subtrain.store.study import SEGMENTS, Study
+from subtrain.store.study import Study, segment_name
 
 ATTEMPTS = 3
 LONE_DEATHS = 2
@@ -98,7 +97,7 @@ class LocalExecutor:
         with self.lock:
             while self.todo and not self.stopping:
                 where = self.todo.popleft()
-                if not (self.study.path / SEGMENTS / segment.file_name(*where)).exists():
+                if not self.study.store.exists(segment_name(where)):
                     return where
                 self.tally.done += where[1] - where[0]
         return None
@@ -197,5 +196,5 @@ class LocalExecutor:
 def _describe(study: Study, models: dict[int, str]) -> str:
     first, why = next(iter(models.items()))
     others = f" (and {len(models) - 1} more of its segment)" if len(models) > 1 else ""
-    path = failure_file(study, first)
-    return f"model {first}{others}: {why}" + (f"; see {path}" if path.exists() else "")
+    name = failure_file(first)
+    return f"model {first}{others}: {why}" + (f"; see {study.store.where(name)}" if study.store.exists(name) else "")

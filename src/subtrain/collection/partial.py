@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import CorruptError
-from subtrain.store import files, segment
+from subtrain.store import segment
 from subtrain.store.segment import Range
-from subtrain.store.study import PARTIAL, SEGMENTS, Study
+from subtrain.store.study import PARTIAL, Study, segment_name
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def folder(study: Study, where: Range) -> Path:
-    return study.path / PARTIAL / segment.file_name(*where)
+def folder(where: Range) -> str:
+    return f"{PARTIAL}/{segment.file_name(*where)}"
 
 
 def load(study: Study, where: Range) -> dict[int, Arrays]:
@@ -29,43 +26,36 @@ def load(study: Study, where: Range) -> dict[int, Arrays]:
     Rows that were committed with gaps come first and stay as they are.
     """
     found: dict[int, Arrays] = {}
-    place = folder(study, where)
-    for path in sorted(place.iterdir()) if place.is_dir() else []:
-        if segment.parse_file_name(path.name) is None:
+    for name in study.store.names(folder(where)):
+        if segment.parse_file_name(name.rpartition("/")[2]) is None:
             continue
         try:
-            found |= _rows(study, path)
+            found |= _rows(study, name)
         except (CorruptError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-    gaps = gaps_file(study, where)
-    return found | _rows(study, gaps) if gaps.exists() else found
+            study.store.delete(name)
+    gaps = gaps_file(where)
+    return found | _rows(study, gaps) if study.store.exists(gaps) else found
 
 
-def _rows(study: Study, path: Path) -> dict[int, Arrays]:
-    arrays, header = segment.read_segment(path, study.outputs, list(study.outputs), study.identity)
+def _rows(study: Study, name: str) -> dict[int, Arrays]:
+    arrays, header = segment.read_segment(study.store, name, study.outputs, list(study.outputs), study.identity)
     rows = [row for a, b in header["rows"] for row in range(a, b)]
     if header["masks_sha256"] != study.masks(rows).sha256():
-        raise CorruptError(f"{path} belongs to another design: its masks differ; delete it and collect again")
+        where = study.store.where(name)
+        raise CorruptError(f"{where} belongs to another design: its masks differ; delete it and collect again")
     return {row: {name: array[k] for name, array in arrays.items()} for k, row in enumerate(rows)}
 
 
 def save(study: Study, where: Range, rows: list[int], done: dict[int, Arrays]) -> None:
-    """Save these models' outputs, one file a run of consecutive numbers.
-
-    The folder may vanish meanwhile: somebody else has committed the segment, and there is nothing left to save.
-    """
-    place = folder(study, where)
-    with files.storage_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
-    with suppress(FileNotFoundError):
-        for start, stop in segment.runs(rows):
-            commit(study, place / segment.file_name(start, stop), list(range(start, stop)), done, {})
+    """Save these models' outputs, one file a run of consecutive numbers."""
+    for start, stop in segment.runs(rows):
+        commit(study, f"{folder(where)}/{segment.file_name(start, stop)}", list(range(start, stop)), done, {})
 
 
-def commit(study: Study, path: Path, rows: list[int], done: dict[int, Arrays], about: Mapping[str, Any]) -> bool:
+def commit(study: Study, name: str, rows: list[int], done: dict[int, Arrays], about: Mapping[str, Any]) -> bool:
     """Write a segment file of these models; False if it was there already."""
-    arrays = {name: np.stack([done[row][name] for row in rows]) for name in study.outputs}
-    return segment.write_segment(path, rows, arrays, study.identity, study.masks(rows).sha256(), about)
+    arrays = {output: np.stack([done[row][output] for row in rows]) for output in study.outputs}
+    return segment.write_segment(study.store, name, rows, arrays, study.identity, study.masks(rows).sha256(), about)
 
 
 def commit_gaps(study: Study, where: Range) -> int:
@@ -74,32 +64,33 @@ def commit_gaps(study: Study, where: Range) -> int:
     Returns how many models that made usable: none if there is such a file already.
     """
     done = load(study, where)
-    path = gaps_file(study, where)
-    if not done or path.exists() or (study.path / SEGMENTS / segment.file_name(*where)).exists():
+    name = gaps_file(where)
+    if not done or study.store.exists(name) or study.store.exists(segment_name(where)):
         return 0
-    return len(done) if commit(study, path, sorted(done), done, {}) else 0
+    return len(done) if commit(study, name, sorted(done), done, {}) else 0
 
 
 def committed(study: Study, where: Range) -> int:
     """Models of this unfinished segment that are usable already."""
-    path = gaps_file(study, where)
-    return sum(stop - start for start, stop in segment.read_rows(path)) if path.exists() else 0
+    name = gaps_file(where)
+    if not study.store.exists(name):
+        return 0
+    return sum(stop - start for start, stop in segment.read_rows(study.store, name))
 
 
-def gaps_file(study: Study, where: Range) -> Path:
-    return study.path / SEGMENTS / segment.file_name(*where, segment.GAPS)
+def gaps_file(where: Range) -> str:
+    return segment_name(where, segment.GAPS)
 
 
 def sweep(study: Study) -> None:
-    """Remove what killed processes left here: caches of segments committed since, and temporary files."""
-    whole = study.rows.whole()
-    for place in list((study.path / PARTIAL).glob("*")):
-        if segment.parse_file_name(place.name) in whole:
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            files.sweep_temporaries(place)
+    """Remove what killed processes left here: caches of segments committed since."""
+    places = {name.split("/")[1] for name in study.store.names(PARTIAL)}
+    whole = study.rows.whole() if places else set()
+    for place in places:
+        if segment.parse_file_name(place) in whole:
+            study.store.clear(f"{PARTIAL}/{place}")
 
 
 def clear(study: Study, where: Range) -> None:
     """The segment is committed: the cache has served."""
-    shutil.rmtree(folder(study, where), ignore_errors=True)
+    study.store.clear(folder(where))

@@ -42,7 +42,7 @@ class Worker:
                 sys.executable,
                 "-c",
                 "from subtrain.collection.worker import main; import sys; main(sys.argv[1])",
-                str(study.path.resolve()),
+                study.store.address,
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -50,7 +50,7 @@ class Worker:
             env={**os.environ, **ONE_THREAD},
             start_new_session=True,
         )
-        self.log = study.path / LOGS / log_name(self.process.pid)
+        self.log = study.local / LOGS / log_name(self.process.pid)
         self._send(greeting)
 
     def answers(self) -> Iterator[dict[str, Any]]:

@@ -6,12 +6,11 @@ import os
 import socket
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from subtrain.store import files
+from subtrain.store.base import Store, put_json
 
 RUNNERS = "runners"
 WINDOW = 30.0
@@ -46,7 +45,8 @@ class Collected:
 class Tally:
     """Running figures of one runner, written to `runners/` for `status` to read."""
 
-    path: Path
+    store: Store
+    name: str
     total: int
     done: int
     workers: int
@@ -81,7 +81,9 @@ class Tally:
 
     def write(self) -> None:
         """Publish; a status that cannot be written never stops the work."""
-        data: dict[str, Any] = {k: v for k, v in asdict(self).items() if k not in ("path", "_recent")}
+        data: dict[str, Any] = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("store", "name", "_recent")
+        }
         data |= {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -90,12 +92,11 @@ class Tally:
             "updated": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         try:
-            self.path.parent.mkdir(exist_ok=True)
-            files.replace(self.path, lambda file: file.write(files.json_bytes(data)), durable=False)
+            put_json(self.store, self.name, data, durable=False)
         except Exception:
             return
 
 
-def runner_file(study_path: Path) -> Path:
-    """This process's file below runners/."""
-    return study_path / RUNNERS / f"{socket.gethostname()}-{os.getpid()}.json"
+def runner_file() -> str:
+    """Name of this process's file below runners/."""
+    return f"{RUNNERS}/{socket.gethostname()}-{os.getpid()}.json"

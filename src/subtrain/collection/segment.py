@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,9 @@ from subtrain.collection import partial
 from subtrain.design import Design
 from subtrain.errors import InputError, SubtrainError
 from subtrain.masks import Masks
-from subtrain.store import files, segment
+from subtrain.store import segment
 from subtrain.store.segment import Range
-from subtrain.store.study import FAILURES, SEGMENTS, Study
+from subtrain.store.study import FAILURES, Study, segment_name
 
 SAVE_EVERY = 30.0
 
@@ -68,11 +67,11 @@ def train_segment(
     fail are recorded in `failures/`; the others are kept, and ModelsFailedError is raised. Raises SchemaError when the
     task returns what it does not declare.
     """
-    path = study.path / SEGMENTS / segment.file_name(*where)
-    if path.exists():
+    name = segment_name(where)
+    if study.store.exists(name):
         return False
     if not isinstance(study.design, Design):
-        raise InputError(f"{study.path} was imported: its models were trained elsewhere")
+        raise InputError(f"{study.where} was imported: its models were trained elsewhere")
     began = time.time()
     rows = range(*where)
     masks, seeds = study.design.masks(rows), study.design.seeds(rows)
@@ -90,10 +89,10 @@ def train_segment(
     if work.failed:
         _save(work)
         raise ModelsFailedError(work.failed)
-    won = partial.commit(study, path, list(rows), work.done, _about(began))
+    won = partial.commit(study, name, list(rows), work.done, _about(began))
     partial.clear(study, where)
     for row in rows:
-        failure_file(study, row).unlink(missing_ok=True)
+        study.store.delete(failure_file(row))
     return won
 
 
@@ -143,9 +142,9 @@ def _save(work: _Work) -> None:
     work.saved_at = time.monotonic()
 
 
-def failure_file(study: Study, row: int) -> Path:
-    """Where the traceback of a failed model is written."""
-    return study.path / FAILURES / f"{row:06d}.txt"
+def failure_file(row: int) -> str:
+    """Name in the store of the traceback of a failed model."""
+    return f"{FAILURES}/{row:06d}.txt"
 
 
 def record_failure(study: Study, where: Range, row: int, seed: int, why: str, details: str) -> str:
@@ -156,8 +155,6 @@ def record_failure(study: Study, where: Range, row: int, seed: int, why: str, de
         f"{socket.gethostname()}, pid {os.getpid()}, {datetime.now(UTC).isoformat(timespec='seconds')}\n"
         f"{line}\n\n{details}"
     )
-    path = failure_file(study, row)
     with suppress(OSError, SubtrainError):
-        path.parent.mkdir(exist_ok=True)
-        files.replace(path, lambda file: file.write(text.encode(errors="replace")), durable=False)
+        study.store.replace(failure_file(row), lambda file: file.write(text.encode(errors="replace")), durable=False)
     return line

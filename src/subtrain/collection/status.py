@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from subtrain.collection.report import RUNNERS
 from subtrain.design import EVALUATION, FIT
 from subtrain.errors import CorruptError, InputError
-from subtrain.store import files, segment
-from subtrain.store.study import FAILURES, FITS, SEGMENTS, Study
+from subtrain.store import segment
+from subtrain.store.base import read_json
+from subtrain.store.files import alive
+from subtrain.store.study import FAILURES, SEGMENTS, Study
 
 STALE = 15.0
+_FAILURE = re.compile(rf"{FAILURES}/(\d{{1,15}})\.txt")
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def status(study: Study) -> Status:
     each = sum(spec.bytes for spec in study.outputs.values())
     total = done + evaluation_done
     return Status(
-        path=str(study.path),
+        path=study.where,
         models=study.models,
         done=total,
         fit_models=study.design.role_rows(FIT).size,
@@ -75,19 +79,10 @@ def status(study: Study) -> Status:
         outputs={name: list(spec.shape) for name, spec in study.outputs.items()},
         failed=failed_models(study),
         runners=live_runners(study),
-        bytes_done=_stored(study.path / SEGMENTS),
+        bytes_done=sum(entry.size for entry in study.store.entries(SEGMENTS)),
         bytes_to_come=(study.models - total) * each,
-        fits=tuple(sorted(p.parent.name for p in (study.path / FITS).glob("*/datamodels.json"))),
+        fits=study.fits,
     )
-
-
-def _stored(folder: Path) -> int:
-    """Bytes of the files in a folder, some of which may vanish while we look."""
-    total = 0
-    for entry in os.scandir(folder) if folder.is_dir() else ():
-        with suppress(FileNotFoundError):
-            total += entry.stat().st_size
-    return total
 
 
 def check(study: Study) -> list[str]:
@@ -95,16 +90,16 @@ def check(study: Study) -> list[str]:
 
     Every byte of every segment is read. An empty list means that all is as it was written.
     """
-    folder = study.path / SEGMENTS
     found = []
-    for path in sorted(folder.glob("*")) if folder.is_dir() else []:
-        if segment.parse_file_name(path.name) is None:
+    for name in study.store.names(SEGMENTS):
+        if segment.parse_file_name(name.rpartition("/")[2]) is None:
             continue
         try:
-            _, header = segment.read_segment(path, study.outputs, list(study.outputs), study.identity)
+            _, header = segment.read_segment(study.store, name, study.outputs, list(study.outputs), study.identity)
             rows = [row for start, stop in header["rows"] for row in range(start, stop)]
             if header["masks_sha256"] != study.masks(rows).sha256():
-                found.append(f"segment {path} was trained on other masks than this version of the design gives")
+                where = study.store.where(name)
+                found.append(f"segment {where} was trained on other masks than this version of the design gives")
         except (CorruptError, InputError) as error:
             found.append(str(error))
     return found
@@ -112,25 +107,27 @@ def check(study: Study) -> list[str]:
 
 def failed_models(study: Study) -> tuple[FailedModel, ...]:
     """Models whose last attempt failed, and that nobody has trained since."""
-    done = set(study.done().tolist())
+    files = [(name, int(m[1])) for name in study.store.names(FAILURES) if (m := _FAILURE.fullmatch(name))]
+    failed = np.array([number for _, number in files], np.int64)
+    trained = set(failed[np.isin(failed, study.done())].tolist()) if files else ()
     found = []
-    for path in sorted((study.path / FAILURES).glob("*.txt")):
-        if not path.stem.isdigit() or int(path.stem) in done:
+    for name, number in files:
+        if number in trained:
             continue
         with suppress(FileNotFoundError, IndexError):
-            why = path.read_text(errors="replace").splitlines()[2]
-            found.append(FailedModel(int(path.stem), why, str(path)))
+            why = study.store.read(name).decode(errors="replace").splitlines()[2]
+            found.append(FailedModel(number, why, study.store.where(name)))
     return tuple(found)
 
 
 def live_runners(study: Study) -> tuple[Mapping[str, Any], ...]:
     """What the runners at work say of themselves; those silent for long or dead are left out."""
     found = []
-    for path in sorted((study.path / RUNNERS).glob("*.json")):
+    for name in study.store.names(RUNNERS):
         try:
-            data = files.read_json(path)
+            data = read_json(study.store, name)
             age = (datetime.now(UTC) - datetime.fromisoformat(data["updated"])).total_seconds()
-            if data["state"] == "running" and age < STALE and not _dead(data):
+            if data["state"] == "running" and abs(age) < STALE and not _dead(data):
                 found.append(data)
         except (CorruptError, KeyError, TypeError, ValueError, FileNotFoundError):
             continue
@@ -138,4 +135,4 @@ def live_runners(study: Study) -> tuple[Mapping[str, Any], ...]:
 
 
 def _dead(runner: Mapping[str, Any]) -> bool:
-    return runner["host"] == socket.gethostname() and not files.alive(int(runner["pid"]))
+    return runner["host"] == socket.gethostname() and not alive(int(runner["pid"]))

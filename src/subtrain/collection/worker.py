@@ -20,6 +20,7 @@ from subtrain.collection.segment import ModelsFailedError, train_segment
 from subtrain.errors import SubtrainError
 from subtrain.outputs import SchemaError
 from subtrain.store import files
+from subtrain.store.places import local_folder, open_store
 from subtrain.store.study import LOGS, Study
 
 
@@ -28,7 +29,7 @@ def main(path: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     inbox = _follow_parent()
     try:
-        _log_output(Path(path) / LOGS)
+        _log_output(local_folder(open_store(path)) / LOGS)
         study = _open(path, inbox.get())
         _ = study.task
     except SubtrainError as error:
@@ -100,7 +101,7 @@ def _own_input() -> TextIO:
 def _log_output(folder: Path) -> None:
     """Standard output is for answers only: whatever user code prints goes to a log file from here on."""
     with files.storage_errors(folder):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         log = os.open(folder / log_name(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -14,8 +14,7 @@ from typing import Any
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
 from subtrain.design import FIT, Design
-from subtrain.store import files
-from subtrain.store.study import MANIFEST, Study
+from subtrain.store.study import Study
 
 LONG = 400
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
@@ -33,7 +32,7 @@ class Provenance:
 
 def provenance(study: Study, dm: Datamodels) -> Provenance:
     """What is known of how this study and these datamodels were made."""
-    manifest = files.read_json(study.path / MANIFEST)
+    manifest = study.manifest
     commands, remarks = _commands(study, dm)
     facts = {
         "Study": {
@@ -76,7 +75,7 @@ def _design(study: Study) -> dict[str, Any]:
 
 def name_of(study: Study) -> str:
     """The study's folder, without where it lies."""
-    return study.path.resolve().name
+    return study.name
 
 
 def _commands(study: Study, dm: Datamodels) -> tuple[list[list[str]], list[str]]:

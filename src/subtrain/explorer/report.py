@@ -33,25 +33,37 @@ def write_report(
     k: int = 6,
     notes: Sequence[tuple[str, Evaluation]] = (),
 ) -> Path:
-    """Write a report of these datamodels to the HTML file `path`, whole or not at all; returns the path.
-
-    targets: which to show in detail, by default a dozen, chosen by a rule that the page states; k: units shown on
-    either side of each; notes: (label, evaluation) of other studies to set beside this one. The page needs no network
-    and no script. Raises InputError if study, datamodels and evaluation do not belong together.
-    """
+    """Write `report_page` of these datamodels to the HTML file `path`, whole or not at all; returns the path."""
     path = Path(path)
-    asked = list(dict.fromkeys(int(t) for t in (() if targets is None else targets)))
-    _check(study, dm, evaluation, asked, k)
-    page = _render(_context(study, dm, evaluation, asked, k, notes))
+    page = report_page(study, dm, evaluation, targets, k, notes)
     with files.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    files.replace(path, lambda file: file.write(page.encode()))
+    files.replace(path, lambda file: file.write(page))
     return path
+
+
+def report_page(
+    study: Study,
+    dm: Datamodels,
+    evaluation: Evaluation,
+    targets: Sequence[int] | None = None,
+    k: int = 6,
+    notes: Sequence[tuple[str, Evaluation]] = (),
+) -> bytes:
+    """A report of these datamodels: one HTML page that needs no network and no script.
+
+    targets: which to show in detail, by default a dozen, chosen by a rule that the page states; k: units shown on
+    either side of each; notes: (label, evaluation) of other studies to set beside this one. Raises InputError if study,
+    datamodels and evaluation do not belong together.
+    """
+    asked = list(dict.fromkeys(int(t) for t in (() if targets is None else targets)))
+    _check(study, dm, evaluation, asked, k)
+    return _render(_context(study, dm, evaluation, asked, k, notes)).encode()
 
 
 def _check(study: Study, dm: Datamodels, evaluation: Evaluation, asked: list[int], k: int) -> None:
     if evaluation.output not in study.outputs:
-        raise InputError(f"the evaluation is of output {evaluation.output!r}, which {study.path} does not record")
+        raise InputError(f"the evaluation is of output {evaluation.output!r}, which {study.where} does not record")
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
     if dm.targets != evaluation.targets:

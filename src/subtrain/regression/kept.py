@@ -24,7 +24,7 @@ def counted(models: Models, rows: NDArray[np.int64], part: str, progress: Progre
 
     What is kept is used where it is of the first of these models; it is thrown away where it is of others, or damaged.
     """
-    folder = models.study.path / COUNTS / f"{models.output}-{part}"
+    folder = models.study.local / COUNTS / f"{models.output}-{part}"
     done = _usable(folder, models.study.identity, rows)
     if not done:
         shutil.rmtree(folder, ignore_errors=True)

@@ -83,12 +83,12 @@ def finished_models(study: Study, output: str | None, drop_nonfinite: bool = Fal
     """
     name = output or next(iter(study.outputs))
     if name not in study.outputs:
-        raise InputError(f"{study.path} records no output {name!r}; it has {', '.join(study.outputs)}")
+        raise InputError(f"{study.where} records no output {name!r}; it has {', '.join(study.outputs)}")
     models = Models(study, name, study.done(FIT))
     if study.imported:
         models = _finite(models, drop_nonfinite)
     if models.rows.size < MIN_MODELS:
-        raise InputError(f"{study.path} has {models.rows.size} models to fit on; at least {MIN_MODELS} are needed")
+        raise InputError(f"{study.where} has {models.rows.size} models to fit on; at least {MIN_MODELS} are needed")
     return models
 
 

@@ -107,7 +107,7 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mappi
         "models": int(models.rows.size),
         "parts": {name: int(rows.size) for name, rows in parts.items()},
         "models_used": [list(span) for span in segment.runs(models.rows.tolist())],
-        "study": str(study.path),
+        "study": study.where,
         "study_id": study.identity,
         "subtrain": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

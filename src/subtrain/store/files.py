@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from subtrain.errors import CorruptError, InputError, StorageError
+from subtrain.errors import InputError, StorageError
+from subtrain.store.base import json_bytes, parse_json
+
+__all__ = ["alive", "commit_new", "json_bytes", "read_json", "replace", "storage_errors", "sweep_temporaries"]
 
 _MARK = ".tmp"
+_DAY = 86_400.0
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def storage_errors(path: Path, verb: str = "write") -> Iterator[None]:
     """Turn what the operating system says of a full or closed disk into one sentence."""
     try:
         yield
@@ -28,7 +32,7 @@ def storage_errors(path: Path) -> Iterator[None]:
                 f"no space left on the disk of {path}; nothing incomplete was kept: free some and run the same again"
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise StorageError(f"cannot write {path}: {os.strerror(error.errno)}") from error
+            raise StorageError(f"cannot {verb} {path}: {os.strerror(error.errno)}") from error
         raise
 
 
@@ -88,39 +92,49 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def sweep_temporaries(folder: Path) -> int:
-    """Remove temporary files that dead processes of this machine left in `folder`; returns how many."""
-    removed = 0
-    here = socket.gethostname()
-    for entry in folder.glob(f".*{_MARK}"):
-        head, pid = entry.name[: -len(_MARK)].rsplit(".", 2)[:2]
-        if head.endswith(f".{here}") and pid.isdigit() and not alive(int(pid)):
-            entry.unlink(missing_ok=True)
-            removed += 1
+def sweep_temporaries(folder: Path, found: Iterable[os.DirEntry[str]] | None = None) -> int:
+    """Remove temporary files, of `found` or all in `folder`, that dead processes left; returns how many.
+
+    Those of this machine whose process is gone; those of others after a day by the clock of the file system, which
+    alone says how old its files are. Taking one away too early is harmless: its writer begins again.
+    """
+    removed, now, here = 0, None, socket.gethostname()
+    for entry in list(os.scandir(folder)) if found is None and folder.is_dir() else found or ():
+        parts = entry.name.removesuffix(_MARK).rsplit(".", 2)
+        if not entry.name.startswith(".") or not entry.name.endswith(_MARK) or len(parts) < 3 or not parts[1].isdigit():
+            continue
+        with suppress(FileNotFoundError):
+            if parts[0].endswith(f".{here}"):
+                dead = not alive(int(parts[1]))
+            else:
+                now = _clock_of(folder) if now is None else now
+                dead = now - entry.stat(follow_symlinks=False).st_mtime > _DAY
+            if dead:
+                os.unlink(entry.path)
+                removed += 1
     return removed
+
+
+def _clock_of(folder: Path) -> float:
+    """The time by which the file system of this folder dates its files."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime
 
 
 def alive(pid: int) -> bool:
     """Whether a process of this machine with this number exists."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
     return True
 
 
-def json_bytes(data: object) -> bytes:
-    """Indented JSON, strict: a NaN is an error."""
-    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
-
-
 def read_json(path: Path) -> Any:
     """The JSON in `path`; CorruptError if it is not whole."""
     try:
-        return json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CorruptError(f"{path} is damaged: {error}") from error
+        return parse_json(path.read_bytes(), path)
     except IsADirectoryError as error:
         raise InputError(f"{path} is a folder, not a file") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers
-from subtrain.errors import InputError
+from subtrain.errors import InputError, MismatchError
 from subtrain.masks import Masks, pack, row_bytes
-from subtrain.store.rows import open_npy
+from subtrain.store.folder import Folder
+from subtrain.store.rows import ArrayRows, open_npy
 from subtrain.store.segment import Range
+from subtrain.tasks.fingerprint import fingerprint
 
 _CHUNK = 4096
+_CHUNK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +73,37 @@ class GivenDesign:
 
     @staticmethod
     def from_json(data: Mapping[str, Any], root: Path) -> GivenDesign:
-        ids = open_npy(root / "evaluation_subsets.npy")
+        ids = open_npy(Folder(root).path("evaluation_subsets.npy"))
         evaluation = tuple((int(a), int(b)) for a, b in data["evaluation"])
         return GivenDesign(root / data["masks"], data["rows"], data["n"], data["alpha"], evaluation, np.array(ids))
+
+
+def imported_rows(root: Path, arrays: Mapping[str, str], design: GivenDesign, seen: str) -> ArrayRows:
+    """The outputs of an imported study in folder `root`, from what study.json says of them.
+
+    A name in it may lead out of the folder, for arrays are read where they lie; but it opens a file only if that
+    holds what was imported (`seen`, the task's fingerprint), so that a study made by somebody else shows nobody a file
+    that its maker did not have. Raises MismatchError otherwise.
+    """
+    places = {"masks": design.masks_file, **{name: root / file for name, file in arrays.items()}}
+    inside = os.path.join(os.path.realpath(root), "")
+    outside = [place for place in places.values() if not os.path.realpath(place).startswith(inside)]
+    if outside and array_fingerprint(places) != seen:
+        raise MismatchError(
+            f"{root} refers to arrays outside of it ({', '.join(map(str, outside))}), and they are not those that were "
+            "imported: put the right files there, or import again"
+        )
+    return ArrayRows({name: root / file for name, file in arrays.items()}, design.rows)
+
+
+def array_fingerprint(given: Mapping[str, Any]) -> str:
+    """What tells the arrays of one imported study, masks first, from another's: some rows, spread over each."""
+    return fingerprint(list(given), *map(_sample, given.values()))
+
+
+def _sample(value: Any) -> NDArray[Any]:
+    array = open_npy(Path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
+    return np.asarray(array[np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))])
 
 
 def replicate_ids(masks: Masks, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -88,8 +120,9 @@ def check_masks(masks: Path | str | NDArray[Any]) -> tuple[int, int, float]:
     array = open_npy(Path(masks)) if isinstance(masks, (str, Path)) else masks
     if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 2:
         raise InputError(f"masks must be [models, units] with at least two of each, got shape {list(array.shape)}")
-    for start in range(0, len(array) if array.dtype != np.bool_ else 0, _CHUNK):
-        pack(np.asarray(array[start : start + _CHUNK]), start)
+    chunk = _chunk(array)
+    for start in range(0, len(array) if array.dtype != np.bool_ else 0, chunk):
+        pack(np.asarray(array[start : start + chunk]), start)
     sample = np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))
     packed = pack(np.asarray(array[sample]))
     return int(array.shape[0]), int(array.shape[1]), round(float(packed.sizes().mean() / array.shape[1]), 4)
@@ -99,6 +132,13 @@ def given_masks(masks: Any, rows: NDArray[np.int64]) -> Masks:
     """Packed masks of these rows of a .npy file or an array, read a block at a time."""
     source = open_npy(Path(masks)) if isinstance(masks, (str, Path)) else np.asarray(masks)
     out = np.zeros((rows.size, row_bytes(source.shape[1])), np.uint8)
-    for start in range(0, rows.size, _CHUNK):
-        out[start : start + _CHUNK] = pack(np.asarray(source[rows[start : start + _CHUNK]])).data
+    chunk = _chunk(source)
+    for start in range(0, rows.size, chunk):
+        out[start : start + chunk] = pack(np.asarray(source[rows[start : start + chunk]])).data
     return Masks(out, source.shape[1])
+
+
+def _chunk(masks: NDArray[Any]) -> int:
+    """Rows that are read at a time."""
+    row: int = masks.shape[1] * masks.itemsize
+    return max(1, min(_CHUNK, _CHUNK_BYTES // max(1, row)))

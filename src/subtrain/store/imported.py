@@ -16,10 +16,9 @@ from subtrain.design import concat, row_numbers
 from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.store import files
-from subtrain.store.given import check_masks, given_masks, replicate_ids
+from subtrain.store.given import array_fingerprint, check_masks, given_masks, replicate_ids
 from subtrain.store.rows import open_npy
 from subtrain.store.study import FORMAT, MANIFEST, Study
-from subtrain.tasks.fingerprint import fingerprint
 
 PUBLISHED_EVALUATION = 10_000
 _MASKS = re.compile(r"train_masks_([0-9.]+)pct\.npy")
@@ -69,6 +68,8 @@ def import_arrays(
     default the last 10,000 of 20,000 rows or more (the published data's), else the last tenth. Raises InputError if
     lengths differ, masks are not 0/1, or the folder is a study already.
     """
+    if "://" in str(path):
+        raise InputError(f"{path}: an imported study must lie in a folder, for its files are read where they lie")
     root = Path(path)
     if (root / MANIFEST).exists():
         raise InputError(f"{root} is a study already; choose another folder")
@@ -89,7 +90,7 @@ def import_arrays(
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "design": {**design, "evaluation": spans},
-        "task": {"source": None, "fingerprint": fingerprint(list(given), *map(_sample, given.values()))},
+        "task": {"source": None, "fingerprint": array_fingerprint(given)},
         "outputs": {name: spec.to_json() for name, spec in schema.items()},
         "segment": rows,
         "arrays": places,
@@ -97,12 +98,6 @@ def import_arrays(
     if not files.commit_new(root / MANIFEST, lambda file: file.write(files.json_bytes(manifest))):
         raise InputError(f"{root} has become a study in the meantime; choose another folder")
     return Study.open(root)
-
-
-def _sample(value: Any) -> NDArray[Any]:
-    """Some rows of an array, spread over all of it: enough to tell one study's from another's."""
-    array = open_npy(Path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
-    return np.asarray(array[np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))])
 
 
 def _schema(name: str, value: Any, rows: int) -> Output:

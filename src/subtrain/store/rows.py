@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,11 @@ from subtrain.design import Block
 from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.store import segment
+from subtrain.store.base import Store
 from subtrain.store.segment import Range
+
+# Segments fetched at a time where each takes a round trip.
+_FETCHED = 16
 
 
 class Rows(Protocol):
@@ -47,59 +52,99 @@ def plan_segments(blocks: Sequence[Block], size: int) -> list[Range]:
 
 
 @dataclass(frozen=True)
-class SegmentRows:
-    """Outputs in the committed segment files of a folder."""
+class _Pieces:
+    """Ranges of models that are there, int64 [k, 2], ascending, each with the file that holds it."""
 
-    folder: Path
+    spans: NDArray[np.int64]
+    names: list[str]
+
+    def which(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The piece each of these models is in, -1 where it is in none."""
+        if not self.names:
+            return np.full(rows.size, -1)
+        found = np.searchsorted(self.spans[:, 0], rows, side="right") - 1
+        return np.where((found >= 0) & (rows < self.spans[found, 1]), found, -1)
+
+
+_NONE = _Pieces(np.zeros((0, 2), np.int64), [])
+
+
+@dataclass(frozen=True)
+class SegmentRows:
+    """Outputs in the committed segment files of a folder of the store."""
+
+    store: Store
+    folder: str
     outputs: Mapping[str, Output]
     planned: frozenset[Range]
     identity: str
+    _seen: list[_Pieces] = field(default_factory=lambda: [_NONE], repr=False, compare=False)
 
     def whole(self) -> set[Range]:
         """Segments that are committed whole."""
-        return {span for span, path in self._files() if path.suffix == segment.WHOLE}
+        return {span for span, name in self._files() if name.endswith(segment.WHOLE)}
 
     def committed(self) -> list[Range]:
-        return sorted(span for span, _ in self._pieces())
+        return [(a, b) for a, b in self._look().spans.tolist()]
 
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         spec = self.outputs[name]
         out = np.empty((rows.size, *spec.shape), spec.dtype)
-        pieces = sorted(self._pieces())
-        spans = np.array([span for span, _ in pieces], np.int64).reshape(-1, 2)
-        which = np.searchsorted(spans[:, 0], rows, side="right") - 1
-        inside = (which >= 0) & (rows < spans[which, 1]) if len(spans) else np.zeros(rows.size, bool)
-        if not inside.all():
+        pieces = self._holding(rows)
+        which = pieces.which(rows)
+        if (which < 0).any():
             raise InputError(
-                f"{np.count_nonzero(~inside)} of {rows.size} models have no outputs yet, "
-                f"the first is model {rows[~inside][0]}; run collect to train them"
+                f"{np.count_nonzero(which < 0)} of {rows.size} models have no outputs yet, "
+                f"the first is model {rows[which < 0][0]}; run collect to train them"
             )
-        paths = [path for _, path in pieces]
-        for path in dict.fromkeys(paths[k] for k in np.unique(which)):
-            arrays, header = segment.read_segment(path, self.outputs, [name], self.identity)
+        files = list(dict.fromkeys(pieces.names[k] for k in np.unique(which)))
+        for array, header in self._arrays(files, name):
             held = np.concatenate([np.arange(a, b) for a, b in header["rows"]])
             here = np.flatnonzero((rows >= held[0]) & (rows <= held[-1]))
-            out[here] = arrays[name][np.searchsorted(held, rows[here])]
+            out[here] = array[np.searchsorted(held, rows[here])]
         return out
 
-    def _files(self) -> list[tuple[Range, Path]]:
+    def _holding(self, rows: NDArray[np.int64]) -> _Pieces:
+        """The pieces as last seen if they hold all these models, for what is committed stays; else as they are now."""
+        known = self._seen[0]
+        return known if (known.which(rows) >= 0).all() else self._look()
+
+    def _arrays(self, files: list[str], name: str) -> Iterator[tuple[NDArray[Any], dict[str, Any]]]:
+        """One output of each file, with the file's header; several are fetched at once where they lie elsewhere."""
+
+        def read(file: str) -> tuple[NDArray[Any], dict[str, Any]]:
+            arrays, header = segment.read_segment(self.store, file, self.outputs, [name], self.identity)
+            return arrays[name], header
+
+        try:
+            if self.store.path() is not None:
+                yield from map(read, files)
+                return
+            with ThreadPoolExecutor(_FETCHED) as pool:
+                for first in range(0, len(files), _FETCHED):
+                    yield from pool.map(read, files[first : first + _FETCHED])
+        except FileNotFoundError as error:
+            self._seen[0] = _NONE
+            raise InputError(f"a segment has been deleted ({error}); run collect to train its models again") from error
+
+    def _files(self) -> list[tuple[Range, str]]:
         """Planned segments with their file, the whole one where there are both."""
-        if not self.folder.is_dir():
-            return []
-        found: dict[Range, Path] = {}
-        for name in sorted(os.listdir(self.folder)):
-            span = segment.parse_file_name(name)
+        found: dict[Range, str] = {}
+        for name in self.store.names(self.folder):
+            span = segment.parse_file_name(name.removeprefix(f"{self.folder}/"))
             if span in self.planned:
-                found[span] = self.folder / name
+                found[span] = name
         return list(found.items())
 
-    def _pieces(self) -> list[tuple[Range, Path]]:
-        """Ranges of models that are there, with the file that holds them."""
-        return [
-            (piece, path)
-            for span, path in self._files()
-            for piece in ([span] if path.suffix == segment.WHOLE else segment.read_rows(path))
-        ]
+    def _look(self) -> _Pieces:
+        pieces = sorted(
+            (piece, name)
+            for span, name in self._files()
+            for piece in ([span] if name.endswith(segment.WHOLE) else segment.read_rows(self.store, name))
+        )
+        spans = np.array([span for span, _ in pieces], np.int64).reshape(-1, 2)
+        self._seen[0] = _Pieces(spans, [name for _, name in pieces])
+        return self._seen[0]
 
 
 @dataclass(frozen=True)
@@ -122,6 +167,15 @@ class ArrayRows:
         array = np.array(source[rows])
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
         return array[:, None] if array.ndim == 1 else array
+
+
+def parse_npy(data: bytes, where: object) -> NDArray[Any]:
+    """The array of a .npy file's bytes; InputError that names `where` they were if they are damaged or hold objects."""
+    try:
+        array: NDArray[Any] = np.load(BytesIO(data), allow_pickle=False)
+    except Exception as error:  # A damaged header can make numpy raise almost anything.
+        raise InputError(f"{where} is not a readable .npy file: {error}") from error
+    return array
 
 
 def open_npy(path: Path) -> NDArray[Any]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.errors import CorruptError
+from subtrain.errors import CorruptError, SubtrainError
 from subtrain.outputs import Output
-from subtrain.store import files
+from subtrain.store.base import Store
+from subtrain.store.remote import RemoteTensors
 
 WHOLE, GAPS = ".seg", ".gaps"
 Range = tuple[int, int]
@@ -36,15 +37,10 @@ def parse_file_name(name: str) -> Range | None:
     return (int(match[1]), int(match[2]) + 1) if match else None
 
 
-def write_segment(
-    path: Path,
-    rows: Sequence[int],
-    arrays: Mapping[str, NDArray[Any]],
-    identity: str,
-    masks_sha256: str,
-    about: Mapping[str, Any],
-) -> bool:
-    """Commit the outputs of these models of the study `identity`; False if the segment was already there."""
+def encoded(
+    rows: Sequence[int], arrays: Mapping[str, NDArray[Any]], identity: str, masks_sha256: str, about: Mapping[str, Any]
+) -> bytes:
+    """A segment file of the outputs of these models of the study `identity`."""
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -56,63 +52,84 @@ def write_segment(
         "about": dict(about),
     }
     text = json.dumps(header, sort_keys=True)
-    payload = save(arrays, metadata={"subtrain": text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
+    payload: bytes = save(
+        dict(arrays), metadata={"subtrain": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    )
+    return payload
 
-    def write(file: BinaryIO) -> None:
-        file.write(payload)
 
-    return files.commit_new(path, write)
+def write_segment(
+    store: Store,
+    name: str,
+    rows: Sequence[int],
+    arrays: Mapping[str, NDArray[Any]],
+    identity: str,
+    masks_sha256: str,
+    about: Mapping[str, Any],
+) -> bool:
+    """Commit the outputs of these models of the study `identity`; False if the segment was already there."""
+    payload = encoded(rows, arrays, identity, masks_sha256, about)
+    return store.commit_new(name, lambda file: file.write(payload))
 
 
 def read_segment(
-    path: Path, schema: Mapping[str, Output], names: list[str], identity: str
+    store: Store, name: str, schema: Mapping[str, Output], names: list[str], identity: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The named arrays and the header of a segment, checked against its name, study, the schema and its digests.
 
     Raises CorruptError that names the file when anything in it is not as it was written.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = _header(path, file)
-            arrays = {name: file.get_tensor(name) for name in names}
-            digests = header["sha256"]
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise _corrupt(path, f"it cannot be read ({error})") from error
-    if header.get("study") != identity:
-        raise _corrupt(path, "it belongs to another study")
-    count = sum(b - a for a, b in header["rows"])
-    for name, array in arrays.items():
-        want = (count, *schema[name].shape)
-        if array.shape != want or array.dtype != np.dtype(schema[name].dtype):
-            raise _corrupt(path, f"{name} is {array.dtype} {list(array.shape)}, not {schema[name].dtype} {list(want)}")
-        if digests.get(name) != _digest(array):
-            raise _corrupt(path, f"the bytes of {name} have changed since they were written")
+    with _opened(store, name) as file:
+        header = _header(name, file)
+        arrays = {output: file.get_tensor(output) for output in names}
+        digests = header["sha256"]
+        count = sum(b - a for a, b in header["rows"])
+        if header.get("study") != identity:
+            raise ValueError("it belongs to another study")
+        for output, array in arrays.items():
+            want, dtype = (count, *schema[output].shape), schema[output].dtype
+            if array.shape != want or array.dtype != np.dtype(dtype):
+                raise ValueError(f"{output} is {array.dtype} {list(array.shape)}, not {dtype} {list(want)}")
+            if digests.get(output) != _digest(array):
+                raise ValueError(f"the bytes of {output} have changed since they were written")
     return arrays, header
 
 
-def read_rows(path: Path) -> list[Range]:
+def read_rows(store: Store, name: str) -> list[Range]:
     """Which models a segment file holds, as ranges (start, stop); only its header is read."""
+    with _opened(store, name) as file:
+        return [(a, b) for a, b in _header(name, file)["rows"]]
+
+
+@contextmanager
+def _opened(store: Store, name: str) -> Iterator[Any]:
+    """The file's arrays; whatever is wrong with it becomes a CorruptError that names it."""
     from safetensors import SafetensorError, safe_open
 
+    path = store.path(name)
     try:
-        with safe_open(path, framework="numpy") as file:
-            return [(a, b) for a, b in _header(path, file)["rows"]]
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise _corrupt(path, f"it cannot be read ({error})") from error
+        with RemoteTensors(store, name) if path is None else safe_open(path, framework="numpy") as file:
+            yield file
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, SubtrainError):
+            raise
+        why = str(error) if type(error) is ValueError else f"it cannot be read ({error})"
+        raise CorruptError(
+            f"segment {store.where(name)} is damaged: {why}; delete the file and collect again to retrain its models"
+        ) from error
 
 
-def _header(path: Path, file: Any) -> dict[str, Any]:
+def _header(name: str, file: Any) -> dict[str, Any]:
     metadata = file.metadata() or {}
     text = metadata.get("subtrain", "")
     if metadata.get("sha256") != hashlib.sha256(text.encode()).hexdigest():
         raise ValueError("its header has changed since it was written")
     header: dict[str, Any] = json.loads(text)
-    span = parse_file_name(path.name)
+    base = name.rpartition("/")[2]
+    span = parse_file_name(base)
     rows = header["rows"]
     inside = span and all(span[0] <= a < b <= span[1] for a, b in rows)
-    if not inside or (path.suffix == WHOLE and rows != [list(span or ())]):
+    if not inside or (base.endswith(WHOLE) and rows != [list(span or ())]):
         raise ValueError(f"its name does not fit the models in it, {rows}")
     return header
 
@@ -128,7 +145,3 @@ def runs(rows: Sequence[int]) -> list[Range]:
 
 def _digest(array: NDArray[Any]) -> str:
     return hashlib.sha256(array.tobytes()).hexdigest()
-
-
-def _corrupt(path: Path, why: str) -> CorruptError:
-    return CorruptError(f"segment {path} is damaged: {why}; delete the file and collect again to retrain its models")

@@ -1,4 +1,4 @@
-"""A study: a design, a task and the outputs of every model so far, in one folder."""
+"""A study: a design, a task and the outputs of every model so far, in one store."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from subtrain.design import Rows as RowSpec
 from subtrain.errors import CorruptError, InputError, MismatchError, SubtrainError
 from subtrain.masks import Masks
 from subtrain.outputs import Output
-from subtrain.store import files
-from subtrain.store.given import GivenDesign
-from subtrain.store.rows import ArrayRows, Rows, SegmentRows, plan_segments
-from subtrain.store.segment import Range
+from subtrain.store.base import Store, checked, json_bytes, read_json
+from subtrain.store.given import GivenDesign, imported_rows
+from subtrain.store.places import local_folder, open_store
+from subtrain.store.rows import Rows, SegmentRows, plan_segments
+from subtrain.store.segment import WHOLE, Range, file_name
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.load import load_task
@@ -36,17 +37,23 @@ FORMAT = 1
 MANIFEST = "study.json"
 SEGMENTS, EXTENSIONS, FAILURES, FITS = "segments", "extensions", "failures", "fits"
 PARTIAL, LOGS = "partial", "logs"
+FIT_META = "datamodels.json"
+
+
+def segment_name(where: Range, kind: str = WHOLE) -> str:
+    """Name in the store of the file of models start..stop-1."""
+    return f"{SEGMENTS}/{file_name(*where, kind)}"
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
     """Make one with `Study.create`, or find one again with `Study.open`.
 
-    path: its folder; design: who is in which subset; outputs: what is recorded of each model; segment: models that
-    are committed together; source and fingerprint: which task it is.
+    store: the folder or bucket it lies in; design: who is in which subset; outputs: what is recorded of each model;
+    segment: models that are committed together; source and fingerprint: which task it is.
     """
 
-    path: Path
+    store: Store
     design: Design | GivenDesign
     outputs: dict[str, Output]
     segment: int
@@ -60,13 +67,13 @@ class Study:
 
     def __repr__(self) -> str:
         return (
-            f"Study({str(self.path)!r}, models={self.models_done()}/{self.models}, units={self.n}, "
+            f"Study({self.where!r}, models={self.models_done()}/{self.models}, units={self.n}, "
             f"alpha={self.design.alpha}, outputs={list(self.outputs)})"
         )
 
     @staticmethod
     def create(
-        path: str | Path,
+        path: str | Path | Store,
         task: Task | str,
         design: Design,
         *,
@@ -74,13 +81,13 @@ class Study:
         segment: int = 64,
         exist_ok: bool = False,
     ) -> Study:
-        """Make a new study in folder `path`; nothing is trained yet.
+        """Make a new study in folder `path`, or at `s3://bucket/prefix`; nothing is trained yet.
 
         task: a Task, or its name ("module:name", "file.py:name", "digits") with `params`. Raises InputError if the
         folder is a study already, unless exist_ok, which opens it when task and design are the same and raises
         MismatchError when they are not.
         """
-        root = Path(path)
+        store = open_store(path)
         if segment < 1:
             raise InputError(f"a segment needs at least one model, got {segment}")
         task, source = _task_and_source(task, params)
@@ -97,31 +104,30 @@ class Study:
             "outputs": {name: spec.to_json() for name, spec in task.outputs.items()},
             "segment": segment,
         }
-        with files.storage_errors(root):
-            root.mkdir(parents=True, exist_ok=True)
-        new = files.commit_new(root / MANIFEST, lambda file: file.write(files.json_bytes(manifest)))
-        if not new and not exist_ok:
-            raise InputError(f"{root} is a study already: open or extend it, or choose another folder")
-        return Study.open(root, task=task, design=design)
+        store.prepare()
+        if not store.commit_new(MANIFEST, lambda file: file.write(json_bytes(manifest))) and not exist_ok:
+            raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
+        return Study.open(store, task=task, design=design)
 
     @staticmethod
     def open(
-        path: str | Path,
+        path: str | Path | Store,
         task: Task | str | None = None,
         design: Design | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> Study:
-        """The study in folder `path`. A task or design given here must be the study's own, else MismatchError."""
-        root = Path(path)
-        if not (root / MANIFEST).is_file():
-            raise InputError(f"{root} is not a study: it has no {MANIFEST}; create one, or check the path")
-        data = files.read_json(root / MANIFEST)
+        """The study at `path`, a folder or `s3://bucket/prefix`.
+
+        A task or design given here must be the study's own, else MismatchError.
+        """
+        store = open_store(path)
+        data = _manifest(store)
         try:
-            study = _from_manifest(root, data)
+            study = _from_manifest(store, data)
         except SubtrainError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CorruptError(f"{root / MANIFEST} is not a study of this version: {error!r}") from error
+            raise CorruptError(f"{store.where(MANIFEST)} is not a study of this version: {error!r}") from error
         if design is not None:
             _check_design(study, design)
         return study if task is None else study.with_task(task, params)
@@ -131,32 +137,57 @@ class Study:
         found, source = _task_and_source(task, params)
         differences = _task_differences(self, found)
         if differences:
-            raise MismatchError(f"{self.path} was made with another task: {'; '.join(differences)}")
+            raise MismatchError(f"{self.where} was made with another task: {'; '.join(differences)}")
         return replace(self, given_task=found, source=source or self.source)
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Study:
         """More models at the end; everything there stays as it is. Returns the longer study."""
         if not isinstance(self.design, Design):
-            raise InputError(f"{self.path} was imported: there is no design to draw more models from")
+            raise InputError(f"{self.where} was imported: there is no design to draw more models from")
         self.design.extend(models, heldout, replicates)
         entry = {
             "models": int(models),
             "heldout": int(heldout),
             "replicates": int(replicates or self.design.replicates),
         }
-        folder = self.path / EXTENSIONS
-        with files.storage_errors(folder):
-            folder.mkdir(exist_ok=True)
         number = 1
-        while not files.commit_new(folder / f"{number:06d}.json", lambda file: file.write(files.json_bytes(entry))):
+        while not self.store.commit_new(f"{EXTENSIONS}/{number:06d}.json", lambda file: file.write(json_bytes(entry))):
             number += 1
-        return replace(Study.open(self.path), given_task=self.given_task)
+        return replace(Study.open(self.store), given_task=self.given_task)
 
     def _find_rows(self) -> Rows:
         if isinstance(self.design, GivenDesign):
-            data = files.read_json(self.path / MANIFEST)["arrays"]
-            return ArrayRows({name: self.path / file for name, file in data.items()}, self.design.rows)
-        return SegmentRows(self.path / SEGMENTS, self.outputs, frozenset(self.segments), self.identity)
+            return imported_rows(self.path, self.manifest["arrays"], self.design, self.fingerprint)
+        return SegmentRows(self.store, SEGMENTS, self.outputs, frozenset(self.segments), self.identity)
+
+    @property
+    def where(self) -> str:
+        """The study's folder or bucket and prefix, as messages name it."""
+        return self.store.where()
+
+    @property
+    def name(self) -> str:
+        """The last part of where it lies."""
+        return self.store.address.rstrip("/").rpartition("/")[2]
+
+    @property
+    def path(self) -> Path:
+        """The study's folder; InputError for a study in a bucket, which has none."""
+        found = self.store.path()
+        if found is None:
+            raise InputError(f"{self.where} lies in a bucket, and this needs a folder")
+        return found
+
+    @property
+    def local(self) -> Path:
+        """The folder of this machine for what stays on it, the logs of workers and counts: the study's own if it has
+        one, else one below ~/.cache/subtrain."""
+        return local_folder(self.store)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What study.json says."""
+        return _manifest(self.store)
 
     @property
     def n(self) -> int:
@@ -187,7 +218,7 @@ class Study:
             return self.given_task
         if self.source is None:
             raise InputError(
-                f"{self.path} does not know how to make its task again: give it (task=…, or --task module:name)"
+                f"{self.where} does not know how to make its task again: give it (task=…, or --task module:name)"
             )
         found = self.with_task(self.source.name, self.source.params).given_task
         assert found is not None
@@ -222,11 +253,17 @@ class Study:
     def read(self, output: str, rows: RowSpec | None = None) -> NDArray[Any]:
         """One output's rows [k, *shape]; all finished models by default, else exactly those asked for, in order."""
         if output not in self.outputs:
-            raise InputError(f"{self.path} records no output {output!r}; it has {', '.join(self.outputs)}")
+            raise InputError(f"{self.where} records no output {output!r}; it has {', '.join(self.outputs)}")
         return self.rows.read(output, self.done() if rows is None else row_numbers(rows, self.models))
 
+    @property
+    def fits(self) -> tuple[str, ...]:
+        """Names of the fits that are whole."""
+        names = (name.split("/") for name in self.store.names(FITS))
+        return tuple(name[1] for name in names if len(name) == 3 and name[2] == FIT_META)
+
     def status(self) -> Status:
-        """Models done, running and failed, disk used and to come, as the folder shows it now."""
+        """Models done, running and failed, disk used and to come, as the store shows it now."""
         from subtrain.collection.status import status
 
         return status(self)
@@ -246,25 +283,47 @@ def _task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tupl
     return task, getattr(task, "source", None)
 
 
-def _from_manifest(root: Path, data: Mapping[str, Any]) -> Study:
+def _manifest(store: Store) -> dict[str, Any]:
+    try:
+        data = read_json(store, MANIFEST)
+    except FileNotFoundError:
+        say = f"{store.where()} is not a study: it has no {MANIFEST}; create one, or check the path"
+        raise InputError(say) from None
+    if not isinstance(data, dict):
+        raise CorruptError(f"{store.where(MANIFEST)} is not a study of this version: it is no table")
+    return data
+
+
+def _from_manifest(store: Store, data: Mapping[str, Any]) -> Study:
     if data["format"] != FORMAT:
-        raise InputError(f"{root} has format {data['format']}; this version of subtrain reads format {FORMAT}")
+        raise InputError(f"{store.where()} has format {data['format']}; this version of subtrain reads format {FORMAT}")
     design: Design | GivenDesign
     if data["design"]["kind"] == "given":
+        root = store.path()
+        if root is None:
+            raise InputError(f"{store.where()} was imported, and an imported study must lie in a folder")
         design = GivenDesign.from_json(data["design"], root)
     else:
         design = Design.from_json(data["design"])
-        for path in sorted((root / EXTENSIONS).glob("*.json")):
-            design = design.extend(**files.read_json(path))
+        for name in store.names(EXTENSIONS):
+            if name.endswith(".json"):
+                design = design.extend(**read_json(store, name))
     source = data["task"]["source"]
     return Study(
-        path=root,
+        store=store,
         design=design,
-        outputs={name: Output(**spec) for name, spec in data["outputs"].items()},
+        outputs={_plain(name): Output(**spec) for name, spec in data["outputs"].items()},
         segment=data["segment"],
         fingerprint=data["task"]["fingerprint"],
         source=Source(source["name"], source["params"]) if source else None,
     )
+
+
+def _plain(name: str) -> str:
+    """An output's name, which becomes part of file names; ValueError for one that could lead elsewhere."""
+    if "/" in checked(name):
+        raise ValueError(f"{name!r} is no name of an output")
+    return name
 
 
 def _check_design(study: Study, design: Design) -> None:
@@ -273,7 +332,7 @@ def _check_design(study: Study, design: Design) -> None:
     differing = [k for k in theirs if k != "extensions" and mine.get(k) != theirs[k]]
     if differing:
         shown = "; ".join(f"{k} is {_short(mine.get(k))}, not {_short(theirs[k])}" for k in differing)
-        raise MismatchError(f"{study.path} was made with another design: {shown}")
+        raise MismatchError(f"{study.where} was made with another design: {shown}")
 
 
 def _task_differences(study: Study, task: Task) -> list[str]:

@@ -1,0 +1,115 @@
+"""What a study needs of the place it lies in: whole files by name, made once, put in place of others, listed, read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from subtrain.errors import CorruptError, InputError
+
+Write = Callable[[BinaryIO], object]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a store: its name, its size in bytes and when the store last changed it, in seconds since 1970."""
+
+    name: str
+    size: int
+    modified: float
+
+
+class Store(Protocol):
+    """Files by name. A name is relative, with `/` between its parts, and never leads out of the store.
+
+    Every change is whole or not made at all, whoever is killed and whenever. Methods that read raise FileNotFoundError
+    for a name that is not there; all raise InputError for what cannot be a name, and StorageError, in one sentence,
+    when the store is full, closed or out of reach. `write` may be called again after a failure.
+    """
+
+    @property
+    def address(self) -> str:
+        """What `open_store` makes this store of again, in any process and folder."""
+        ...
+
+    def where(self, name: str = "") -> str:
+        """The file, or the store itself, as a message names it."""
+        ...
+
+    def path(self, name: str = "") -> Path | None:
+        """The file, or the store's folder, on a file system of this machine; None where there is none."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the place ready for a new study, and make sure that it keeps what this protocol promises."""
+        ...
+
+    def names(self, below: str = "") -> list[str]:
+        """Names of all files below this folder of the store, sorted; what is half-written is not among them."""
+        ...
+
+    def entries(self, below: str = "") -> Iterator[Entry]:
+        """The same with sizes and times, in no order."""
+        ...
+
+    def exists(self, name: str) -> bool: ...
+
+    def read(self, name: str) -> bytes: ...
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes start..stop-1; fewer where the file ends before."""
+        ...
+
+    def commit_new(self, name: str, write: Write) -> bool:
+        """Create a file unless it is there: of any number who try, exactly one is told True, and its file stays."""
+        ...
+
+    def replace(self, name: str, write: Write, durable: bool = True) -> None:
+        """Put a file in place of the one that may be there; not durable: it may be lost, whole, if the power fails."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
+    def clear(self, below: str) -> None:
+        """Remove every file below this folder of the store."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove what killed processes left half-written; returns how many files."""
+        ...
+
+
+def checked(name: str) -> str:
+    """`name`, if it can be a file's name in a store; InputError for one that would lead elsewhere."""
+    if "\\" in name or "\0" in name or any(part[:1] in ("", ".") for part in name.split("/")):
+        raise InputError(f"{name!r} is no name of a file in a study: it must be relative, stay inside, and no part of it may begin with a dot")
+    return name
+
+
+def json_bytes(data: object) -> bytes:
+    """Indented JSON, strict: a NaN is an error."""
+    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
+
+
+def parse_json(data: bytes, where: object) -> Any:
+    """The JSON in `data`; CorruptError that names `where` it was if it is not whole."""
+    try:
+        return json.loads(data)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CorruptError(f"{where} is damaged: {error}") from error
+
+
+def read_json(store: Store, name: str) -> Any:
+    """The JSON in a file of the store; CorruptError if it is not whole."""
+    return parse_json(store.read(name), store.where(name))
+
+
+def put_json(store: Store, name: str, data: object, durable: bool = True) -> None:
+    """Put `data` as JSON in place of the file that may be there."""
+    content = json_bytes(data)
+    store.replace(name, lambda file: file.write(content), durable)

@@ -1,0 +1,250 @@
+"""A study in a bucket of an S3-compatible object store, by conditional creates."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from subtrain.errors import InputError, StorageError
+from subtrain.store.base import Entry, Write, checked
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore, RetryConfig
+
+_MARK = "subtrain-commit"
+_TRIES = 4
+_PIECE = 32 << 20
+_TIMEOUTS = {"connect_timeout": "5s", "timeout": "60s"}
+_RETRIES: RetryConfig = {
+    "max_retries": 6,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+}
+
+
+def open_bucket(address: str) -> Bucket:
+    """The store at `s3://bucket/prefix`; endpoint, region and credentials come from the AWS_* variables.
+
+    Nothing is asked of the store yet. Raises InputError for an address without a bucket or a prefix, and when obstore
+    is not installed.
+    """
+    bucket, _, prefix = address.removeprefix("s3://").strip("/").partition("/")
+    if not bucket or not prefix:
+        raise InputError(f"{address} must name a bucket and a prefix in it: s3://bucket/prefix")
+    checked(prefix)
+    try:
+        from obstore.store import S3Store
+    except ImportError:
+        raise InputError(f"{address} needs obstore: pip install 'subtrain[s3]'") from None
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
+    if endpoint.startswith("http://") and not plain:
+        raise InputError(f"AWS_ENDPOINT_URL is {endpoint}, without encryption: set AWS_ALLOW_HTTP=true to allow that")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    options: Any = {**_TIMEOUTS, "allow_http": plain}
+    objects = S3Store(bucket, prefix=prefix, region=region, client_options=options, retry_config=_RETRIES)
+    return Bucket(objects, f"s3://{bucket}/{prefix}")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The store of an obstore object store that is scoped to a prefix. It must honour conditional creates."""
+
+    objects: ObjectStore
+    address: str
+
+    def where(self, name: str = "") -> str:
+        return f"{self.address}/{name}" if name else self.address
+
+    def path(self, name: str = "") -> None:
+        return None
+
+    def prepare(self) -> None:
+        """Raises StorageError if the store lets a second create win, as some that are S3-compatible in part do."""
+        name = f"probe-{uuid4().hex}"
+        try:
+            if not self.commit_new(name, lambda file: file.write(b"1")) or self.commit_new(name, lambda file: None):
+                raise StorageError(
+                    f"{self.address} ignores If-None-Match: two runners could overwrite each other there"
+                )
+        finally:
+            self.delete(name)
+
+    def names(self, below: str = "") -> list[str]:
+        return sorted(entry.name for entry in self.entries(below))
+
+    def entries(self, below: str = "") -> Iterator[Entry]:
+        import obstore
+
+        with self._errors(below, "list"):
+            for some in obstore.list(self.objects, checked(below) if below else None):
+                for found in some:
+                    yield Entry(found["path"], found["size"], found["last_modified"].timestamp())
+
+    def exists(self, name: str) -> bool:
+        return self._mark_of(name) is not None
+
+    def read(self, name: str) -> bytes:
+        import obstore
+
+        with self._errors(name, "read"):
+            found = obstore.get(self.objects, checked(name))
+            size, tag = found.meta["size"], found.meta["e_tag"]
+            if size <= _PIECE:
+                return bytes(found.bytes())
+            del found
+            pieces = ((at, min(at + _PIECE, size)) for at in range(0, size, _PIECE))
+            got = (obstore.get(self.objects, name, options={"range": span, "if_match": tag}) for span in pieces)
+            return b"".join(memoryview(piece.bytes()) for piece in got)
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        import obstore
+        from obstore.exceptions import GenericError
+
+        with self._errors(name, "read"):
+            try:
+                return bytes(obstore.get_range(self.objects, checked(name), start=start, end=stop))
+            except GenericError as error:
+                if re.search("InvalidRange|Invalid range|416 Range", str(error)):
+                    return b""
+                raise
+
+    def commit_new(self, name: str, write: Write) -> bool:
+        """One PUT that only creates, with a mark of its own.
+
+        Whenever the answer is not a plain yes, whose mark is there decides: a create that was carried out though its
+        reply was lost, and tried again by whoever noticed, is still ours.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, GenericError, PreconditionError
+
+        file = io.BytesIO()
+        write(file)
+        mark = uuid4().hex
+        marked: Any = {_MARK: mark}
+        lost: Exception | None = None
+        for _ in range(_TRIES):
+            try:
+                with self._errors(name, "write", absent=False, passing=(AlreadyExistsError, GenericError)):
+                    body = file.getbuffer()
+                    obstore.put(
+                        self.objects, checked(name), body, mode="create", attributes=marked, use_multipart=False
+                    )
+                return True
+            except (AlreadyExistsError, PreconditionError):
+                lost = None
+            except GenericError as error:
+                lost = error
+            there = self._mark_of(name)
+            if there is not None:
+                return there == mark
+            if lost is not None and not _conflict(lost):
+                break
+        raise self._sentence(name, "write", lost)
+
+    def _mark_of(self, name: str) -> str | None:
+        """The mark of the commit that made this file, "" if it has none; None if there is no such file."""
+        import obstore
+
+        try:
+            with self._errors(name, "read"):
+                found = obstore.get(self.objects, checked(name), options={"head": True})
+                return str(found.attributes.get(_MARK, ""))
+        except FileNotFoundError:
+            return None
+
+    def replace(self, name: str, write: Write, durable: bool = True) -> None:
+        import obstore
+
+        with SpooledTemporaryFile(max_size=_PIECE) as file:
+            write(file)  # type: ignore[arg-type]
+            file.seek(0)
+            with self._errors(name, "write", absent=False):
+                obstore.put(self.objects, checked(name), file)
+
+    def delete(self, name: str) -> None:
+        import obstore
+
+        with self._errors(name, "delete"):
+            try:
+                obstore.delete(self.objects, checked(name))
+            except FileNotFoundError:
+                return
+
+    def clear(self, below: str) -> None:
+        import obstore
+
+        names = self.names(checked(below))
+        with self._errors(below, "delete"):
+            if names:
+                obstore.delete(self.objects, names)
+
+    def sweep(self) -> int:
+        """Nothing: an object is there whole or not at all."""
+        return 0
+
+    @contextmanager
+    def _errors(
+        self, name: str, verb: str, absent: bool = True, passing: tuple[type[Exception], ...] = ()
+    ) -> Iterator[None]:
+        """What the store says as one StorageError; a missing file as FileNotFoundError where it may be absent."""
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except FileNotFoundError as error:
+            if absent and "NoSuchBucket" not in str(error):
+                raise FileNotFoundError(f"there is no {self.where(name)}") from None
+            raise self._sentence(name, verb, error) from None
+        except passing:
+            raise
+        except (BaseError, PermissionError, TimeoutError, OSError) as error:
+            raise self._sentence(name, verb, error) from None
+
+    def _sentence(self, name: str, verb: str, error: Exception | None) -> StorageError:
+        return StorageError(f"cannot {verb} {self.where(name)}: {_reason(error)}")
+
+
+_REASONS = (
+    (r"NoSuchBucket", "there is no such bucket (any more)"),
+    (
+        r"ExpiredToken|TokenRefreshRequired",
+        "the credentials have expired: set new ones in AWS_* and run the same again",
+    ),
+    (
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|InvalidClientTokenId|401 Unauthorized",
+        "the credentials are wrong: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
+    ),
+    (
+        r"AccessDenied|403 Forbidden",
+        "these credentials are not allowed to: check AWS_ACCESS_KEY_ID and the bucket's rights",
+    ),
+    (r"RequestTimeTooSkewed", "this machine's clock is wrong: set it, and run the same again"),
+    (r"169\.254\.169\.254", "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    (r"QuotaExceeded|507 Insufficient|InsufficientStorage", "the store is full: make room and run the same again"),
+    (r"EntityTooLarge", "the file is too large for one request: choose a smaller segment"),
+)
+
+
+def _reason(error: Exception | None) -> str:
+    """Why, in words that say what to do, of the store's own."""
+    text = str(error)
+    for pattern, reason in _REASONS:
+        if re.search(pattern, text):
+            return reason
+    status = re.search(r"status code: (\d{3} [A-Za-z ]+)", text)
+    cause = re.search(r"HTTP error: ([^\n]+)", text)
+    said = status[1].strip() if status else cause[1] if cause else text.split("\n", 1)[0][:200] or "no answer"
+    return f"the object store does not answer as it should ({said}); everything committed is kept: run the same again"
+
+
+def _conflict(error: Exception) -> bool:
+    return "409 Conflict" in str(error)

@@ -1,0 +1,117 @@
+"""A study in a folder: of this machine, or shared by several."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from subtrain.errors import InputError, StorageError
+from subtrain.store import files
+from subtrain.store.base import Entry, Write, checked
+
+_TRIES = 5
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The store of `root`. Folders below it are made when a file is put in them, the root itself by `prepare` alone."""
+
+    root: Path
+
+    @property
+    def address(self) -> str:
+        return str(self.root.resolve())
+
+    @cached_property
+    def _real(self) -> str:
+        return os.path.realpath(self.root)
+
+    def where(self, name: str = "") -> str:
+        return str(self.root / name)
+
+    def path(self, name: str = "") -> Path:
+        """InputError for a name that a symbolic link leads out of the folder."""
+        return self._file(name) if name else self.root
+
+    def _file(self, name: str) -> Path:
+        path = self.root / checked(name)
+        if not os.path.realpath(path).startswith(os.path.join(self._real, "")):
+            raise InputError(f"{path} leads out of {self.root} by a symbolic link, which nothing in a study may do")
+        return path
+
+    def prepare(self) -> None:
+        with files.storage_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+
+    def names(self, below: str = "") -> list[str]:
+        return sorted(name for name, _ in self._walk(below))
+
+    def entries(self, below: str = "") -> Iterator[Entry]:
+        for name, found in self._walk(below):
+            with suppress(FileNotFoundError):
+                stat = found.stat(follow_symlinks=False)
+                yield Entry(name, stat.st_size, stat.st_mtime)
+
+    def _walk(self, below: str, hidden: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Files with their names; of temporary ones only (hidden) or of all others. Links are not followed."""
+        try:
+            with files.storage_errors(self.root, "read"):
+                found = list(os.scandir(self.path(below)))
+        except FileNotFoundError:
+            return
+        for entry in found:
+            name = f"{below}/{entry.name}" if below else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(name, hidden)
+            elif entry.is_file(follow_symlinks=False) and entry.name.startswith(".") == hidden:
+                yield name, entry
+
+    def exists(self, name: str) -> bool:
+        return self._file(name).exists()
+
+    def read(self, name: str) -> bytes:
+        return self.read_range(name, 0, -1)
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        path = self._file(name)
+        with files.storage_errors(path, "read"), open(path, "rb") as file:
+            file.seek(start)
+            return file.read(stop - start if stop >= 0 else -1)
+
+    def commit_new(self, name: str, write: Write) -> bool:
+        path = self._file(name)
+        return self._in_folder(path, lambda: files.commit_new(path, write))
+
+    def replace(self, name: str, write: Write, durable: bool = True) -> None:
+        path = self._file(name)
+        self._in_folder(path, lambda: files.replace(path, write, durable))
+
+    def _in_folder(self, path: Path, put: Callable[[], T]) -> T:
+        """Put a file, once more if its folder or its temporary was not there: another may tidy up at that moment."""
+        for _ in range(_TRIES - 1):
+            try:
+                return put()
+            except FileNotFoundError:
+                if not self.root.is_dir():
+                    raise StorageError(f"the folder {self.root} is gone: nothing can be written there") from None
+            with files.storage_errors(path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
+        return put()
+
+    def delete(self, name: str) -> None:
+        path = self._file(name)
+        with files.storage_errors(path):
+            path.unlink(missing_ok=True)
+
+    def clear(self, below: str) -> None:
+        shutil.rmtree(self._file(below), ignore_errors=True)
+
+    def sweep(self) -> int:
+        return files.sweep_temporaries(self.root, (found for _, found in self._walk("", hidden=True)))
