@@ -30,7 +30,9 @@ def test_conformance(store, check):
     check(store)
 
 
-@pytest.mark.parametrize("address", ["s3://", "s3://bucket", "s3://bucket/", "gs://bucket/x", "s3://b/../x", "http://h/x"])
+@pytest.mark.parametrize(
+    "address", ["s3://", "s3://bucket", "s3://bucket/", "gs://bucket/x", "s3://b/../x", "http://h/x"]
+)
 def test_addresses_that_name_no_store(address, monkeypatch):
     with pytest.raises(InputError):
         open_store(address)

@@ -87,7 +87,9 @@ class Store(Protocol):
 def checked(name: str) -> str:
     """`name`, if it can be a file's name in a store; InputError for one that would lead elsewhere."""
     if "\\" in name or "\0" in name or any(part[:1] in ("", ".") for part in name.split("/")):
-        raise InputError(f"{name!r} is no name of a file in a study: it must be relative, stay inside, and no part of it may begin with a dot")
+        raise InputError(
+            f"{name!r} is no name of a file in a study: it must be relative, stay inside and have no hidden part"
+        )
     return name
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from subtrain.errors import InputError, StorageError
@@ -28,6 +28,8 @@ _RETRIES: RetryConfig = {
     "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
 }
+
+T = TypeVar("T")
 
 
 def open_bucket(address: str) -> Bucket:
@@ -84,10 +86,11 @@ class Bucket:
     def entries(self, below: str = "") -> Iterator[Entry]:
         import obstore
 
-        with self._errors(below, "list"):
-            for some in obstore.list(self.objects, checked(below) if below else None):
-                for found in some:
-                    yield Entry(found["path"], found["size"], found["last_modified"].timestamp())
+        def found() -> list[Entry]:
+            listed = obstore.list(self.objects, checked(below) if below else None)
+            return [Entry(e["path"], e["size"], e["last_modified"].timestamp()) for some in listed for e in some]
+
+        return iter(self._ask(below, "list", found))
 
     def exists(self, name: str) -> bool:
         return self._mark_of(name) is not None
@@ -95,7 +98,7 @@ class Bucket:
     def read(self, name: str) -> bytes:
         import obstore
 
-        with self._errors(name, "read"):
+        def whole() -> bytes:
             found = obstore.get(self.objects, checked(name))
             size, tag = found.meta["size"], found.meta["e_tag"]
             if size <= _PIECE:
@@ -105,17 +108,35 @@ class Bucket:
             got = (obstore.get(self.objects, name, options={"range": span, "if_match": tag}) for span in pieces)
             return b"".join(memoryview(piece.bytes()) for piece in got)
 
+        return self._ask(name, "read", whole)
+
     def read_range(self, name: str, start: int, stop: int) -> bytes:
         import obstore
         from obstore.exceptions import GenericError
 
-        with self._errors(name, "read"):
+        def part() -> bytes:
             try:
                 return bytes(obstore.get_range(self.objects, checked(name), start=start, end=stop))
             except GenericError as error:
                 if re.search("InvalidRange|Invalid range|416 Range", str(error)):
                     return b""
                 raise
+
+        return self._ask(name, "read", part)
+
+    def _ask(self, name: str, verb: str, act: Callable[[], T]) -> T:
+        """What `act` reads; asked once more where an answer broke off, which the client itself does only for some."""
+        from obstore.exceptions import GenericError
+
+        tries = 0
+        while True:
+            try:
+                with self._errors(name, verb, passing=(GenericError,)):
+                    return act()
+            except GenericError as error:
+                tries += 1
+                if tries == _TRIES or "body error" not in str(error):
+                    raise self._sentence(name, verb, error) from None
 
     def commit_new(self, name: str, write: Write) -> bool:
         """One PUT that only creates, with a mark of its own.
@@ -214,6 +235,7 @@ class Bucket:
 
 
 _REASONS = (
+    (r"169\.254\.169\.254", "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
     (r"NoSuchBucket", "there is no such bucket (any more)"),
     (
         r"ExpiredToken|TokenRefreshRequired",
@@ -228,7 +250,6 @@ _REASONS = (
         "these credentials are not allowed to: check AWS_ACCESS_KEY_ID and the bucket's rights",
     ),
     (r"RequestTimeTooSkewed", "this machine's clock is wrong: set it, and run the same again"),
-    (r"169\.254\.169\.254", "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
     (r"QuotaExceeded|507 Insufficient|InsufficientStorage", "the store is full: make room and run the same again"),
     (r"EntityTooLarge", "the file is too large for one request: choose a smaller segment"),
 )

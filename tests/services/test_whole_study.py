@@ -1,0 +1,115 @@
+"""A whole study of real digits in a bucket: two runners, one of them killed, and the same numbers as in a folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_buckets import cli
+
+from subtrain import Study, load_fit
+from subtrain.store import files
+
+PLAN = ("--task", "digits", "--models", 300, "--heldout", 20, "--replicates", 2, "--segment", 16)
+
+
+def ok(*args: object) -> str:
+    done = cli(*args)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def arrays(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.npy*"))}
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Path:
+    """The same study in a folder, trained by one process, exported."""
+    here = tmp_path_factory.mktemp("local")
+    ok("create", here / "digits", *PLAN)
+    ok("collect", here / "digits", "--workers", 1)
+    ok("fit", here / "digits")
+    ok("evaluate", here / "digits")
+    ok("export", here / "digits", here / "out")
+    return here
+
+
+def collecting(address: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "subtrain", "collect", address, "--workers", "1"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_runners_one_killed_and_resumed_give_the_local_arrays(bucket, local, tmp_path):
+    address = f"s3://{bucket}/studies/digits"
+    ok("create", address, *PLAN)
+    assert "is a study already" in cli("create", address, *PLAN).stderr
+    study = Study.open(address)
+    runners = [collecting(address), collecting(address)]
+    while study.models_done() < 64:
+        assert all(runner.poll() is None for runner in runners), [r.communicate() for r in runners]
+        time.sleep(0.05)
+    runners[0].kill()
+    runners[0].communicate()
+    during = json.loads(ok("status", address, "--json"))
+    assert 64 <= during["done"] <= 340
+    runners.append(collecting(address))
+    for runner in runners[1:]:
+        _, said = runner.communicate(timeout=200)
+        assert runner.returncode == 0, said
+    now = json.loads(ok("status", address, "--json", "--check"))
+    assert (now["done"], now["failed"], now["bytes_to_come"]) == (340, [], 0)
+    assert now["bytes_done"] > 340 * 800 * 2
+    assert study.store.names("partial") == []
+
+    ok("export", address, tmp_path / "out")
+    mine, theirs = arrays(tmp_path / "out"), arrays(local / "out")
+    assert mine.keys() == theirs.keys()
+    assert len(mine) == 6
+    assert all(mine[name] == theirs[name] for name in mine)
+
+    assert f"{address}/fits/default" in ok("fit", address)
+    ok("evaluate", address)
+    ok("report", address)
+    here, there = load_fit(Study.open(local / "digits")), load_fit(Study.open(address))
+    for name in ("weight", "bias", "lam"):
+        assert np.array_equal(getattr(here, name), getattr(there, name))
+    found = json.loads(study.store.read("fits/default/evaluation.json"))
+    assert found == files.read_json(local / "digits/fits/default/evaluation.json")
+    assert b"<html" in study.store.read("report.html")[:200].lower()
+
+    ok("extend", address, "--models", 20)
+    assert json.loads(ok("status", address, "--json"))["missing"] == 20
+    ok("collect", address, "--workers", 1)
+    ok("fit", address)
+    assert load_fit(Study.open(address)).meta["models"] == 320
+
+
+def test_failures_and_what_finished_beside_them(bucket, tmp_path):
+    """A model that fails for good: its traceback, and the rest of its segment, lie in the bucket."""
+    import worlds
+    from subtrain import Design
+    from subtrain.errors import CollectError
+
+    params = {"control": str(tmp_path / "orders")}
+    (tmp_path / "orders").mkdir()
+    design = Design(models=10, heldout=3, seed=1)
+    study = Study.create(f"s3://{bucket}/f", f"{worlds.__file__}:unruly", design, params=params, segment=4)
+    for model, order in ((5, "raise"), (9, "kill")):
+        (tmp_path / "orders" / str(study.design.seeds([model])[0])).write_text(order)
+    with pytest.raises(CollectError, match=r"model 5: ValueError: told to fail; see s3://.*/f/failures/000005\.txt"):
+        study.collect(workers=2, progress=False)
+    assert study.done().tolist() == [m for m in range(16) if m not in (5, 9)]
+    assert sorted(f.model for f in study.status().failed) == [5, 9]
+    assert "ValueError: told to fail" in study.store.read("failures/000005.txt").decode()
+    assert study.store.names("segments")[1].endswith("000004-000007.gaps")
+    assert np.isfinite(study.read("test_margins")).all()
+    for order in (tmp_path / "orders").iterdir():
+        order.unlink()
+    assert study.collect(workers=1, progress=False).trained == 2
+    assert study.status().failed == ()
