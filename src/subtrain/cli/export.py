@@ -21,9 +21,13 @@ def export(
     """Write masks and outputs as plain .npy files in the layout of the published data.
 
     FOLDER/NAME/data/train_masks_50pct.npy (bool), test_margins_50pct.npy and so on, each with its sha256 beside it.
+    Kill it whenever you like; the same command goes on.
     """
+    from subtrain.cli.progress import stages
     from subtrain.store.export import export as write
     from subtrain.store.study import Study
 
-    for path in write(Study.open(study), folder, name):
+    with stages() as progress:
+        written = write(Study.open(study), folder, name, progress)
+    for path in written:
         out.print(f"{path}  {path.stat().st_size / 1e6:,.1f} MB", soft_wrap=True)

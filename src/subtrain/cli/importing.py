@@ -31,19 +31,22 @@ def import_(
             show_default=False,
         ),
     ] = None,
+    verify: Annotated[bool, typer.Option(help="Compare files of a folder with the sha256 beside them.")] = True,
 ) -> None:
     """Make a study of masks and outputs that exist already; files are read where they lie.
 
     subtrain import runs/cifar cifar/ --pct 50
     subtrain import runs/mine --masks masks.npy --output test_margins=margins.npy
     """
+    from subtrain.cli.progress import stages
     from subtrain.design import EVALUATION
     from subtrain.store.imported import import_arrays, import_folder
 
     if folder is not None:
         if masks is not None or output:
             raise InputError("give either a folder or --masks with --output, not both")
-        made = import_folder(study, folder, pct, heldout)
+        with stages() as progress:
+            made = import_folder(study, folder, pct, heldout, verify, progress)
     elif masks is not None:
         made = import_arrays(study, masks, dict(map(_pair, output or [])), heldout)
     else:

@@ -2,50 +2,94 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+import shutil
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.design import EVALUATION
-from subtrain.errors import InputError
+from subtrain.errors import InputError, StorageError
 from subtrain.store import files
+from subtrain.store.stream import Array, Journal, Progress, part_of, write_array
 from subtrain.store.study import Study
 
 _BLOCK_BYTES = 64 << 20
 
 
-def export(
-    study: Study, folder: str | Path, name: str | None = None, progress: Callable[[str, int, int], None] | None = None
-) -> list[Path]:
+def export(study: Study, folder: str | Path, name: str | None = None, progress: Progress | None = None) -> list[Path]:
     """Write `{folder}/{name}/data/train_masks_{PCT}pct.npy` (bool), `test_margins_{PCT}pct.npy` and so on.
 
     name: by default that of the study's folder. Beside every array lies its sha256, and `study_{PCT}pct.json` says
-    which rows are for judging only. Raises InputError while models are missing; files that exist are replaced whole.
-    Returns the paths written. `progress(file, rows done, rows)` is called after each block.
+    which rows are for judging only. An export that was interrupted goes on where it stopped, after checking what is
+    there; one that was finished is written anew. Raises InputError while models are missing, StorageError when the disk
+    is too small. Returns the paths written. `progress(file, rows done, rows)` is called after each block.
     """
     missing = study.models - study.models_done()
     if missing:
         raise InputError(
-            f"{missing} of {study.models} models of {study.path} are still missing; run collect first, then export"
+            f"{missing} of {study.models} models of {study.where} are still missing; run collect first, then export"
         )
-    data = Path(folder) / (name or study.path.resolve().name) / "data"
+    data = Path(folder) / (name or study.name) / "data"
     with files.storage_errors(data):
         data.mkdir(parents=True, exist_ok=True)
+        files.sweep_temporaries(data)
     pct = f"{study.design.alpha * 100:g}pct"
-    written = [
-        _write(data / f"train_masks_{pct}.npy", np.dtype(bool), (study.models, study.n), _masks(study), progress)
-    ]
-    for output, spec in study.outputs.items():
-        shape = (study.models, *spec.shape)
-        blocks = _outputs(study, output, spec.bytes)
-        written.append(_write(data / f"{output}_{pct}.npy", np.dtype(spec.dtype), shape, blocks, progress))
+    arrays = _arrays(study, pct)
+    of = {"study": study.identity, "rows": study.models, "bytes": {array.name: array.bytes() for array in arrays}}
+    journal = Journal.open(data / f".export_{pct}.json", of)
+    _check_space(data, arrays, journal)
+    written = [write_array(data, array, journal, progress) for array in arrays]
     about = data / f"study_{pct}.json"
     files.replace(about, lambda file: file.write(files.json_bytes(_about(study))))
+    journal.path.unlink(missing_ok=True)
     return [*written, about]
+
+
+def _arrays(study: Study, pct: str) -> list[Array]:
+    """Every file of the export, masks first."""
+
+    def masks(start: int, stop: int) -> NDArray[Any]:
+        return study.masks(range(start, stop)).unpack()
+
+    found = [Array(f"train_masks_{pct}.npy", np.dtype(bool), (study.models, study.n), _rows(study.n), masks)]
+    for output, spec in study.outputs.items():
+        found.append(
+            Array(
+                f"{output}_{pct}.npy",
+                np.dtype(spec.dtype),
+                (study.models, *spec.shape),
+                _rows(spec.bytes),
+                lambda start, stop, output=output: study.read(output, range(start, stop)),  # type: ignore[misc]
+            )
+        )
+    return found
+
+
+def _rows(each: int) -> int:
+    """Rows of so many bytes in a block."""
+    return max(1, _BLOCK_BYTES // max(1, each))
+
+
+def _check_space(data: Path, arrays: list[Array], journal: Journal) -> None:
+    """StorageError before anything is written if the disk will not hold it; old files stay until the new are whole."""
+    room = shutil.disk_usage(data).free
+    for array in arrays:
+        old = _size(data / array.name)
+        if journal.done.get(array.name, (0, ""))[0] == array.shape[0] and old == array.bytes():
+            continue
+        room -= array.bytes() - _size(part_of(data / array.name))
+        if room < 0:
+            raise StorageError(
+                f"no space left on the disk of {data}: {-room / 1e6:,.1f} MB more are needed for {array.name}; "
+                "free some and run the same again"
+            )
+        room += old
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _about(study: Study) -> dict[str, Any]:
@@ -60,52 +104,3 @@ def _about(study: Study) -> dict[str, Any]:
         "design": study.design.to_json(),
         "outputs": {name: spec.to_json() for name, spec in study.outputs.items()},
     }
-
-
-def _masks(study: Study) -> Iterator[NDArray[Any]]:
-    rows = max(1, _BLOCK_BYTES // study.n)
-    for start in range(0, study.models, rows):
-        yield study.masks(range(start, min(start + rows, study.models))).unpack()
-
-
-def _outputs(study: Study, output: str, bytes_each: int) -> Iterator[NDArray[Any]]:
-    rows = max(1, _BLOCK_BYTES // bytes_each)
-    for start in range(0, study.models, rows):
-        yield study.read(output, range(start, min(start + rows, study.models)))
-
-
-def _write(
-    path: Path,
-    dtype: np.dtype[Any],
-    shape: tuple[int, ...],
-    blocks: Iterator[NDArray[Any]],
-    progress: Callable[[str, int, int], None] | None,
-) -> Path:
-    digest = hashlib.sha256()
-
-    def write(file: BinaryIO) -> None:
-        tee = _Tee(file, digest.update)
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(tee, header)
-        done = 0
-        for block in blocks:
-            tee.write(np.ascontiguousarray(block, dtype).tobytes())
-            done += len(block)
-            if progress:
-                progress(path.name, done, shape[0])
-
-    files.replace(path, write)
-    line = f"{digest.hexdigest()}  {path.name}\n".encode()
-    files.replace(path.with_name(path.name + ".sha256"), lambda file: file.write(line))
-    return path
-
-
-class _Tee:
-    """A file that shows every byte to `watch` as it is written."""
-
-    def __init__(self, file: BinaryIO, watch: Callable[[bytes], object]) -> None:
-        self.file, self.watch = file, watch
-
-    def write(self, data: bytes) -> int:
-        self.watch(data)
-        return self.file.write(data)

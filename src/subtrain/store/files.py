@@ -15,7 +15,16 @@ from uuid import uuid4
 from subtrain.errors import InputError, StorageError
 from subtrain.store.base import json_bytes, parse_json
 
-__all__ = ["alive", "commit_new", "json_bytes", "read_json", "replace", "storage_errors", "sweep_temporaries"]
+__all__ = [
+    "alive",
+    "commit_new",
+    "json_bytes",
+    "read_json",
+    "replace",
+    "storage_errors",
+    "sweep_temporaries",
+    "sync_folder",
+]
 
 _MARK = ".tmp"
 _DAY = 86_400.0
@@ -52,7 +61,7 @@ def commit_new(path: Path, write: Callable[[BinaryIO], object]) -> bool:
                 won = temporary.stat().st_nlink == 2
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     return won
 
 
@@ -66,7 +75,7 @@ def replace(path: Path, write: Callable[[BinaryIO], object], durable: bool = Tru
             temporary.unlink(missing_ok=True)
             raise
         if durable:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
 
 def _written(path: Path, write: Callable[[BinaryIO], object], durable: bool = True) -> Path:
@@ -84,7 +93,8 @@ def _written(path: Path, write: Callable[[BinaryIO], object], durable: bool = Tr
     return temporary
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder safe from a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -15,20 +15,29 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.design import concat, row_numbers
 from subtrain.errors import InputError
 from subtrain.outputs import Output
-from subtrain.store import files
+from subtrain.store import files, stream
 from subtrain.store.given import array_fingerprint, check_masks, given_masks, replicate_ids
 from subtrain.store.rows import open_npy
+from subtrain.store.stream import Progress
 from subtrain.store.study import FORMAT, MANIFEST, Study
 
 PUBLISHED_EVALUATION = 10_000
 _MASKS = re.compile(r"train_masks_([0-9.]+)pct\.npy")
 
 
-def import_folder(path: str | Path, folder: str | Path, pct: str | None = None, heldout: int | None = None) -> Study:
+def import_folder(
+    path: str | Path,
+    folder: str | Path,
+    pct: str | None = None,
+    heldout: int | None = None,
+    verify: bool = True,
+    progress: Progress | None = None,
+) -> Study:
     """A study from a folder in the public layout: `train_masks_{PCT}pct.npy` and outputs of the same PCT beside it.
 
     `folder` may also be the parent of its `data` folder. A `study_{PCT}pct.json` there (our own export) says which
-    rows are held out; `heldout` overrides it.
+    rows are held out; `heldout` overrides it. verify: read every file that has its sha256 beside it, and compare;
+    progress(file, bytes, of bytes) is called meanwhile. Raises CorruptError where they differ.
     """
     data = Path(folder)
     data = data / "data" if (data / "data").is_dir() else data
@@ -45,6 +54,8 @@ def import_folder(path: str | Path, folder: str | Path, pct: str | None = None, 
     }
     about = data / f"study_{pct}pct.json"
     evaluation = _held_out(about) if about.is_file() and heldout is None else None
+    for file in (found[pct], *outputs.values()) if verify else ():
+        stream.verify(file, progress)
     return import_arrays(path, found[pct], outputs, heldout, evaluation)
 
 
