@@ -86,7 +86,7 @@ def load(folder: Path) -> Saved | None:
         digest = head.pop("sha256")
         if digest != _digest(head):
             raise CorruptError(_damaged(folder / HEAD))
-        got = {name: _get(folder / entry["file"], entry["sha256"]) for name, entry in head["arrays"].items()}
+        got = {name: _get(folder, name, entry) for name, entry in head["arrays"].items()}
         m, ones = int(head["m"]), got["ones"]
         gram: Any = got.get("gram")
         if head["gram"] == "compact":
@@ -132,10 +132,13 @@ def _put(folder: Path, name: str, array: NDArray[Any]) -> dict[str, str]:
     return {"file": name, "sha256": digest}
 
 
-def _get(path: Path, sha256: str) -> NDArray[Any]:
+def _get(folder: Path, name: str, entry: dict[str, str]) -> NDArray[Any]:
+    path = folder / entry["file"]
+    if path.parent != folder or not path.name.startswith(f"{name}-"):
+        raise CorruptError(_damaged(folder / HEAD))
     try:
         with open(path, "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
                 raise CorruptError(_damaged(path))
         array: NDArray[Any] = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
