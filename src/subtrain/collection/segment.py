@@ -91,8 +91,8 @@ def train_segment(
         raise ModelsFailedError(work.failed)
     won = partial.commit(study, name, list(rows), work.done, _about(began))
     partial.clear(study, where)
-    for row in rows:
-        study.store.delete(failure_file(row))
+    for name in set(map(failure_file, rows)).intersection(study.store.names(FAILURES)):
+        study.store.delete(name)
     return won
 
 

@@ -6,15 +6,18 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from tempfile import SpooledTemporaryFile
+from pathlib import Path
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from subtrain.errors import InputError, StorageError
 from subtrain.store.base import Entry, Write, checked
+from subtrain.store.files import storage_errors
+from subtrain.store.reasons import conflict, reason
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, RetryConfig
@@ -78,7 +81,8 @@ class Bucket:
                     f"{self.address} ignores If-None-Match: two runners could overwrite each other there"
                 )
         finally:
-            self.delete(name)
+            with suppress(StorageError):
+                self.delete(name)
 
     def names(self, below: str = "") -> list[str]:
         return sorted(entry.name for entry in self.entries(below))
@@ -154,7 +158,9 @@ class Bucket:
         lost: Exception | None = None
         for _ in range(_TRIES):
             try:
-                with self._errors(name, "write", absent=False, passing=(AlreadyExistsError, GenericError)):
+                with self._errors(
+                    name, "write", absent=False, passing=(AlreadyExistsError, PreconditionError, GenericError)
+                ):
                     body = file.getbuffer()
                     obstore.put(
                         self.objects, checked(name), body, mode="create", attributes=marked, use_multipart=False
@@ -167,7 +173,7 @@ class Bucket:
             there = self._mark_of(name)
             if there is not None:
                 return there == mark
-            if lost is not None and not _conflict(lost):
+            if lost is not None and not conflict(lost):
                 break
         raise self._sentence(name, "write", lost)
 
@@ -186,8 +192,9 @@ class Bucket:
         import obstore
 
         with SpooledTemporaryFile(max_size=_PIECE) as file:
-            write(file)  # type: ignore[arg-type]
-            file.seek(0)
+            with storage_errors(Path(gettempdir())):
+                write(file)  # type: ignore[arg-type]
+                file.seek(0)
             with self._errors(name, "write", absent=False):
                 obstore.put(self.objects, checked(name), file)
 
@@ -231,41 +238,4 @@ class Bucket:
             raise self._sentence(name, verb, error) from None
 
     def _sentence(self, name: str, verb: str, error: Exception | None) -> StorageError:
-        return StorageError(f"cannot {verb} {self.where(name)}: {_reason(error)}")
-
-
-_REASONS = (
-    (r"169\.254\.169\.254", "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-    (r"NoSuchBucket", "there is no such bucket (any more)"),
-    (
-        r"ExpiredToken|TokenRefreshRequired",
-        "the credentials have expired: set new ones in AWS_* and run the same again",
-    ),
-    (
-        r"InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|InvalidClientTokenId|401 Unauthorized",
-        "the credentials are wrong: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
-    ),
-    (
-        r"AccessDenied|403 Forbidden",
-        "these credentials are not allowed to: check AWS_ACCESS_KEY_ID and the bucket's rights",
-    ),
-    (r"RequestTimeTooSkewed", "this machine's clock is wrong: set it, and run the same again"),
-    (r"QuotaExceeded|507 Insufficient|InsufficientStorage", "the store is full: make room and run the same again"),
-    (r"EntityTooLarge", "the file is too large for one request: choose a smaller segment"),
-)
-
-
-def _reason(error: Exception | None) -> str:
-    """Why, in words that say what to do, of the store's own."""
-    text = str(error)
-    for pattern, reason in _REASONS:
-        if re.search(pattern, text):
-            return reason
-    status = re.search(r"status code: (\d{3} [A-Za-z ]+)", text)
-    cause = re.search(r"HTTP error: ([^\n]+)", text)
-    said = status[1].strip() if status else cause[1] if cause else text.split("\n", 1)[0][:200] or "no answer"
-    return f"the object store does not answer as it should ({said}); everything committed is kept: run the same again"
-
-
-def _conflict(error: Exception) -> bool:
-    return "409 Conflict" in str(error)
+        return StorageError(f"cannot {verb} {self.where(name)}: {reason(error)}")

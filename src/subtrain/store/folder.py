@@ -77,13 +77,18 @@ class Folder:
         return self._file(name).exists()
 
     def read(self, name: str) -> bytes:
-        return self.read_range(name, 0, -1)
+        path = self._file(name)
+        try:
+            with files.storage_errors(path, "read"):
+                return path.read_bytes()
+        except IsADirectoryError as error:
+            raise InputError(f"{path} is a folder, not a file") from error
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
         path = self._file(name)
         with files.storage_errors(path, "read"), open(path, "rb") as file:
             file.seek(start)
-            return file.read(stop - start if stop >= 0 else -1)
+            return file.read(stop - start)
 
     def commit_new(self, name: str, write: Write) -> bool:
         path = self._file(name)

@@ -1,0 +1,42 @@
+"""What an object store says when it refuses, in words that tell what to do."""
+
+from __future__ import annotations
+
+import re
+
+_REASONS = (
+    (r"169\.254\.169\.254", "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    (r"NoSuchBucket", "there is no such bucket (any more)"),
+    (
+        r"ExpiredToken|TokenRefreshRequired",
+        "the credentials have expired: set new ones in AWS_* and run the same again",
+    ),
+    (
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|InvalidClientTokenId|401 Unauthorized",
+        "the credentials are wrong: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
+    ),
+    (
+        r"AccessDenied|403 Forbidden",
+        "these credentials are not allowed to: check AWS_ACCESS_KEY_ID and the bucket's rights",
+    ),
+    (r"RequestTimeTooSkewed", "this machine's clock is wrong: set it, and run the same again"),
+    (r"QuotaExceeded|507 Insufficient|InsufficientStorage", "the store is full: make room and run the same again"),
+    (r"EntityTooLarge", "the file is too large for one request: choose a smaller segment"),
+)
+
+
+def reason(error: Exception | None) -> str:
+    """Why, in words that say what to do, of the store's own."""
+    text = str(error)
+    for pattern, reason in _REASONS:
+        if re.search(pattern, text):
+            return reason
+    status = re.search(r"status code: (\d{3} [A-Za-z ]+)", text)
+    cause = re.search(r"HTTP error: ([^\n]+)", text)
+    said = status[1].strip() if status else cause[1] if cause else text.split("\n", 1)[0][:200] or "no answer"
+    return f"the object store does not answer as it should ({said}); everything committed is kept: run the same again"
+
+
+def conflict(error: Exception) -> bool:
+    """Whether the store says that others create the same file at this moment."""
+    return "409 Conflict" in str(error)
