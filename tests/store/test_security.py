@@ -19,6 +19,7 @@ from subtrain.errors import CorruptError, InputError, MismatchError, SubtrainErr
 from subtrain.fits import save_fit
 
 SOURCE = Path(subtrain.__file__).parent
+CODE = re.compile(r"\b(import|from) (cloud)?(pickle|joblib|marshal|shelve|dill)|(?<!\.)\b(eval|exec)\(")
 
 
 class Bomb:
@@ -79,11 +80,7 @@ def test_pickled_arrays_are_not_imported(tmp_path, bomb):
 
 def test_the_source_has_no_pickle_but_for_the_pipe_to_local_workers():
     """cloudpickle carries a task made in Python to the workers of the same process, and goes into no file."""
-    found = {
-        str(path.relative_to(SOURCE))
-        for path in SOURCE.rglob("*.py")
-        if re.search(r"\b(import|from) (cloud)?(pickle|joblib|marshal|shelve|dill)|(?<!\.)\b(eval|exec)\(", path.read_text())
-    }
+    found = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if CODE.search(path.read_text())}
     assert found == {"collection/process.py", "collection/worker.py"}
     loads = [line for path in SOURCE.rglob("*.py") for line in path.read_text().splitlines() if "np.load(" in line]
     assert loads
