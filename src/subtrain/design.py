@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -226,6 +227,7 @@ def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]
     return role, _whole(name, subsets, 1), _whole("replicates", replicates, 1)
 
 
+@lru_cache(maxsize=256)
 def subset_size(alpha: float, n: int) -> int:
     """floor(alpha * n), with alpha taken as the decimal it is written as (0.29 * 100 is 29)."""
     return math.floor(Fraction(repr(float(alpha))) * n)
