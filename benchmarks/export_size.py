@@ -57,9 +57,10 @@ def run(name: str, root: Path, models: int, units: int) -> dict[str, float]:
         assert (back.models, back.n) == (models, units)
     elif name == "masks":
         mine, back = Study.open(study), Study.open(root / "back")
-        rows = np.unique(np.linspace(0, models - 1, 1000).astype(np.int64))
-        assert mine.masks(rows).sha256() == back.masks(rows).sha256()
-        assert np.array_equal(mine.read("test_margins", rows), back.read("test_margins", rows))
+        for start in np.linspace(0, models - 100, 10).astype(np.int64).tolist():
+            rows = range(start, start + 100)
+            assert mine.masks(rows).sha256() == back.masks(rows).sha256()
+            assert np.array_equal(mine.read("test_margins", rows), back.read("test_margins", rows))
     return _about(began, found)
 
 
