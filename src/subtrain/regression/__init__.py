@@ -2,8 +2,8 @@
 
 from subtrain.regression.ame import AME
 from subtrain.regression.arrivals import array_blocks
-from subtrain.regression.blocks import choose_in_blocks, refit_in_blocks
-from subtrain.regression.choose import LassoFit, LassoOptions, lasso_from_counts
+from subtrain.regression.blocks import lasso_from_counts
+from subtrain.regression.choose import LassoFit, LassoOptions
 from subtrain.regression.counts import Counts, count
 from subtrain.regression.elastic_net import ElasticNet
 from subtrain.regression.folds import lasso_kfold
@@ -36,7 +36,6 @@ __all__ = [
     "Path",
     "Ridge",
     "array_blocks",
-    "choose_in_blocks",
     "count",
     "count_blocks",
     "fit",
@@ -46,7 +45,6 @@ __all__ = [
     "lasso_path",
     "load_counts",
     "peak_bytes",
-    "refit_in_blocks",
     "save_counts",
     "solve_at",
 ]

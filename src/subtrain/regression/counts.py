@@ -98,6 +98,11 @@ def count(
     return count_blocks(blocks, models=len(y), threads=threads, progress=progress, gram=gram, memory=memory)
 
 
+def gram_kind(n: int) -> str:
+    """The kind of Gram that suits n units: "dense", or "compact" where a dense one takes more than 256 MB."""
+    return "dense" if 4 * n * n <= 2**28 else "compact"
+
+
 def as_outputs(outputs: ArrayLike) -> NDArray[Any]:
     """float16, float32 or float64 [m, T]; integers and bool become float64. Raises InputError for anything else."""
     y = np.asarray(outputs)

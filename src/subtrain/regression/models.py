@@ -13,6 +13,7 @@ from subtrain.design import FIT
 from subtrain.errors import InputError
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression.arrivals import LAST
+from subtrain.regression.judging import Judges
 from subtrain.store.study import Study
 
 BLOCK = 4096
@@ -45,6 +46,11 @@ class Models:
                 yield Masks(np.broadcast_to(bits, (some.size, bits.size)), self.study.n), np.broadcast_to(0.0, shape)
             else:
                 yield self.read(some)
+
+    def judges(self, rows: NDArray[np.int64]) -> Judges:
+        """These models held in memory, masks packed, outputs as they come: they choose λ without counts."""
+        masks, outputs = zip(*self.blocks(rows), strict=True)
+        return Judges(Masks(np.concatenate([part.data for part in masks]), self.study.n), np.concatenate(outputs))
 
     def parts(self, validation: float | int | None, seed: int) -> dict[str, NDArray[np.int64]]:
         """The models by what they are for, under names that no other split gives.
