@@ -46,6 +46,11 @@ class Models:
             else:
                 yield self.read(some)
 
+    def by_alpha(self, rows: NDArray[np.int64]) -> dict[float, NDArray[np.int64]]:
+        """These models by the alpha of their mask, which only a study's own design knows."""
+        alphas = self.study.design.alphas(rows)
+        return {float(alpha): rows[alphas == alpha] for alpha in np.unique(alphas)}
+
     def parts(self, validation: float | int | None, seed: int) -> dict[str, NDArray[np.int64]]:
         """The models by what they are for, under names that no other split gives.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -68,17 +69,38 @@ def fit(
     model: Estimator = estimator if estimator is not None else Lasso()
     params = model.get_params()
     parts = models.parts(params.get("validation"), params.get("seed", 0))
-    plan = plan_fit(models.rows.size, study.n, models.targets, len(parts), keep_counts)
+    plan = _plan(models, model, parts, keep_counts)
     if announce:
         announce(plan)
     plan.check(folder)
-    counts = [_count(models, rows, name, keep_counts, progress) for name, rows in parts.items()]
+    if hasattr(model, "fit_models"):
+        _one_choice(model, parts).fit_models(models, parts, partial(_count, models, keep_counts, progress), progress)
+    else:
+        _fit_counts(
+            model, [_count(models, keep_counts, progress, rows, name) for name, rows in parts.items()], progress
+        )
+    meta = _meta(models, model, params, parts) | {"seconds": round(time.monotonic() - began, 3)}
+    return Datamodels(model.weight_.astype(np.float32), model.bias_, model.lam_, meta)
+
+
+def _plan(models: Models, model: Estimator, parts: Mapping[str, Rows], keep_counts: bool) -> FitPlan:
+    if hasattr(model, "plan"):
+        plan: FitPlan = model.plan(models, parts, keep_counts)
+        return plan
+    return plan_fit(models.rows.size, models.study.n, models.targets, len(parts), keep_counts)
+
+
+def _one_choice(model: Estimator, parts: Mapping[str, Rows]) -> Any:
+    if len(parts) > 2:
+        raise InputError(f"{type(model).__name__} cannot choose by folds: give validation as a share, for example 0.1")
+    return model
+
+
+def _fit_counts(model: Estimator, counts: list[Counts], progress: Progress | None) -> None:
     if len(counts) > 2:
         _folding(model).fit_folds(counts, progress=progress)
     else:
         model.fit_counts(counts[0], counts[1] if len(counts) > 1 else None, progress=progress)
-    meta = _meta(models, model, params, parts) | {"seconds": round(time.monotonic() - began, 3)}
-    return Datamodels(model.weight_.astype(np.float32), model.bias_, model.lam_, meta)
 
 
 def _folding(model: Estimator) -> Any:
@@ -87,7 +109,7 @@ def _folding(model: Estimator) -> Any:
     return model
 
 
-def _count(models: Models, rows: Rows, part: str, keep: bool, progress: Progress | None) -> Counts:
+def _count(models: Models, keep: bool, progress: Progress | None, rows: Rows, part: str) -> Counts:
     if keep:
         return counted(models, rows, part, progress)
     return count_blocks(models.blocks(rows), models=rows.size, progress=progress)
