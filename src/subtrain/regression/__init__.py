@@ -16,6 +16,7 @@ from subtrain.regression.mean_difference import MeanDifference
 from subtrain.regression.path import Path, lasso_path, solve_at
 from subtrain.regression.ridge import LeastSquares, Ridge
 from subtrain.regression.saved import load_counts, save_counts
+from subtrain.regression.shards import finite_models
 from subtrain.regression.stream import count_blocks, peak_bytes
 from subtrain.regression.study import fit
 from subtrain.regression.warn import FitWarning
@@ -39,6 +40,7 @@ __all__ = [
     "choose_in_blocks",
     "count",
     "count_blocks",
+    "finite_models",
     "fit",
     "lasso_from_counts",
     "lasso_kfold",

@@ -17,6 +17,7 @@ from subtrain.regression.estimator import Fitted, Linear, need_validation
 from subtrain.regression.models import Models
 from subtrain.regression.plan import FitPlan, plan_fit
 from subtrain.regression.problem import RESOLUTION
+from subtrain.regression.shards import are_flat
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_ends, warn_gaps
 
@@ -89,7 +90,7 @@ class AME(Linear):
 
         train = counted(np.ones(len(packed), np.bool_) if rows is None else ~rows)
         self.fit_counts(train, None if rows is None else counted(rows), progress=progress)
-        self._flat = np.asarray(outputs).ndim == 1
+        self._flat = are_flat(outputs, masks)
         return self
 
     def fit_counts(  # type: ignore[override]
