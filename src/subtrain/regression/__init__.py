@@ -10,6 +10,7 @@ from subtrain.regression.folds import lasso_kfold
 from subtrain.regression.gram import CompactGram
 from subtrain.regression.judging import Judges
 from subtrain.regression.large import lasso_large
+from subtrain.regression.large_lasso import LassoLarge
 from subtrain.regression.lasso import Lasso
 from subtrain.regression.leave_self_out import LeaveSelfOut
 from subtrain.regression.mean_difference import MeanDifference
@@ -30,6 +31,7 @@ __all__ = [
     "Judges",
     "Lasso",
     "LassoFit",
+    "LassoLarge",
     "LassoOptions",
     "LeastSquares",
     "LeaveSelfOut",

@@ -31,6 +31,11 @@ class Models:
     def targets(self) -> int:
         return int(np.prod(self.study.outputs[self.output].shape, dtype=np.int64))
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the outputs."""
+        return np.dtype(self.study.outputs[self.output].dtype)
+
     def read(self, rows: NDArray[np.int64]) -> tuple[Masks, NDArray[Any]]:
         """Masks and outputs [k, T] of these models."""
         return self.study.masks(rows), self.study.read(self.output, rows).reshape(rows.size, -1)

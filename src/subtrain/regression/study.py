@@ -137,4 +137,6 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mappi
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
