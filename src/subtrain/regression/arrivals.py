@@ -56,7 +56,7 @@ def cut(
     """
     held: list[Block] = []
     count = limit = 0
-    for masks, y in _after(_checked(blocks), skip, tail):
+    for masks, y in _after(checked(blocks), skip, tail):
         limit = limit or rows(masks, y)
         for start in range(0, max(len(y), 1), limit):
             piece = masks[start : start + limit], y[start : start + limit]
@@ -69,7 +69,7 @@ def cut(
         yield _join(held)
 
 
-def _checked(blocks: Iterable[tuple[Any, ArrayLike]]) -> Iterator[tuple[int, Masks, NDArray[Any]]]:
+def checked(blocks: Iterable[tuple[Any, ArrayLike]]) -> Iterator[tuple[int, Masks, NDArray[Any]]]:
     """Blocks of one shape, each with the position of its first model in the stream."""
     seen = 0
     shape: tuple[int, int] | None = None
