@@ -279,3 +279,13 @@ def test_what_is_kept_of_other_options_or_damaged_is_not_used(tmp_path, monkeypa
     kept.write_bytes(kept.read_bytes()[:200])
     found = large.lasso_large(packed, y, **how)
     np.testing.assert_array_equal(found.weight(0), first.weight(0))
+
+
+def test_parts_of_several_types_lose_nothing() -> None:
+    masks, y = world()
+    y[:500] = y[:500].astype(np.float16)
+    want = LassoLarge(**HOW).fit(masks, y)
+    got = LassoLarge(**HOW).fit([masks[:500], masks[500:]], [y[:500].astype(np.float16), y[500:]])
+    np.testing.assert_allclose(got.weight_, want.weight_, atol=1e-9)
+    with pytest.raises(InputError, match=r"units and targets \(400, 5\), those that validate \(400, 2\)"):
+        LassoLarge().fit(masks, y, validation=(masks, y[:, :2]))

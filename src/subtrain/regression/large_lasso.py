@@ -111,11 +111,13 @@ class LassoLarge(Linear):
         if validation is not None:
             others = stack(*validation)
             others.check_finite()
+            sizes = [(each.n, each.outputs[0].shape[1]) for each in (models, others)]
+            if sizes[0] != sizes[1]:
+                raise InputError(f"models have units and targets {sizes[0]}, those that validate {sizes[1]}")
             parts = [*_split(models, None), *_split(others, None)]
         else:
             parts = _split(models, self._validating(len(models), sample_split))
-        y = models.outputs[0]
-        self.fit_parts(parts, models.n, y.shape[1], y.dtype.itemsize, progress=progress)
+        self.fit_parts(parts, models.n, models.outputs[0].shape[1], models.dtype.itemsize, progress=progress)
         self._flat = are_flat(outputs, masks)
         return self
 
@@ -255,7 +257,7 @@ def _some(models: Stack, which: NDArray[np.bool_]) -> Part:
             at = which[start : start + rows]
             if at.any():
                 masks, outputs = models.read(start, start + len(at))
-                yield (masks, outputs) if at.all() else (masks[at], outputs[at])
+                yield masks[at], outputs[at].astype(models.dtype, copy=False)
 
     return Part(int(which.sum()), blocks)
 

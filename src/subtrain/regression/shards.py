@@ -35,6 +35,11 @@ class Stack:
     def __len__(self) -> int:
         return sum(map(len, self.outputs))
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That holds the outputs of every part."""
+        return np.result_type(*(part.dtype for part in self.outputs))
+
     def read(self, start: int, stop: int) -> tuple[Masks, NDArray[Any]]:
         """Packed masks and outputs of the models from `start` to before `stop`."""
         bits = [pack(part, first) for first, part in _between(self.masks, start, stop)]
