@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from subtrain.fits import load_fit
     from subtrain.masks import Masks
     from subtrain.outputs import Output, correctness, cross_entropy, margins
-    from subtrain.regression import AME, ElasticNet, Lasso, LeastSquares, LeaveSelfOut, MeanDifference, Ridge, fit
+    from subtrain.regression import (
+        AME,
+        ElasticNet,
+        Lasso,
+        LassoLarge,
+        LeastSquares,
+        LeaveSelfOut,
+        MeanDifference,
+        Ridge,
+        fit,
+    )
     from subtrain.store.export import export
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.study import Study
@@ -36,6 +46,7 @@ _WHERE = {
     "ElasticNet": "regression",
     "Evaluation": "evaluation",
     "Lasso": "regression",
+    "LassoLarge": "regression",
     "LeastSquares": "regression",
     "LeaveSelfOut": "regression",
     "Masks": "masks",
@@ -66,6 +77,7 @@ __all__ = [
     "ElasticNet",
     "Evaluation",
     "Lasso",
+    "LassoLarge",
     "LeastSquares",
     "LeaveSelfOut",
     "Masks",

@@ -90,7 +90,7 @@ def evaluate(
     if y.shape[2] != dm.targets:
         raise InputError(f"these datamodels have {dm.targets} targets, {output} has {y.shape[2]}")
     masks = study.masks(index[::replicates])
-    alpha = float(study.design.alpha)
+    alpha = float(np.mean(study.design.alpha))
     constant = dm.bias + alpha * dm.weight.sum(axis=0, dtype=np.float64)
     shuffled = replace(dm, weight=dm.weight[np.random.default_rng(0).permutation(dm.n)])
     return score(

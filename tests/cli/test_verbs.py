@@ -112,6 +112,8 @@ def test_task_from_a_file_with_parameters(tmp_path):
 
 BAD = [
     (["create", "{new}", "-t", "digits", "--alpha", "1.5"], 2, "strictly between 0 and 1"),
+    (["create", "{new}", "-t", "digits", "--alpha", "0.2,half"], 2, "a number or several with commas"),
+    (["create", "{new}", "-t", "digits", "--alpha", "0.2,1.5"], 2, "strictly between 0 and 1"),
     (["create", "{new}", "-t", "digits", "--alpha", "0.001"], 2, "every subset would be empty"),
     (["create", "{new}", "-t", "digits", "-p", "targets=0"], 2, "no targets"),
     (["create", "{new}", "-t", "nowhere:task"], 2, "nowhere"),

@@ -10,12 +10,14 @@ from subtrain.regression.folds import lasso_kfold
 from subtrain.regression.gram import CompactGram
 from subtrain.regression.judging import Judges
 from subtrain.regression.large import lasso_large
+from subtrain.regression.large_lasso import LassoLarge
 from subtrain.regression.lasso import Lasso
 from subtrain.regression.leave_self_out import LeaveSelfOut
 from subtrain.regression.mean_difference import MeanDifference
 from subtrain.regression.path import Path, lasso_path, solve_at
 from subtrain.regression.ridge import LeastSquares, Ridge
 from subtrain.regression.saved import load_counts, save_counts
+from subtrain.regression.shards import finite_models
 from subtrain.regression.stream import count_blocks, peak_bytes
 from subtrain.regression.study import fit
 from subtrain.regression.warn import FitWarning
@@ -29,6 +31,7 @@ __all__ = [
     "Judges",
     "Lasso",
     "LassoFit",
+    "LassoLarge",
     "LassoOptions",
     "LeastSquares",
     "LeaveSelfOut",
@@ -38,6 +41,7 @@ __all__ = [
     "array_blocks",
     "count",
     "count_blocks",
+    "finite_models",
     "fit",
     "lasso_from_counts",
     "lasso_kfold",

@@ -131,7 +131,7 @@ def refit(
     )
 
 
-def _result(path: Path, chosen: Path, counts: Counts) -> LassoFit:
+def with_chosen(path: Path, chosen: Path, counts: Counts) -> LassoFit:
     """The fit of a path whose chosen lambdas were solved again, on `counts`."""
     fit = from_path(path, counts)
     if chosen is path:

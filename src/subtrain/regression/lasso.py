@@ -18,6 +18,7 @@ from subtrain.regression.estimator import Linear
 from subtrain.regression.folds import lasso_kfold
 from subtrain.regression.judging import Judges
 from subtrain.regression.path import PASSES
+from subtrain.regression.shards import are_flat
 from subtrain.regression.split import fold_numbers, given_rows, validation_rows
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
@@ -109,7 +110,7 @@ class Lasso(Linear):
             fit = lasso_kfold(folds, self._options(), progress)
         else:
             fit = self._chosen(packed, y, validation, sample_split, progress)
-        self._flat = np.asarray(outputs).ndim == 1
+        self._flat = are_flat(outputs, masks)
         return self._stored(fit)
 
     def fit_counts(

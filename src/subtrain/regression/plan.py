@@ -13,7 +13,7 @@ from subtrain.regression.blocks import MANY, block_size
 from subtrain.regression.counts import gram_kind
 from subtrain.regression.stream import BLOCK, peak_bytes
 
-# Target-major float64 arrays of a block's paths: rho, coefficients, start, weights, their parts for both kinds of models.
+# Target-major float64 arrays of a block's paths: rho, start, coefficients, weights and their parts.
 _PATH_ARRAYS = 10
 # The same of estimators that solve all targets at once.
 _WHOLE_ARRAYS = 5
@@ -52,8 +52,8 @@ class FitPlan:
         if free is not None and self.memory > free:
             raise InputError(
                 f"this fit needs about {size(self.memory)} of memory ({size(self.counts)} of it for counts of "
-                f"{self.n:,} x {self.n:,} units), but only {size(free)} are free; fit on a larger machine, fewer "
-                "targets at a time, or group the units"
+                f"{self.n:,} x {self.n:,} units), but only {size(free)} are free; fit on a larger machine, "
+                "or by LassoLarge (--estimator lasso-large), which keeps within a given memory"
             )
         if folder is not None:
             there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())

@@ -35,7 +35,7 @@ def export(
     data = Path(folder) / (name or study.path.resolve().name) / "data"
     with files.storage_errors(data):
         data.mkdir(parents=True, exist_ok=True)
-    pct = f"{study.design.alpha * 100:g}pct"
+    pct = "-".join(f"{alpha * 100:g}" for alpha in np.atleast_1d(study.design.alpha)) + "pct"
     written = [
         _write(data / f"train_masks_{pct}.npy", np.dtype(bool), (study.models, study.n), _masks(study), progress)
     ]
