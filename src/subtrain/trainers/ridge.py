@@ -75,7 +75,7 @@ def _fitted(data: Frozen, rows: Ints, lam: float, exact: bool) -> tuple[Doubles,
         return None
     weight = linalg.cho_solve(factor, found.sums.T - np.outer(mean, found.counts), check_finite=False)
     if not exact:
-        refined = _refined(data, rows, lam, factor, mean, weight)
+        refined = _refined(data, rows, lam, factor, found, weight)
         if refined is None:
             return None
         weight = refined
@@ -83,14 +83,14 @@ def _fitted(data: Frozen, rows: Ints, lam: float, exact: bool) -> tuple[Doubles,
 
 
 def _refined(
-    data: Frozen, rows: Ints, lam: float, factor: tuple[Doubles, bool], mean: Doubles, weight: Doubles
+    data: Frozen, rows: Ints, lam: float, factor: tuple[Doubles, bool], found: Moments, weight: Doubles
 ) -> Doubles | None:
     """Iterative refinement: solve for what the residuals of the data say is missing, with the factor there is."""
-    target = one_hot(data.y[rows], data.classes)
+    target, mean, share = one_hot(data.y[rows], data.classes), found.mean, found.counts / rows.size
     before = np.linalg.norm(weight)
     for _ in range(_REFINEMENTS):
         weight = weight.astype(np.float32).astype(np.float64)
-        pull, sums = swept(data.x, rows, weight, -mean @ weight, lambda z, s: target[s] - z)
+        pull, sums = swept(data.x, rows, weight, share - mean @ weight, lambda z, s: target[s] - z)
         change = linalg.cho_solve(factor, pull - np.outer(mean, sums) - lam * weight, check_finite=False)
         weight = weight + change
         size = np.linalg.norm(change)
