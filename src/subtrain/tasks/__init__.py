@@ -2,6 +2,8 @@
 
 from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task, View, batch, function
 from subtrain.tasks.digits import digits
+from subtrain.tasks.heads import logistic_head, ridge_head
+from subtrain.tasks.kernels import kernel_ridge, random_features
 from subtrain.tasks.load import importable, load_task
 from subtrain.tasks.networks import mlp
 from subtrain.tasks.scikit import sklearn
@@ -18,8 +20,12 @@ __all__ = [
     "digits",
     "function",
     "importable",
+    "kernel_ridge",
     "load_task",
+    "logistic_head",
     "mlp",
+    "random_features",
+    "ridge_head",
     "sklearn",
     "tabular",
     "torch_module",

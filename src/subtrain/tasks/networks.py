@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.errors import InputError
 from subtrain.outputs import declare, from_logits, parse_name
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint
+from subtrain.tasks.labelled import class_count, labelled
 from subtrain.trainers.sgd import Sgd
 
 Data = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -37,7 +37,7 @@ def mlp(
     same weights, so that models differ by their data and the order of their minibatches only.
     """
     data = {"train": _arrays(x, y), "test": _arrays(x_test, y_test)}
-    classes = int(max(part[1].max() for part in data.values())) + 1
+    classes = class_count(data)
     recipe = recipe or Sgd()
     names = list(outputs)
     schema = declare(names, {s: len(part[1]) for s, part in data.items()}, classes, margin)
@@ -50,13 +50,8 @@ def mlp(
 
 
 def _arrays(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    features, labels = np.asarray(x, np.float32), np.asarray(y)
-    features = np.ascontiguousarray(features.reshape(len(features), -1))
-    if len(features) != len(labels) or labels.ndim != 1:
-        raise InputError(f"{len(features)} examples do not fit labels of shape {list(labels.shape)}")
-    if labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise InputError("labels must be integers 0, 1, 2, …")
-    return features, labels.astype(np.int64)
+    features, labels = labelled(x, y)
+    return np.ascontiguousarray(features, np.float32), labels
 
 
 def _train(
