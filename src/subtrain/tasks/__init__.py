@@ -2,6 +2,7 @@
 
 from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task, View, batch, function
 from subtrain.tasks.digits import digits
+from subtrain.tasks.images import cnn
 from subtrain.tasks.load import importable, load_task
 from subtrain.tasks.networks import mlp
 from subtrain.tasks.scikit import sklearn
@@ -15,6 +16,7 @@ __all__ = [
     "Task",
     "View",
     "batch",
+    "cnn",
     "digits",
     "function",
     "importable",
