@@ -64,6 +64,15 @@ def test_a_model_is_the_same_bit_for_bit_alone_beside_others_and_in_any_place(ne
     assert all(np.array_equal(p, t[order]) for p, t in zip(permuted, together, strict=True))
 
 
+def test_large_images_in_colour_as_well():
+    x = np.random.default_rng(1).random((40, 21, 30, 3), np.float32)
+    settings = {"x": x, "y": Y[:40], "evaluate": [x], "channels": (8, 24)}
+    (together,) = train(MASKS[:3, :40], SEEDS[:3], **settings)
+    (alone,) = train(MASKS[2:3, :40], SEEDS[2:3], **settings)
+    assert np.array_equal(alone[0], together[2])
+    assert np.isfinite(together).all()
+
+
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 def test_a_model_does_not_depend_on_what_else_is_evaluated_or_where_arrays_lie(network):
     _, expected = train(**network)

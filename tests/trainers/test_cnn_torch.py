@@ -101,7 +101,9 @@ def test_networks_of_any_shape_agree(shape):
     assert np.median(differences(replace(RECIPES["decay"], epochs=30, lr=0.06), **shape)) < 2e-4
 
 
-@pytest.mark.parametrize(("channels", "kernel", "pool"), [((4,), 3, 2), ((9, 33), 3, 3), ((16, 40, 8), 5, 1)])
+@pytest.mark.parametrize(
+    ("channels", "kernel", "pool"), [((4,), 3, 2), ((9, 33), 3, 3), ((16, 40, 8), 5, 1), ((64, 4), 3, 1)]
+)
 def test_gradient_of_coloured_images_of_odd_size_is_autograds_in_float64(channels, kernel, pool):
     net = network(COLOURED.shape, channels, kernel, pool, (12,), 4)
     parameters, labels = initial_parameters(net, 5), np.arange(12) % 4
