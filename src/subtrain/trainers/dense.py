@@ -139,7 +139,7 @@ def backward(
     _loss_gradient(matrix(activations, filled, rows, outputs), labels, delta)
     for layer in range(sizes.size - 2, -1, -1):
         inputs, outputs = sizes[layer], sizes[layer + 1]
-        _column_sums(delta, gradient[at - outputs : at])
+        column_sums(delta, gradient[at - outputs : at])
         at -= (inputs + 1) * outputs
         slope = matrix(gradient, at, inputs, outputs)
         if layer == 0:
@@ -163,7 +163,7 @@ def rectify(delta: Floats, activation: Floats) -> None:
 
 
 @contracting_kernel
-def _column_sums(delta: Floats, sums: Floats) -> None:
+def column_sums(delta: Floats, sums: Floats) -> None:
     for j in range(sums.size):
         sums[j] = _ZERO
     for r in range(delta.shape[0]):

@@ -28,8 +28,10 @@ def first_gradient(images: Floats, chosen: Places, net: Net, space: Space, gradi
     )
     chunk = chunk_of(net, 0)
     part = np.empty((outputs, taps), np.float32)
-    slope, bias = dense.matrix(gradient, 0, outputs, taps), gradient[outputs * taps : outputs * (taps + 1)]
+    slope = dense.matrix(gradient, 0, outputs, taps)
     dense.rectify(dense.matrix(space.slopes, 0, rows, size), dense.matrix(space.maps, 0, rows, size))
+    pooled = dense.matrix(space.slopes, 0, rows * (size // outputs), outputs)
+    dense.column_sums(pooled, gradient[outputs * taps : outputs * (taps + 1)])
     for start in range(0, rows, chunk):
         some = min(chunk, rows - start)
         z = dense.matrix(space.z, 0, some * pixels, outputs)
@@ -42,9 +44,6 @@ def first_gradient(images: Floats, chosen: Places, net: Net, space: Space, gradi
         for c in range(outputs):
             for t in range(taps):
                 slope[c, t] += part[c, t]
-        for p in range(z.shape[0]):
-            for c in range(outputs):
-                bias[c] += z[p, c]
 
 
 @contracting_kernel
