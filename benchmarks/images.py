@@ -6,8 +6,9 @@
     python benchmarks/images.py --task cifar_cnn       # one of the tasks; may be repeated
 
 Each task is a study with `collect` on all cores. A first part measures the rate, then it is extended by as many models
-as the minutes allow, a quarter of them held out in replicates. Run again, it goes on where it was and fits what is
-there; more --minutes extend it. Writes results/images.{json,md,png}; tasks whose data are missing are left out.
+as the minutes allow, until few are left; a quarter of them are held out, in replicates. Run again, it goes on where it
+was and fits what is there; more --minutes extend it. Writes results/images.{json,md,png}; tasks whose data are missing
+are left out.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ TASKS = {
     "cifar_cnn": "CIFAR-10 (lossless subset), CNN 16-32-64",
 }
 PILOT, REPLICATES, HELDOUT_SHARE, MOST_HELDOUT = 32, 3, 0.25, 300
-FEWEST = 100
+FEWEST = 125
 
 
 def measured(name, data, folder, minutes, epochs):
@@ -47,8 +48,9 @@ def measured(name, data, folder, minutes, epochs):
     study = st.Study.create(folder / name, where, design, params=params, segment=16, exist_ok=True)
     spent = Spent(folder / f"{name}.json")
     collect(study, spent)
-    study = extended(study, spent, 60 * minutes)
-    collect(study, spent)
+    while spent.seconds < 0.9 * 60 * minutes:
+        study = extended(study, spent, 60 * minutes)
+        collect(study, spent)
     held = study.done(EVALUATION)
     return {
         "task": TASKS[name],
@@ -64,16 +66,16 @@ def measured(name, data, folder, minutes, epochs):
 
 
 class Spent:
-    """Models trained and seconds spent so far, kept beside the study."""
+    """Models trained and seconds spent so far, kept beside the study; rate: models a second of the last collection."""
 
     def __init__(self, path):
         self.path = path
-        kept = json.loads(path.read_text()) if path.exists() else {"models": 0, "seconds": 0.0}
-        self.models, self.seconds = kept["models"], kept["seconds"]
+        kept = json.loads(path.read_text()) if path.exists() else {"models": 0, "seconds": 0.0, "rate": 0.0}
+        self.models, self.seconds, self.rate = kept["models"], kept["seconds"], kept["rate"]
 
     def add(self, done):
-        self.models, self.seconds = self.models + done.trained, self.seconds + done.seconds
-        self.path.write_text(json.dumps({"models": self.models, "seconds": self.seconds}))
+        self.models, self.seconds, self.rate = self.models + done.trained, self.seconds + done.seconds, done.rate
+        self.path.write_text(json.dumps({"models": self.models, "seconds": self.seconds, "rate": self.rate}))
 
 
 def collect(study, spent):
@@ -82,14 +84,12 @@ def collect(study, spent):
 
 
 def extended(study, spent, budget):
-    """The study with as many more models as fit the seconds that are left, a quarter of them held out."""
-    left = max(0.0, budget - spent.seconds) * spent.models / max(spent.seconds, 1e-9)
+    """The study with as many more models as fit the seconds that are left, a quarter of all of them held out."""
+    left = max(PILOT, int((budget - spent.seconds) * spent.rate))
     there = sum(block.subsets for block in study.design.blocks if block.role == EVALUATION)
-    total = study.models + left
-    heldout = max(3, min(MOST_HELDOUT, int(total * HELDOUT_SHARE / REPLICATES))) - there
-    heldout = max(0, heldout if left >= 16 or not there else 0)
-    models = max(0, int(left) - heldout * REPLICATES)
-    return study.extend(models=models, heldout=heldout) if models or heldout else study
+    wanted = max(3, min(MOST_HELDOUT, int((study.models + left) * HELDOUT_SHARE / REPLICATES)))
+    heldout = max(0, min(wanted - there, left // REPLICATES))
+    return study.extend(models=left - heldout * REPLICATES, heldout=heldout)
 
 
 def curve(study):
