@@ -3,6 +3,7 @@
 from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task, View, batch, function
 from subtrain.tasks.digits import digits
 from subtrain.tasks.heads import logistic_head, ridge_head
+from subtrain.tasks.images import cnn
 from subtrain.tasks.kernels import kernel_ridge, random_features
 from subtrain.tasks.load import importable, load_task
 from subtrain.tasks.networks import mlp
@@ -17,6 +18,7 @@ __all__ = [
     "Task",
     "View",
     "batch",
+    "cnn",
     "digits",
     "function",
     "importable",

@@ -24,17 +24,23 @@ OUTPUTS = ("test_margins", "train_margins")
 
 def labelled(x: ArrayLike, y: ArrayLike) -> Labelled:
     """x as a matrix [N, D], not copied, and y as int64 [N]; InputError unless they fit and labels are 0, 1, 2, …"""
-    features, labels = np.asarray(x), np.asarray(y)
+    features = np.asarray(x)
     if features.ndim == 0 or len(features) == 0:
         raise InputError("there are no examples: give at least one row of features in each split")
-    if labels.shape != (len(features),):
-        raise InputError(f"{len(features)} examples do not fit labels of shape {list(labels.shape)}")
-    if labels.dtype.kind not in "iu" or labels.min() < 0:
+    return features.reshape(len(features), -1), checked_labels(features, y)
+
+
+def checked_labels(examples: NDArray[Any], labels: ArrayLike) -> NDArray[np.int64]:
+    """The labels as integers 0, 1, 2, …, one for each example; InputError if they are not."""
+    found = np.asarray(labels)
+    if found.shape != (len(examples),):
+        raise InputError(f"{len(examples)} examples do not fit labels of shape {list(found.shape)}")
+    if found.dtype.kind not in "iu" or found.min() < 0:
         raise InputError("labels must be integers 0, 1, 2, …")
-    return features.reshape(len(features), -1), labels.astype(np.int64)
+    return found.astype(np.int64)
 
 
-def class_count(data: dict[str, Labelled]) -> int:
+def class_count(data: Mapping[str, Labelled]) -> int:
     """One more than the largest label of any split."""
     return int(max(part[1].max() for part in data.values())) + 1
 
