@@ -42,10 +42,8 @@ def train_mlp(
     error. Raises InputError for arrays that do not fit one another and for an empty subset.
     """
     sizes = layer_sizes(x, widths, classes)
-    _check_models(x, y, masks, seeds, classes, init, init_seed)
-    _check_features("x", x, sizes[0])
-    for s, features in enumerate(evaluate):
-        _check_features(f"evaluate[{s}]", features, sizes[0])
+    check_models(x, y, masks, seeds, classes, init, init_seed)
+    check_features(x, evaluate)
     data = (_writable(x), y.astype(np.int64))
     asked = [_writable(features) for features in evaluate]
     logits = [np.empty((len(masks), len(features), classes), np.float32) for features in asked]
@@ -112,7 +110,7 @@ def _descend(
     dense.descend(*data, order, batch, sizes, parameters, rates, momentum, decay, nesterov)
 
 
-def _check_models(
+def check_models(
     x: Floats,
     y: NDArray[np.integer],
     masks: NDArray[np.bool_],
@@ -121,6 +119,7 @@ def _check_models(
     init: str,
     init_seed: int,
 ) -> None:
+    """InputError unless labels, masks, seeds and the start fit the examples x [N, D]."""
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
         raise InputError(f"y must be {len(x)} integers, got {y.dtype} {list(y.shape)}")
     if y.min() < 0 or y.max() >= classes:
@@ -138,7 +137,13 @@ def _check_models(
         raise InputError(f"model {empty[0]} of these {len(masks)} has an empty subset: its mask includes no example")
 
 
-def _check_features(name: str, features: Any, columns: int) -> None:
+def check_features(x: Floats, evaluate: Sequence[Floats]) -> None:
+    """InputError unless the training features and those to evaluate have one form."""
+    for name, features in [("x", x), *((f"evaluate[{s}]", features) for s, features in enumerate(evaluate))]:
+        _check_form(name, features, x.shape[1])
+
+
+def _check_form(name: str, features: Any, columns: int) -> None:
     fits = features.ndim == 2 and features.shape[1] == columns
     if not fits or features.dtype != np.float32 or not features.flags.c_contiguous:
         shape = f"{features.dtype} {list(features.shape)}"
