@@ -32,6 +32,8 @@ class Trainer:
     def __init__(self, make_model: Callable[[], Any], data: Mapping[str, Pair], recipe: TorchRecipe) -> None:
         self.make_model, self.recipe = make_model, recipe
         self.device = chosen_device(recipe.device)
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # sizes repeat for hours: trying algorithms once pays
         self.data = {split: (sent(x, self.device), sent(y, self.device)) for split, (x, y) in data.items()}
         self.step: Step | None = None
 

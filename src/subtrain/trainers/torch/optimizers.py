@@ -19,6 +19,7 @@ def make_optimizer(model: Any, recipe: TorchRecipe, device: Any) -> Any:
         optimizer = torch.optim.SGD(
             _groups(model, recipe), momentum=recipe.momentum, nesterov=recipe.nesterov, **options
         )
+        _start_momentum(optimizer)
     else:
         optimizer = torch.optim.AdamW(
             _groups(model, recipe), betas=(recipe.momentum, 0.999), capturable=graph and cuda, **options
@@ -27,6 +28,13 @@ def make_optimizer(model: Any, recipe: TorchRecipe, device: Any) -> Any:
         for group in optimizer.param_groups:
             group["lr"] = torch.tensor(float(group["lr"]), device=device)
     return optimizer
+
+
+def _start_momentum(optimizer: Any) -> None:
+    """Zeros, as SGD means it: the fused one leaves them as found when a scaler skips its very first step."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["momentum"] else ():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _groups(model: Any, recipe: TorchRecipe) -> list[dict[str, Any]]:
