@@ -14,10 +14,9 @@ is trained on, 1.029). A step of 512 images is 0.89 TFLOP: 1.2 ms at 750 T/s, tw
 convolutions in 2 bytes, 7 GB: 1.7 ms at 4 TB/s, a third of it if fused. So predicted: 4 ms a step captured (800 models
 an hour), 3 ms compiled and captured (1,050 an hour), eager the same as captured only if one core launches some 150
 kernels in 4 ms. Several processes share the device and gain what waiting for the host wastes.
-Airbench class: 10 epochs of 25 x 1,000 images, 0.177 PFLOP, a sixth: six times the models, or
-fewer by what the host does for each. MLP-64 on 500
-digits: 320 steps of some 0.4 ms for 4,096 models: 30,000 a second on the device, if the host draws as many initial
-weights and orders (0.1 ms a model and thread).
+Airbench class: 10 epochs of 25 x 1,000 images, 0.177 PFLOP, a sixth: six times the models, or fewer by what the host
+does for each. MLP-64 on 500 digits: 320 steps of some 0.4 ms for 4,096 models: 30,000 a second on the device, if the
+host draws as many initial weights and orders (0.1 ms a model and thread).
 """
 
 from __future__ import annotations

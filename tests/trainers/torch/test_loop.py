@@ -97,13 +97,17 @@ def test_a_module_of_another_shape_replaces_the_kept_one():
     assert all(np.array_equal(a["test"], b["test"]) for a, b in zip(many, alone, strict=True))
 
 
-def test_lazy_modules_are_made_anew():
+def test_lazy_modules_learn_their_shapes_first():
     def lazy():
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(4))
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(), torch.nn.LazyLinear(4))
 
-    many, _ = trained(replace(IMAGES, batch=16), [0, 1], lazy)
-    (alone,), _ = trained(replace(IMAGES, batch=16), [1], lazy)
-    assert np.array_equal(many[1]["test"], alone["test"])
+    (first, many), trainer = trained(replace(IMAGES, epochs=1), [0, 1], lazy)
+    kept = trainer.step
+    trainer.train(SUBSETS[2], 2, ["test"])
+    assert trainer.step is kept
+    (alone,), _ = trained(replace(IMAGES, epochs=1), [1], lazy)
+    assert not np.array_equal(first["test"], many["test"])
+    assert np.array_equal(many["test"], alone["test"])
 
 
 def by_hand(recipe, indices, seed, make):

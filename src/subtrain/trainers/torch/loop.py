@@ -14,6 +14,7 @@ from subtrain.trainers.torch.augment import augmented, draw, first_flips, laid_o
 from subtrain.trainers.torch.data import Pair
 from subtrain.trainers.torch.devices import autocast, chosen_device, sent
 from subtrain.trainers.torch.recipe import TorchRecipe
+from subtrain.trainers.torch.reinit import is_lazy
 from subtrain.trainers.torch.step import Step
 
 EVALUATED_AT_ONCE = 1024
@@ -88,12 +89,20 @@ class Trainer:
             self.step = self._prepared(rows, seed)
         if self.recipe.start is not None:
             with torch.no_grad():
-                x = self.data["train"][0][rows[:STARTING]]
-                self.recipe.start(self.step.model, normalised(x, self.recipe).float())
+                self.recipe.start(self.step.model, self._examples(rows[:STARTING]))
+
+    def _examples(self, rows: Any) -> Any:
+        """Training examples as a module sees them, in full precision."""
+        x = normalised(self.data["train"][0][rows], self.recipe)
+        return x.float() if x.is_floating_point() else x
 
     def _fresh(self, seed: int) -> Any:
         torch.manual_seed(seed)
-        return self.make_model()
+        model = self.make_model()
+        if is_lazy(model):
+            with torch.no_grad():
+                model.eval()(self._examples(slice(2)).cpu())
+        return model
 
     def _prepared(self, rows: Any, seed: int) -> Step:
         """A step that has been tried, compiled and captured, and is as new again."""

@@ -21,6 +21,11 @@ def renewed(model: Any, fresh: Any) -> bool:
     return True
 
 
+def is_lazy(model: Any) -> bool:
+    """Whether some parameters wait for a first input to know their shape."""
+    return any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in model.parameters())
+
+
 def zeroed(optimizer: Any) -> None:
     """The state of an SGD or AdamW optimiser as before its first step, in place."""
     for state in optimizer.state.values():
@@ -34,5 +39,4 @@ def _tensors(model: Any) -> dict[str, Any]:
 
 
 def _kind(tensor: Any) -> Any:
-    lazy = isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin)
-    return object() if lazy else (tensor.shape, tensor.dtype, tensor.requires_grad)
+    return tensor.shape, tensor.dtype, tensor.requires_grad
