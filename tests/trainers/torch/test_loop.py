@@ -46,6 +46,7 @@ RECIPES = {
     "nesterov, no decay of vectors": replace(IMAGES, nesterov=True, decay_vectors=False, schedule="cosine"),
     "adamw": replace(IMAGES, optimizer="adamw", lr=0.01, schedule="triangular"),
     "own optimiser": replace(IMAGES, optimizer=lambda p: torch.optim.Rprop(p), schedule="constant"),
+    "own optimiser with a state": replace(IMAGES, optimizer=lambda p: torch.optim.Adagrad(p, 0.1, 0, 0, 0.5)),
     "augmented": replace(IMAGES, augment=Augment(flip=True, translate=2, cutout=3), flip_test=True),
     "alternating": replace(IMAGES, augment=Augment(flip=True, alternate=True, translate=1, pad="reflect")),
     "fixed step": replace(IMAGES, cuda_graph=True, drop_last=True, channels_last=True),
@@ -237,6 +238,30 @@ def test_start_sees_examples_of_the_subset_only():
     trained(recipe, [2], make)
     expected = (X[SUBSETS[2]] / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
     assert np.allclose(seen[0].numpy(), expected, atol=1e-5)
+
+
+def test_a_step_that_failed_half_way_leaves_nothing():
+    calls = []
+
+    def loss(output, y):
+        calls.append(len(y))
+        value = torch.nn.functional.cross_entropy(output, y)
+        if len(calls) == 3:
+            value.backward(retain_graph=True)
+            raise ArithmeticError("as a user's code may")
+        return value
+
+    trainer = Trainer(make, DATA, replace(IMAGES, loss=loss))
+    with pytest.raises(ArithmeticError):
+        trainer.train(SUBSETS[0], 100, ["test"])
+    again = trainer.train(SUBSETS[0], 100, ["test"])["test"]
+    assert np.array_equal(again, trained(IMAGES, [0])[0][0]["test"])
+
+
+def test_a_module_made_only_once_is_refused():
+    model = make()
+    with pytest.raises(InputError, match="make_model must return a new module each time"):
+        trained(IMAGES, [0], lambda: model)
 
 
 def test_exhausted_memory_passes_through_and_leaves_the_trainer_usable():

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from subtrain.trainers.oom import is_out_of_memory
 from subtrain.trainers.torch.augment import augmented, draw, first_flips, laid_out, normalised
 from subtrain.trainers.torch.data import Pair
 from subtrain.trainers.torch.devices import autocast, chosen_device, sent
@@ -41,14 +40,14 @@ class Trainer:
     def train(self, indices: NDArray[np.int64], seed: int, splits: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Train one model on the training examples `indices`; its logits float32 [N, C] on each of the splits.
 
-        An error of the device's memory passes through; what was kept on the device besides the data is dropped first.
+        Errors pass through, that of exhausted device memory too; what was kept besides the data is dropped first, so
+        that a model that failed half-way leaves nothing to the next.
         """
         try:
             self._descend(indices, seed)
             return {split: self.logits(split) for split in splits}
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                self.step = None
+        except Exception:
+            self.step = None
             raise
 
     def logits(self, split: str) -> NDArray[Any]:

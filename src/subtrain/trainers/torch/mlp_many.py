@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from subtrain.trainers.mlp import check_features, check_models, initial_parameters, layer_sizes, minibatch_order
 from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.torch.capture import captured
 from subtrain.trainers.torch.devices import chosen_device, sent
 
 Floats = NDArray[np.float32]
@@ -125,7 +126,7 @@ class _Fleet:
         self.layers = list(_layers(sizes.tolist(), self.parameters, self.gradient))
         self.order = torch.zeros(models, rows, dtype=torch.int64, device=device)
         self.rates = torch.zeros(-(-rows // recipe.batch), device=device)
-        self._graph = self._captured() if device.type == "cuda" else None
+        self._replay = captured(self._epoch, device)
 
     def train(self, parameters: Any, orders: Any, rates: Floats) -> None:
         """From the initial `parameters` [K, P] through orders [K, epochs, rows] at rates [epochs * steps]."""
@@ -135,27 +136,13 @@ class _Fleet:
         for epoch in range(orders.shape[1]):
             self.order.copy_(orders[:, epoch])
             self.rates.copy_(each[epoch])
-            if self._graph is None:
-                self._epoch()
-            else:
-                self._graph.replay()
+            self._replay()
 
     def logits(self, features: Any) -> Any:
         """[K, E, C] of features [E, D]."""
         models = len(self.parameters)
         at_once = max(1, FLOATS // (models * self.widest))
         return torch.cat([self._forward(part.expand(models, -1, -1))[-1] for part in features.split(at_once)], dim=1)
-
-    def _captured(self) -> Any:
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self._epoch()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._epoch()
-        return graph
 
     def _epoch(self) -> None:
         for step, chosen in enumerate(self.order.split(self.recipe.batch, dim=1)):

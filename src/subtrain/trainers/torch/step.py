@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from subtrain.errors import InputError
-from subtrain.trainers.oom import is_out_of_memory
+from subtrain.trainers.torch.capture import captured
 from subtrain.trainers.torch.devices import autocast
 from subtrain.trainers.torch.optimizers import make_optimizer
 from subtrain.trainers.torch.recipe import TorchRecipe
 from subtrain.trainers.torch.reinit import renewed, zeroed
-
-WARM_UPS = 3
 
 
 class Step:
@@ -28,31 +27,27 @@ class Step:
         self.loss = recipe.loss or torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         self.scaler = torch.amp.GradScaler(device.type) if recipe.dtype == "float16" else None
         self._first_scale = self.scaler.state_dict() if self.scaler else None
-        self._graph: Any = None
+        self._replay: Callable[[], None] | None = None
         self._remake_optimizer()
 
     def prepare(self, x: Any, y: Any) -> None:
         """Compile and capture on a full minibatch. It moves the weights: `begin` afterwards."""
-        if not (self.recipe.cuda_graph and self.device.type == "cuda"):
+        if self.recipe.cuda_graph:
+            self._x, self._y = x.clone(), y.clone()
+            self._replay = captured(lambda: self._run(self._x, self._y), self.device)
+        else:
             self._run(x, y)
-            return
-        # Warm-up beside the current stream, as PyTorch asks for before a capture of the whole step.
-        self._x, self._y = x.clone(), y.clone()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UPS):
-                self._run(self._x, self._y)
-        torch.cuda.current_stream().wait_stream(stream)
-        self._graph = self._captured()
 
     def begin(self, fresh: Any) -> bool:
         """As new, with the weights of `fresh`; False where that is another kind of module."""
+        if fresh is self.model:
+            raise InputError("make_model must return a new module each time, it returned the one it made before")
         if not renewed(self.model, fresh):
             return False
         if callable(self.recipe.optimizer):
             self._remake_optimizer()
-        zeroed(self.optimizer)
+        else:
+            zeroed(self.optimizer)
         if self.scaler:
             self.scaler.load_state_dict(self._first_scale)
         self.model.train()
@@ -65,15 +60,14 @@ class Step:
                 group["lr"].fill_(rate * factor)
             else:
                 group["lr"] = rate * factor
-        if self._graph is None or x.shape != self._x.shape:
+        if self._replay is None or x.shape != self._x.shape:
             self._run(x, y)
         else:
             self._x.copy_(x)
             self._y.copy_(y)
-            self._graph.replay()
+            self._replay()
 
     def _run(self, x: Any, y: Any) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.recipe, self.device):
             output = self.forward(x)
         if isinstance(output, torch.Tensor) and output.dtype in (torch.float16, torch.bfloat16):
@@ -86,17 +80,8 @@ class Step:
             self.scaler.scale(loss).backward()
             self.scaler.step(self.optimizer)
             self.scaler.update()
-
-    def _captured(self) -> Any:
-        graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(graph):
-                self._run(self._x, self._y)
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            raise InputError(f"a training step cannot be captured; set cuda_graph=False: {error}") from error
-        return graph
+        # Behind the step, not before it: a capture must begin without gradients, so that it makes its own.
+        self.optimizer.zero_grad(set_to_none=True)
 
     def _remake_optimizer(self) -> None:
         self.optimizer = make_optimizer(self.model, self.recipe, self.device)
