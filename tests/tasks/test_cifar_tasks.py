@@ -14,7 +14,7 @@ from subtrain.tasks.fmow import resnet18
 from subtrain.tasks.pixels import image_data
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.xdist_group("torch")
+pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.usefixtures("one_torch_thread")]
 
 RANDOM = np.random.default_rng(0)
 Y, Y_TEST = RANDOM.integers(0, 3, 60), RANDOM.integers(0, 3, 20)
@@ -30,14 +30,6 @@ def pictures(labels, side=32):
 DATA = (pictures(Y), Y, pictures(Y_TEST), Y_TEST)
 SMALL = {"width": 4, "batch": 8, "device": "cpu"}
 MASKS, SEEDS = RANDOM.random((2, 60)) < 0.6, np.array([5, 6], np.uint32)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

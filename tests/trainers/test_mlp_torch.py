@@ -11,6 +11,7 @@ from subtrain.trainers.mlp import initial_parameters, layer_sizes, minibatch_ord
 from subtrain.trainers.sgd import Sgd
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 X = (IMAGES[:220] / 16).astype(np.float32)
@@ -66,14 +67,6 @@ RECIPES = {
     "nesterov": replace(PLAIN, batch=20, momentum=0.8, schedule="triangular", nesterov=True),
     "full batch": replace(PLAIN, epochs=150, batch=1000, lr=0.2, momentum=0.9, schedule="triangular", peak=0.4),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def differences(widths, recipe, init="own", init_seed=0):
