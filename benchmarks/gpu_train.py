@@ -30,7 +30,7 @@ import statistics
 import time
 import traceback
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +76,7 @@ WAYS = {
     "kept, captured": {},
     "kept, compiled and captured": {"compile": True},
 }
+CAPTURED = {name: way for name, way in WAYS.items() if "captured" in name}
 
 
 def settle(device):
@@ -107,6 +108,20 @@ def ceilings(job):
     return found | {"copy_GB_s": rate / 1e9}
 
 
+@cache
+def images(data, n, targets):
+    """The splits, decoded once a process; random pixels without `data`."""
+    if data:
+        pairs = image_data(data, n, targets)
+    else:
+        random = np.random.default_rng(0)
+        pairs = {
+            split: (random.integers(0, 256, (k, 32, 32, 3), dtype=np.uint8), random.integers(0, 10, k))
+            for split, k in (("train", n), ("test", targets))
+        }
+    return {split: as_pair(pair) for split, pair in pairs.items()}
+
+
 @dataclass(frozen=True)
 class Job:
     """What to measure, where, on which images."""
@@ -116,15 +131,7 @@ class Job:
     data: str | None
 
     def images(self):
-        if self.data:
-            pairs = image_data(self.data, self.size.n, self.size.targets)
-        else:
-            random = np.random.default_rng(0)
-            pairs = {
-                split: (random.integers(0, 256, (k, 32, 32, 3), dtype=np.uint8), random.integers(0, 10, k))
-                for split, k in (("train", self.size.n), ("test", self.size.targets))
-            }
-        return {split: as_pair(pair) for split, pair in pairs.items()}
+        return images(self.data, self.size.n, self.size.targets)
 
     def recipe(self, recipe, way):
         changes = {"batch": self.size.batch, "epochs": self.size.epochs, **way}
@@ -162,7 +169,7 @@ def training_flop(trainer, examples):
 
 def timed(trainer, job):
     """Seconds of setting up with a first model, of each further one, and what came out."""
-    labels = trainer_labels(trainer)
+    labels = trainer.data["test"][1].cpu().numpy()
     taken, accuracy = [], []
     for indices, seed in job.halves(job.size.models + 1):
         settle(job.device)
@@ -182,46 +189,32 @@ def timed(trainer, job):
     }
 
 
-def trainer_labels(trainer):
-    return trainer.data["test"][1].cpu().numpy()
-
-
-def each_way(job, make, ways=WAYS):
+def each_way(job, measure, ways=WAYS):
     """A way that fails is recorded with its error, and the others go on."""
     found = {}
     for name, way in ways.items():
         if job.device.type == "cpu" and way.get("compile"):
             continue
         try:
-            found[name] = timed(make(way), job)
-        except Exception as error:
-            traceback.print_exc()
-            found[name] = {"error": f"{type(error).__name__}: {error}"[:500]}
-        print(f"  {name}: {found[name].get('models_an_hour', 'failed')}", flush=True)
-    return found
-
-
-def resnet9_stage(job):
-    return each_way(job, job.resnet9)
-
-
-def airbench_stage(job):
-    return each_way(job, job.airbench, {k: WAYS[k] for k in ("kept, captured", "kept, compiled and captured")})
-
-
-def step_stage(job):
-    """One step on a minibatch that is already made, and making the minibatches of an epoch."""
-    found = {}
-    for name, way in WAYS.items():
-        if way.get("reuse") is False or (job.device.type == "cpu" and way.get("compile")):
-            continue
-        try:
-            found[name] = one_step(job.resnet9(way), job)
+            found[name] = measure(way)
         except Exception as error:
             traceback.print_exc()
             found[name] = {"error": f"{type(error).__name__}: {error}"[:500]}
         print(f"  {name}: {found[name]}", flush=True)
     return found
+
+
+def resnet9_stage(job):
+    return each_way(job, lambda way: timed(job.resnet9(way), job))
+
+
+def airbench_stage(job):
+    return each_way(job, lambda way: timed(job.airbench(way), job), CAPTURED)
+
+
+def step_stage(job):
+    """One step on a minibatch that is already made, and making the minibatches of an epoch."""
+    return each_way(job, lambda way: one_step(job.resnet9(way), job), {"kept, eager": WAYS["kept, eager"], **CAPTURED})
 
 
 def one_step(trainer, job):
@@ -230,14 +223,13 @@ def one_step(trainer, job):
     trainer._begin(rows, seed)
     x, y = next(trainer._minibatches(rows, seed))
     step = seconds(lambda: [trainer.step(x, y, 0.1) for _ in range(10)], job.device, job.size.repeats) / 10
-    epoch = replace(trainer.recipe, epochs=1)
-    trainer.recipe = epoch
+    trainer.recipe = replace(trainer.recipe, epochs=1)
     batches = seconds(lambda: [None for _ in trainer._minibatches(rows, seed)], job.device, 5)
     return {
         "step_ms": step * 1e3,
         "step_GFLOP": flop_an_image(trainer) * len(x) / 1e9,
         "minibatches_of_an_epoch_ms": batches * 1e3,
-        "steps_an_epoch": epoch.steps(len(indices)),
+        "steps_an_epoch": trainer.recipe.steps(len(indices)),
     }
 
 

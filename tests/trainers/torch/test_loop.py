@@ -1,7 +1,6 @@
 """A kept module against modules made anew, and against plain PyTorch loops written by hand."""
 
 import copy
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -285,28 +284,3 @@ def test_exhausted_memory_passes_through_and_leaves_the_trainer_usable():
     assert trainer.step is None
     fail["now"] = False
     assert np.array_equal(trainer.train(SUBSETS[0], 0, ["test"])["test"], before["test"])
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"epochs": 0}, "epochs"),
-        ({"batch": 1.5}, "batch"),
-        ({"schedule": "steps"}, "constant, cosine, triangular, linear"),
-        ({"dtype": "float8"}, "float32, bfloat16, float16"),
-        ({"optimizer": "adam"}, "sgd, adamw"),
-        ({"optimizer": torch.optim.SGD, "cuda_graph": True}, "cuda_graph"),
-        ({"loss": torch.nn.functional.cross_entropy, "label_smoothing": 0.1}, "label_smoothing"),
-        ({"nesterov": True, "momentum": 0}, "nesterov"),
-        ({"schedule": "triangular", "peak": 1.0}, "peak"),
-    ],
-)
-def test_recipes_that_cannot_be_followed(fields, said):
-    with pytest.raises(InputError, match=said):
-        TorchRecipe(**fields)
-
-
-def test_a_recipe_can_be_pickled_and_augment_given_as_a_dict():
-    recipe = TorchRecipe(augment={"flip": True})
-    assert recipe.augment == Augment(flip=True)
-    assert pickle.loads(pickle.dumps(recipe)) == recipe

@@ -55,7 +55,8 @@ class Trainer:
         model, x = self._ready.model, self.data[split][0]
         model.eval()
         with torch.inference_mode(), autocast(self.recipe, self.device):
-            parts = [self._answers(model, part) for part in x.split(EVALUATED_AT_ONCE)]
+            at_once = min(EVALUATED_AT_ONCE, max(1, CHUNK_BYTES // self._example_bytes))
+            parts = [self._answers(model, part) for part in x.split(at_once)]
             found: NDArray[Any] = torch.cat(parts).cpu().numpy()
         return found
 
@@ -138,5 +139,8 @@ class Trainer:
 
     def _chunk(self) -> int:
         """Examples prepared at once: whole minibatches, some hundred megabytes of float32 at most."""
-        example = int(np.prod(self.data["train"][0].shape[1:], dtype=np.int64)) * 4
-        return max(1, CHUNK_BYTES // (example * self.recipe.batch)) * self.recipe.batch
+        return max(1, CHUNK_BYTES // (self._example_bytes * self.recipe.batch)) * self.recipe.batch
+
+    @property
+    def _example_bytes(self) -> int:
+        return int(self.data["train"][0][0].numel()) * 4
