@@ -50,6 +50,7 @@ class Step:
             zeroed(self.optimizer)
         if self.scaler:
             self.scaler.load_state_dict(self._first_scale)
+        self.model.zero_grad(set_to_none=True)  # a training function of the user's may leave gradients behind
         self.model.train()
         return True
 
