@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch_peer
 from sklearn.datasets import load_digits
-from torch_peer import RECIPES, one_thread, torch
+from torch_peer import RECIPES, torch
 
 from subtrain.trainers import conv
 from subtrain.trainers.cnn import initial_parameters, network, train_cnn
 from subtrain.trainers.net import space_for
 
-__all__ = ["one_thread"]
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 X = (IMAGES[:160] / 16).astype(np.float32).reshape(-1, 8, 8)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch_peer
 from sklearn.datasets import load_digits
-from torch_peer import RECIPES, one_thread, torch
+from torch_peer import RECIPES, torch
 
 from subtrain.trainers.mlp import initial_parameters, layer_sizes, train_logistic, train_mlp
 
-__all__ = ["one_thread"]
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 X = (IMAGES[:220] / 16).astype(np.float32)

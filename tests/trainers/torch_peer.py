@@ -21,14 +21,6 @@ RECIPES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def fill(layer, weight, bias):
     """Give a layer these weights and biases."""
     with torch.no_grad():

@@ -1,7 +1,9 @@
 """Tasks: how a model is trained and measured. `Task` is the plug-in point; the rest are ways to make one."""
 
 from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task, View, batch, function
+from subtrain.tasks.cifar import airbench, resnet9
 from subtrain.tasks.digits import digits
+from subtrain.tasks.fmow import resnet18
 from subtrain.tasks.heads import logistic_head, ridge_head
 from subtrain.tasks.images import cnn
 from subtrain.tasks.kernels import kernel_ridge, random_features
@@ -17,6 +19,7 @@ __all__ = [
     "Source",
     "Task",
     "View",
+    "airbench",
     "batch",
     "cnn",
     "digits",
@@ -27,6 +30,8 @@ __all__ = [
     "logistic_head",
     "mlp",
     "random_features",
+    "resnet9",
+    "resnet18",
     "ridge_head",
     "sklearn",
     "tabular",

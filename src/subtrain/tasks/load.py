@@ -17,7 +17,10 @@ from subtrain.errors import InputError
 from subtrain.tasks.base import Source, Task
 
 BUILTIN = {
+    "airbench": "subtrain.tasks.cifar:airbench",
     "digits": "subtrain.tasks.digits:digits",
+    "resnet18": "subtrain.tasks.fmow:resnet18",
+    "resnet9": "subtrain.tasks.cifar:resnet9",
     "tabular": "subtrain.tasks.tabular:tabular",
 }
 

@@ -42,9 +42,7 @@ def train_cnn(
     """
     net = network(np.shape(x), channels, kernel, pool, widths, classes)
     check_models(x, y, masks, seeds, classes, init, init_seed)
-    check_examples("x", x, x.shape[1:])
-    for s, images in enumerate(evaluate):
-        check_examples(f"evaluate[{s}]", images, x.shape[1:])
+    check_examples(x, evaluate)
     framed = [_framed(images, kernel) for images in (x, *evaluate)]
     start = partial(initial_parameters, net)
     return train_each(conv, net, start, (framed[0], y), masks, seeds, framed[1:], classes, recipe, init, init_seed)

@@ -106,11 +106,13 @@ def check_layers(widths: Sequence[int], classes: int) -> None:
         raise InputError(f"there must be at least 2 classes, got {classes}")
 
 
-def check_examples(name: str, x: Any, shape: Sequence[int]) -> None:
-    """Raise InputError unless x is float32 [examples, *shape] in C order."""
-    if x.shape[1:] != tuple(shape) or x.dtype != np.float32 or not x.flags.c_contiguous:
-        wanted = ", ".join(str(size) for size in shape)
-        raise InputError(f"{name} must be float32 [examples, {wanted}] in C order, got {x.dtype} {list(x.shape)}")
+def check_examples(x: Any, evaluate: Sequence[Any]) -> None:
+    """Raise InputError unless x and all that is evaluated are float32 [examples, ...] of one form, in C order."""
+    wanted = ", ".join(str(size) for size in x.shape[1:])
+    for name, some in [("x", x), *((f"evaluate[{s}]", some) for s, some in enumerate(evaluate))]:
+        if some.shape[1:] != x.shape[1:] or some.dtype != np.float32 or not some.flags.c_contiguous:
+            got = f"{some.dtype} {list(some.shape)}"
+            raise InputError(f"{name} must be float32 [examples, {wanted}] in C order, got {got}")
 
 
 def _writable(features: Floats) -> Floats:

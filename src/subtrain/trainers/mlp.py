@@ -41,9 +41,7 @@ def train_mlp(
     """
     sizes = layer_sizes(x, widths, classes)
     check_models(x, y, masks, seeds, classes, init, init_seed)
-    check_examples("x", x, x.shape[1:])
-    for s, features in enumerate(evaluate):
-        check_examples(f"evaluate[{s}]", features, x.shape[1:])
+    check_examples(x, evaluate)
     start = partial(initial_parameters, sizes)
     return train_each(dense, sizes, start, (x, y), masks, seeds, evaluate, classes, recipe, init, init_seed)
 
