@@ -115,7 +115,7 @@ def _train_some(work: _Work, rows: list[int]) -> None:
         raise
     except Exception as error:
         if len(rows) == 1:
-            why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
             seed = int(work.seeds[rows[0] - work.where[0]])
             work.failed[rows[0]] = record_failure(
                 work.study, work.where, rows[0], seed, why, "".join(traceback.format_exception(error))

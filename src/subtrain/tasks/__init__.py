@@ -1,6 +1,7 @@
 """Tasks: how a model is trained and measured. `Task` is the plug-in point; the rest are ways to make one."""
 
 from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task, View, batch, function
+from subtrain.tasks.command import command
 from subtrain.tasks.digits import digits
 from subtrain.tasks.load import importable, load_task
 from subtrain.tasks.networks import mlp
@@ -15,6 +16,7 @@ __all__ = [
     "Task",
     "View",
     "batch",
+    "command",
     "digits",
     "function",
     "importable",
