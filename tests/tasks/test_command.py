@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from processes import running, wait_until
 from subtrain import Design, Output, Study
 from subtrain.errors import CollectError, InputError
 from subtrain.tasks import command, load_task
@@ -191,20 +191,6 @@ for _ in range(2):
 """
 
 
-def wait_until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 @pytest.fixture
 def marks(tmp_path):
     folder = tmp_path / "marks"
@@ -256,7 +242,7 @@ def test_a_model_that_fails_is_left_out_and_the_rest_is_kept(here, tmp_path):
     code += f"if seed == {bad}: sys.exit('this seed is bad')\nnp.save(job / 'a.npy', [seed % 7, 1])"
     study = Study.create(tmp_path / "s", python(code), design, segment=3)
     with pytest.raises(
-        CollectError, match="model 2: the command .* failed with exit code 1; it said: this seed is bad"
+        CollectError, match=r"model 2: the command .* failed with exit code 1; it said: this seed is bad"
     ):
         study.collect(workers=1, progress=False)
     assert study.done().tolist() == [0, 1, 3, 4, 5]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from subtrain.errors import InputError, StorageError
+from subtrain.machine import available_memory, size
 
 # Target-major float64 arrays of the path: coefficients, start, and covariances with both parts of the models.
 _PATH_ARRAYS = 5
@@ -65,26 +65,3 @@ def plan_fit(models: int, n: int, targets: int, parts: int = 2, keep_counts: boo
         reading=min(models, _BLOCK_MODELS) * 2 * row,
         disk=2 * 4 * n * targets + 32 * targets + keep_counts * parts * counts,
     )
-
-
-def available_memory() -> int | None:
-    """Bytes that a process could still take, None where the system does not say."""
-    try:
-        with open("/proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
-
-
-def size(count: float) -> str:
-    """Bytes as a person writes them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
