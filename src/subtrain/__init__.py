@@ -15,6 +15,7 @@ from subtrain._version import __version__
 if TYPE_CHECKING:
     from subtrain import tasks
     from subtrain.collection import collect
+    from subtrain.collection.check import check
     from subtrain.collection.status import status
     from subtrain.datamodels import Datamodels
     from subtrain.design import Design
@@ -44,6 +45,7 @@ _WHERE = {
     "Ridge": "regression",
     "Study": "store.study",
     "SubtrainError": "errors",
+    "check": "collection.check",
     "collect": "collection",
     "correctness": "outputs",
     "cross_entropy": "outputs",
@@ -75,6 +77,7 @@ __all__ = [
     "Study",
     "SubtrainError",
     "__version__",
+    "check",
     "collect",
     "correctness",
     "cross_entropy",

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from enum import Enum
 
-from subtrain.collection import partial
-from subtrain.collection.process import Worker, hello
+from subtrain.collection import partial, travel
+from subtrain.collection.process import Worker
 from subtrain.collection.report import Failure, Tally
 from subtrain.collection.segment import failure_file, record_failure
 from subtrain.collection.shortage import Shortage
@@ -46,7 +46,7 @@ class LocalExecutor:
         self.study, self.slots, self.tally, self.timeout = study, slots, tally, timeout
         self.shortage = Shortage(slots.devices)
         self.todo = deque(segments)
-        self.greeting = hello(study)
+        self.greeting = travel.pack(study.task if study.source is None else None)
         self.lock = threading.Lock()
         self.attempts: Counter[Range] = Counter()
         self.crashed: set[Range] = set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
@@ -11,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from subtrain.collection.segment import DEVICE
@@ -25,14 +23,14 @@ ONE_THREAD = {
 }
 
 
-def hello(study: Study) -> dict[str, Any]:
-    """The first message to a worker: where modules are found, and the task if its source cannot make it again."""
-    task = None
-    if study.source is None:
-        import cloudpickle
+def worker_command(imports: str, argument: str) -> list[str]:
+    """The words that start a Python process whose `main`, imported by `imports`, gets the argument."""
+    return [sys.executable, "-c", f"{imports}; import sys; main(sys.argv[1])", argument]
 
-        task = base64.b64encode(cloudpickle.dumps(study.task)).decode()
-    return {"sys_path": [p for p in (str(Path.cwd()), *sys.path) if p], "task": task}
+
+def worker_environment(device: str | None) -> dict[str, str]:
+    """One thread a library, and the device if the worker is told one."""
+    return {**os.environ, **ONE_THREAD, **({DEVICE: device} if device else {})}
 
 
 class Worker:
@@ -40,16 +38,11 @@ class Worker:
 
     def __init__(self, study: Study, greeting: dict[str, Any], device: str | None = None) -> None:
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from subtrain.collection.worker import main; import sys; main(sys.argv[1])",
-                str(study.path.resolve()),
-            ],
+            worker_command("from subtrain.collection.worker import main", str(study.path.resolve())),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **ONE_THREAD, **({DEVICE: device} if device else {})},
+            env=worker_environment(device),
             start_new_session=True,
         )
         self.deadline: float | None = None

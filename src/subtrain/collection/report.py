@@ -7,7 +7,7 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,8 @@ class Tally:
 
     def write(self) -> None:
         """Publish; a status that cannot be written never stops the work."""
-        data: dict[str, Any] = {k: v for k, v in asdict(self).items() if k not in ("path", "_recent")}
+        names = [f.name for f in fields(self) if f.name not in ("path", "_recent")]
+        data: dict[str, Any] = {name: getattr(self, name) for name in names}
         data |= {
             "host": socket.gethostname(),
             "pid": os.getpid(),

@@ -6,7 +6,6 @@ closes, it stops at once.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import queue
@@ -18,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any, TextIO
 
+from subtrain.collection import travel
 from subtrain.collection.segment import ModelsFailedError, ShortOfMemoryError, train_segment
 from subtrain.errors import SubtrainError
 from subtrain.outputs import SchemaError
@@ -67,13 +67,7 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
 
 
 def _open(path: str, hello: dict[str, Any]) -> Study:
-    sys.path[:0] = [entry for entry in hello["sys_path"] if entry not in sys.path]
-    task = None
-    if hello["task"] is not None:
-        import cloudpickle
-
-        task = cloudpickle.loads(base64.b64decode(hello["task"]))
-    return Study.open(path, task=task)
+    return Study.open(path, task=travel.unpack(hello))
 
 
 def _follow_parent() -> queue.Queue[Any]:

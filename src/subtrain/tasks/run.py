@@ -17,31 +17,38 @@ _GUARD = 'trap "" TERM; read -r _; kill -TERM 0; rm -rf -- "$1"; kill -KILL 0'
 
 
 def run(
-    words: Sequence[str], folder: Path, env: Mapping[str, str], timeout: float | None = None, *, scratch: Path
+    words: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    timeout: float | None = None,
+    *,
+    scratch: Path,
+    name: str = "",
 ) -> None:
     """Run a command in `folder` with empty input; what it prints goes to files in `scratch`.
 
-    Raises CollectError, with the end of what it printed, unless it exits with 0 within `timeout` seconds. When this
-    returns no process of the command's group is left; if this process is killed meanwhile they are killed too, and
-    `scratch` is removed.
+    Raises CollectError, with its name and the end of what it printed, unless it exits with 0 within `timeout` seconds.
+    When this returns no process of the command's group is left; if this process is killed meanwhile they are killed
+    too, and `scratch` is removed.
     """
+    name = name or f"the command {words[0]}"
     with _guard(scratch) as group, open(scratch / "stdout", "wb") as out, open(scratch / "stderr", "wb") as err:
         try:
             command = subprocess.Popen(
                 words, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, process_group=group
             )
         except OSError as error:
-            raise CollectError(f"the command {words[0]} could not be started: {error.strerror}") from error
+            raise CollectError(f"{name} could not be started: {error.strerror}") from error
         try:
             code = command.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise _error(f"took longer than its timeout of {timeout:g} s and was stopped", words, scratch) from None
+            raise _error(name, f"took longer than its timeout of {timeout:g} s and was stopped", scratch) from None
         finally:
             _kill(group)
             command.wait()
     if code:
         how = f"failed with exit code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}"
-        raise _error(how, words, scratch)
+        raise _error(name, how, scratch)
 
 
 @contextmanager
@@ -61,11 +68,11 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _error(how: str, words: Sequence[str], scratch: Path) -> CollectError:
+def _error(name: str, how: str, scratch: Path) -> CollectError:
     printed = _tail(scratch / "stderr") or _tail(scratch / "stdout")
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     last = f"; it said: {' | '.join(lines[-3:])[-300:]}" if lines else ""
-    error = CollectError(f"the command {words[0]} {how}{last}")
+    error = CollectError(f"{name} {how}{last}")
     if printed:
         error.add_note(f"The end of what it printed:\n{printed}")
     return error
