@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from subtrain.collection import collect
     from subtrain.collection.check import check
     from subtrain.collection.status import status
+    from subtrain.curve import LearningCurve, learning_curve
     from subtrain.datamodels import Datamodels
     from subtrain.design import Design
     from subtrain.errors import SubtrainError
@@ -37,6 +38,7 @@ _WHERE = {
     "ElasticNet": "regression",
     "Evaluation": "evaluation",
     "Lasso": "regression",
+    "LearningCurve": "curve",
     "LeastSquares": "regression",
     "LeaveSelfOut": "regression",
     "Masks": "masks",
@@ -54,6 +56,7 @@ _WHERE = {
     "fit": "regression",
     "import_arrays": "store.imported",
     "import_folder": "store.imported",
+    "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
     "status": "collection.status",
@@ -68,6 +71,7 @@ __all__ = [
     "ElasticNet",
     "Evaluation",
     "Lasso",
+    "LearningCurve",
     "LeastSquares",
     "LeaveSelfOut",
     "Masks",
@@ -86,6 +90,7 @@ __all__ = [
     "fit",
     "import_arrays",
     "import_folder",
+    "learning_curve",
     "load_fit",
     "margins",
     "status",
