@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from subtrain.trainers.oom import is_out_of_memory
+from subtrain.trainers.oom import is_out_of_memory, release_memory
 
 
 class OutOfMemoryError(RuntimeError):
@@ -50,3 +50,7 @@ def test_other_errors(error):
 def test_the_class_pytorch_raises():
     torch = pytest.importorskip("torch")
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+
+
+def test_memory_can_be_released_without_a_device():
+    release_memory()

@@ -15,7 +15,9 @@ from subtrain.errors import CollectError
 def check(
     task: Annotated[
         str,
-        typer.Argument(metavar="TASK", help='"module:name", "file.py:name", or a built-in name.', show_default=False),
+        typer.Argument(
+            metavar="TASK", help='"module:name", "file.py:name", digits, tabular or command.', show_default=False
+        ),
     ],
     param: Params = None,
     alpha: Annotated[float, typer.Option(help="Fraction of the units in each subset.")] = 0.5,

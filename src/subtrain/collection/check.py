@@ -24,7 +24,7 @@ from subtrain.tasks.base import Source, Task
 
 SEGMENT = 64
 # Seconds that starting a worker may take before it is worth a word.
-SLOW_START = 5.0
+SLOW_START = 10.0
 FIRST, AGAIN, SEED, MASK, BESIDE = range(5)
 
 
