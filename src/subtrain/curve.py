@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval, even_replicates, score
+from subtrain.evaluation import Interval, even_replicates, plain, score
 from subtrain.masks import Masks
 from subtrain.regression import Lasso, count_blocks
 from subtrain.regression.counts import Counts
@@ -51,7 +51,7 @@ class LearningCurve:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; a figure that does not exist is null."""
-        return {**asdict(self), "points": [_plain(asdict(point)) for point in self.points]}
+        return {**asdict(self), "points": [plain(asdict(point)) for point in self.points]}
 
 
 def learning_curve(
@@ -126,9 +126,3 @@ def _fitted(train: Counts, valid: Counts) -> Datamodels:
         warnings.simplefilter("ignore", FitWarning)
         model = Lasso().fit_counts(train, valid)
     return Datamodels(model.weight_, model.bias_, model.lam_)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return None if isinstance(value, float) and not np.isfinite(value) else value

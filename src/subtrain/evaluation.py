@@ -69,7 +69,7 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; a figure that does not exist (one replicate has no ceiling) is null."""
         skip = ("per_target",)
-        return {k: _plain(v) for k, v in vars(self).items() if k not in skip}
+        return {k: plain(v) for k, v in vars(self).items() if k not in skip}
 
 
 def evaluate(
@@ -258,11 +258,12 @@ def _mean(values: Array) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """As JSON has it: intervals as dicts, figures that do not exist as null."""
     if isinstance(value, Interval):
-        return {k: _plain(v) for k, v in vars(value).items()}
+        return {k: plain(v) for k, v in vars(value).items()}
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

@@ -15,30 +15,42 @@ from subtrain.errors import CollectError, InputError
 
 CODE = """
 import fcntl, os, time
-from contextlib import ExitStack
 import numpy as np
 import subtrain as st
 
 class OutOfMemoryError(RuntimeError):
     pass
 
-def make(room, seats=1, bad=(), pause=0.05, size=2, kind="device", device="cuda"):
-    '''`seats` workers fit on each device; a seat is a locked file, so that it is free again when a worker dies.'''
+def make(room, seats=1, bad=(), large=(), pause=0.2, size=2, kind="device", device="cuda", crowd=1):
+    '''`seats` workers fit on each device; a seat is a locked file, so that it is free again when a worker dies.
+
+    A `large` model takes all seats. No training ends before `crowd` workers have begun one.
+    '''
     def train(masks, seeds):
         device = os.environ.get("SUBTRAIN_DEVICE", "none")
+        open(f"{room}/began-{os.getpid()}", "w").close()
         if set(seeds.tolist()) & set(bad):
             raise MemoryError("told to") if kind == "host" else OutOfMemoryError("told to")
+        wanted = seats if set(seeds.tolist()) & set(large) else 1
+        taken = []
         for k in range(seats):
             file = open(f"{room}/{device}-{k}", "w")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                taken.append(file)
             except BlockingIOError:
                 file.close()
+            if len(taken) == wanted:
+                break
         else:
+            for file in taken:
+                file.close()
             raise MemoryError("full") if kind == "host" else OutOfMemoryError("CUDA out of memory. 2 GiB")
+        while sum(name.startswith("began") for name in os.listdir(room)) < crowd:
+            time.sleep(0.01)
         time.sleep(pause)
-        file.close()
+        for file in taken:
+            file.close()
         where = {"cuda:0": 0, "cuda:1": 1, "cpu": 7, "none": 9}[device]
         return {"a": np.stack([seeds % 100, np.full(len(seeds), where)], axis=1)}
     task = st.tasks.batch(train, 8, {"a": (2,)}, size)
@@ -75,7 +87,7 @@ def runner(study):
 
 
 def test_a_full_device_gets_fewer_workers_and_no_model_fails(hungry, capfd):
-    study = hungry()
+    study = hungry(crowd=3)
     done = study.collect(devices=["cuda:0"], per_device=3)
     assert done.trained == 24
     assert set(right(study)) == {0}
@@ -94,14 +106,14 @@ def test_a_full_device_gets_fewer_workers_and_no_model_fails(hungry, capfd):
 
 
 def test_another_device_keeps_its_workers(hungry):
-    study = hungry(seats=2)
+    study = hungry(seats=2, crowd=4, pause=0.01)
     done = study.collect(devices=["cuda:0", "cuda:1"], per_device=2, progress=False)
     assert done.notes == ()
     assert set(right(study)) == {0, 1}
 
 
 def test_memory_of_the_host_is_treated_alike(hungry):
-    study = hungry(kind="host", device=None)
+    study = hungry(kind="host", device=None, crowd=2)
     done = study.collect(workers=2, progress=False)
     assert done.notes == ("memory ran out on this machine: going on with 1 worker there",)
     assert set(right(study)) == {9}, "a task that says nothing of devices is told of none"
@@ -116,7 +128,7 @@ def test_a_task_that_could_use_a_gpu_is_told_when_there_is_none(hungry, monkeypa
 
 def test_visible_gpus_are_taken_by_a_task_that_uses_them(hungry, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    study = hungry()
+    study = hungry(crowd=2)
     assert study.collect(progress=False).slots == "2 workers on cuda:0, cuda:1"
     assert set(right(study)) == {0, 1}
 
@@ -133,17 +145,25 @@ def test_when_one_worker_is_too_many_the_models_fail_with_a_sentence(hungry):
 
 def test_a_model_that_is_too_large_costs_one_worker_not_all(hungry):
     bad = int(Design(models=24, heldout=0, seed=3).seeds([5])[0])
-    study = hungry(bad=[bad], seats=4)
+    study = hungry(bad=[bad], seats=4, crowd=4)
     with pytest.raises(CollectError, match=r"1 of 24 models are missing.* model 5: it needs more memory than there is"):
         study.collect(devices=["cuda:0"], per_device=4, progress=False)
     right(study, {5})
     assert runner(study)["workers"] == 3
 
 
+def test_a_model_that_needs_the_device_for_itself_waits_for_it(hungry):
+    large = int(Design(models=24, heldout=0, seed=3).seeds([2])[0])
+    study = hungry(large=[large], seats=3, crowd=3)
+    done = study.collect(devices=["cuda:0"], per_device=3, progress=False)
+    assert done.notes == ("memory ran out on cuda:0: going on with 2 workers there",)
+    right(study)
+
+
 def test_a_model_that_never_ends_is_stopped_and_named(unruly_study, expected):
     study = unruly_study({5: "sleep"})
-    with pytest.raises(CollectError, match=r"model 5: it took longer than the timeout of 1\.5 s and was stopped"):
-        study.collect(workers=2, timeout=1.5, progress=False)
+    with pytest.raises(CollectError, match=r"model 5: it took longer than the timeout of 2\.5 s and was stopped"):
+        study.collect(workers=2, timeout=2.5, progress=False)
     there = [row for row in range(16) if row != 5]
     assert study.done().tolist() == there
     assert study.read("test_margins").tobytes() == expected(study)["test_margins"][there].tobytes()

@@ -9,7 +9,7 @@ import pytest
 
 from subtrain import machine
 from subtrain.collection.report import Tally, known_worker_bytes, runner_file
-from subtrain.collection.shortage import Shortage
+from subtrain.collection.shortage import Remedy, Shortage
 from subtrain.collection.slots import pick_slots
 from subtrain.errors import InputError
 
@@ -103,25 +103,25 @@ A, B = (0, 4), (4, 8)
 
 def test_a_device_gives_up_one_worker_at_a_time_down_to_one():
     shortage = Shortage(["cuda:0", "cuda:0", "cuda:0", "cuda:1"])
-    assert shortage.last_try(A, "cuda:1")
-    assert not shortage.last_try(A, "cuda:0")
-    assert [shortage.retire(where, "cuda:0") for where in (A, B, A)] == [True, True, False]
+    assert shortage.alone("cuda:1")
+    assert not shortage.alone("cuda:0")
+    remedies = [shortage.ran_out(where, "cuda:0") for where in (A, B, A)]
+    assert remedies == [Remedy.RETIRE, Remedy.RETIRE, Remedy.AGAIN]
     assert dict(shortage.slots) == {"cuda:0": 1, "cuda:1": 1}
-    assert shortage.last_try(B, "cuda:0")
+    assert shortage.alone("cuda:0")
 
 
-def test_a_segment_that_fails_where_others_go_through_is_to_blame():
+def test_a_segment_that_runs_out_again_where_others_go_through_waits_for_its_turn_alone():
     shortage = Shortage(["cuda:0"] * 4)
-    assert shortage.retire(A, "cuda:0")
+    assert shortage.ran_out(A, "cuda:0") is Remedy.RETIRE
     shortage.committed += 1
-    assert not shortage.retire(A, "cuda:0")
-    assert shortage.last_try(A, "cuda:0")
-    assert not shortage.last_try(B, "cuda:0")
+    assert shortage.ran_out(A, "cuda:0") is Remedy.ALONE
     assert shortage.slots["cuda:0"] == 3
+    assert shortage.ran_out(B, "cuda:0") is Remedy.RETIRE
 
 
 def test_a_worker_that_leaves_makes_the_other_the_last():
     shortage = Shortage(["cpu", "cpu"])
     shortage.leave("cpu")
-    assert not shortage.retire(A, "cpu")
-    assert shortage.last_try(A, "cpu")
+    assert shortage.ran_out(A, "cpu") is Remedy.AGAIN
+    assert shortage.alone("cpu")

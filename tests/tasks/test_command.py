@@ -203,8 +203,9 @@ def members(marks):
 
 
 def test_a_hanging_command_is_stopped_with_all_its_children(here, marks):
-    task = python(FAMILY + "time.sleep(1000)", timeout=2, env={"MARKS": marks})
-    with pytest.raises(CollectError, match="took longer than its timeout of 2 s and was stopped"):
+    family = 'for i in 1 2; do sleep 1000 & touch "$MARKS/$!"; done; touch "$MARKS/$$"; wait'
+    task = command(["sh", "-c", family, "sh", "{job}"], 4, {"a": [2]}, timeout=3, env={"MARKS": marks})
+    with pytest.raises(CollectError, match="took longer than its timeout of 3 s and was stopped"):
         task.train(MASKS[:1], SEEDS[:1])
     assert len(members(marks)) == 3
     wait_until(lambda: not any(running(pid) for pid in members(marks)))

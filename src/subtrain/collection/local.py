@@ -12,7 +12,7 @@ from subtrain.collection import partial, travel
 from subtrain.collection.process import Worker
 from subtrain.collection.report import Failure, Tally
 from subtrain.collection.segment import failure_file, record_failure
-from subtrain.collection.shortage import Shortage
+from subtrain.collection.shortage import Remedy, Shortage
 from subtrain.collection.slots import CPU, Slots
 from subtrain.design import Design
 from subtrain.errors import CollectError, CorruptError, StorageError, SubtrainError
@@ -45,7 +45,7 @@ class LocalExecutor:
     ) -> None:
         self.study, self.slots, self.tally, self.timeout = study, slots, tally, timeout
         self.shortage = Shortage(slots.devices)
-        self.todo = deque(segments)
+        self.todo, self.alone = deque(segments), deque[Range]()
         self.greeting = travel.pack(study.task if study.source is None else None)
         self.lock = threading.Lock()
         self.attempts: Counter[Range] = Counter()
@@ -108,7 +108,7 @@ class LocalExecutor:
             if worker is None:
                 return
             with self.lock:
-                last_try = self.shortage.last_try(where, device)
+                last_try = self.shortage.alone(device)
             worker.train(where, where in self.crashed, last_try, list(self.culprits[where]))
             over = self._follow(worker, where, device)
             if over is not Over.ALIVE:
@@ -123,8 +123,9 @@ class LocalExecutor:
 
     def _next(self, device: str) -> Range | None:
         with self.lock:
-            while self.todo and not self.stopping:
-                where = self.todo.popleft()
+            queue = self.todo if self.todo or not self.shortage.alone(device) else self.alone
+            while queue and not self.stopping:
+                where = queue.popleft()
                 if not (self.study.path / SEGMENTS / segment.file_name(*where)).exists():
                     return where
                 self.tally.done += where[1] - where[0]
@@ -178,9 +179,9 @@ class LocalExecutor:
     def _short_of_memory(self, where: Range, reported: int, device: str) -> Over:
         """Fewer workers on the device from now on, unless it is the segment's own fault; no attempt is counted."""
         with self.lock:
-            retired = self.shortage.retire(where, device)
-            self._again(where, reported)
-            if not retired:
+            remedy = self.shortage.ran_out(where, device)
+            self._again(where, reported, self.alone if remedy is Remedy.ALONE else self.todo)
+            if remedy is not Remedy.RETIRE:
                 return Over.GONE
             left = self.shortage.slots[device]
             self.tally.workers -= 1
@@ -204,14 +205,14 @@ class LocalExecutor:
         self.lone_deaths[row] += 1
         if self.lone_deaths[row] < LONE_DEATHS:
             with self.lock:
-                self._again(where, reported)
+                self._again(where, reported, self.todo)
             return
         assert isinstance(self.study.design, Design)
         record_failure(self.study, where, row, int(self.study.design.seeds([row])[0]), why, "")
         self.culprits[where][row] = why
         if reported or len(self.culprits[where]) < ATTEMPTS:
             with self.lock:
-                self._again(where, reported)
+                self._again(where, reported, self.todo)
         else:
             self.attempts[where] = ATTEMPTS
             self._failed(where, reported, self.culprits[where])
@@ -221,7 +222,7 @@ class LocalExecutor:
             self.attempts[where] += 1
             known = models.keys() <= self.culprits[where].keys()
             if self.attempts[where] < ATTEMPTS and not known and not self._hopeless():
-                self._again(where, reported)
+                self._again(where, reported, self.todo)
                 return
         finished = partial.commit_gaps(self.study, where)
         why = models | self.culprits[where]
@@ -237,10 +238,10 @@ class LocalExecutor:
         failed = sum(count for where, count in self.attempts.items() if where not in self.crashed)
         return not self.fruitful and (failed >= ATTEMPTS * HOPELESS or len(self.given_up) >= HOPELESS)
 
-    def _again(self, where: Range, reported: int) -> None:
+    def _again(self, where: Range, reported: int, queue: deque[Range]) -> None:
         self.tally.trained -= reported
         self.tally.retries += 1
-        self.todo.append(where)
+        queue.append(where)
 
 
 def _describe(study: Study, models: dict[int, str]) -> str:
