@@ -26,25 +26,30 @@ def make(room, seats=1, bad=(), large=(), pause=0.2, size=2, kind="device", devi
 
     A `large` model takes all seats. No training ends before `crowd` workers have begun one.
     '''
+    def take(device, wanted):
+        with open(f"{room}/door", "w") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            taken = []
+            for k in range(seats):
+                file = open(f"{room}/{device}-{k}", "w")
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    taken.append(file)
+                except BlockingIOError:
+                    file.close()
+                if len(taken) == wanted:
+                    return taken
+            for file in taken:
+                file.close()
+            return []
+
     def train(masks, seeds):
         device = os.environ.get("SUBTRAIN_DEVICE", "none")
         open(f"{room}/began-{os.getpid()}", "w").close()
         if set(seeds.tolist()) & set(bad):
             raise MemoryError("told to") if kind == "host" else OutOfMemoryError("told to")
-        wanted = seats if set(seeds.tolist()) & set(large) else 1
-        taken = []
-        for k in range(seats):
-            file = open(f"{room}/{device}-{k}", "w")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                taken.append(file)
-            except BlockingIOError:
-                file.close()
-            if len(taken) == wanted:
-                break
-        else:
-            for file in taken:
-                file.close()
+        taken = take(device, seats if set(seeds.tolist()) & set(large) else 1)
+        if not taken:
             raise MemoryError("full") if kind == "host" else OutOfMemoryError("CUDA out of memory. 2 GiB")
         while sum(name.startswith("began") for name in os.listdir(room)) < crowd:
             time.sleep(0.01)

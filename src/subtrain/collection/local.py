@@ -45,7 +45,7 @@ class LocalExecutor:
     ) -> None:
         self.study, self.slots, self.tally, self.timeout = study, slots, tally, timeout
         self.shortage = Shortage(slots.devices)
-        self.todo, self.alone = deque(segments), deque[Range]()
+        self.todo, self.waiting = deque(segments), deque[Range]()
         self.greeting = travel.pack(study.task if study.source is None else None)
         self.lock = threading.Lock()
         self.attempts: Counter[Range] = Counter()
@@ -123,7 +123,7 @@ class LocalExecutor:
 
     def _next(self, device: str) -> Range | None:
         with self.lock:
-            queue = self.todo if self.todo or not self.shortage.alone(device) else self.alone
+            queue = self.todo if self.todo or not self.shortage.alone(device) else self.waiting
             while queue and not self.stopping:
                 where = queue.popleft()
                 if not (self.study.path / SEGMENTS / segment.file_name(*where)).exists():
@@ -180,7 +180,7 @@ class LocalExecutor:
         """Fewer workers on the device from now on, unless it is the segment's own fault; no attempt is counted."""
         with self.lock:
             remedy = self.shortage.ran_out(where, device)
-            self._again(where, reported, self.alone if remedy is Remedy.ALONE else self.todo)
+            self._again(where, reported, self.waiting if remedy is Remedy.ALONE else self.todo)
             if remedy is not Remedy.RETIRE:
                 return Over.GONE
             left = self.shortage.slots[device]
