@@ -15,7 +15,9 @@ from subtrain._version import __version__
 if TYPE_CHECKING:
     from subtrain import tasks
     from subtrain.collection import collect
+    from subtrain.collection.check import check
     from subtrain.collection.status import status
+    from subtrain.curve import LearningCurve, learning_curve
     from subtrain.datamodels import Datamodels
     from subtrain.design import Design
     from subtrain.errors import SubtrainError
@@ -47,6 +49,7 @@ _WHERE = {
     "Evaluation": "evaluation",
     "Lasso": "regression",
     "LassoLarge": "regression",
+    "LearningCurve": "curve",
     "LeastSquares": "regression",
     "LeaveSelfOut": "regression",
     "Masks": "masks",
@@ -55,6 +58,7 @@ _WHERE = {
     "Ridge": "regression",
     "Study": "store.study",
     "SubtrainError": "errors",
+    "check": "collection.check",
     "collect": "collection",
     "correctness": "outputs",
     "cross_entropy": "outputs",
@@ -63,6 +67,7 @@ _WHERE = {
     "fit": "regression",
     "import_arrays": "store.imported",
     "import_folder": "store.imported",
+    "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
     "status": "collection.status",
@@ -78,6 +83,7 @@ __all__ = [
     "Evaluation",
     "Lasso",
     "LassoLarge",
+    "LearningCurve",
     "LeastSquares",
     "LeaveSelfOut",
     "Masks",
@@ -87,6 +93,7 @@ __all__ = [
     "Study",
     "SubtrainError",
     "__version__",
+    "check",
     "collect",
     "correctness",
     "cross_entropy",
@@ -95,6 +102,7 @@ __all__ = [
     "fit",
     "import_arrays",
     "import_folder",
+    "learning_curve",
     "load_fit",
     "margins",
     "status",

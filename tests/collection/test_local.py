@@ -160,7 +160,7 @@ def test_a_task_that_changed_is_refused_before_anything_starts(unruly_study, mak
     code[0].write_text("from worlds import linear\ndef make():\n    return linear(noise=1.0)\n")
     with pytest.raises(MismatchError, match="its data, code or settings have changed"):
         Study.open(study.path).collect(workers=1, progress=False)
-    assert os.listdir(study.path / "segments") == []
+    assert os.listdir(study.path) == ["study.json"]
 
 
 def test_a_task_that_only_works_here_stops_with_a_sentence(make_study, tmp_path):

@@ -6,11 +6,13 @@ import os
 import socket
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from subtrain.errors import CorruptError
 from subtrain.store import files
 
 RUNNERS = "runners"
@@ -29,12 +31,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Collected:
-    """The end of a collection: models done of all, models trained now, seconds it took."""
+    """The end of a collection: models done of all, models trained now, seconds it took.
+
+    slots: the workers it began with; notes: what else happened that a person should know.
+    """
 
     done: int
     total: int
     trained: int
     seconds: float
+    slots: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -50,6 +57,9 @@ class Tally:
     total: int
     done: int
     workers: int
+    slots: str = ""
+    worker_bytes: int = 0
+    notes: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     trained: int = 0
     failed: int = 0
@@ -57,9 +67,10 @@ class Tally:
     state: str = "running"
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def add(self, models: int) -> None:
-        """Models were trained."""
+    def add(self, models: int, memory: int = 0) -> None:
+        """Models were trained, by a worker that took up to `memory` bytes so far."""
         self.trained += models
+        self.worker_bytes = max(self.worker_bytes, memory)
         now = time.monotonic()
         self._recent.append((now, models))
         while now - self._recent[0][0] > WINDOW:
@@ -81,7 +92,8 @@ class Tally:
 
     def write(self) -> None:
         """Publish; a status that cannot be written never stops the work."""
-        data: dict[str, Any] = {k: v for k, v in asdict(self).items() if k not in ("path", "_recent")}
+        names = [f.name for f in fields(self) if f.name not in ("path", "_recent")]
+        data: dict[str, Any] = {name: getattr(self, name) for name in names}
         data |= {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -99,3 +111,12 @@ class Tally:
 def runner_file(study_path: Path) -> Path:
     """This process's file below runners/."""
     return study_path / RUNNERS / f"{socket.gethostname()}-{os.getpid()}.json"
+
+
+def known_worker_bytes(study_path: Path) -> int | None:
+    """Most memory a worker of this study took on this machine, as earlier runners wrote it down; None if none did."""
+    most = 0
+    for path in (study_path / RUNNERS).glob(f"{socket.gethostname()}-*.json"):
+        with suppress(CorruptError, FileNotFoundError, AttributeError, TypeError):
+            most = max(most, files.read_json(path).get("worker_bytes", 0))
+    return most or None

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.machine import available_memory, size
 from subtrain.regression.arrivals import Block
 from subtrain.regression.counts import Counts
 from subtrain.regression.estimator import Linear
@@ -23,7 +24,7 @@ from subtrain.regression.large import checked_rules, large_paths, plan_layout
 from subtrain.regression.large_path import LargePath, Rules
 from subtrain.regression.models import Models
 from subtrain.regression.path import PASSES
-from subtrain.regression.plan import FitPlan, available_memory, size
+from subtrain.regression.plan import FitPlan
 from subtrain.regression.shards import Stack, are_flat, stack
 from subtrain.regression.spool import Many, Room, check_disk, room, spooled
 from subtrain.regression.threads import Progress

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from subtrain.errors import InputError, StorageError
+from subtrain.machine import available_memory, size
 from subtrain.regression.blocks import MANY, block_size
 from subtrain.regression.counts import gram_kind
 from subtrain.regression.stream import BLOCK, peak_bytes
@@ -85,26 +85,3 @@ def plan_fit(
         reading=peak_bytes(n, targets, kind, min(max(parts), BLOCK), itemsize) + (copies - 1) * one,
         disk=2 * 4 * n * targets + 32 * targets + keep_counts * (1 if judged else len(parts)) * one,
     )
-
-
-def available_memory() -> int | None:
-    """Bytes that a process could still take, None where the system does not say."""
-    try:
-        with open("/proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
-
-
-def size(count: float) -> str:
-    """Bytes as a person writes them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

@@ -2,6 +2,7 @@
 
 from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task, View, batch, function
 from subtrain.tasks.cifar import airbench, resnet9
+from subtrain.tasks.command import command
 from subtrain.tasks.digits import digits
 from subtrain.tasks.fmow import resnet18
 from subtrain.tasks.heads import logistic_head, ridge_head
@@ -22,6 +23,7 @@ __all__ = [
     "airbench",
     "batch",
     "cnn",
+    "command",
     "digits",
     "function",
     "importable",

@@ -51,7 +51,8 @@ def torch_module(
     arrays = (array for part in data.values() for array in part)
     about = fingerprint(names, margin, source_of(make_model), _settings(recipe), *arrays)
     run = partial(_train, _Kept(make_model, data, recipe), names, margin)
-    return FunctionTask(run, checked_n(len(data["train"][1])), schema, about, view=view)
+    device = "cuda" if (recipe.device or "cuda").startswith("cuda") else None
+    return FunctionTask(run, checked_n(len(data["train"][1])), schema, about, view=view, device=device)
 
 
 class _Kept:

@@ -1,40 +1,37 @@
-"""Recognising that a device ran out of memory, and giving back what can be given back."""
+"""Whether an error means that memory ran out, of the host or of a device, and giving back what is only cached."""
 
 from __future__ import annotations
 
 import gc
 import sys
 
+# What cuBLAS, the CUDA driver and JAX put into a plain RuntimeError.
+_WORDS = ("cuda out of memory", "cuda error: out of memory", "cublas_status_alloc_failed", "resource_exhausted")
+
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error, or one it was raised from, says that a device's memory is exhausted.
+    """True for MemoryError, and for what PyTorch, CuPy and JAX raise when a device is full; none of them is imported.
 
-    Does not import torch: where it is not loaded, nothing can have raised its error.
+    An error that came of such a one counts too.
     """
-    seen: set[int] = set()
+    seen: list[BaseException] = []
     link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
+    while link is not None and link not in seen:
         if _says_so(link):
             return True
+        seen.append(link)
         link = link.__cause__ or link.__context__
     return False
 
 
 def _says_so(error: BaseException) -> bool:
-    torch = sys.modules.get("torch")
-    kind = getattr(torch, "OutOfMemoryError", None)
-    if isinstance(kind, type) and isinstance(error, kind):
+    if isinstance(error, MemoryError) or any("OutOfMemoryError" in kind.__name__ for kind in type(error).__mro__):
         return True
-    # cuBLAS, cuDNN and the driver report it as a plain RuntimeError of their own wording.
-    words = str(error).lower()
-    return isinstance(error, RuntimeError) and any(
-        phrase in words for phrase in ("cuda error: out of memory", "cublas_status_alloc_failed", "cuda out of memory")
-    )
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 
 
 def release_memory() -> None:
-    """Give cached device memory back. Call it outside the `except` block: its traceback holds tensors alive."""
+    """Give cached device memory back. Call it outside the `except` block, whose traceback holds tensors alive."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
