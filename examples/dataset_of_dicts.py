@@ -18,7 +18,7 @@ from subtrain.tasks.torch import TorchRecipe
 class Digits:
     def __init__(self, first, last):
         bunch = load_digits()
-        self.images = bunch.images[first:last].astype(np.uint8)
+        self.images = (bunch.images[first:last] / 16).astype(np.float32)
         self.labels = bunch.target[first:last]
 
     def __len__(self):
@@ -28,28 +28,15 @@ class Digits:
         return {"image": self.images[i], "label": int(self.labels[i])}
 
 
-class Pairs:
-    """A data set of dicts as the (x, y) pairs that torch_module reads; what you do to an image goes here."""
-
-    def __init__(self, dataset):
-        self.dataset = dataset
-
-    def __len__(self):
-        return len(self.dataset)
-
-    def __getitem__(self, i):
-        item = self.dataset[i]
-        return np.asarray(item["image"], np.float32) / 16, item["label"]
-
-
 def make_model():
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
 
 
 task = st.tasks.torch_module(
     make_model,
-    train=Pairs(Digits(0, 200)),
-    test=Pairs(Digits(200, 240)),
+    train=Digits(0, 200),
+    test=Digits(200, 240),
+    keys=("image", "label"),
     recipe=TorchRecipe(epochs=10, batch=20, lr=0.1),
     outputs=["test_margins", "test_logits"],
 )

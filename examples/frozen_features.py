@@ -23,7 +23,7 @@ task = st.tasks.ridge_head(
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        study = st.Study.create(folder, task, st.Design(alpha=0.5, models=1000, heldout=50, replicates=1))
-        print(study.collect(progress=False))
-        dm = st.fit(study, outputs="test_margins")
-        print(st.evaluate(dm, study))
+        study = st.Study.create(folder, task, st.Design(alpha=0.5, models=1000, heldout=50, replicates=2))
+        study.collect()
+        found = st.evaluate(st.fit(study), study)
+        print(f"LDS {found.lds.value:.3f}, ceiling {found.lds_ceiling:.3f}")

@@ -154,7 +154,7 @@ def test_too_little_is_refused_with_the_numbers(monkeypatch, tmp_path) -> None:
     masks, y = world(100)
     read = []
     monkeypatch.setattr(large_lasso, "spooled", lambda *args: read.append(args))
-    with pytest.raises(InputError, match=r"400 units and 100 models need memory of at least \d+ MiB, got \d+ MiB"):
+    with pytest.raises(InputError, match=r"400 units and 100 models need memory of at least \d+ MiB .*, got \d+ MiB"):
         LassoLarge(memory=MIB).fit(masks, y)
     monkeypatch.setattr(large_lasso, "room", lambda *args: replace(room(*args), masks=False, disk=5600))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
