@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 # makes the set no more than this much larger: beyond the best lambda it would soon be many times as large.
 NARROW = 4
 GROWTH = 2.0
-# A validation error this many standard errors above the least one ends a path: chance does not bring it back.
-RISE = 3.0
+# A validation error this many standard errors above the least one ends a path: chance seldom brings it back.
+RISE = 2.0
 
 
 class Targets(NamedTuple):
