@@ -1,7 +1,7 @@
 """Counts and lambda paths on a GPU at the paper's size, with the ceilings of the card and checks against float64.
 
     python benchmarks/gpu.py                    # an H200 or H100; writes benchmarks/results/gpu.{json,md}
-    python benchmarks/gpu.py --stages ceilings counts early          # some stages: ceilings counts early whole
+    python benchmarks/gpu.py --stages ceilings counts early          # some stages: ceilings counts early whole saga
     python benchmarks/gpu.py --quick            # does it run? A small size, on CPU tensors where there is no GPU
 
 m = 300,000 models (270,000 fit, 30,000 validate) over n = 50,000 units, T = 10,000 targets, 100 lambdas down to 1e-3
@@ -45,6 +45,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from saga import saga_path
 
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression import LassoOptions
@@ -53,7 +54,7 @@ from subtrain.regression.device import path as path_module
 from subtrain.regression.device import solve as solve_module
 from subtrain.regression.device.counts import product
 
-STAGES = ("ceilings", "counts", "early", "whole")
+STAGES = ("ceilings", "counts", "early", "whole", "saga")
 ROWS = 10_000
 
 
@@ -265,6 +266,48 @@ def raw_gaps(job, data, fit, targets):
     return (2 * (primal - dual) / (y2 - y1.square())).cpu().numpy()
 
 
+def saga(job, data, lambdas, quick):
+    """The SAGA port at this size: seconds of an epoch over the fitting models, on the device, and how many epochs its
+    stopping rule takes for a path of as many lambdas where that can be afforded."""
+    small = Job(500 if quick else 5_000, 104 if quick else 1_000, 16, lambdas, job.seed, torch.device("cpu"))
+    bits, y = make(small)
+    masks = unpack(torch.from_numpy(bits[:, : small.n // 8]), torch.bool).numpy()
+    x = (masks - masks.mean(axis=0)) / masks.std(axis=0)
+    top = np.abs(x.T @ (y - y.mean(axis=0, dtype=np.float64)) / small.m).max(axis=0)
+    grid = np.outer(top, 1e-3 ** (np.arange(lambdas) / (lambdas - 1)))
+    path = saga_path(masks, y.astype(np.float32), grid, epochs=100 if quick else 3_000)
+    each = [saga_epoch(job, data) for _ in range(3)]
+    return {
+        "epoch_seconds": each,
+        "epochs": path.epochs,
+        "lambdas_unfinished": int(np.isnan(path.coefs[:, :, 0]).sum()),
+        "epochs_at": {"m": small.m, "n": small.n, "targets": small.targets},
+        "path_seconds": statistics.median(each) * path.epochs,
+    }
+
+
+def saga_epoch(job, data, batch=1000, rate=1e-4):
+    """Seconds of one epoch as `saga.saga_path` makes it, with its table of residuals and masks sent packed."""
+    shape = (job.n, job.targets)
+    weight, average = (torch.zeros(shape, device=job.device) for _ in range(2))
+    bias = torch.zeros(job.targets, device=job.device)
+    table = torch.zeros((job.fitting, job.targets), device=job.device)
+    settle(job.device)
+    began = time.perf_counter()
+    for first in range(0, job.fitting, batch):
+        rows = slice(first, min(first + batch, job.fitting))
+        x = 2 * unpack(torch.from_numpy(data[0][rows, : job.n // 8]).to(job.device), torch.float32) - 1
+        residual = x @ weight + bias - torch.from_numpy(data[1][rows]).to(job.device).float()
+        step = x.t() @ (residual - table[rows])
+        weight -= rate * (step / len(x) + average)
+        weight = torch.sign(weight) * (weight.abs() - rate * 1e-2).clamp_min(0)
+        bias = bias - rate * residual.mean(dim=0)
+        average += step / job.fitting
+        table[rows] = residual
+    settle(job.device)
+    return time.perf_counter() - began
+
+
 def table(found):
     job = found["job"]
     lines = [
@@ -286,6 +329,12 @@ def table(found):
     for stage in ("early", "whole"):
         if stage in found:
             lines += stage_rows(stage, found[stage])
+    if "saga" in found:
+        s = found["saga"]
+        where = ", ".join(f"{k} = {v:,}" for k, v in s["epochs_at"].items())
+        lines.append(f"| SAGA port, s an epoch over the fitting models | {statistics.median(s['epoch_seconds']):.2f} |")
+        lines.append(f"| its epochs at {where} ({s['lambdas_unfinished']} lambdas unfinished) | {s['epochs']:,} |")
+        lines.append(f"| SAGA port, s for the paths: the product | {s['path_seconds']:,.0f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -312,6 +361,7 @@ def save(found, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu goes with --quick")
     parser.add_argument("--quick", action="store_true", help="a small size, to see that it works; writes only to --out")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--models", type=int, default=300_000)
@@ -322,7 +372,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    cuda = torch.cuda.is_available()
+    cuda = torch.cuda.is_available() and given.device == "cuda"
     if not cuda and not given.quick:
         parser.error(f"PyTorch {torch.__version__} finds no CUDA GPU here; --quick runs a small size on CPU tensors")
     size = (3000, 304, 24) if given.quick else (given.models, given.units, given.targets)
@@ -364,6 +414,10 @@ def run(job, given, found):
             found[stage]["raw_gaps"] = raw_gaps(job, data, fit, chosen).tolist()
             del fit
             yield stage
+    if "saga" in given.stages:
+        train = valid = None  # its table of residuals takes as much memory as the counts
+        found["saga"] = saga(job, data, job.lambdas, given.quick)
+        yield "saga"
 
 
 if __name__ == "__main__":

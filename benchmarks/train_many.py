@@ -4,7 +4,8 @@
     python benchmarks/train_many.py --quick    # does it run?
 
 Both train the same models on digits (alpha = 0.5): the same subsets, initial weights, order of minibatches and recipe,
-so their logits are compared too. The two take turns, so that both meet the same load.
+so their logits are compared too. They take turns, so that all meet the same load. Convolutions by PyTorch are measured
+in both memory formats, and the faster counts.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import statistics
 import time
 from dataclasses import asdict, dataclass
-from functools import cache
-from itertools import pairwise
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+from machine import cores, cpu, load, versions
 
-from subtrain.trainers.mlp import LOGISTIC, initial_parameters, layer_sizes, minibatch_order, train_mlp
+from subtrain.trainers.cnn import train_cnn
+from subtrain.trainers.mlp import LOGISTIC, train_mlp
 from subtrain.trainers.sgd import Sgd
 
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM", "BLIS")
@@ -32,18 +33,30 @@ TARGETS, CLASSES = 300, 10
 
 @dataclass(frozen=True)
 class Work:
-    """What is trained: networks with these hidden widths on halves of `pool` digits."""
+    """What is trained: networks with these blocks and hidden widths on halves of `pool` digits."""
 
     name: str
     pool: int
     widths: tuple[int, ...]
     recipe: Sgd
+    channels: tuple[int, ...] = ()
+    models: tuple[int, int] = (600, 30)
+
+    @property
+    def trainers(self):
+        return [name for name in TRAINERS if self.channels or name != CHANNELS_LAST]
+
+    def repeat(self, trainer, quick):
+        """Models of one repeat on each worker."""
+        models = self.models[trainer != "subtrain"]
+        return -(-models // 20) if quick else models
 
 
 WORKS = [
     Work("MLP-64, pool 500", 500, (64,), Sgd()),
     Work("MLP-64, pool 1000", 1000, (64,), Sgd()),
     Work("logistic regression, pool 1000", 1000, (), LOGISTIC),
+    Work("CNN 16-32, pool 1000", 1000, (), Sgd(lr=0.05), (16, 32), (40, 8)),
 ]
 
 
@@ -62,58 +75,28 @@ def halves(pool, seeds):
     return np.stack([np.random.RandomState(s).permutation(pool) < pool // 2 for s in seeds])
 
 
+def images(work):
+    """The digits as the work's networks take them."""
+    x, y, test, _ = digits(work.pool)
+    return (x.reshape(-1, 8, 8), y, test.reshape(-1, 8, 8)) if work.channels else (x, y, test)
+
+
 def by_subtrain(work, masks, seeds):
-    x, y, test, _ = digits(work.pool)
-    return train_mlp(x, y, masks, seeds, [test], classes=CLASSES, widths=work.widths, recipe=work.recipe)[0]
+    x, y, test = images(work)
+    settings = {"classes": CLASSES, "widths": work.widths, "recipe": work.recipe}
+    if work.channels:
+        return train_cnn(x, y, masks, seeds, [test], channels=work.channels, **settings)[0]
+    return train_mlp(x, y, masks, seeds, [test], **settings)[0]
 
 
-def by_torch(work, masks, seeds):
-    import torch
+def by_torch(work, masks, seeds, channels_last=False):
+    import torch_loop
 
-    torch.set_num_threads(1)
-    x, y, test, _ = digits(work.pool)
-    sizes = layer_sizes(x, work.widths, CLASSES)
-    x, y, test = torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(test)
-    logits = []
-    for mask, seed in zip(masks, seeds.tolist(), strict=True):
-        net = torch_network(torch, sizes, initial_parameters(sizes, seed))
-        torch_descent(torch, net, x, y, minibatch_order(np.flatnonzero(mask), seed, work.recipe.epochs), work.recipe)
-        with torch.no_grad():
-            logits.append(net(test).numpy())
-    return np.stack(logits)
+    return torch_loop.train(*images(work), CLASSES, work, masks, seeds, channels_last)
 
 
-def torch_network(torch, sizes, parameters):
-    layers, at = [], 0
-    for inputs, outputs in pairwise(sizes.tolist()):
-        linear = torch.nn.Linear(inputs, outputs)
-        weight = torch.from_numpy(parameters[at : at + inputs * outputs].reshape(inputs, outputs))
-        at += (inputs + 1) * outputs
-        linear.weight.data.copy_(weight.T)
-        linear.bias.data.copy_(torch.from_numpy(parameters[at - outputs : at]))
-        layers += [linear, torch.nn.ReLU()]
-    return torch.nn.Sequential(*layers[:-1])
-
-
-def torch_descent(torch, net, x, y, order, recipe):
-    optimiser = torch.optim.SGD(
-        net.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.nesterov,
-    )
-    loss = torch.nn.CrossEntropyLoss()
-    rates = iter(recipe.rates(order.shape[1]).tolist())
-    for epoch in torch.from_numpy(order.astype(np.int64)):
-        for chosen in epoch.split(recipe.batch):
-            optimiser.param_groups[0]["lr"] = next(rates)
-            optimiser.zero_grad()
-            loss(net(x[chosen]), y[chosen]).backward()
-            optimiser.step()
-
-
-TRAINERS = {"subtrain": by_subtrain, "PyTorch": by_torch}
+CHANNELS_LAST = "PyTorch, channels last"
+TRAINERS = {"subtrain": by_subtrain, "PyTorch": by_torch, CHANNELS_LAST: partial(by_torch, channels_last=True)}
 
 
 def serve(pipe):
@@ -132,27 +115,30 @@ def train(pipes, trainer, work, models):
     return time.perf_counter() - began, logits
 
 
-def measure(pipes, work, models, repeats):
-    """Rates of both trainers, in turns, and how well their models agree."""
-    first = {name: train(pipes, name, work, 2)[1] for name in TRAINERS}  # compiled, imported, warm
-    rates = {name: [] for name in TRAINERS}
+def measure(pipes, work, repeats, quick):
+    """Rates of all trainers, in turns, and how well their models agree."""
+    first = {name: train(pipes, name, work, 2)[1] for name in work.trainers}  # compiled, imported, warm
+    rates = {name: [] for name in work.trainers}
     for _ in range(repeats):
-        for name in TRAINERS:
-            seconds, logits = train(pipes, name, work, models[name])
-            rates[name].append(models[name] * len(pipes) / seconds)
+        for name in work.trainers:
+            models = work.repeat(name, quick)
+            seconds, logits = train(pipes, name, work, models)
+            rates[name].append(models * len(pipes) / seconds)
             if name == "subtrain":
                 accuracy = float((np.concatenate(logits).argmax(axis=2) == digits(work.pool)[3]).mean())
     medians = {name: statistics.median(r) for name, r in rates.items()}
-    apart = max(float(np.abs(a - b).max()) for a, b in zip(*first.values(), strict=True))
+    peer = max(work.trainers[1:], key=medians.get)
+    apart = np.abs(np.concatenate(first["subtrain"]) - np.concatenate(first[peer])).max(axis=(1, 2))
     return {
         "work": work.name,
         "recipe": asdict(work.recipe),
-        "models_a_repeat": {name: count * len(pipes) for name, count in models.items()},
+        "models_a_repeat": {name: work.repeat(name, quick) * len(pipes) for name in work.trainers},
         "rates": rates,
         "median": medians,
-        "ratio": medians["subtrain"] / medians["PyTorch"],
+        "peer": peer,
+        "ratio": medians["subtrain"] / medians[peer],
         "accuracy": accuracy,
-        "largest_logit_difference": apart,
+        "logit_difference": {"median": float(np.median(apart)), "largest": float(apart.max()), "models": apart.size},
     }
 
 
@@ -164,43 +150,26 @@ def table(found):
         f"{found['repeats']} runs of each, in turns; digits, alpha = 0.5.",
         f"Load average {found['load_before']} before, {found['load_after']} after; {found['versions']}.",
         "",
-        "| work | subtrain | PyTorch | ratio | accuracy | largest logit difference |",
+        "| work | subtrain | PyTorch | ratio | accuracy | logit difference, median (largest) model |",
         "|---|---|---|---|---|---|",
     ]
     for row in found["rows"]:
-        cells = [f"{row['median'][name]:,.0f} ({min(r):,.0f}-{max(r):,.0f})" for name, r in row["rates"].items()]
-        rest = f"{row['ratio']:.1f} | {row['accuracy']:.3f} | {row['largest_logit_difference']:.0e}"
+        shown = [(row["median"][name], row["rates"][name]) for name in ("subtrain", row["peer"])]
+        cells = [f"{median:,.0f} ({min(rates):,.0f}-{max(rates):,.0f})" for median, rates in shown]
+        rest = f"{row['ratio']:.1f} | {row['accuracy']:.3f} | {row['logit_difference']['median']:.0e} "
+        rest += f"({row['logit_difference']['largest']:.0e})"
         lines.append(f"| {row['work']} | {' | '.join(cells)} | {rest} |")
     return "\n".join(lines) + "\n"
-
-
-def versions():
-    import numba
-    import torch
-
-    packages = ", ".join(f"{package.__name__} {package.__version__}" for package in (np, numba, torch))
-    return f"Python {platform.python_version()}, {packages}"
-
-
-def cpu():
-    info = Path("/proc/cpuinfo")
-    names = [s for s in info.read_text().splitlines() if s.startswith("model name")] if info.exists() else []
-    return names[0].split(":")[1].strip() if names else platform.processor() or platform.machine()
-
-
-def load():
-    return [round(v, 2) for v in os.getloadavg()]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one small run, to see that it works")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, default=cores())
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args()
     repeats = 2 if given.quick else given.repeats
-    models = {"subtrain": 20, "PyTorch": 2} if given.quick else {"subtrain": 600, "PyTorch": 30}
 
     os.environ.update({f"{library}_NUM_THREADS": "1" for library in THREADS})
     context = multiprocessing.get_context("spawn")
@@ -212,14 +181,14 @@ def main():
     rows = []
     for work in WORKS:
         print(f"{work.name} …", flush=True)
-        rows.append(measure(pipes, work, models, repeats))
+        rows.append(measure(pipes, work, repeats, given.quick))
     for pipe in pipes:
         pipe.send(None)
     found = {
         "workers": given.workers,
         "repeats": repeats,
         "cpu": cpu(),
-        "versions": versions(),
+        "versions": versions("numpy", "numba", "torch"),
         "load_before": before,
         "load_after": load(),
         "rows": rows,

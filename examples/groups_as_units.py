@@ -24,4 +24,5 @@ if __name__ == "__main__":
         for target in range(3):
             own = int(labels[500 + target])
             print(f"target {target} is a {own}; the class that helps it most is {dm.top(target, k=1)[0].unit}")
-        print("own class is the most helpful for", np.mean(dm.weight.argmax(axis=0) == labels[500:560]), "of targets")
+        share = np.mean(dm.weight.argmax(axis=0) == labels[500:560])
+        print(f"their own class is the most helpful for {share:.2f} of the targets")

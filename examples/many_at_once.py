@@ -34,6 +34,6 @@ task = st.tasks.batch(ridge, n=n, outputs={"test_margins": [100]}, size=32, data
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=1000, heldout=50, replicates=1))
-        print(study.collect())
+        print("trained", study.collect().trained)
         dm = st.fit(study, outputs="test_margins")
-        print(st.evaluate(dm, study))
+        print("LDS", st.evaluate(dm, study).lds)

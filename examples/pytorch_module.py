@@ -26,7 +26,7 @@ task = st.tasks.torch_module(
     make_model,
     train=(images[:200], labels[:200]),
     test=torch.utils.data.TensorDataset(images[200:230], labels[200:230]),
-    recipe=TorchRecipe(epochs=4, batch=25, lr=0.1),
+    recipe=TorchRecipe(epochs=10, batch=20, lr=0.1),
     outputs=["test_margins", "test_correctness"],
 )
 
@@ -34,5 +34,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=60, heldout=10), segment=8)
         study.collect()
-        print("accuracy of the models:", study.read("test_correctness").mean())
-        print(st.fit(study, outputs="test_margins"))
+        print("accuracy", study.read("test_correctness").mean(dtype=float))
+        print("datamodels", st.fit(study, outputs="test_margins").weight.shape)

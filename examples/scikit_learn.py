@@ -29,5 +29,6 @@ if __name__ == "__main__":
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=300, heldout=30, replicates=1))
         study.collect()
         dm = st.fit(study, outputs="test_margins")
-        print(st.evaluate(dm, study))
-        print("without training examples 3, 5 and 8, target 0 would change by", dm.effect_of_removing([3, 5, 8])[0])
+        print("LDS", st.evaluate(dm, study).lds)
+        change = dm.effect_of_removing([3, 5, 8])[0]
+        print(f"without training examples 3, 5 and 8, the margin of target 0 would change by {change:.3f}")

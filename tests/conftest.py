@@ -35,6 +35,16 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
 
 
 @pytest.fixture
+def one_torch_thread() -> Iterator[None]:
+    """PyTorch with one thread, as a worker runs it."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def tiny_disk() -> Iterator[Path]:
     """A real file system of 200 KiB."""
     folder = Path(tempfile.mkdtemp())

@@ -233,3 +233,54 @@ def test_json_round_trip_of_numpy_numbers_and_groups():
 
 def test_heldout_defaults_to_a_twentieth_within_bounds():
     assert [Design(models=m).heldout for m in (1, 400, 1000, 6000, 10**6)] == [20, 20, 50, 300, 300]
+
+
+MIXED = (0.2, 0.4, 0.6, 0.8)
+PINNED_ALPHAS = [0.4, 0.2, 0.8, 0.6, 0.2, 0.2, 0.4, 0.4, 0.4, 0.4]
+
+
+def test_mixed_alphas_are_pinned_and_as_documented():
+    design = Design([0.8, 0.2, 0.6, 0.4], 6, seed=7, n=100, heldout=2, replicates=2)
+    subsets = [*range(6), 6, 6, 7, 7]
+    expected = []
+    for subset in subsets:
+        key = np.array([7, subset], np.uint64)
+        raw = int(np.random.Philox(key=key, counter=[0, 0, 0, 2**63]).random_raw())
+        expected.append(MIXED[raw * 4 // 2**64])
+    assert design.alphas().tolist() == expected
+    assert expected == PINNED_ALPHAS
+    assert design.masks().sizes().tolist() == [round(100 * alpha) for alpha in expected]
+    want = [reference_mask(7, s, 100, round(100 * a)) for s, a in zip(subsets, expected, strict=True)]
+    assert np.array_equal(design.masks().unpack(), want)
+    one = Design(0.5, 6, seed=7, n=100, heldout=2, replicates=2)
+    assert np.array_equal(design.seeds(), one.seeds())
+    assert one.alphas([3, 3]).tolist() == [0.5, 0.5]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 44), max_size=20), st.sampled_from(["fixed", "bernoulli"]))
+def test_any_rows_have_their_own_alpha(seed, rows, kind):
+    design = Design(MIXED, 30, seed=seed, n=70, heldout=5, replicates=3, kind=kind)
+    alphas = design.alphas()
+    assert np.array_equal(design.alphas(rows), alphas[rows])
+    assert np.array_equal(design.masks(rows).data, design.masks().data[rows])
+    assert np.array_equal(design.extend(models=9).alphas(range(45)), alphas)
+    assert len(set(alphas[-3:])) == 1
+    again = Design.from_json(json.loads(json.dumps(design.to_json())))
+    assert again == design
+    for alpha in set(alphas):
+        at = np.flatnonzero(alphas == alpha)
+        plain = Design(alpha, 30, seed=seed, n=70, heldout=5, replicates=3, kind=kind)
+        assert np.array_equal(design.masks(at).data, plain.masks(at).data)
+
+
+def test_every_alpha_is_drawn_as_often_and_apart_from_the_masks():
+    design = Design(MIXED, 20_000, seed=5, n=16, heldout=0, kind="bernoulli")
+    alphas = design.alphas()
+    shares = [np.mean(alphas == alpha) for alpha in MIXED]
+    assert np.abs(np.array(shares) - 0.25).max() < 4.5 * math.sqrt(0.25 * 0.75 / 20_000)
+    masks = design.masks().unpack()
+    for alpha in MIXED:
+        within = masks[alphas == alpha].mean(axis=0)
+        assert np.abs(within - alpha).max() < 4.5 * math.sqrt(alpha * (1 - alpha) / 4_500)
+    assert Design([0.3]).alpha == 0.3

@@ -12,6 +12,7 @@ import subtrain
 SOURCE = Path(subtrain.__file__).parent
 ORDER = [
     "errors",
+    "machine",
     "kernel",
     "masks",
     "design",
@@ -24,6 +25,7 @@ ORDER = [
     "regression",
     "fits",
     "evaluation",
+    "curve",
     "explorer",
     "demo",
     "cli",

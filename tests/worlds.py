@@ -68,6 +68,8 @@ def obey(order: str, found: dict[str, Any], k: int) -> dict[str, Any]:
         raise ValueError("told to fail\nin two lines")
     if order == "nan":
         found["test_margins"][k, 1] = np.nan
+    if order == "sleep":
+        time.sleep(1000)
     if order == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if order == "quit":

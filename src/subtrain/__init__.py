@@ -15,7 +15,9 @@ from subtrain._version import __version__
 if TYPE_CHECKING:
     from subtrain import tasks
     from subtrain.collection import collect
+    from subtrain.collection.check import check
     from subtrain.collection.status import status
+    from subtrain.curve import LearningCurve, learning_curve
     from subtrain.datamodels import Datamodels
     from subtrain.design import Design
     from subtrain.errors import SubtrainError
@@ -24,7 +26,17 @@ if TYPE_CHECKING:
     from subtrain.fits import load_fit
     from subtrain.masks import Masks
     from subtrain.outputs import Output, correctness, cross_entropy, margins
-    from subtrain.regression import AME, ElasticNet, Lasso, LeastSquares, LeaveSelfOut, MeanDifference, Ridge, fit
+    from subtrain.regression import (
+        AME,
+        ElasticNet,
+        Lasso,
+        LassoLarge,
+        LeastSquares,
+        LeaveSelfOut,
+        MeanDifference,
+        Ridge,
+        fit,
+    )
     from subtrain.store.export import export
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.study import Study
@@ -36,6 +48,8 @@ _WHERE = {
     "ElasticNet": "regression",
     "Evaluation": "evaluation",
     "Lasso": "regression",
+    "LassoLarge": "regression",
+    "LearningCurve": "curve",
     "LeastSquares": "regression",
     "LeaveSelfOut": "regression",
     "Masks": "masks",
@@ -44,6 +58,7 @@ _WHERE = {
     "Ridge": "regression",
     "Study": "store.study",
     "SubtrainError": "errors",
+    "check": "collection.check",
     "collect": "collection",
     "correctness": "outputs",
     "cross_entropy": "outputs",
@@ -52,6 +67,7 @@ _WHERE = {
     "fit": "regression",
     "import_arrays": "store.imported",
     "import_folder": "store.imported",
+    "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
     "status": "collection.status",
@@ -66,6 +82,8 @@ __all__ = [
     "ElasticNet",
     "Evaluation",
     "Lasso",
+    "LassoLarge",
+    "LearningCurve",
     "LeastSquares",
     "LeaveSelfOut",
     "Masks",
@@ -75,6 +93,7 @@ __all__ = [
     "Study",
     "SubtrainError",
     "__version__",
+    "check",
     "collect",
     "correctness",
     "cross_entropy",
@@ -83,6 +102,7 @@ __all__ = [
     "fit",
     "import_arrays",
     "import_folder",
+    "learning_curve",
     "load_fit",
     "margins",
     "status",

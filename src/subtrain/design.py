@@ -22,6 +22,8 @@ from subtrain.masks import Masks, pack, row_bytes
 FIT, EVALUATION = "fit", "evaluation"
 MAX_MODELS = 2**40
 _CHUNK = 1024
+# The Philox stream that draws a subset's alpha: far from those of masks (0) and of training seeds (1, 2, …).
+_ALPHA_STREAM = 2**63
 
 Rows = slice | range | Sequence[int] | NDArray[np.integer]
 
@@ -49,7 +51,8 @@ class Block:
 class Design:
     """A distribution over masks and a seed (paper, section 2: subsets S' of size alpha * n).
 
-    alpha: fraction of the units in each subset, 0 < alpha < 1.
+    alpha: fraction of the units in each subset, 0 < alpha < 1; of several, each subset's is drawn with equal chances,
+        as average marginal effects need it (Lin et al. 2022, section 3).
     models: distinct subsets to fit datamodels on, one model each.
     seed: everything random about the design follows from it.
     kind: "fixed" (exactly floor(alpha * n) units) or "bernoulli" (each unit by itself with probability alpha).
@@ -62,7 +65,7 @@ class Design:
     array([4, 4])
     """
 
-    alpha: float = 0.5
+    alpha: float | tuple[float, ...] = 0.5
     models: int = 1000
     seed: int = 0
     kind: str = "fixed"
@@ -93,8 +96,7 @@ class Design:
         object.__setattr__(self, "n", int(present.size))
 
     def _check(self) -> None:
-        if not (isinstance(self.alpha, (int, float)) and 0 < self.alpha < 1):
-            raise InputError(f"alpha must be a number strictly between 0 and 1, got {self.alpha!r}")
+        object.__setattr__(self, "alpha", _shares(self.alpha))
         if self.kind not in SAMPLERS:
             raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join(SAMPLERS)}")
         for name in ("models", "heldout", "seed", "replicates") + (("n",) if self.n is not None else ()):
@@ -113,20 +115,26 @@ class Design:
     def _check_units(self, n: int) -> None:
         if n < 2:
             raise InputError(f"a design needs at least 2 units to choose from, got n = {n}")
-        size = subset_size(self.alpha, n)
-        if size < 1:
+        sizes = [subset_size(alpha, n) for alpha in self.alpha_list]
+        if sizes[0] < 1:
             raise InputError(
-                f"alpha * n = {self.alpha} * {n} < 1: every subset would be empty; raise alpha to at least {1 / n:.3g}"
+                f"alpha * n = {self.alpha_list[0]} * {n} < 1: every subset would be empty; "
+                f"raise alpha to at least {1 / n:.3g}"
             )
         last = self.blocks[-1]
         subsets = last.first_subset + last.subsets
         # From 40 of 80 units on there are more subsets than MAX_MODELS; the full coefficient would take seconds.
-        possible = math.comb(n, min(size, n - size, 40)) if self.kind == "fixed" else 2**n
+        possible = sum(math.comb(n, min(k, n - k, 40)) for k in sizes) if self.kind == "fixed" else 2**n
         if subsets > possible:
             raise InputError(
                 f"{subsets} subsets were asked for, but only {possible} different {self.kind} subsets "
                 f"of {n} units exist at alpha = {self.alpha}"
             )
+
+    @property
+    def alpha_list(self) -> tuple[float, ...]:
+        """Every alpha that a subset may have, ascending."""
+        return self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -186,9 +194,19 @@ class Design:
         draw = SAMPLERS[self.kind]
         for start in range(0, subsets.size, _CHUNK):
             some = subsets[start : start + _CHUNK].tolist()
-            drawn = np.stack([draw(_raw(self.seed, s, self.n), self.alpha) for s in some])
+            drawn = np.stack([draw(_raw(self.seed, s, self.n), self._alpha_of(s)) for s in some])
             out[start : start + _CHUNK] = pack(drawn).data
         return Masks(out, self.n)
+
+    def alphas(self, rows: Rows | None = None) -> NDArray[np.float64]:
+        """The alpha of each of these rows, float64: a function of its subset, so replicates share one."""
+        return np.array([self._alpha_of(s) for s in self.subsets(rows).tolist()], np.float64)
+
+    def _alpha_of(self, subset: int) -> float:
+        some = self.alpha_list
+        if len(some) == 1:
+            return some[0]
+        return some[int(_raw(self.seed, subset, 1, _ALPHA_STREAM)[0]) * len(some) >> 64]
 
     def seeds(self, rows: Rows | None = None) -> NDArray[np.uint32]:
         """Training seeds of these rows, uint32: a function of subset and replicate, apart from the mask's bits."""
@@ -218,6 +236,17 @@ def _whole(name: str, value: Any, least: int = 0) -> int:
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} must be a whole number, {least} or more, got {value!r}")
     return int(value)
+
+
+def _shares(alpha: Any) -> float | tuple[float, ...]:
+    """One alpha as it is, several as an ascending tuple; InputError unless all lie between 0 and 1 and differ."""
+    values = list(alpha) if isinstance(alpha, (list, tuple, np.ndarray)) else [alpha]
+    for value in values or [alpha]:
+        if not (isinstance(value, (int, float)) and 0 < value < 1):
+            raise InputError(f"alpha must be a number strictly between 0 and 1, or a list of such, got {value!r}")
+    if len(set(values)) < len(values):
+        raise InputError(f"every alpha of a list has the same chance, so none may be there twice: got {values}")
+    return tuple(sorted(map(float, values))) if len(values) > 1 else values[0]
 
 
 def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]:

@@ -69,7 +69,7 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; a figure that does not exist (one replicate has no ceiling) is null."""
         skip = ("per_target",)
-        return {k: _plain(v) for k, v in vars(self).items() if k not in skip}
+        return {k: plain(v) for k, v in vars(self).items() if k not in skip}
 
 
 def evaluate(
@@ -85,12 +85,12 @@ def evaluate(
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
     index = study.done(EVALUATION) if rows is None else np.unique(row_numbers(rows, study.models))
     _refuse_seen(dm, study, index)
-    index, subsets, replicates = _even_replicates(study, index)
+    index, subsets, replicates = even_replicates(study, index)
     y = study.read(output, index).astype(np.float64).reshape(subsets, replicates, -1)
     if y.shape[2] != dm.targets:
         raise InputError(f"these datamodels have {dm.targets} targets, {output} has {y.shape[2]}")
     masks = study.masks(index[::replicates])
-    alpha = float(study.design.alpha)
+    alpha = float(np.mean(study.design.alpha))
     constant = dm.bias + alpha * dm.weight.sum(axis=0, dtype=np.float64)
     shuffled = replace(dm, weight=dm.weight[np.random.default_rng(0).permutation(dm.n)])
     return score(
@@ -119,7 +119,7 @@ def _refuse_seen(dm: Datamodels, study: Study, index: NDArray[np.int64]) -> None
             )
 
 
-def _even_replicates(study: Study, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
+def even_replicates(study: Study, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
     """Rows ordered by subset, the number of subsets, and of replicates of each.
 
     Where subsets differ in how many replicates are there, those with the count that covers most models are kept.
@@ -258,11 +258,12 @@ def _mean(values: Array) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """As JSON has it: intervals as dicts, figures that do not exist as null."""
     if isinstance(value, Interval):
-        return {k: _plain(v) for k, v in vars(value).items()}
+        return {k: plain(v) for k, v in vars(value).items()}
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

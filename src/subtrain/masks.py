@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 
 WORD = 64
+# Rows packed at a time, so that masks of numbers take no memory to speak of besides their own.
+_ROWS = 4096
 
 
 def row_bytes(n: int) -> int:
@@ -74,16 +77,21 @@ def pack(masks: object, first: int = 0) -> Masks:
     array = np.asarray(masks)
     if array.ndim != 2:
         raise InputError(f"masks must be two-dimensional [models, units], got shape {list(array.shape)}")
-    if array.dtype != np.bool_:
-        if array.dtype.kind not in "iuf":
-            raise InputError(f"masks must be bool or 0/1 numbers, got dtype {array.dtype}")
-        ones = array == 1
-        if not np.all(ones | (array == 0)):
-            i, j = (int(x[0]) for x in np.nonzero(~(ones | (array == 0))))
-            raise InputError(f"masks must hold only 0 and 1; row {first + i}, unit {j} is {array[i, j]}")
-        array = ones
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"masks must be bool or 0/1 numbers, got dtype {array.dtype}")
     m, n = array.shape
     data = np.zeros((m, row_bytes(n)), np.uint8)
-    bits = np.packbits(array, axis=1, bitorder="little")
-    data[:, : bits.shape[1]] = bits
+    for start in range(0, m, _ROWS):
+        bits = np.packbits(_ones(array[start : start + _ROWS], first + start), axis=1, bitorder="little")
+        data[start : start + _ROWS, : bits.shape[1]] = bits
     return Masks(data, n)
+
+
+def _ones(some: NDArray[Any], first: int) -> NDArray[np.bool_]:
+    if some.dtype == np.bool_:
+        return some
+    ones: NDArray[np.bool_] = some == 1
+    if not np.all(ones | (some == 0)):
+        i, j = (int(x[0]) for x in np.nonzero(~(ones | (some == 0))))
+        raise InputError(f"masks must hold only 0 and 1; row {first + i}, unit {j} is {some[i, j]}")
+    return ones

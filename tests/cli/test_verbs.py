@@ -112,6 +112,8 @@ def test_task_from_a_file_with_parameters(tmp_path):
 
 BAD = [
     (["create", "{new}", "-t", "digits", "--alpha", "1.5"], 2, "strictly between 0 and 1"),
+    (["create", "{new}", "-t", "digits", "--alpha", "0.2,half"], 2, "a number or several with commas"),
+    (["create", "{new}", "-t", "digits", "--alpha", "0.2,1.5"], 2, "strictly between 0 and 1"),
     (["create", "{new}", "-t", "digits", "--alpha", "0.001"], 2, "every subset would be empty"),
     (["create", "{new}", "-t", "digits", "-p", "targets=0"], 2, "no targets"),
     (["create", "{new}", "-t", "nowhere:task"], 2, "nowhere"),
@@ -121,6 +123,11 @@ BAD = [
     (["collect", "{new}"], 2, "is not a study"),
     (["collect", "{wine}", "-t", "digits"], 3, "another task"),
     (["collect", "{wine}", "--workers", "0"], 2, "workers"),
+    (["collect", "{wine}", "--device", ""], 2, "devices must name at least one"),
+    (["collect", "{wine}", "--workers", "2", "--per-device", "2"], 2, "not both"),
+    (["collect", "{wine}", "--timeout", "0"], 2, "timeout must be above 0"),
+    (["check", "nowhere:task"], 2, "nowhere"),
+    (["check", "digits", "--models", "1"], 2, "models must be 2 or more"),
     (["fit", "{wine}", "--output", "train_losses"], 2, "records no output"),
     (["fit", "{wine}", "--estimator", "magic"], 2, "choose from lasso, ridge"),
     (["fit", "{wine}", "--validation", "1.5"], 2, "share below 1 or at least 2 folds"),
@@ -155,6 +162,18 @@ def test_an_error_is_one_sentence_in_a_real_process_too(tmp_path):
 
 def test_help_teaches():
     assert "subtrain demo" in ok("--help")
-    for verb in ("demo", "create", "collect", "status", "fit", "evaluate", "report", "export", "import", "extend"):
+    for verb in (
+        "demo",
+        "check",
+        "create",
+        "collect",
+        "status",
+        "fit",
+        "evaluate",
+        "report",
+        "export",
+        "import",
+        "extend",
+    ):
         assert len(ok(verb, "--help").splitlines()) > 8
     assert ok("--version").startswith("subtrain ")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import worlds
+from processes import running, wait_until
 from subtrain import Design, Study
 from subtrain.collection import train_segment
 from subtrain.store import segment
@@ -49,21 +50,6 @@ def children(pid):
             if int(parent) == pid and state != "Z":
                 found.append(int(entry))
     return found
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def test_two_runners_killed_again_and_again(unruly_study, expected, make_study, tmp_path):
@@ -116,7 +102,7 @@ def test_workers_die_with_their_runner(unruly_study, tmp_path):
     workers = busy(tmp_path / "control")
     runner.kill()
     runner.communicate()
-    wait_until(lambda: not any(alive(pid) for pid in workers))
+    wait_until(lambda: not any(running(pid) for pid in workers))
 
 
 def test_a_runner_that_is_interrupted_takes_its_workers_along(unruly_study, tmp_path):
@@ -125,7 +111,7 @@ def test_a_runner_that_is_interrupted_takes_its_workers_along(unruly_study, tmp_
     workers = busy(tmp_path / "control")
     runner.send_signal(signal.SIGINT)
     assert runner.wait(20) != 0
-    wait_until(lambda: not any(alive(pid) for pid in workers))
+    wait_until(lambda: not any(running(pid) for pid in workers))
     [about] = (study.path / "runners").glob("*.json")
     assert '"state": "interrupted"' in about.read_text()
     runner.communicate()

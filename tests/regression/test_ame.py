@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn import linear_model
 
+import subtrain as st
 from subtrain.errors import InputError
 from subtrain.regression import FitWarning, count
 from subtrain.regression.ame import AME
@@ -153,3 +154,61 @@ def test_one_alpha_is_allowed_and_bad_ones_are_refused() -> None:
     masks[:, 4] = False
     with pytest.warns(FitWarning, match="1 of 10 units"):
         assert not AME(lambdas=[0.1]).fit(masks, y, alphas).weight_[4].any()
+
+
+def game(mask: np.ndarray) -> float:
+    """Additive in 16 units, and worth 4 more when units 0 and 1 are both in."""
+    return float(mask @ np.r_[1.0, -2.0, 0.5, np.zeros(13)] + 4.0 * (mask[0] and mask[1]))
+
+
+def playing(alpha, path, models=6000) -> st.Study:
+    design = st.Design(alpha=alpha, models=models, seed=3, kind="bernoulli", heldout=30)
+
+    def play(masks: np.ndarray, seeds: np.ndarray) -> dict[str, np.ndarray]:
+        return {"worth": np.array([[game(mask)] for mask in masks], np.float32)}
+
+    task = st.tasks.batch(play, 16, {"worth": st.Output((1,), "float32")}, 500)
+    study = st.Study.create(path, task, design, segment=500)
+    study.collect(workers=1)
+    return study
+
+
+def test_a_study_of_several_alphas_knows_them_by_itself(tmp_path) -> None:
+    """The known answers, Shapley's too as alpha is symmetric about 1/2: each of a pair gains half of what it is worth
+    together, 4 E[alpha] = 2."""
+    alphas = (0.1, 0.3, 0.5, 0.7, 0.9)
+    study = playing(alphas, tmp_path / "game")
+    dm = st.fit(st.Study.open(study.path), estimator=AME())
+    want = np.r_[1.0 + 2.0, -2.0 + 2.0, 0.5, np.zeros(13)]
+    np.testing.assert_allclose(dm.weight[:, 0], want, atol=0.08)
+    assert dm.meta["alpha"] == alphas
+    assert (dm.meta["estimator"], dm.meta["models"]) == ("AME", 6000)
+    assert st.Datamodels.load(dm.save(tmp_path / "fit")).meta["alpha"] == list(alphas)
+    rows = study.done("fit")
+    split = np.isin(rows, fit_parts(study)[1])
+    again = AME().fit(study.masks(rows), study.read("worth", rows), study.design.alphas(rows), sample_split=split)
+    np.testing.assert_allclose(dm.weight, again.weight_, atol=1e-6)
+    assert sorted(p.name for p in (study.path / "counts").iterdir())[0] == "worth-fit-0.1-0-alpha-0.1"
+    assert 0 < st.evaluate(dm, study).alpha < 1
+
+
+def fit_parts(study: st.Study) -> list[np.ndarray]:
+    from subtrain.regression.models import finished_models
+
+    return list(finished_models(study, None).parts(0.1, 0).values())
+
+
+def test_mixed_alphas_work_for_lasso_and_show_in_what_is_known_of_it(tmp_path) -> None:
+    study = playing((0.4, 0.6), tmp_path / "game", models=500)
+    dm = st.fit(study, estimator=st.Lasso())
+    assert dm.meta["alpha"] == (0.4, 0.6)
+    assert dm.weight[0, 0] > 2
+    with pytest.raises(InputError, match="AME cannot choose by folds"):
+        st.fit(study, estimator=AME(validation=5))
+
+
+def test_an_imported_study_does_not_know_its_alphas(tmp_path) -> None:
+    masks, _, y, _ = sampled(200, 10)
+    study = st.import_arrays(tmp_path / "study", masks, {"y": y.astype(np.float32)}, heldout=20)
+    with pytest.raises(InputError, match="does not know the alpha of each model: give them"):
+        st.fit(study, estimator=AME())

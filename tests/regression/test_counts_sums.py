@@ -40,12 +40,24 @@ def test_float16_is_exact(kind: str) -> None:
     np.testing.assert_array_equal(got.y_sum * 2.0**24, whole.sum(axis=0))
 
 
+def test_every_finite_float16_is_widened_as_numpy_does() -> None:
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    halves = np.where(np.isfinite(halves), halves, np.float16(0)).reshape(-1, sums.INTS)
+    wide = np.full((len(halves) + 64, sums.INTS), np.nan)
+    sums.widen(halves[:, :-1], wide)
+    np.testing.assert_array_equal(
+        wide[: len(halves), :-1].view(np.uint64), halves[:, :-1].astype(float).view(np.uint64)
+    )
+    assert not wide[len(halves) :].any()
+    assert not wide[:, -1].any()
+
+
 @pytest.mark.parametrize(("kind", "by_wholes"), [("margins", True), ("correct or not", True), ("wide", False)])
 def test_which_way_is_taken(kind: str, by_wholes: bool) -> None:
     random = np.random.default_rng(6)
     y = np.asarray(SHAPES[kind](random, (6400, sums.INTS))).astype(np.float16).astype(np.float64)
     mean = y.mean(axis=0)
-    panel = sums.scaled(y, 6400, mean, float(np.abs(y - mean).max()))
+    panel = sums.scaled(y, 6400, mean, float(np.abs(y - mean).max()), np.empty(y.shape, np.int32))
     assert (panel is not None) == by_wholes
     if panel is not None:
         back = panel.whole * 2.0**-panel.bits + panel.shift

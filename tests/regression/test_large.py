@@ -100,7 +100,7 @@ def test_blocks_from_a_function_and_few_targets_a_pass_change_nothing(monkeypatc
 
     whole = lasso_large(pack(masks), y, 8, 0.2, tol=1e-9)
     from subtrain.regression import large
-    from subtrain.regression.group import Layout
+    from subtrain.regression.large_path import Layout
 
     monkeypatch.setattr(large, "plan_layout", lambda *_: Layout(targets=4, ahead=1, working=300))
     parts = lasso_large(blocks, y, 8, 0.2, tol=1e-9, threads=1)
@@ -112,7 +112,7 @@ def test_blocks_from_a_function_and_few_targets_a_pass_change_nothing(monkeypatc
 
 def test_a_full_working_set_drops_what_it_does_not_need_or_says_so(monkeypatch) -> None:
     from subtrain.regression import large
-    from subtrain.regression.group import Layout
+    from subtrain.regression.large_path import Layout
 
     masks, y = world(m=400, n=300, targets=1)
     grid = [0.3, 0.12, 0.1]
@@ -169,7 +169,7 @@ def test_memory_stays_within_its_bound(memory) -> None:
     y = 3.0 * masks[np.arange(m)].unpack()[:, :5].sum(axis=1)[:, None] + random.normal(size=(m, targets))
     lasso_large(masks[:50], y[:50, 0], 2, 0.9, threads=1)  # Compiles, which takes memory of its own.
     tracemalloc.start()
-    found = lasso_large(masks, y, 6, 0.6, memory_bytes=memory, threads=1)
+    found = lasso_large(masks, y, 6, 0.6, memory=memory, threads=1)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak <= memory
@@ -181,7 +181,7 @@ def test_more_memory_means_more_at_a_time() -> None:
     small, large = (plan_layout(1_000_000, 100_000, 64, size * 2**30, 2) for size in (2, 8))
     assert small.targets * small.ahead < large.targets * large.ahead
     assert large.working > small.working > 500
-    with pytest.raises(InputError, match=r"need memory_bytes of at least \d+ MiB, got 100 MiB"):
+    with pytest.raises(InputError, match=r"need memory of at least \d+ MiB .*, got 100 MiB"):
         plan_layout(1_000_000, 100_000, 64, 100 * MIB, 2)
     need = 0
     for size in range(100, 1000, 10):

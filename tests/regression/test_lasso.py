@@ -166,7 +166,7 @@ def test_progress_goes_through_the_stages() -> None:
     masks, y, *_ = planted(m=1000, n=60, targets=9, support=3, noise=1.0)
     seen: list[tuple[str, int, int]] = []
     Lasso().fit(masks, y, progress=lambda *at: seen.append(at))
-    assert [stage for stage, done, total in seen if done == total] == ["counts", "path", "counts", "refit"]
+    assert [stage for stage, done, total in seen if done == total] == ["counts", "path", "join counts", "refit"]
     assert [done for stage, done, _ in seen if stage == "path"] == sorted(
         done for stage, done, _ in seen if stage == "path"
     )

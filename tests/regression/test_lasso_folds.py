@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from sklearn.linear_model import lasso_path as reference_path
 from subtrain.errors import InputError
 from subtrain.masks import pack
 from subtrain.regression import FitWarning, Lasso, LassoOptions, count, lasso_from_counts
-from subtrain.regression.blocks import choose_in_blocks, joined, refit_in_blocks, target_blocks
+from subtrain.regression.blocks import target_blocks
 from subtrain.regression.folds import lasso_kfold
 from subtrain.regression.judging import judges
 from subtrain.regression.split import fold_numbers
@@ -78,13 +80,6 @@ def test_folds_of_a_target_that_is_constant_in_one() -> None:
         lasso_kfold([count(masks, y)])
 
 
-def by_blocks(train, valid, total, options, size):
-    saved, fits = {}, []
-    choose_in_blocks(train, valid, lambda part, fit: saved.__setitem__(part.start, fit), options, size)
-    refit_in_blocks(total, lambda part: saved[part.start], lambda _, fit: fits.append(fit), options, size)
-    return joined(fits)
-
-
 @pytest.mark.parametrize("form", ["counts", "judges"])
 def test_blocks_and_threads_change_no_bit(form: str) -> None:
     masks, y = planted(500, 120, 11)
@@ -93,7 +88,7 @@ def test_blocks_and_threads_change_no_bit(form: str) -> None:
     want = lasso_from_counts(train, valid, total, LassoOptions(threads=1))
     for size, threads in ((4, 3), (1, 1), (11, 2)):
         options = LassoOptions(threads=threads)
-        got = by_blocks(train, valid, total, options, size)
+        got = lasso_from_counts(train, valid, total, options, block=size)
         for name in (f.name for f in fields(want)):
             np.testing.assert_array_equal(getattr(got, name), getattr(want, name), err_msg=name)
     some = lasso_from_counts(train, valid, total, LassoOptions(), targets=slice(3, 7))
@@ -101,21 +96,44 @@ def test_blocks_and_threads_change_no_bit(form: str) -> None:
     np.testing.assert_array_equal(some.bias, want.bias[3:7])
 
 
-def test_blocks_go_on_where_they_ended() -> None:
+def test_blocks_go_on_where_they_ended(tmp_path: Path) -> None:
     masks, y = planted(200, 30, 10)
     train, valid = count(masks[40:], y[40:]), count(masks[:40], y[:40])
-    seen: list[slice] = []
-    told: list[tuple[str, int, int]] = []
-    choose_in_blocks(
-        train, valid, lambda part, _: seen.append(part), size=4, done={0}, progress=lambda *at: told.append(at)
-    )
-    assert seen == [slice(4, 8), slice(8, 10)]
-    assert [done for _, done, _ in told] == [5, 6, 7, 8, 9, 10]
+    want = lasso_from_counts(train, valid, block=4)
+
+    def run(stop: tuple[str, int] | None = None, options: LassoOptions | None = None) -> list[tuple[str, int, int]]:
+        told: list[tuple[str, int, int]] = []
+
+        def tell(*at: Any) -> None:
+            told.append(at)
+            if at[:2] == stop:
+                raise KeyboardInterrupt
+
+        got = lasso_from_counts(train, valid, None, options, tell, keep=tmp_path, block=4)
+        if options is None:
+            np.testing.assert_array_equal(got.weight, want.weight)
+            np.testing.assert_array_equal(got.validation_mse, want.validation_mse)
+        return told
+
+    for stop in (("path", 6), ("refit", 5)):
+        with pytest.raises(KeyboardInterrupt):
+            run(stop)
+    told = run()
+    assert [done for stage, done, _ in told if stage == "refit"] == [5, 6, 7, 8, 9, 10]
+    assert [stage for stage, _, _ in told if stage == "path"] == []
     assert {total for *_, total in told} == {10}
+    assert run() == []
+    assert len(run(options=LassoOptions(tol=1e-6))) == 20
+    for damaged in tmp_path.glob("*.npz"):
+        damaged.write_bytes(damaged.read_bytes()[:-7])
+    assert len(run()) == 20
+
+
+def test_blocks_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InputError, match="at least 1 target"):
-        target_blocks(10, 0)
-    with pytest.raises(InputError, match="no blocks"):
-        joined([])
+        target_blocks(range(10), 0)
+    with pytest.raises(InputError, match="no targets"):
+        target_blocks(range(0), 4)
 
 
 def test_judges_cannot_be_fitted_on() -> None:

@@ -123,16 +123,17 @@ def test_what_does_not_fit_is_refused_with_the_numbers_before_anything_is_counte
 
 
 def test_the_plan_counts_what_grows():
-    paper = plan_fit(300_000, 50_000, 10_000)
-    assert paper.counts > 3 * 4 * 50_000**2
+    paper = plan_fit([270_000, 30_000], 50_000, 10_000, judged=True)
+    assert paper.counts > 2 * 50_000**2 + 8 * 50_000 * 10_000
+    assert paper.memory < 20e9
     assert paper.disk > 2 * 4 * 50_000 * 10_000
-    assert plan_fit(300_000, 50_000, 10_000, parts=1).counts < paper.counts
+    assert plan_fit([270_000, 30_000], 50_000, 10_000, judged=False).counts > 3 * 4 * 50_000**2
 
 
 def test_progress_goes_through_the_stages(study):
     seen = []
     st.fit(study, progress=lambda stage, done, total: seen.append((stage, done, total)))
-    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["counts", "path", "refit"]
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["counts", "path", "join counts", "refit"]
     assert all(0 < done <= total for _, done, total in seen)
     assert seen[-1][1] == seen[-1][2] == T
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cloudpickle
 import numpy as np
 import pytest
 
@@ -12,21 +13,13 @@ from subtrain.tasks import torch_module
 from subtrain.tasks.torch import TorchRecipe
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.xdist_group("torch")
+pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.usefixtures("one_torch_thread")]
 
 RANDOM = np.random.default_rng(0)
 X, X_TEST = (RANDOM.normal(size=(n, 4)).astype(np.float32) for n in (60, 20))
 Y, Y_TEST = (np.argmax(x[:, :3], axis=1) for x in (X, X_TEST))
 MASKS = RANDOM.random((3, 60)) < 0.7
 SEEDS = np.array([3, 3, 9], np.uint32)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make():
@@ -89,6 +82,53 @@ def test_own_optimiser_and_loss():
     own = task(recipe)
     assert np.isfinite(own.train(MASKS, SEEDS)["test_margins"]).all()
     assert own.fingerprint != task(TorchRecipe(epochs=5)).fingerprint
+
+
+def test_a_training_function_in_the_place_of_a_recipe():
+    def train(model, data, indices, seed, device):
+        x, y = data
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+        for _ in range(30):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[indices]), y[indices]).backward()
+            optimizer.step()
+
+    own = task(train)
+    found = own.train(MASKS, SEEDS)["test_margins"]
+    assert (found > 0).mean() > 0.8
+    assert np.array_equal(own.train(MASKS[1:2], SEEDS[1:2])["test_margins"][0], found[1])
+    assert len({own.fingerprint, task(TorchRecipe()).fingerprint, task(lambda *given: None).fingerprint}) == 3
+
+
+@pytest.mark.parametrize("change", [{"device": "cpu"}, {"compile": True}, {"channels_last": True}, {"reuse": False}])
+def test_how_it_is_computed_is_no_part_of_the_fingerprint(change):
+    assert task(TorchRecipe(**{"epochs": 4, "batch": 16, **change})).fingerprint == task().fingerprint
+
+
+def test_another_process_gets_the_task_without_what_is_kept_here():
+    own = task()
+    found = own.train(MASKS, SEEDS)["test_margins"]
+    copied = cloudpickle.loads(cloudpickle.dumps(own))
+    assert copied.train_one.args[0].trainer is None
+    assert np.array_equal(copied.train(MASKS[1:], SEEDS[1:])["test_margins"], found[1:])
+
+
+def test_dicts_with_named_keys():
+    rows = [{"a": x, "b": int(y), "c": 1} for x, y in zip(X, Y, strict=True)]
+    named = torch_module(make, rows, (X_TEST, Y_TEST), TorchRecipe(epochs=4, batch=16), keys=("a", "b"))
+    assert named.fingerprint == task().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        (TorchRecipe(flip_test=True), "augment and flip_test need images .N, C, H, W.; train has shape .60, 4."),
+        (TorchRecipe(mean=(0.5,)), "mean needs uint8 images"),
+    ],
+)
+def test_recipes_for_images_only(recipe, said):
+    with pytest.raises(InputError, match=said):
+        task(recipe)
 
 
 @pytest.mark.parametrize("change", [{"epochs": 5}, {"batch": 17}, {"lr": 0.2}, {"momentum": 0}, {"weight_decay": 0}])

@@ -5,12 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch_peer
 from sklearn.datasets import load_digits
+from torch_peer import RECIPES, torch
 
-from subtrain.trainers.mlp import initial_parameters, layer_sizes, minibatch_order, train_logistic, train_mlp
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.mlp import initial_parameters, layer_sizes, train_logistic, train_mlp
 
-torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 X = (IMAGES[:220] / 16).astype(np.float32)
@@ -24,11 +25,8 @@ def network(sizes, parameters):
     for inputs, outputs in pairwise(sizes):
         linear = torch.nn.Linear(inputs, outputs)
         weight = parameters[at : at + inputs * outputs].reshape(inputs, outputs)
-        at += inputs * outputs
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weight.T.copy()))
-            linear.bias.copy_(torch.from_numpy(parameters[at : at + outputs]))
-        at += outputs
+        at += (inputs + 1) * outputs
+        torch_peer.fill(linear, weight.T, parameters[at - outputs : at])
         layers += [linear, torch.nn.ReLU()]
     assert at == parameters.size
     return torch.nn.Sequential(*layers[:-1])
@@ -37,43 +35,8 @@ def network(sizes, parameters):
 def trained_by_torch(widths, recipe, mask, seed, init_seed):
     sizes = layer_sizes(X, widths, CLASSES)
     net = network(sizes.tolist(), initial_parameters(sizes, init_seed))
-    optimiser = torch.optim.SGD(
-        net.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.nesterov,
-    )
-    x, y = torch.from_numpy(X), torch.from_numpy(Y)
-    rates = iter(recipe.rates(int(mask.sum())).tolist())
-    for epoch in minibatch_order(np.flatnonzero(mask), seed, recipe.epochs):
-        for chosen in torch.from_numpy(epoch.astype(np.int64)).split(recipe.batch):
-            for group in optimiser.param_groups:
-                group["lr"] = next(rates)
-            optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
-            optimiser.step()
-    assert next(rates, None) is None
+    torch_peer.train(net, X, Y, recipe, mask, seed)
     return net(torch.from_numpy(TEST)).detach().numpy()
-
-
-PLAIN = Sgd(epochs=20, batch=25, lr=0.1, momentum=0.0, weight_decay=0.0, schedule="constant", nesterov=False)
-RECIPES = {
-    "default": Sgd(epochs=40),
-    "plain": replace(PLAIN, batch=10, lr=0.2),
-    "momentum": replace(PLAIN, momentum=0.9, schedule="cosine"),
-    "decay": replace(PLAIN, batch=16, lr=0.05, momentum=0.9, weight_decay=0.003, schedule="cosine"),
-    "nesterov": replace(PLAIN, batch=20, momentum=0.8, schedule="triangular", nesterov=True),
-    "full batch": replace(PLAIN, epochs=150, batch=1000, lr=0.2, momentum=0.9, schedule="triangular", peak=0.4),
-}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def differences(widths, recipe, init="own", init_seed=0):

@@ -74,7 +74,7 @@ def test_initial_weights_are_those_of_a_plain_implementation():
     plain = Plain(11, 0)
     draws = np.array([(plain.bits() >> 40) * 2.0**-23 - 1 for _ in range(10 * 5 + 6 * 3)], np.float32)
     bounds = np.repeat(np.array([1 / np.sqrt(9), 1 / np.sqrt(5)], np.float32), [10 * 5, 6 * 3])
-    assert np.array_equal(rng.uniform_layers(sizes, np.uint64(11)), draws * bounds)
+    assert np.array_equal(rng.uniform_layers(sizes[:-1], sizes[1:], np.uint64(11)), draws * bounds)
 
 
 @pytest.mark.parametrize("n", [1, 3, 10, 1000, 3 * 2**30])
@@ -109,7 +109,7 @@ def test_shuffles_are_permutations_and_every_item_meets_every_position_equally()
 
 def test_initial_weights_are_uniform_within_the_bounds_of_their_layer():
     sizes = np.array([100, 400, 10])
-    drawn = rng.uniform_layers(sizes, np.uint64(3))
+    drawn = rng.uniform_layers(sizes[:-1], sizes[1:], np.uint64(3))
     first, second = drawn[: 101 * 400], drawn[101 * 400 :]
     assert second.size == 401 * 10
     assert drawn.dtype == np.float32

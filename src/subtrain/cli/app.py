@@ -42,7 +42,7 @@ Workers = Annotated[int | None, typer.Option(help="Worker processes; by default 
 TaskName = Annotated[
     str | None,
     typer.Option(
-        "--task", "-t", help='The task: "module:name", "file.py:name", digits or tabular.', show_default=False
+        "--task", "-t", help='The task: "module:name", "file.py:name", digits, tabular or command.', show_default=False
     ),
 ]
 Params = Annotated[

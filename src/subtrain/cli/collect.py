@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from subtrain.cli.app import Params, StudyPath, TaskName, Workers, app, out
 
 
 @app.command()
-def collect(study: StudyPath, workers: Workers = None, task: TaskName = None, param: Params = None) -> None:
+def collect(
+    study: StudyPath,
+    workers: Workers = None,
+    device: Annotated[
+        str | None, typer.Option(help="Devices to train on, for example cuda:0,cuda:1 or cpu.", show_default=False)
+    ] = None,
+    per_device: Annotated[int | None, typer.Option(help="Workers on each device.", show_default=False)] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds one training may take before it is stopped.", show_default=False)
+    ] = None,
+    task: TaskName = None,
+    param: Params = None,
+) -> None:
     """Train every model the study still lacks. Kill it whenever you like; the same command goes on.
 
+    Workers are picked from the cores, the free memory and, for a task that uses them, the GPUs, and named as it starts.
+    A device that runs out of memory gets fewer workers, and that is said.
     --task is only needed for a study created from Python with a task that has no import path.
     """
     from subtrain.collection import collect as train
@@ -16,7 +34,8 @@ def collect(study: StudyPath, workers: Workers = None, task: TaskName = None, pa
     from subtrain.tasks.load import parse_params
 
     opened = Study.open(study, task, params=parse_params(param or []))
-    done = train(opened, workers)
+    devices = None if device is None else [name.strip() for name in device.split(",")]
+    done = train(opened, workers, devices=devices, per_device=per_device, timeout=timeout)
     if done.trained:
         out.print(f"Trained {done.trained:,} models in {done.seconds:.1f} s ({done.rate:,.3g} a second)")
     out.print(f"{done.done:,} of {done.total:,} models are done")

@@ -16,7 +16,9 @@ def create(
     study: StudyPath,
     task: TaskName = None,
     param: Params = None,
-    alpha: Annotated[float, typer.Option(help="Fraction of the units in each subset.")] = 0.5,
+    alpha: Annotated[
+        str, typer.Option(help="Fraction of the units in each subset; several, as in 0.2,0.4,0.6, are drawn from.")
+    ] = "0.5",
     models: Annotated[int, typer.Option(help="Distinct subsets to fit on, one model each.")] = 1000,
     heldout: Annotated[
         int | None,
@@ -42,7 +44,7 @@ def create(
     if task is None:
         raise InputError("say what to train with --task, for example --task digits or --task mycode.py:task")
     ids = None if groups is None else tuple(open_npy(groups).tolist())
-    design = Design(alpha, models, seed, kind, heldout, replicates, groups=ids)
+    design = Design(_alphas(alpha), models, seed, kind, heldout, replicates, groups=ids)
     made = Study.create(study, task, design, params=parse_params(param or []), segment=segment)
     each = sum(spec.bytes for spec in made.outputs.values())
     out.print(f"Created {study}: {made.models:,} models over {made.n:,} units, alpha {alpha}")
@@ -50,3 +52,11 @@ def create(
         out.print(f"  {name} {list(spec.shape)} {spec.dtype}: {spec.meaning}")
     out.print(f"  {made.models * each / 1e6:,.1f} MB of outputs to come")
     out.print(f"Next: subtrain collect {study}")
+
+
+def _alphas(text: str) -> float | tuple[float, ...]:
+    try:
+        several = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--alpha must be a number or several with commas between, got {text!r}") from None
+    return several if len(several) > 1 else several[0]

@@ -20,7 +20,7 @@ def fit(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
     estimator: Annotated[
-        str, typer.Option(help="lasso, ridge, least-squares, elastic-net or mean-difference.")
+        str, typer.Option(help="lasso, ridge, least-squares, elastic-net, mean-difference, ame or lasso-large.")
     ] = "lasso",
     lambdas: Annotated[int, typer.Option(help="Values of λ on each target's path.")] = 100,
     eps: Annotated[float, typer.Option(help="Smallest λ as a fraction of the largest.")] = 1e-3,
@@ -75,6 +75,8 @@ def _estimator(name: str, given: dict[str, Any]) -> Any:
         "least-squares": regression.LeastSquares,
         "elastic-net": regression.ElasticNet,
         "mean-difference": regression.MeanDifference,
+        "ame": regression.AME,
+        "lasso-large": regression.LassoLarge,
     }
     if name not in classes:
         raise InputError(f"unknown estimator {name!r}; choose from {', '.join(classes)}")

@@ -12,6 +12,7 @@ from subtrain.cli.app import err
 STAGES = {
     "counts": "Counting models",
     "path": "Solving paths, target by target",
+    "join counts": "Adding the models that chose λ",
     "refit": "Fitting the chosen λ",
 }
 

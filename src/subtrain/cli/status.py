@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -12,14 +13,24 @@ from rich.table import Table
 from subtrain.cli.app import AsJson, StudyPath, app, out
 from subtrain.errors import CorruptError
 
+if TYPE_CHECKING:
+    from subtrain.curve import LearningCurve
+    from subtrain.store.study import Study
+
 
 @app.command()
 def status(
     study: StudyPath,
     as_json: AsJson = False,
     check: Annotated[bool, typer.Option("--check", help="Read every byte and verify it; damage exits with 4.")] = False,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Fit on what has landed so far, and show LDS against models.")
+    ] = False,
 ) -> None:
-    """Show models done, running and failed, the disk they use, and the fits made from them."""
+    """Show models done, running and failed, the disk they use, and the fits made from them.
+
+    All of it can be asked while a collect runs.
+    """
     from subtrain.collection import status as looks
     from subtrain.collection.display import clock
     from subtrain.store.study import Study
@@ -28,8 +39,9 @@ def status(
     if check and (damage := looks.check(opened)):
         raise CorruptError("; ".join(damage))
     now = looks.status(opened)
+    found = _curve(opened) if curve else None
     if as_json:
-        print(json.dumps(now.to_json(), indent=1))
+        print(json.dumps(now.to_json() | ({"curve": found.to_json()} if found else {}), indent=1))
         return
     table = Table(title=f"Study {escape(now.path)}", show_header=False, title_justify="left", box=None)
     table.add_row("models to fit on", f"{now.fit_done:,} of {now.fit_models:,}")
@@ -46,4 +58,30 @@ def status(
         table.add_row("failed", escape(f"model {failed.model}: {failed.why}; traceback in {failed.file}"))
     if len(now.failed) > 10:
         table.add_row("", f"and {len(now.failed) - 10} more failed models")
+    out.print(table)
+    if found:
+        _show(found)
+
+
+def _curve(study: Study) -> LearningCurve:
+    from subtrain.curve import learning_curve
+
+    # Whatever trains on this machine goes first.
+    os.nice(10)
+    return learning_curve(study)
+
+
+def _show(found: LearningCurve) -> None:
+    out.print(
+        f"\n[bold]{found.output}[/bold], {found.targets} targets, judged on the {found.subsets:,} held-out subsets x "
+        f"{found.replicates} runs that have landed",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in ("models", "LDS", "95 % interval", "noise ceiling"):
+        table.add_column(column, justify="right")
+    for point in found.points:
+        interval = f"{point.lds.low:.3f} … {point.lds.high:.3f}"
+        ceiling = "unknown" if point.ceiling != point.ceiling else f"{point.ceiling:.3f}"
+        table.add_row(f"{point.models:,}", f"{point.lds.value:.3f}", interval, ceiling)
     out.print(table)

@@ -20,6 +20,7 @@ class Display:
         self.tally = tally
         self.console = Console(stderr=True)
         self.logged = time.monotonic()
+        self.noted = 0
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -31,6 +32,7 @@ class Display:
         self.task = self.bar.add_task("Training", total=tally.total, say="")
 
     def __enter__(self) -> Display:
+        self.console.print(f"Training with {self.tally.slots}", highlight=False, markup=False, soft_wrap=True)
         self.bar.start()
         return self
 
@@ -43,6 +45,9 @@ class Display:
         tally = self.tally
         done = tally.done + tally.trained
         self.bar.update(self.task, completed=done, say=_sentence(tally))
+        for note in tally.notes[self.noted :]:
+            self.console.print(f"Note: {note}", highlight=False, markup=False, soft_wrap=True)
+            self.noted += 1
         if not self.console.is_terminal and time.monotonic() - self.logged > LOG_EVERY:
             self.logged = time.monotonic()
             self.console.print(f"Training {_sentence(tally)}", highlight=False)

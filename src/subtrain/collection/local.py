@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
+from enum import Enum
 
-from subtrain.collection import partial
-from subtrain.collection.process import Worker, hello
+from subtrain.collection import partial, travel
+from subtrain.collection.process import Worker
 from subtrain.collection.report import Failure, Tally
 from subtrain.collection.segment import failure_file, record_failure
+from subtrain.collection.shortage import Remedy, Shortage
+from subtrain.collection.slots import CPU, Slots
 from subtrain.design import Design
 from subtrain.errors import CollectError, CorruptError, StorageError, SubtrainError
 from subtrain.store.segment import Range
@@ -21,17 +25,27 @@ HOPELESS = 5
 _EXITS: dict[int, type[SubtrainError]] = {c.exit_code: c for c in (StorageError, CorruptError)}
 
 
+class Over(Enum):
+    """What is left of a worker when a segment is over."""
+
+    ALIVE, GONE, RETIRED = range(3)
+
+
 class LocalExecutor:
-    """Trains segments in `workers` processes; restarts what dies; gives a segment up after three attempts.
+    """Trains segments in one process a slot; restarts what dies; gives a segment up after three attempts.
 
     Each worker has a thread here that feeds it. A segment that crashed its process is tried again one model at a time,
     so that the culprit is found and left out. What finished of a segment given up is committed all the same.
+    timeout: seconds one call of the task's `train` may take before its worker counts as crashed.
     """
 
-    def __init__(self, study: Study, segments: list[Range], workers: int, tally: Tally) -> None:
-        self.study, self.workers, self.tally = study, workers, tally
-        self.todo = deque(segments)
-        self.greeting = hello(study)
+    def __init__(
+        self, study: Study, segments: list[Range], slots: Slots, tally: Tally, timeout: float | None = None
+    ) -> None:
+        self.study, self.slots, self.tally, self.timeout = study, slots, tally, timeout
+        self.shortage = Shortage(slots.devices)
+        self.todo, self.waiting = deque(segments), deque[Range]()
+        self.greeting = travel.pack(study.task if study.source is None else None)
         self.lock = threading.Lock()
         self.attempts: Counter[Range] = Counter()
         self.crashed: set[Range] = set()
@@ -45,12 +59,13 @@ class LocalExecutor:
 
     def run(self, tick: Callable[[], None]) -> list[Failure]:
         """Work until done, calling `tick` several times a second; returns the segments given up."""
-        threads = [threading.Thread(target=self._guarded, daemon=True) for _ in range(self.workers)]
+        threads = [threading.Thread(target=self._guarded, args=(device,), daemon=True) for device in self.slots.devices]
         for thread in threads:
             thread.start()
         try:
             while any(thread.is_alive() for thread in threads):
                 tick()
+                self._stop_late()
                 for thread in threads:
                     thread.join(0.1 / len(threads))
         except BaseException:
@@ -64,49 +79,63 @@ class LocalExecutor:
         with self.lock:
             self.stopping = True
             for worker in self.alive:
-                worker.process.kill()
+                worker.end()
+
+    def _stop_late(self) -> None:
+        if self.timeout is not None:
+            with self.lock:
+                for worker in self.alive:
+                    worker.stop_if_late(self.timeout)
 
     def _stop_all(self, error: SubtrainError) -> None:
         with self.lock:
             self.fatal = self.fatal or error
         self._halt()
 
-    def _guarded(self) -> None:
+    def _guarded(self, device: str) -> None:
         try:
-            self._feed()
+            self._feed(device)
         except SubtrainError as error:
             self._stop_all(error)
         except Exception as error:
             self._stop_all(CollectError(f"the executor failed: {type(error).__name__}: {error}"))
 
-    def _feed(self) -> None:
+    def _feed(self, device: str) -> None:
         worker: Worker | None = None
-        while (where := self._next()) is not None:
-            worker = worker or self._start()
+        while (where := self._next(device)) is not None:
+            worker = worker or self._start(device)
             if worker is None:
                 return
-            worker.train(where, where in self.crashed, list(self.culprits[where]))
-            if not self._follow(worker, where):
+            with self.lock:
+                last_try = self.shortage.alone(device)
+            worker.train(where, where in self.crashed, last_try, list(self.culprits[where]))
+            over = self._follow(worker, where, device)
+            if over is not Over.ALIVE:
                 self._bury(worker)
                 worker = None
+            if over is Over.RETIRED:
+                return
         if worker is not None:
             worker.stop()
-            self.alive.discard(worker)
+            with self.lock:
+                self.alive.discard(worker)
 
-    def _next(self) -> Range | None:
+    def _next(self, device: str) -> Range | None:
         with self.lock:
-            while self.todo and not self.stopping:
-                where = self.todo.popleft()
+            queue = self.todo if self.todo or not self.shortage.alone(device) else self.waiting
+            while queue and not self.stopping:
+                where = queue.popleft()
                 if not self.study.store.exists(segment_name(where)):
                     return where
                 self.tally.done += where[1] - where[0]
+            self.shortage.leave(device)
         return None
 
-    def _start(self) -> Worker | None:
+    def _start(self, device: str) -> Worker | None:
         with self.lock:
             if self.stopping:
                 return None
-            worker = Worker(self.study, self.greeting)
+            worker = Worker(self.study, self.greeting, device if self.slots.told else None)
             self.alive.add(worker)
         return worker
 
@@ -115,30 +144,51 @@ class LocalExecutor:
         with self.lock:
             self.alive.discard(worker)
 
-    def _follow(self, worker: Worker, where: Range) -> bool:
-        """Listen until the segment is over; False if the worker is gone."""
+    def _follow(self, worker: Worker, where: Range, device: str) -> Over:
+        """Listen until the segment is over."""
         reported, under_way = 0, list[int]()
         for answer in worker.answers():
             event = answer["event"]
+            worker.deadline = None
             if event == "starting":
                 under_way = answer["rows"]
+                worker.deadline = time.monotonic() + self.timeout if self.timeout is not None else None
             elif event == "models":
                 reported += answer["count"]
                 with self.lock:
-                    self.tally.add(answer["count"])
+                    self.tally.add(answer["count"], answer["memory"])
                     self.fruitful |= answer["count"] > 0
             elif event == "committed":
-                return True
+                with self.lock:
+                    self.shortage.committed += 1
+                return Over.ALIVE
             elif event == "failed":
                 self._failed(where, reported, {int(row): why for row, why in answer["models"].items()})
-                return True
+                return Over.ALIVE
+            elif event == "short of memory":
+                return self._short_of_memory(where, reported, device)
             elif event == "fatal":
                 kind = _EXITS.get(answer.get("exit_code", 0), CollectError)
                 self._stop_all(kind(answer["error"]))
-                return False
+                return Over.GONE
         if not self.stopping:
             self._crash(worker, where, reported, under_way)
-        return False
+        return Over.GONE
+
+    def _short_of_memory(self, where: Range, reported: int, device: str) -> Over:
+        """Fewer workers on the device from now on, unless it is the segment's own fault; no attempt is counted."""
+        with self.lock:
+            remedy = self.shortage.ran_out(where, device)
+            self._again(where, reported, self.waiting if remedy is Remedy.ALONE else self.todo)
+            if remedy is not Remedy.RETIRE:
+                return Over.GONE
+            left = self.shortage.slots[device]
+            self.tally.workers -= 1
+            self.tally.notes.append(
+                f"memory ran out on {'this machine' if device == CPU else device}: "
+                f"going on with {left} worker{'s' * (left != 1)} there"
+            )
+            return Over.RETIRED
 
     def _crash(self, worker: Worker, where: Range, reported: int, under_way: list[int]) -> None:
         """The worker died. A model that twice dies alone is the culprit; otherwise find it by going one by one.
@@ -154,14 +204,14 @@ class LocalExecutor:
         self.lone_deaths[row] += 1
         if self.lone_deaths[row] < LONE_DEATHS:
             with self.lock:
-                self._again(where, reported)
+                self._again(where, reported, self.todo)
             return
         assert isinstance(self.study.design, Design)
         record_failure(self.study, where, row, int(self.study.design.seeds([row])[0]), why, "")
         self.culprits[where][row] = why
         if reported or len(self.culprits[where]) < ATTEMPTS:
             with self.lock:
-                self._again(where, reported)
+                self._again(where, reported, self.todo)
         else:
             self.attempts[where] = ATTEMPTS
             self._failed(where, reported, self.culprits[where])
@@ -171,7 +221,7 @@ class LocalExecutor:
             self.attempts[where] += 1
             known = models.keys() <= self.culprits[where].keys()
             if self.attempts[where] < ATTEMPTS and not known and not self._hopeless():
-                self._again(where, reported)
+                self._again(where, reported, self.todo)
                 return
         finished = partial.commit_gaps(self.study, where)
         why = models | self.culprits[where]
@@ -187,10 +237,10 @@ class LocalExecutor:
         failed = sum(count for where, count in self.attempts.items() if where not in self.crashed)
         return not self.fruitful and (failed >= ATTEMPTS * HOPELESS or len(self.given_up) >= HOPELESS)
 
-    def _again(self, where: Range, reported: int) -> None:
+    def _again(self, where: Range, reported: int, queue: deque[Range]) -> None:
         self.tally.trained -= reported
         self.tally.retries += 1
-        self.todo.append(where)
+        queue.append(where)
 
 
 def _describe(study: Study, models: dict[int, str]) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from subtrain.collection.segment import DEVICE
 from subtrain.collection.worker import log_name
 from subtrain.store.segment import Range
 from subtrain.store.study import LOGS, Study
@@ -23,33 +23,30 @@ ONE_THREAD = {
 }
 
 
-def hello(study: Study) -> dict[str, Any]:
-    """The first message to a worker: where modules are found, and the task if its source cannot make it again."""
-    task = None
-    if study.source is None:
-        import cloudpickle
+def worker_command(imports: str, argument: str) -> list[str]:
+    """The words that start a Python process whose `main`, imported by `imports`, gets the argument."""
+    return [sys.executable, "-c", f"{imports}; import sys; main(sys.argv[1])", argument]
 
-        task = base64.b64encode(cloudpickle.dumps(study.task)).decode()
-    return {"sys_path": [p for p in (str(Path.cwd()), *sys.path) if p], "task": task}
+
+def worker_environment(device: str | None) -> dict[str, str]:
+    """One thread a library, and the device if the worker is told one."""
+    return {**os.environ, **ONE_THREAD, **({DEVICE: device} if device else {})}
 
 
 class Worker:
     """One worker process, started at once."""
 
-    def __init__(self, study: Study, greeting: dict[str, Any]) -> None:
+    def __init__(self, study: Study, greeting: dict[str, Any], device: str | None = None) -> None:
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from subtrain.collection.worker import main; import sys; main(sys.argv[1])",
-                study.store.address,
-            ],
+            worker_command("from subtrain.collection.worker import main", study.store.address),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **ONE_THREAD},
+            env=worker_environment(device),
             start_new_session=True,
         )
+        self.deadline: float | None = None
+        self.overdue = ""
         self.log = study.local / LOGS / log_name(self.process.pid)
         self._send(greeting)
 
@@ -60,9 +57,16 @@ class Worker:
             with suppress(json.JSONDecodeError):
                 yield json.loads(line)
 
-    def train(self, where: Range, careful: bool = False, skip: list[int] | None = None) -> None:
+    def train(self, where: Range, careful: bool, last_try: bool, skip: list[int]) -> None:
         """Send one segment; `answers` tells what became of it."""
-        self._send({"start": where[0], "stop": where[1], "careful": careful, "skip": skip or []})
+        self._send({"start": where[0], "stop": where[1], "careful": careful, "last_try": last_try, "skip": skip})
+
+    def stop_if_late(self, timeout: float) -> None:
+        """End it if it is past its deadline, which was `timeout` seconds away."""
+        deadline = self.deadline
+        if deadline is not None and time.monotonic() > deadline and not self.overdue:
+            self.overdue = f"it took longer than the timeout of {timeout:g} s and was stopped"
+            self.end()
 
     def stop(self) -> None:
         """Say goodbye and wait; the log is removed if nothing was printed."""
@@ -71,9 +75,14 @@ class Worker:
             self.process.wait(5)
         self.kill()
 
+    def end(self) -> None:
+        """Kill it, and the subprocesses of user code with it."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
     def kill(self) -> None:
-        """End it now."""
-        self.process.kill()
+        """End it now, and tidy up."""
+        self.end()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
@@ -89,6 +98,8 @@ class Worker:
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         said = f"; see {self.log}" if self.log.exists() and self.log.stat().st_size else ""
+        if self.overdue:
+            return self.overdue + said
         return f"its worker process died with {how}{hint}{said}"
 
     def _send(self, message: Any) -> None:

@@ -6,11 +6,13 @@ import os
 import socket
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from subtrain.store.base import Store, put_json
+from subtrain.errors import CorruptError
+from subtrain.store.base import Store, put_json, read_json
 
 RUNNERS = "runners"
 WINDOW = 30.0
@@ -28,12 +30,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Collected:
-    """The end of a collection: models done of all, models trained now, seconds it took."""
+    """The end of a collection: models done of all, models trained now, seconds it took.
+
+    slots: the workers it began with; notes: what else happened that a person should know.
+    """
 
     done: int
     total: int
     trained: int
     seconds: float
+    slots: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -50,6 +57,9 @@ class Tally:
     total: int
     done: int
     workers: int
+    slots: str = ""
+    worker_bytes: int = 0
+    notes: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     trained: int = 0
     failed: int = 0
@@ -57,9 +67,10 @@ class Tally:
     state: str = "running"
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def add(self, models: int) -> None:
-        """Models were trained."""
+    def add(self, models: int, memory: int = 0) -> None:
+        """Models were trained, by a worker that took up to `memory` bytes so far."""
         self.trained += models
+        self.worker_bytes = max(self.worker_bytes, memory)
         now = time.monotonic()
         self._recent.append((now, models))
         while now - self._recent[0][0] > WINDOW:
@@ -81,9 +92,8 @@ class Tally:
 
     def write(self) -> None:
         """Publish; a status that cannot be written never stops the work."""
-        data: dict[str, Any] = {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("store", "name", "_recent")
-        }
+        names = [f.name for f in fields(self) if f.name not in ("store", "name", "_recent")]
+        data: dict[str, Any] = {name: getattr(self, name) for name in names}
         data |= {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -100,3 +110,13 @@ class Tally:
 def runner_file() -> str:
     """Name of this process's file below runners/."""
     return f"{RUNNERS}/{socket.gethostname()}-{os.getpid()}.json"
+
+
+def known_worker_bytes(store: Store) -> int | None:
+    """Most memory a worker of this study took on this machine, as earlier runners wrote it down; None if none did."""
+    most, mine = 0, f"{RUNNERS}/{socket.gethostname()}-"
+    for name in store.names(RUNNERS):
+        if name.startswith(mine):
+            with suppress(CorruptError, FileNotFoundError, AttributeError, TypeError):
+                most = max(most, read_json(store, name).get("worker_bytes", 0))
+    return most or None

@@ -25,8 +25,14 @@ from subtrain.masks import Masks
 from subtrain.store import segment
 from subtrain.store.segment import Range
 from subtrain.store.study import FAILURES, Study, segment_name
+from subtrain.trainers.oom import is_out_of_memory
 
 SAVE_EVERY = 30.0
+DEVICE = "SUBTRAIN_DEVICE"
+
+
+class ShortOfMemoryError(SubtrainError):
+    """Memory ran out, of the host or of a device; what was finished is saved."""
 
 
 class ModelsFailedError(SubtrainError):
@@ -47,6 +53,7 @@ class _Work:
     seeds: NDArray[np.uint32]
     done: dict[int, dict[str, NDArray[Any]]]
     starting: Callable[[list[int]], None]
+    last_try: bool
     unsaved: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
     saved_at: float = field(default_factory=time.monotonic)
@@ -58,14 +65,16 @@ def train_segment(
     report: Callable[[int], None] = lambda models: None,
     starting: Callable[[list[int]], None] = lambda rows: None,
     careful: bool = False,
+    last_try: bool = True,
     skip: Collection[int] = (),
 ) -> bool:
     """Train models start..stop-1 and commit them; False if another worker's commit was there first.
 
     `starting(rows)` is called before models are trained and `report(k)` after k have succeeded. careful: one at a time,
-    each saved at once, for a segment that has crashed its process; skip: models to leave out as failed. Models that
-    fail are recorded in `failures/`; the others are kept, and ModelsFailedError is raised. Raises SchemaError when the
-    task returns what it does not declare.
+    each saved at once, for a segment that has crashed its process; skip: models to leave out as failed. Without
+    last_try, ShortOfMemoryError is raised when memory runs out, instead of failing the models. Models that fail are
+    recorded in `failures/`; the others are kept, and ModelsFailedError is raised. Raises SchemaError when the task
+    returns what it does not declare.
     """
     name = segment_name(where)
     if study.store.exists(name):
@@ -75,7 +84,7 @@ def train_segment(
     began = time.time()
     rows = range(*where)
     masks, seeds = study.design.masks(rows), study.design.seeds(rows)
-    work = _Work(study, where, masks, seeds, partial.load(study, where), starting)
+    work = _Work(study, where, masks, seeds, partial.load(study, where), starting, last_try)
     report(len(work.done) - partial.committed(study, where))
     work.failed.update(dict.fromkeys(skip, "it crashed its worker process"))
     todo = [row for row in rows if row not in work.done and row not in work.failed]
@@ -113,8 +122,13 @@ def _train_some(work: _Work, rows: list[int]) -> None:
     except outputs.SchemaError:
         raise
     except Exception as error:
+        short = is_out_of_memory(error)
+        if short and not work.last_try:
+            _save(work)
+            raise ShortOfMemoryError(f"{type(error).__name__}: {error}") from error
         if len(rows) == 1:
-            why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
+            why = f"it needs more memory than there is{_where()}: {why}" if short else why
             seed = int(work.seeds[rows[0] - work.where[0]])
             work.failed[rows[0]] = record_failure(
                 work.study, work.where, rows[0], seed, why, "".join(traceback.format_exception(error))
@@ -122,6 +136,11 @@ def _train_some(work: _Work, rows: list[int]) -> None:
             return
         for row in rows:
             _train_some(work, [row])
+
+
+def _where() -> str:
+    device = os.environ.get(DEVICE)
+    return f" on {device}" if device else ""
 
 
 def _train(work: _Work, rows: list[int]) -> None:

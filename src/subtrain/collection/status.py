@@ -45,7 +45,7 @@ class Status:
     evaluation_models: int
     evaluation_done: int
     units: int
-    alpha: float
+    alpha: float | tuple[float, ...]
     outputs: Mapping[str, list[int]]
     failed: tuple[FailedModel, ...]
     runners: tuple[Mapping[str, Any], ...]

@@ -6,17 +6,19 @@ closes, it stops at once.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import queue
+import resource
+import signal
 import socket
 import sys
 import threading
 from pathlib import Path
 from typing import Any, TextIO
 
-from subtrain.collection.segment import ModelsFailedError, train_segment
+from subtrain.collection import travel
+from subtrain.collection.segment import ModelsFailedError, ShortOfMemoryError, train_segment
 from subtrain.errors import SubtrainError
 from subtrain.outputs import SchemaError
 from subtrain.store import files
@@ -48,12 +50,15 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
         won = train_segment(
             study,
             (message["start"], message["stop"]),
-            report=lambda models: _say(answers, event="models", count=models),
+            report=lambda models: _say(answers, event="models", count=models, memory=peak_memory()),
             starting=lambda rows: _say(answers, event="starting", rows=rows),
             careful=message["careful"],
+            last_try=message["last_try"],
             skip=message["skip"],
         )
         _say(answers, event="committed", won=won)
+    except ShortOfMemoryError as error:
+        _say(answers, event="short of memory", error=str(error))
     except ModelsFailedError as error:
         _say(answers, event="failed", models={str(row): why for row, why in error.failed.items()})
     except SchemaError as error:
@@ -63,13 +68,7 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
 
 
 def _open(path: str, hello: dict[str, Any]) -> Study:
-    sys.path[:0] = [entry for entry in hello["sys_path"] if entry not in sys.path]
-    task = None
-    if hello["task"] is not None:
-        import cloudpickle
-
-        task = cloudpickle.loads(base64.b64decode(hello["task"]))
-    return Study.open(path, task=task)
+    return Study.open(path, task=travel.unpack(hello))
 
 
 def _follow_parent() -> queue.Queue[Any]:
@@ -83,10 +82,25 @@ def _follow_parent() -> queue.Queue[Any]:
             inbox.put(message)
             if message is None:
                 return
-        os._exit(1)
+        end_process_group()
 
     threading.Thread(target=follow, daemon=True).start()
     return inbox
+
+
+def end_process_group() -> None:
+    """End this process at once, with the subprocesses of user code if they are in a group of its own."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def peak_memory() -> int:
+    """Most bytes that this process has held at a time, and the largest of its finished subprocesses with it."""
+    mine, largest = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    # Until it has become another program, a subprocess counts as large as this one.
+    held = mine + largest if largest > mine else mine
+    return held * (1 if sys.platform == "darwin" else 1024)
 
 
 def _own_input() -> TextIO:

@@ -101,7 +101,7 @@ def _create(study: Study, design: Design, folder: str) -> list[str]:
     task = shlex.quote(_file_name(source.name)) if source else "TASK"
     params = [f"--param {shlex.quote(f'{k}={_param(v)}')}" for k, v in (source.params if source else {}).items()]
     options = {
-        "alpha": design.alpha,
+        "alpha": ",".join(map(str, design.alpha_list)),
         "models": design.models,
         "heldout": design.heldout,
         "replicates": design.replicates,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,16 @@ def add(total: Counts, masks: Masks, y: NDArray[Any], threads: int) -> Counts:
     total.ones[:] += ones
     gram = _add_gram(total, by_unit, m, threads) if has_gram else total.gram
     panels = [(t, u) for t in range(0, total.targets, INTS) for u in unit_spans(total, threads)]
-    each(lambda at: _add_panel(total, by_word, y, ones, at[0], at[1]), panels, threads)
+    pool: SimpleQueue[sums.Scratch] = SimpleQueue()
+    for _ in range(min(threads, len(panels)) if len(y) else 0):
+        pool.put(sums.scratch_of(len(by_word)))
+
+    def work(at: tuple[int, list[tuple[int, int]]]) -> None:
+        scratch = pool.get()
+        _add_panel(total, by_word, y, ones, at[0], at[1], scratch)
+        pool.put(scratch)
+
+    each(work, panels if len(y) else [], threads)
     return replace(total, m=m, gram=gram)
 
 
@@ -123,21 +133,18 @@ def _add_panel(
     ones: NDArray[np.int64],
     target: int,
     units: list[tuple[int, int]],
+    scratch: sums.Scratch,
 ) -> None:
     """Add one panel of targets over some ranges of units; the first range also adds the sums of the outputs."""
     rows = len(y)
-    if rows == 0:
-        return
     part = y[:, target : target + INTS]
     width = part.shape[1]
-    wide = np.empty((64 * len(by_word), INTS))
-    wide[:rows, :width] = part
-    wide[rows:] = 0.0
-    wide[:, width:] = 0.0
+    wide = scratch.wide
+    sums.widen(part, wide)
     sum_, square, least, most = (np.zeros(INTS) for _ in range(4))
     sums.summarise(wide, rows, sum_, square, least, most)
     mean = sum_ / rows
-    whole = sums.scaled(wide, rows, mean, float(np.maximum(most - mean, mean - least).max()))
+    whole = sums.scaled(wide, rows, mean, float(np.maximum(most - mean, mean - least).max()), scratch.whole)
     at = slice(target, target + width)
     for first, last in units:
         xty = total.xty[first:last, at]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +14,10 @@ from subtrain.regression.counts import Counts, count
 from subtrain.regression.dense import Dense, check_memory
 from subtrain.regression.elastic_net import Rules, net_path, net_refit
 from subtrain.regression.estimator import Fitted, Linear, need_validation
+from subtrain.regression.models import Models
+from subtrain.regression.plan import FitPlan, plan_fit
 from subtrain.regression.problem import RESOLUTION
+from subtrain.regression.shards import are_flat
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_ends, warn_gaps
 
@@ -36,7 +39,9 @@ class AME(Linear):
 
     weight_ are the effects, in the output's units. bias_ = mean(Y) - weight . mean(mask), so predictions have the
     outputs' mean; they are as good as the game is additive. Other parameters: as in `Lasso`. Masks must hold each unit
-    independently with the model's alpha. Needs about 2 dense n x n matrices of float64, and one of int32 an alpha.
+    independently with the model's alpha: a study's own design knows it (`Design(alpha=[0.2, 0.4, 0.6, 0.8],
+    kind="bernoulli")`, then `fit(study, estimator=AME())`). Needs about 2 dense
+    n x n matrices of float64, and one of int32 an alpha.
     """
 
     def __init__(
@@ -85,7 +90,7 @@ class AME(Linear):
 
         train = counted(np.ones(len(packed), np.bool_) if rows is None else ~rows)
         self.fit_counts(train, None if rows is None else counted(rows), progress=progress)
-        self._flat = np.asarray(outputs).ndim == 1
+        self._flat = are_flat(outputs, masks)
         return self
 
     def fit_counts(  # type: ignore[override]
@@ -104,6 +109,26 @@ class AME(Linear):
         self.n_features_in_, self._flat = ones.size, False
         fitted = self._effects(train, valid, everything, progress)
         return self._keep(fitted, np.flatnonzero((ones == 0) | (ones == m)))
+
+    def plan(self, models: Models, parts: Mapping[str, NDArray[np.int64]], keep_counts: bool) -> FitPlan:
+        """What `fit_models` takes: counts of every alpha's models."""
+        alphas = len(models.by_alpha(models.rows))
+        sizes = [rows.size for rows in parts.values() for _ in range(alphas)]
+        return plan_fit(sizes, models.study.n, models.targets, False, keep_counts)
+
+    def fit_models(
+        self,
+        models: Models,
+        parts: Mapping[str, NDArray[np.int64]],
+        counted: Callable[[NDArray[np.int64], str], Counts],
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit a study's models, each with its own alpha; the first of `parts` fits, a second one chooses lambda."""
+        by_alpha = [
+            {alpha: counted(some, f"{part}-alpha-{alpha:g}") for alpha, some in models.by_alpha(rows).items()}
+            for part, rows in parts.items()
+        ]
+        return self.fit_counts(by_alpha[0], by_alpha[1] if len(by_alpha) > 1 else None, progress=progress)
 
     def _effects(self, train: ByAlpha, valid: ByAlpha | None, everything: ByAlpha, progress: Progress | None) -> Fitted:
         check_memory(self.n_features_in_, 3)

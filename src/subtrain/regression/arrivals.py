@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.masks import Masks, pack
+from subtrain.masks import Masks
 from subtrain.regression.counts import as_outputs, check_finite
+from subtrain.regression.shards import Stack, stack
 
 Block = tuple[Masks, NDArray[Any]]
 LAST = 64
@@ -37,18 +38,16 @@ class Tail:
         return Tail(bits.copy(), values.copy(), digest.hexdigest())
 
 
-def array_blocks(masks: ArrayLike | Masks, outputs: ArrayLike, rows: int = 8192) -> Iterator[Block]:
-    """Blocks of at most `rows` models of arrays [m, n] and [m, T]; memory maps are read and packed block by block."""
-    whole: Any = masks if isinstance(masks, Masks) else np.asanyarray(masks)
-    y = as_outputs(outputs)
-    if len(whole) != len(y):
-        raise InputError(f"there are {len(whole)} masks but outputs of {len(y)} models")
-    for start in range(0, max(len(y), 1), rows):
-        yield pack(whole[start : start + rows], first=start), y[start : start + rows]
+def array_blocks(masks: Any, outputs: Any = None, rows: int = 8192, *, drop_nonfinite: bool = False) -> Iterator[Block]:
+    """Blocks of at most `rows` models of whatever `count` takes; memory maps are read and packed block by block."""
+    models = masks if isinstance(masks, Stack) else stack(masks, outputs)
+    read = models.finite if drop_nonfinite else models.read
+    for start in range(0, max(len(models), 1), rows):
+        yield read(start, min(start + rows, len(models)))
 
 
 def cut(
-    blocks: Iterable[tuple[Masks, ArrayLike]], rows: Callable[[Masks, NDArray[Any]], int], skip: int, tail: Tail
+    blocks: Iterable[tuple[Any, ArrayLike]], rows: Callable[[Masks, NDArray[Any]], int], skip: int, tail: Tail
 ) -> Iterator[Block]:
     """The models after the first `skip`, joined or cut to passes of at most rows(first block) models.
 
@@ -57,7 +56,7 @@ def cut(
     """
     held: list[Block] = []
     count = limit = 0
-    for masks, y in _after(_checked(blocks), skip, tail):
+    for masks, y in _after(checked(blocks), skip, tail):
         limit = limit or rows(masks, y)
         for start in range(0, max(len(y), 1), limit):
             piece = masks[start : start + limit], y[start : start + limit]
@@ -70,14 +69,11 @@ def cut(
         yield _join(held)
 
 
-def _checked(blocks: Iterable[tuple[Masks, ArrayLike]]) -> Iterator[tuple[int, Masks, NDArray[Any]]]:
+def checked(blocks: Iterable[tuple[Any, ArrayLike]]) -> Iterator[tuple[int, Masks, NDArray[Any]]]:
     """Blocks of one shape, each with the position of its first model in the stream."""
     seen = 0
     shape: tuple[int, int] | None = None
-    for masks, outputs in blocks:
-        y = as_outputs(outputs)
-        if len(masks) != len(y):
-            raise InputError(f"there are {len(masks)} masks but outputs of {len(y)} models")
+    for masks, y in _packed(blocks):
         shape = shape or (masks.n, y.shape[1])
         if (masks.n, y.shape[1]) != shape:
             raise InputError(
@@ -86,6 +82,18 @@ def _checked(blocks: Iterable[tuple[Masks, ArrayLike]]) -> Iterator[tuple[int, M
             )
         yield seen, masks, y
         seen += len(y)
+
+
+def _packed(blocks: Iterable[tuple[Any, ArrayLike]]) -> Iterator[Block]:
+    """Blocks of anything that `count` takes, each cut to what may be read at a time."""
+    for masks, outputs in blocks:
+        if not isinstance(masks, Masks):
+            yield from array_blocks(masks, outputs)
+            continue
+        y = as_outputs(outputs)
+        if len(masks) != len(y):
+            raise InputError(f"there are {len(masks)} masks but outputs of {len(y)} models")
+        yield masks, y
 
 
 def _after(blocks: Iterable[tuple[int, Masks, NDArray[Any]]], skip: int, tail: Tail) -> Iterator[Block]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import overload
 
@@ -15,9 +14,6 @@ from subtrain.regression.judging import Judges
 from subtrain.regression.path import PASSES, Path, lasso_path, solve_at
 from subtrain.regression.problem import lambda_max, problem
 from subtrain.regression.threads import Progress
-from subtrain.regression.warn import FitWarning, warn_of
-
-__all__ = ["FitWarning", "LassoFit", "LassoOptions", "chosen_lambdas", "lasso_from_counts", "of_targets", "refit"]
 
 Floats = NDArray[np.float64]
 
@@ -67,31 +63,6 @@ class LassoFit:
     best: NDArray[np.int64] = field(default_factory=_none)
 
 
-def lasso_from_counts(
-    train: Counts,
-    valid: Counts | Judges | None,
-    total: Counts | Callable[[], Counts] | None = None,
-    options: LassoOptions | None = None,
-    progress: Progress | None = None,
-    targets: slice | None = None,
-) -> LassoFit:
-    """Fit every target of `train`, each at the lambda with the least mean squared error on `valid`.
-
-    total: counts to refit on, or what returns them once the paths are done; by default train + valid, which `Judges`
-    do not give. Without `valid`, options.lambdas must be a single value, and everything is fitted on `train`. targets:
-    fit these only, to the same bits as with all. Warns (FitWarning) of constant units, of targets that miss the
-    tolerance, of any whose best lambda is the largest, and when more than 5 % still gain 1 % at the smallest. Raises
-    InputError for options and counts that do not fit.
-    """
-    how = options or LassoOptions()
-    fit = chosen_lambdas(train, valid, how, progress, targets)
-    if valid is not None and how.refit:
-        whole = total() if callable(total) else _whole(train, valid, total)
-        fit = refit(of_targets(whole, targets), fit, how, progress)
-    warn_of(fit, how.tol, valid is not None)
-    return fit
-
-
 def chosen_lambdas(
     train: Counts,
     valid: Counts | Judges | None,
@@ -99,7 +70,10 @@ def chosen_lambdas(
     progress: Progress | None = None,
     targets: slice | None = None,
 ) -> LassoFit:
-    """The first half of `lasso_from_counts`: paths and choice, weights of the fitting models alone, no warnings."""
+    """The first half of the job: paths and choice, weights of the fitting models alone; warns of nothing.
+
+    Without `valid`, options.lambdas must be a single value; InputError otherwise.
+    """
     how = options or LassoOptions()
     if valid is None and np.size(how.lambdas) == 1 and np.ndim(how.lambdas) == 0:
         raise InputError("choosing among lambdas needs validation models; without them give one value: lambdas=[0.01]")
@@ -157,7 +131,7 @@ def refit(
     )
 
 
-def _result(path: Path, chosen: Path, counts: Counts) -> LassoFit:
+def with_chosen(path: Path, chosen: Path, counts: Counts) -> LassoFit:
     """The fit of a path whose chosen lambdas were solved again, on `counts`."""
     fit = from_path(path, counts)
     if chosen is path:
@@ -203,17 +177,9 @@ def of_targets(models: Counts | Judges, targets: slice | None) -> Counts | Judge
     if targets is None:
         return models
     if isinstance(models, Judges):
-        return Judges(models.masks, models.outputs[:, targets])
+        return models.of(targets)
     names = ("y_sum", "y_sq", "y_min", "y_max")
     return replace(models, xty=models.xty[:, targets], **{name: getattr(models, name)[targets] for name in names})
-
-
-def _whole(train: Counts, valid: Counts | Judges, total: Counts | None) -> Counts:
-    if total is not None:
-        return total
-    if isinstance(valid, Judges):
-        raise InputError("Judges hold no counts to refit on: give total, or LassoOptions(refit=False)")
-    return train + valid
 
 
 def _constant_units(counts: Counts) -> NDArray[np.int64]:

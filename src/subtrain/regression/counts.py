@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.masks import Masks, pack
 from subtrain.regression.threads import Progress
 
 Floats = NDArray[np.float64]
@@ -71,31 +70,35 @@ class Counts:
 
 
 def count(
-    masks: ArrayLike | Masks,
-    outputs: ArrayLike,
+    masks: Any,
+    outputs: Any = None,
     threads: int | None = None,
     progress: Progress | None = None,
     *,
     gram: str = "dense",
     memory: int | None = None,
+    drop_nonfinite: bool = False,
 ) -> Counts:
     """Counts of m masks [m, n] and their outputs [m, T] or [m], of any float type; memory maps are read block by block.
 
-    gram, memory: as in `count_blocks`. Raises InputError, before any work, for masks and outputs of different lengths
-    and for an output that is inf or NaN.
+    Masks are bool, 0/1 or `Masks`, the path of a .npy file, or a list of such parts; outputs likewise, or each with
+    its masks in a list of pairs. gram, memory: as in `count_blocks`. Raises InputError, before any work, for masks and
+    outputs of different lengths and for an output that is inf or NaN, unless drop_nonfinite leaves such models out.
     """
     from subtrain.regression.arrivals import array_blocks
+    from subtrain.regression.shards import stack
     from subtrain.regression.stream import count_blocks
 
-    y = as_outputs(outputs)
-    # Bool masks need no look at every value before the work begins, so a memory map of them is packed on the way.
-    lazy = isinstance(masks, np.ndarray) and masks.dtype == np.bool_ and masks.ndim == 2
-    whole: Any = masks if lazy else pack(masks)
-    if len(whole) != len(y):
-        raise InputError(f"there are {len(whole)} masks but outputs of {len(y)} models")
-    check_finite(y)
-    blocks = array_blocks(whole, y)
-    return count_blocks(blocks, models=len(y), threads=threads, progress=progress, gram=gram, memory=memory)
+    models = stack(masks, outputs)
+    if not drop_nonfinite:
+        models.check_finite()
+    blocks = array_blocks(models, drop_nonfinite=drop_nonfinite)
+    return count_blocks(blocks, models=len(models), threads=threads, progress=progress, gram=gram, memory=memory)
+
+
+def gram_kind(n: int) -> str:
+    """The kind of Gram that suits n units: "dense", or "compact" where a dense one takes more than 256 MB."""
+    return "dense" if 4 * n * n <= 2**28 else "compact"
 
 
 def as_outputs(outputs: ArrayLike) -> NDArray[Any]:
@@ -121,7 +124,8 @@ def check_finite(outputs: NDArray[Any], first: int = 0) -> None:
     models, targets = (np.unique(bad[:, axis]).size for axis in (0, 1))
     raise InputError(
         f"the output of target {t} is {outputs[i, t]} in the model at position {first + i} "
-        f"({models} models and {targets} targets have such outputs); drop or repair them"
+        f"({models} models and {targets} targets have such outputs); repair them, or leave such models out "
+        "(drop_nonfinite, finite_models)"
     )
 
 

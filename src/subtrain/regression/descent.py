@@ -7,31 +7,29 @@ minimise v/2 - rho^T w + w^T C w / 2 + sum_j bound_j |w_j|. Its slope is q = rho
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.kernel import kernel, reordering_kernel
 from subtrain.regression.newton import newton_step
+from subtrain.regression.tables import CHUNK, GROUP, ROWS, add_rows, chosen, gathered, prepared
 
 Floats = NDArray[np.float64]
 
 # Newton steps in a row, each of which takes at least one unit out of the support.
 STEPS = 8
-# Lambdas whose slopes are taken together, and units whose running products stay in a level-1 cache.
-GROUP = 4
-CHUNK = 1024
 
 
 class Moments(NamedTuple):
-    """Second moments of masks about given centres, kept as counts and never as a dense matrix of floats.
+    """Second moments of masks about given centres, kept as counts (a `table` of them), never as a matrix of floats.
 
     C[j, k] = (gram[j, k] / models - mean[j] mean[k] + offset[j] offset[k]) inverse[j] inverse[k], where offset is the
     models' mean minus the centre and inverse is 1 / scale, 0 for a unit that is left out.
     """
 
-    gram: NDArray[np.int32]
+    gram: Any
     models: float
     mean: Floats
     offset: Floats
@@ -41,15 +39,16 @@ class Moments(NamedTuple):
 @kernel
 def extend(moments: Moments, members: NDArray[np.int64], old: int, new: int, block: NDArray[np.float32]) -> None:
     """Fill block = C over members[:new], where it already is C over members[:old]."""
+    inside = members[:new]
+    ready = gathered(moments.gram, inside)
+    mean, offset, inverse = moments.mean[inside], moments.offset[inside], moments.inverse[inside]
+    share = 1.0 / moments.models
+    counts = np.empty(new)
     for a in range(old, new):
-        j = members[a]
-        row = moments.gram[j]
-        scale = moments.inverse[j]
+        chosen(moments.gram, ready, members[a], members, a + 1, counts)
         for b in range(a + 1):
-            k = members[b]
-            covariance = row[k] / moments.models - moments.mean[j] * moments.mean[k]
-            covariance += moments.offset[j] * moments.offset[k]
-            block[a, b] = covariance * scale * moments.inverse[k]
+            covariance = counts[b] * share - mean[a] * mean[b] + offset[a] * offset[b]
+            block[a, b] = covariance * inverse[a] * inverse[b]
     # Later and in squares: writing a column at a time would touch one line a number.
     for first in range(0, new, 16):
         for a in range(max(first, old), new):
@@ -66,12 +65,11 @@ def slopes(
     w is coefs[s] at members and 0 elsewhere. coefs: [s, size], product: [GROUP, CHUNK], slope: [s, n], s <= GROUP. The
     rows of the Gram are read once for all of them: at large n reading is what this costs.
     """
-    gram = moments.gram
-    n = gram.shape[0]
+    n = moments.mean.size
     count, width = coefs.shape
     centre = np.zeros(GROUP)
-    active = np.zeros(width + 1, np.int64)
-    raw = np.zeros((width + 1, GROUP))
+    active = np.zeros(width + ROWS, np.int64)
+    raw = np.zeros((width + ROWS, GROUP))
     size = 0
     for i in range(width):
         some = False
@@ -83,25 +81,11 @@ def slopes(
                 raw[size, s] = coefs[s, i] * moments.inverse[members[i]]
                 centre[s] += raw[size, s] * moments.mean[members[i]]
             size += 1
-    # Two rows at a time, the last padded by weights of 0.
+    ready = prepared(moments.gram, active[:size], raw)
     for start in range(0, n, CHUNK):
         length = min(CHUNK, n - start)
         product[:, :] = 0.0
-        p0, p1, p2, p3 = product[0], product[1], product[2], product[3]
-        for i in range(0, size, 2):
-            left = gram[active[i], start : start + length]
-            right = gram[active[i + 1], start : start + length]
-            u, v = raw[i], raw[i + 1]
-            if count == 1:
-                for j in range(length):
-                    p0[j] += u[0] * left[j] + v[0] * right[j]
-            else:
-                for j in range(length):
-                    a, b = np.float64(left[j]), np.float64(right[j])
-                    p0[j] += u[0] * a + v[0] * b
-                    p1[j] += u[1] * a + v[1] * b
-                    p2[j] += u[2] * a + v[2] * b
-                    p3[j] += u[3] * a + v[3] * b
+        add_rows(moments.gram, ready, active, raw, size, count, start, length, product)
         for s in range(count):
             for j in range(length):
                 k = start + j

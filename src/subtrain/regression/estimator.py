@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
-from subtrain.regression.counts import Counts, as_outputs, check_finite, count
+from subtrain.regression.counts import Counts, check_finite, count
+from subtrain.regression.shards import are_flat, in_parts, whole_masks, whole_outputs
 from subtrain.regression.split import given_rows, validation_rows
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_constant
@@ -54,7 +55,8 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         sample_split: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Fit masks [m, n] (bool, 0/1 or `Masks`) to outputs [m, T] or [m], of any float type.
+        """Fit masks [m, n] (bool, 0/1 or `Masks`) to outputs [m, T] or [m], of any float type; either may be the path
+        of a .npy file, or a list of parts.
 
         validation: other models (masks, outputs) that choose lambda; or sample_split, which of these do (bool [m] or
         positions); by default a share drawn by `seed`, where there is a lambda to choose. Raises InputError for masks
@@ -63,7 +65,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         packed, y = self._checked(masks, outputs, reset=True)
         train, valid = self._counts(packed, y, validation, sample_split, progress)
         self.fit_counts(train, valid, progress=progress)
-        self._flat = np.asarray(outputs).ndim == 1
+        self._flat = are_flat(outputs, masks)
         return self
 
     def fit_counts(
@@ -98,7 +100,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         if outputs is None:
             raise InputError(f"{name} requires y to be passed, but the target y is None: give outputs [m, T]")
         packed = self._packed(masks, reset)
-        y = as_outputs(outputs)
+        y = whole_outputs(outputs, masks)
         if len(packed) != len(y):
             raise InputError(f"there are {len(packed)} masks but outputs of {len(y)} models")
         if y.shape[1] == 0:
@@ -107,6 +109,8 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         return packed, y
 
     def _packed(self, masks: ArrayLike | Masks, reset: bool) -> Masks:
+        if in_parts(masks):
+            masks = whole_masks(masks)
         if not isinstance(masks, Masks):
             return pack(validate_data(self, masks, dtype="numeric", reset=reset))
         if reset:

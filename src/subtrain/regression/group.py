@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.regression.counts import Counts, count
 from subtrain.regression.estimator import lambda_values
+from subtrain.regression.large_path import Entry, LargePath, Layout, Rules
 from subtrain.regression.passes import Columns, Source, correlate
 from subtrain.regression.path import solve_at
 from subtrain.regression.problem import problem
@@ -19,63 +20,6 @@ Floats = NDArray[np.float64]
 SOME = 65_536
 # Passes for one stretch of lambdas, at most.
 ROUNDS = 50
-
-
-@dataclass(frozen=True, eq=False)
-class LargePath:
-    """What was found for T targets, k lambdas and n units.
-
-    lambdas, bias, gap, error: [T, k], as in `Path`; a gap is NaN where the path ended before, by early_stop or for
-    want of memory. best: int64 [T], the lambda with the least validation error, or the last one solved. entries[t][l]:
-    the units (int64) with a weight and these weights (float64), for raw masks. passes: over the masks; working: the
-    most units whose co-occurrences were counted at a time; full: whether a path ended for want of memory.
-    """
-
-    n: int
-    lambdas: Floats
-    bias: Floats
-    gap: Floats
-    error: Floats
-    best: NDArray[np.int64]
-    entries: list[list[tuple[NDArray[np.int64], Floats]]] = field(repr=False)
-    passes: int
-    working: int
-    full: bool
-
-    def __repr__(self) -> str:
-        targets, k = self.gap.shape
-        return (
-            f"LargePath(units={self.n}, targets={targets}, lambdas={k}, passes={self.passes}, working={self.working})"
-        )
-
-    def weight(self, target: int, step: int | None = None) -> Floats:
-        """Weights float64 [n] of a target at one of its lambdas, by default the best."""
-        weight = np.zeros(self.n)
-        units, values = self.entries[target][int(self.best[target]) if step is None else step]
-        weight[units] = values
-        return weight
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What holds for every target; see `lasso_large`."""
-
-    objective: str
-    penalty: Floats | None
-    positive: bool
-    tol: float
-    max_iter: int
-    early_stop: int | None
-    threads: int
-
-
-@dataclass(frozen=True)
-class Layout:
-    """targets: in one pass; ahead: lambdas of each; working: units at most in the working set."""
-
-    targets: int
-    ahead: int
-    working: int
 
 
 class Group:
@@ -102,8 +46,10 @@ class Group:
         self.passes = 0
         self.most = 0
 
-    def solve(self, lambdas: int | ArrayLike, eps: float, progress: Progress | None) -> LargePath:
-        """Every target's path."""
+    def solve(
+        self, lambdas: int | ArrayLike, eps: float, progress: Progress | None, start: list[Entry] | None = None
+    ) -> LargePath:
+        """Every target's path; start: weights of each that the first lambda begins with."""
         sums = np.empty((self.n, max(self.targets * self.layout.ahead, self.targets + 1)))
         self._first_pass(sums)
         slopes = sums[:, : self.targets]
@@ -111,12 +57,13 @@ class Group:
         self.free = before > 0
         grid = lambda_values(lambdas, before, eps)
         found = self._nothing_found(grid)
-        weight = np.zeros((self.targets, 0))
+        weight = self._begun(start or [])
         first, k, ahead = 0, grid.shape[1], self.layout.ahead
         while first < k and self.free.any() and not self._judged_enough(found, first):
             steps = slice(first, min(first + ahead, k))
             last = grid[:, steps.stop - 1]
-            self._admit(slopes, np.where(self.free, np.maximum(2 * last - before, 0.5 * last), np.inf))
+            if first or not start:
+                self._admit(slopes, np.where(self.free, np.maximum(2 * last - before, 0.5 * last), np.inf))
             weight, full = self._stretch(grid[:, steps], self._widened(weight), sums, found, steps)
             if full and ahead > 1:
                 ahead = 1  # Fewer lambdas at a time need fewer units.
@@ -130,6 +77,16 @@ class Group:
                 progress("path", first * self.targets, k * self.targets)
         found.best[:] = self._best(found)
         return replace(found, passes=self.passes, working=self.most)
+
+    def _begun(self, start: list[Entry]) -> Floats:
+        """Weights [T, size] to begin with, whose units join the working set as far as it has room."""
+        units = np.unique(np.concatenate([np.zeros(0, np.int64), *(units for units, _ in start)]))
+        self._join(units[: self.layout.working])
+        weight = np.zeros((self.targets, self.units.size))
+        for t, (mine, values) in enumerate(start):
+            there = np.isin(mine, self.units)
+            weight[t, np.searchsorted(self.units, mine[there])] = values[there]
+        return weight
 
     def _nothing_found(self, grid: Floats) -> LargePath:
         """All-zero weights, which are exact for a constant target."""
@@ -145,6 +102,7 @@ class Group:
             passes=0,
             working=0,
             full=False,
+            constant=self.constant,
         )
 
     def _best(self, found: LargePath) -> NDArray[np.int64]:
@@ -255,6 +213,7 @@ class Group:
         ones = np.rint(out[:, self.targets]).astype(np.int64)
         none = np.zeros(0)
         counts = Counts(len(self.y), self.n, np.zeros((0, 0), np.int32), ones, np.zeros((self.n, 0)), *(none,) * 4)
+        self.constant = np.flatnonzero((ones == 0) | (ones == len(self.y)))
         plan = problem(counts, self.rules.objective, self.rules.penalty)
         self.mean, self.inverse = plan.mean, plan.inverse
         self.factor = np.where(plan.penalty > 0, plan.penalty, 1.0)
@@ -294,13 +253,18 @@ class Group:
         room = min(self.layout.working - self.units.size, max(1024, self.units.size))
         if units.size > room:
             units = units[np.argpartition(-ratios, room - 1)[:room]] if room > 0 else units[:0]
-        if units.size:
-            self.units = np.concatenate([self.units, np.sort(units)])
-            for columns in self._tables():
-                columns.add(np.sort(units))
-            self.counts = None
-            self.most = max(self.most, self.units.size)
+        self._join(np.sort(units))
         return int(units.size)
+
+    def _join(self, units: NDArray[np.int64]) -> None:
+        """Add these units, ascending, to the working set."""
+        if not units.size:
+            return
+        self.units = np.concatenate([self.units, units])
+        for columns in self._tables():
+            columns.add(units)
+        self.counts = None
+        self.most = max(self.most, self.units.size)
 
     def _drop(self, kept: NDArray[np.bool_]) -> None:
         self.units = self.units[kept]

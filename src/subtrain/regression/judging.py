@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,17 @@ class Judges:
     def targets(self) -> int:
         """T."""
         return int(self.outputs.shape[1])
+
+    @cached_property
+    def bits(self) -> NDArray[np.uint64]:
+        """The masks turned, as `by_unit` gives them."""
+        return by_unit(self.masks)
+
+    def of(self, targets: slice) -> Judges:
+        """The same models with some of their targets; their masks are turned once for all."""
+        some = Judges(self.masks, self.outputs[:, targets])
+        some.__dict__["bits"] = self.bits
+        return some
 
 
 def judges(masks: Masks, outputs: ArrayLike) -> Judges:
@@ -114,17 +126,39 @@ def subtract_where(typingctx: Any, bits: Any, rows: Any, values: Any, word: Any,
 
 
 @kernel
-def mean_square(
-    bits: NDArray[np.uint64], rows: NDArray[np.int64], raw: NDArray[np.float32], centre: float, outputs: Floats
+def leave(
+    bits: NDArray[np.uint64],
+    rows: NDArray[np.int64],
+    raw: NDArray[np.float32],
+    centre: float,
+    outputs: Floats,
+    left: NDArray[np.float32],
 ) -> float:
-    """Mean of (outputs[i] + centre - sum of raw over the rows whose unit mask i holds)^2."""
+    """left[i] = outputs[i] + centre - sum of raw over the rows whose unit mask i holds; returns its mean square.
+
+    left: float32 [64 words].
+    """
     m = outputs.size
-    sums = np.zeros(64 * bits.shape[1], np.float32)
+    left[:] = np.float32(0.0)
     for i in range(m):
-        sums[i] = outputs[i] + centre
+        left[i] = outputs[i] + centre
     for word in range(0, (m + 63) // 64, WORDS):
-        subtract_where(bits, rows, raw, word, sums)
+        subtract_where(bits, rows, raw, word, left)
     total = 0.0
     for i in range(m):
-        total += np.float64(sums[i]) * np.float64(sums[i])
+        total += np.float64(left[i]) * np.float64(left[i])
     return total / m
+
+
+@kernel
+def standard_errors(left: NDArray[np.float32], best: NDArray[np.float32], m: int) -> float:
+    """How far the mean square of `left` lies above that of `best`, in standard errors of the paired difference."""
+    mean = 0.0
+    square = 0.0
+    for i in range(m):
+        more = np.float64(left[i]) * np.float64(left[i]) - np.float64(best[i]) * np.float64(best[i])
+        mean += more
+        square += more * more
+    mean /= m
+    variance = square / m - mean * mean
+    return mean / np.sqrt(variance / m) if variance > 0.0 else 0.0

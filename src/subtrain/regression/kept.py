@@ -19,12 +19,14 @@ COUNTS = "counts"
 ROWS, HEAD = "rows.json", "counts.json"
 
 
-def counted(models: Models, rows: NDArray[np.int64], part: str, progress: Progress | None = None) -> Counts:
-    """Counts of these models, kept below `counts/` in the study, under the output's name and `part`.
+def counted(
+    models: Models, rows: NDArray[np.int64], part: str, gram: str = "dense", progress: Progress | None = None
+) -> Counts:
+    """Counts of these models, kept in the `kept_folder` of `part`.
 
     What is kept is used where it is of the first of these models; it is thrown away where it is of others, or damaged.
     """
-    folder = models.study.local / COUNTS / f"{models.output}-{part}"
+    folder = kept_folder(models, part, gram)
     done = _usable(folder, models.study.identity, rows)
     if not done:
         shutil.rmtree(folder, ignore_errors=True)
@@ -33,12 +35,18 @@ def counted(models: Models, rows: NDArray[np.int64], part: str, progress: Progre
     note = {"study": models.study.identity, "rows": [list(run) for run in segment.runs(rows.tolist())]}
     files.replace(folder / ROWS, lambda file: file.write(files.json_bytes(note)))
     try:
-        return count_blocks(models.blocks(rows, done), models=rows.size, progress=progress, resume=folder)
+        return count_blocks(models.blocks(rows, done), models=rows.size, progress=progress, gram=gram, resume=folder)
     except CorruptError:
         if not done:
             raise
     shutil.rmtree(folder, ignore_errors=True)
-    return counted(models, rows, part, progress)
+    return counted(models, rows, part, gram, progress)
+
+
+def kept_folder(models: Models, part: str, gram: str = "dense") -> Path:
+    """Where this machine keeps the counts of one part of the models of an output: below `counts/` of `study.local`."""
+    kind = "" if gram == "dense" else f"-{gram}"
+    return models.study.local / COUNTS / f"{models.output}-{part}{kind}"
 
 
 def _usable(folder: Path, identity: str, rows: NDArray[np.int64]) -> int:

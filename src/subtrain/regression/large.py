@@ -6,6 +6,7 @@ counted and solved exactly as a small problem; a pass with the residuals then ce
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.regression.counts import as_outputs, check_finite
 from subtrain.regression.estimator import lambda_values
-from subtrain.regression.group import SOME, Group, LargePath, Layout, Rules
+from subtrain.regression.group import SOME, Group
+from subtrain.regression.large_path import LargePath, Layout, Rules, joined
+from subtrain.regression.large_saved import digest, kept, masks_digest, rules_digest
 from subtrain.regression.passes import FEW, ROWS, UNITS, Source, pieces
 from subtrain.regression.path import PASSES
+from subtrain.regression.spool import Many
 from subtrain.regression.threads import Progress, thread_count
 from subtrain.regression.warn import warn, warn_gaps
 
@@ -32,7 +36,7 @@ def lasso_large(
     eps: float = 0.05,
     *,
     valid: tuple[Source, ArrayLike] | None = None,
-    memory_bytes: int = 4 * 2**30,
+    memory: int = 4 * 2**30,
     objective: str = "standardized",
     penalty: ArrayLike | None = None,
     positive: bool = False,
@@ -40,48 +44,92 @@ def lasso_large(
     early_stop: int | None = None,
     max_iter: int = PASSES,
     threads: int | None = None,
+    start: LargePath | None = None,
+    resume: Path | None = None,
     progress: Progress | None = None,
 ) -> LargePath:
     """Solve each target along its lambdas, as `lasso_path` does, without ever forming n x n counts.
 
     masks: `Masks`, or a function that returns an iterator of blocks of them, called once a pass (memory-mapped files,
-    a study). outputs: [m, T] or [m]. valid: other models that judge every lambda. memory_bytes bounds what is allocated
+    a study). outputs: [m, T] or [m]. valid: other models that judge every lambda. memory bounds what is allocated
     besides masks and outputs: it sets how many targets share a pass and how large a working set may grow; a path that
-    needs a larger one ends there, with a FitWarning. Every gap is computed from the residuals and all n units.
-    Raises InputError as `count` and `lasso_path` do, and when memory_bytes is too small, with what it takes.
+    needs a larger one ends there, with a FitWarning. start: paths of other models; the first lambda begins with their
+    best weights. resume: a folder that keeps every group of targets that is finished, for the same call to go on from.
+    Every gap is computed from the residuals and all n units. Raises InputError as `count` and `lasso_path` do, and when
+    memory is too small, with what it takes.
     """
     y = as_outputs(outputs)
     check_finite(y)
+    judges = None
+    if valid is not None:
+        judging = as_outputs(valid[1])
+        check_finite(judging)
+        judges = Many(valid[0], (judging,))
+    factor = None if penalty is None else np.asarray(penalty, np.float64)
+    rules = checked_rules(objective, factor, positive, tol, max_iter, early_stop, threads)
+    path = large_paths(Many(masks, (y,)), judges, lambdas, eps, rules, memory, start, resume, progress)
+    warn_gaps(np.nan_to_num(path.gap).max(axis=1), tol)
+    return path
+
+
+def checked_rules(
+    objective: str,
+    penalty: Floats | None,
+    positive: bool,
+    tol: float,
+    max_iter: int,
+    early_stop: int | None,
+    threads: int | None,
+) -> Rules:
+    """These options; InputError for what cannot be."""
     if not tol > 0:
         raise InputError(f"tol must be positive, got {tol}")
     if early_stop is not None and early_stop < 1:
         raise InputError(f"early_stop must be at least 1 lambda, or None, got {early_stop}")
-    first_piece = next(iter(pieces(masks)), None)
-    if first_piece is None or y.shape[1] == 0:
-        raise InputError(f"there is nothing to fit: outputs have shape {list(y.shape)}")
-    n = first_piece.n
-    factor = None if penalty is None else np.asarray(penalty, np.float64)
-    rules = Rules(objective, factor, positive, tol, max_iter, early_stop, thread_count(threads))
-    judging = None if valid is None else as_outputs(valid[1])
-    if judging is not None:
-        check_finite(judging)
-    layout = plan_layout(n, len(y), y.shape[1], memory_bytes, rules.threads, 0 if judging is None else len(judging))
-    grid = None if isinstance(lambdas, (int, np.integer)) else lambda_values(lambdas, np.ones(y.shape[1]), eps)
+    return Rules(objective, penalty, positive, tol, max_iter, early_stop, thread_count(threads))
+
+
+def large_paths(
+    models: Many,
+    valid: Many | None,
+    lambdas: int | ArrayLike,
+    eps: float,
+    rules: Rules,
+    memory: int,
+    start: LargePath | None = None,
+    resume: Path | None = None,
+    progress: Progress | None = None,
+) -> LargePath:
+    """`lasso_large` without a word about gaps: a group of targets after the other, within `memory` bytes."""
+    first_piece = next(iter(pieces(models.source)), None)
+    if first_piece is None or not models.targets:
+        raise InputError(f"there is nothing to fit: outputs have shape {[len(models), models.targets]}")
+    n, targets = first_piece.n, models.targets
+    layout = plan_layout(n, len(models), targets, memory, rules.threads, 0 if valid is None else len(valid))
+    grid = None if isinstance(lambdas, (int, np.integer)) else lambda_values(lambdas, np.ones(targets), eps)
+    bits = [masks_digest(part.source) for part in (models, valid) if part is not None] if resume else []
     parts: list[LargePath] = []
-    for first in range(0, y.shape[1], layout.targets):
+    for first in range(0, targets, layout.targets):
         some = slice(first, first + layout.targets)
-        judges = None if valid is None or judging is None else (valid[0], judging[:, some].astype(np.float64))
-        group = Group(masks, y[:, some].astype(np.float64), judges, rules, layout, n)
-        parts.append(group.solve(lambdas if grid is None else grid[some], eps, progress))
-    path = _joined(parts)
-    warn_gaps(np.nan_to_num(path.gap).max(axis=1), tol)
+        ours: int | ArrayLike = lambdas if grid is None else grid[some]
+        y, judging = models.columns(some), None if valid is None else (valid.source, valid.columns(some))
+        begin = None if start is None else [start.best_entry(t) for t in range(*some.indices(targets))]
+
+        def solve(y: Floats = y, judging: Any = judging, begin: Any = begin, ours: Any = ours) -> LargePath:
+            return Group(models.source, y, judging, rules, layout, n).solve(ours, eps, progress, begin)
+
+        if resume is None:
+            parts.append(solve())
+        else:
+            key = digest(bits, y, np.asarray(ours), eps, rules_digest(rules), judging and judging[1], repr(begin))
+            parts.append(kept(resume / f"targets-{first:06d}.npz", key, solve))
     short = [part.full for part in parts if part.full]
     if short:
         warn(
             f"the paths of {len(short)} of {len(parts)} groups of targets end early, because their working sets are "
-            f"full with {layout.working} units; raise memory_bytes or eps"
+            f"full with {layout.working} units; raise memory or eps"
         )
-    return path
+    return joined(parts)
 
 
 def plan_layout(n: int, m: int, targets: int, memory: int, threads: int, judges: int = 0) -> Layout:
@@ -106,20 +154,7 @@ def plan_layout(n: int, m: int, targets: int, memory: int, threads: int, judges:
     if working < min(64, n):
         need = fixed + 8 * n * 2 + 32 * (m + judges) + 16 * SOME + 64 * line + 64**2 * square
         raise InputError(
-            f"{n} units and {m} models need memory_bytes of at least {int(need) / 2**20:.0f} MiB, "
-            f"got {memory / 2**20:.0f} MiB"
+            f"{n} units and {m} models need memory of at least {need / 2**20:.0f} MiB besides what is held of masks "
+            f"and outputs, got {memory / 2**20:.0f} MiB"
         )
     return Layout(several, ahead, min(working, n))
-
-
-def _joined(parts: list[LargePath]) -> LargePath:
-    names = ("lambdas", "bias", "gap", "error", "best")
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return LargePath(
-        n=parts[0].n,
-        **arrays,
-        entries=[entry for part in parts for entry in part.entries],
-        passes=sum(part.passes for part in parts),
-        working=max(part.working for part in parts),
-        full=any(part.full for part in parts),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks
-from subtrain.regression.choose import LassoFit, LassoOptions, lasso_from_counts
-from subtrain.regression.counts import Counts, count
+from subtrain.regression.blocks import lasso_from_counts
+from subtrain.regression.choose import LassoFit, LassoOptions
+from subtrain.regression.counts import Counts, count, gram_kind
 from subtrain.regression.estimator import Linear
 from subtrain.regression.folds import lasso_kfold
 from subtrain.regression.judging import Judges
 from subtrain.regression.path import PASSES
+from subtrain.regression.shards import are_flat
 from subtrain.regression.split import fold_numbers, given_rows, validation_rows
+from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
+
+
+def with_judges(train: Counts, valid: Judges, threads: int | None = None, progress: Progress | None = None) -> Counts:
+    """Counts of both, in the arrays of `train`: a second Gram might not fit."""
+    counts = count_blocks([(valid.masks, valid.outputs)], threads=threads, start=train, in_place=True)
+    if progress:
+        progress("join counts", counts.m, counts.m)
+    return counts
 
 
 class Lasso(Linear):
@@ -98,7 +110,7 @@ class Lasso(Linear):
             fit = lasso_kfold(folds, self._options(), progress)
         else:
             fit = self._chosen(packed, y, validation, sample_split, progress)
-        self._flat = np.asarray(outputs).ndim == 1
+        self._flat = are_flat(outputs, masks)
         return self._stored(fit)
 
     def fit_counts(
@@ -107,11 +119,20 @@ class Lasso(Linear):
         valid: Counts | Judges | None = None,
         total: Counts | Callable[[], Counts] | None = None,
         progress: Progress | None = None,
+        keep: Path | None = None,
     ) -> Lasso:
-        """Fit from counts alone; valid: of the models that choose lambda; total: of both, train + valid by default."""
+        """Fit from counts alone; valid: of the models that choose lambda; total: of both, train + valid by default.
+
+        keep: a folder for finished blocks of targets, from which an interrupted fit goes on.
+        """
         self.n_features_in_ = train.n
         self._flat = False
-        return self._stored(self._solved(train, valid, total, progress))
+        return self._stored(self._solved(train, valid, total, progress, keep))
+
+    @property
+    def takes_judges(self) -> bool:
+        """Whether the models that choose lambda may come as `Judges`, without a Gram of their own."""
+        return self.device == "cpu"
 
     def fit_folds(self, folds: Sequence[Counts], progress: Progress | None = None) -> Lasso:
         """Fit from counts of the folds of a cross-validation."""
@@ -134,17 +155,15 @@ class Lasso(Linear):
             others, judged = self._checked(*validation, reset=False)
             valid = Judges(others, judged)
         elif split is None and (not self.validation or np.size(self.lambdas) == np.ndim(self.lambdas) == 1):
-            return self._solved(count(masks, y, self.threads, progress), None, None, progress)
+            every = np.ones(len(masks), np.bool_)
+            return self._solved(self._count(masks, y, every, progress), None, None, progress)
         else:
             rows = validation_rows(len(masks), self.validation or 0.0, self.seed) if split is None else None
             rows = given_rows(split, len(masks)) if rows is None else rows  # type: ignore[arg-type]
             fitting, valid = ~rows, Judges(masks[rows], y[rows])
         train = self._count(masks, y, fitting, progress)
 
-        def total() -> Counts:
-            return train + count(valid.masks, valid.outputs, self.threads, progress)
-
-        return self._solved(train, valid, total, progress)
+        return self._solved(train, valid, lambda: with_judges(train, valid, self.threads, progress), progress)
 
     def _solved(
         self,
@@ -152,18 +171,23 @@ class Lasso(Linear):
         valid: Counts | Judges | None,
         total: Counts | Callable[[], Counts] | None,
         progress: Progress | None,
+        keep: Path | None = None,
     ) -> LassoFit:
         if self.device == "cpu":
-            return lasso_from_counts(train, valid, total, self._options(), progress)
+            return lasso_from_counts(train, valid, total, self._options(), progress, keep=keep)
         from subtrain.regression.device import lasso_on_device
 
         if isinstance(valid, Judges):
             valid = count(valid.masks, valid.outputs, self.threads, progress)
+            total = None
         whole = total() if callable(total) else total
         return lasso_on_device(train, valid, self._options(), self.device, whole, progress)
 
     def _count(self, masks: Masks, y: NDArray[Any], rows: NDArray[np.bool_], progress: Progress | None) -> Counts:
-        return count(masks[rows], y[rows], self.threads, progress)
+        return count(masks[rows], y[rows], self.threads, progress, gram=self._gram(masks.n))
+
+    def _gram(self, n: int) -> str:
+        return gram_kind(n) if self.device == "cpu" else "dense"
 
     def _folds(self) -> int:
         """Folds of a cross-validation, 0 if lambda is not chosen so."""

@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
-from subtrain.regression.choose import FitWarning, lasso_from_counts
+from subtrain.regression.blocks import lasso_from_counts
 from subtrain.regression.counts import Counts, as_outputs, check_finite, count
 from subtrain.regression.estimator import ROWS, Linear
 from subtrain.regression.lasso import Lasso
 from subtrain.regression.split import given_rows, validation_rows
 from subtrain.regression.threads import Progress
-from subtrain.regression.warn import warn
+from subtrain.regression.warn import FitWarning, warn
 
 Floats = NDArray[np.float64]
 

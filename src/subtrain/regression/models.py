@@ -13,6 +13,7 @@ from subtrain.design import FIT
 from subtrain.errors import InputError
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression.arrivals import LAST
+from subtrain.regression.judging import Judges
 from subtrain.store.study import Study
 
 BLOCK = 4096
@@ -31,6 +32,11 @@ class Models:
     def targets(self) -> int:
         return int(np.prod(self.study.outputs[self.output].shape, dtype=np.int64))
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the outputs."""
+        return np.dtype(self.study.outputs[self.output].dtype)
+
     def read(self, rows: NDArray[np.int64]) -> tuple[Masks, NDArray[Any]]:
         """Masks and outputs [k, T] of these models."""
         return self.study.masks(rows), self.study.read(self.output, rows).reshape(rows.size, -1)
@@ -45,6 +51,16 @@ class Models:
                 yield Masks(np.broadcast_to(bits, (some.size, bits.size)), self.study.n), np.broadcast_to(0.0, shape)
             else:
                 yield self.read(some)
+
+    def judges(self, rows: NDArray[np.int64]) -> Judges:
+        """These models held in memory, masks packed, outputs as they come: they choose λ without counts."""
+        masks, outputs = zip(*self.blocks(rows), strict=True)
+        return Judges(Masks(np.concatenate([part.data for part in masks]), self.study.n), np.concatenate(outputs))
+
+    def by_alpha(self, rows: NDArray[np.int64]) -> dict[float, NDArray[np.int64]]:
+        """These models by the alpha of their mask, which only a study's own design knows."""
+        alphas = self.study.design.alphas(rows)
+        return {float(alpha): rows[alphas == alpha] for alpha in np.unique(alphas)}
 
     def parts(self, validation: float | int | None, seed: int) -> dict[str, NDArray[np.int64]]:
         """The models by what they are for, under names that no other split gives.

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counts import Counts
-from subtrain.regression.judging import Judges, by_unit
+from subtrain.regression.judging import Judges
 from subtrain.regression.problem import Problem, lambda_grid, lambda_max, problem
+from subtrain.regression.tables import table
 from subtrain.regression.threads import Progress, each, thread_count
 
 Floats = NDArray[np.float64]
@@ -175,12 +176,7 @@ def _moments(plan: Problem) -> Any:
 
     if len(plan.counts.gram) != plan.counts.n:
         raise InputError(f"{plan.counts} were made without a Gram, which lambda paths need")
-    return Moments(_own(plan.counts.gram), float(plan.counts.m), plan.mean, np.zeros(plan.counts.n), plan.inverse)
-
-
-def _own(gram: NDArray[Any]) -> NDArray[Any]:
-    """The Gram as the kernels are compiled for: another layout, or read-only memory, would compile them again."""
-    return np.require(gram, requirements=["C", "W"])
+    return Moments(table(plan.counts.gram), float(plan.counts.m), plan.mean, np.zeros(plan.counts.n), plan.inverse)
 
 
 def _jury(plan: Problem, valid: Counts | Judges | None) -> Callable[[int], Any]:
@@ -191,8 +187,7 @@ def _jury(plan: Problem, valid: Counts | Judges | None) -> Callable[[int], Any]:
         nobody = Jury(np.zeros((0, 0), np.uint64), np.zeros((1, 0)))
         return lambda t: nobody
     _check_same(plan.counts, valid)
-    bits = by_unit(valid.masks)
-    return lambda t: Jury(bits, _centred(plan, valid, t))
+    return lambda t: Jury(valid.bits, _centred(plan, valid, t))
 
 
 def _centred(plan: Problem, valid: Judges, t: int) -> Floats:
@@ -225,5 +220,5 @@ def _validation(plan: Problem, valid: Counts | None) -> tuple[Any, Floats, Float
     shift = y_mean - plan.y_mean
     rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
     spread = valid.y_sq / valid.m - y_mean**2 + shift**2
-    judge = Moments(_own(valid.gram), float(valid.m), mean, mean - plan.mean, plan.inverse)
+    judge = Moments(table(valid.gram), float(valid.m), mean, mean - plan.mean, plan.inverse)
     return judge, np.ascontiguousarray((rho * plan.inverse[:, None]).T), np.maximum(spread, 0.0)

@@ -8,13 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.kernel import kernel
-from subtrain.regression.descent import CHUNK, GROUP, Moments, quadratic
-from subtrain.regression.judging import mean_square
+from subtrain.regression.descent import Moments, quadratic
+from subtrain.regression.judging import leave, standard_errors
+from subtrain.regression.tables import CHUNK, GROUP
 from subtrain.regression.working import Group, Rules, Working, filled, refresh, shrink, solve, solve_group
 
 Floats = NDArray[np.float64]
-# Lambdas are solved in groups while the working set is smaller than this share of the units.
+# Lambdas are solved in groups while the working set is smaller than this share of the units, and as long as a group
+# makes the set no more than this much larger: beyond the best lambda it would soon be many times as large.
 NARROW = 4
+GROWTH = 2.0
+# A validation error this many standard errors above the least one ends a path: chance seldom brings it back.
+RISE = 2.0
 
 
 class Targets(NamedTuple):
@@ -71,6 +76,8 @@ def solve_target(
     size = enter(targets.start[t], penalty, work)
     block = filled(train, work.members, 0, size, block)
     refresh(train, rho, work, size)
+    left = np.zeros(64 * jury.bits.shape[1], np.float32)
+    best_left = np.zeros(64 * jury.bits.shape[1], np.float32)
     checked = 0
     lowest = np.inf
     step = 0
@@ -78,9 +85,10 @@ def solve_target(
     while step < lambdas.size:
         # Worth it where a full slope costs more than the sweeps over a larger set.
         count = min(together, lambdas.size - step) if NARROW * size <= n else 1
-        last = lambdas[step + count - 1]
-        # Strong rule: a slope changes by at most as much as lambda does, as a rule; the full slopes verify it.
-        cut = max(2.0 * last - lambdas[max(step - 1, 0)], 0.5 * last)
+        cut = strong_cut(lambdas, step, count)
+        while count > 1 and size + outside(work, penalty, cut, rules.positive) > max(GROWTH * size, size + 64):
+            count -= 1
+            cut = strong_cut(lambdas, step, count)
         size = shrink(work, size, penalty, cut, block, check)
         checked = min(checked, size)
         done = 0
@@ -106,9 +114,11 @@ def solve_target(
                 for i in range(size):
                     found.every[t, step, inside[i]] = coef[i]
             error = 0.0
+            surely_above = False
             if jury.bits.size:
-                error = jury_error(train, jury, inside, coef)
+                error = jury_error(train, jury, inside, coef, left)
                 found.error[t, step] = error
+                surely_above = error > lowest and standard_errors(left, best_left, jury.outputs.size) > RISE
             elif valid.models > 0:
                 check = filled(valid, work.members, checked, size, check)
                 checked = size
@@ -118,19 +128,47 @@ def solve_target(
                 found.error[t, step] = error
             if error < lowest or (valid.models == 0 and jury.bits.size == 0):
                 lowest = error
+                left, best_left = best_left, left
                 found.best[t] = step
                 for j in range(penalty.size):
                     found.coef[t, j] = 0.0
                 for i in range(size):
                     found.coef[t, inside[i]] = coef[i]
-            elif rules.patience >= 0 and step - found.best[t] >= rules.patience:
+            elif rules.patience >= 0 and (surely_above or step - found.best[t] >= rules.patience):
                 return
+            else:
+                together = 1
             step += 1
 
 
 @kernel
-def jury_error(train: Moments, jury: Jury, members: NDArray[np.int64], coef: Floats) -> float:
-    """Mean squared error of the coefficients on the jury."""
+def strong_cut(lambdas: Floats, step: int, count: int) -> float:
+    """The least slope with which a unit is let in, for `count` lambdas from `step` on.
+
+    The strong rule, for the last of the steps: as a rule a slope changes by at most as much as lambda does, and over
+    the steps before by far less, since masks hardly correlate. The full slopes verify it.
+    """
+    last = lambdas[step + count - 1]
+    cut: float = max(2.0 * last - lambdas[max(step + count - 2, 0)], 0.5 * last)
+    return cut
+
+
+@kernel
+def outside(work: Working, penalty: Floats, cut: float, positive: bool) -> int:
+    """How many units `admit` would add."""
+    found = 0
+    for j in range(penalty.size):
+        pull = work.slope[j] if positive else abs(work.slope[j])
+        if pull >= cut * penalty[j] and work.place[j] < 0 and penalty[j] > 0.0:
+            found += 1
+    return found
+
+
+@kernel
+def jury_error(
+    train: Moments, jury: Jury, members: NDArray[np.int64], coef: Floats, left: NDArray[np.float32]
+) -> float:
+    """Mean squared error of the coefficients on the jury; what they leave of each output goes to `left`."""
     rows = np.empty(coef.size, np.int64)
     raw = np.empty(coef.size, np.float32)
     size = 0
@@ -142,7 +180,7 @@ def jury_error(train: Moments, jury: Jury, members: NDArray[np.int64], coef: Flo
             # Of the rounded weight, so that its rounding stays centred.
             centre += np.float64(raw[size]) * train.mean[members[i]]
             size += 1
-    return mean_square(jury.bits, rows[:size], raw[:size], centre, jury.outputs[0])
+    return leave(jury.bits, rows[:size], raw[:size], centre, jury.outputs[0], left)
 
 
 @kernel

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from subtrain.errors import InputError, StorageError
+from subtrain.machine import available_memory, size
+from subtrain.regression.blocks import MANY, block_size
+from subtrain.regression.counts import gram_kind
+from subtrain.regression.stream import BLOCK, peak_bytes
 
-# Target-major float64 arrays of the path: coefficients, start, and covariances with both parts of the models.
-_PATH_ARRAYS = 5
-_BLOCK_MODELS = 32_768
+# Target-major float64 arrays of a block's paths: rho, start, coefficients, weights and their parts.
+_PATH_ARRAYS = 10
+# The same of estimators that solve all targets at once.
+_WHOLE_ARRAYS = 5
 
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What fitting `models` models over n units and T targets needs, in bytes."""
+    """What fitting `models` models over n units and T targets needs, in bytes.
+
+    counts: what is held while paths are solved, the models that judge included; path: their arrays and the weights;
+    reading: the peak while models are counted, counts included.
+    """
 
     models: int
     n: int
@@ -28,8 +37,8 @@ class FitPlan:
 
     @property
     def memory(self) -> int:
-        """Peak memory: counts stay while the paths are solved, reading is over by then."""
-        return self.counts + max(self.path, self.reading)
+        """Peak memory: reading is over when the paths are solved."""
+        return max(self.counts + self.path, self.reading)
 
     def __str__(self) -> str:
         return (
@@ -43,7 +52,8 @@ class FitPlan:
         if free is not None and self.memory > free:
             raise InputError(
                 f"this fit needs about {size(self.memory)} of memory ({size(self.counts)} of it for counts of "
-                f"{self.n:,} x {self.n:,} units), but only {size(free)} are free; fit on a larger machine"
+                f"{self.n:,} x {self.n:,} units), but only {size(free)} are free; fit on a larger machine, "
+                "or by LassoLarge (--estimator lasso-large), which keeps within a given memory"
             )
         if folder is not None:
             there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
@@ -52,39 +62,26 @@ class FitPlan:
                 raise StorageError(f"this fit writes {size(self.disk)} to {folder}, but the disk has {size(left)} left")
 
 
-def plan_fit(models: int, n: int, targets: int, parts: int = 2, keep_counts: bool = True) -> FitPlan:
-    """The plan for an estimator on counts of `parts` parts of the models; of several there is also a sum."""
-    counts = 4 * n * n + 8 * n * targets
-    row = n // 8 + targets * 10
+def plan_fit(
+    parts: Sequence[int], n: int, targets: int, judged: bool, keep_counts: bool = True, itemsize: int = 2
+) -> FitPlan:
+    """The plan for models in these parts: counted each, and summed; or, judged, the first counted and the last held.
+
+    itemsize: bytes of one output.
+    """
+    kind = gram_kind(n) if judged else "dense"
+    one = {"dense": 4, "compact": 2}[kind] * n * n + 8 * n * targets
+    copies = 1 if judged else len(parts) + (len(parts) > 1)
+    judges = parts[-1] * (2 * (n // 8) + targets * itemsize) if judged else 0
+    block = min(targets, block_size(n)) if judged else targets
+    wide = 8 if n * targets <= MANY else 4
+    arrays = _PATH_ARRAYS * block if judged else _WHOLE_ARRAYS * targets
     return FitPlan(
-        models=models,
+        models=sum(parts),
         n=n,
         targets=targets,
-        counts=(parts + (parts > 1)) * counts,
-        path=_PATH_ARRAYS * 8 * n * targets,
-        reading=min(models, _BLOCK_MODELS) * 2 * row,
-        disk=2 * 4 * n * targets + 32 * targets + keep_counts * parts * counts,
+        counts=copies * one + judges,
+        path=8 * n * arrays + (wide + 4) * n * targets,
+        reading=peak_bytes(n, targets, kind, min(max(parts), BLOCK), itemsize) + (copies - 1) * one,
+        disk=2 * 4 * n * targets + 32 * targets + keep_counts * (1 if judged else len(parts)) * one,
     )
-
-
-def available_memory() -> int | None:
-    """Bytes that a process could still take, None where the system does not say."""
-    try:
-        with open("/proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
-
-
-def size(count: float) -> str:
-    """Bytes as a person writes them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

@@ -36,6 +36,7 @@ def count_blocks(
     *,
     gram: str = "dense",
     start: Counts | None = None,
+    in_place: bool = False,
     resume: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 300.0,
     memory: int | None = None,
@@ -44,9 +45,10 @@ def count_blocks(
 
     gram: "dense" (int32 [n, n], int64 from 2^31 models on), "compact" (`CompactGram`, two bytes a pair) or "none" (an
     empty [0, 0]: outputs only); outputs [m, 0] leave X^T Y out. start: counts that the models are added to; they stay
-    as they are. resume: a folder that keeps the counts so far, saved every checkpoint_seconds and at the end. If it
-    holds any, the stream must begin with the models it has counted: they are skipped (unread, where the blocks are
-    memory maps), and only those after them are counted. memory: bytes that `peak_bytes` must not pass.
+    as they are, unless in_place gives their arrays up. resume: a folder that keeps the counts so far, saved every
+    checkpoint_seconds and at the end. If it holds any, the stream must begin with the models it has counted: they are
+    skipped (unread, where the blocks are memory maps), and only those after them are counted. memory: bytes that
+    `peak_bytes` must not pass.
 
     Raises InputError as `count` does, naming a model by its position in the stream, when there are no blocks, when the
     memory does not suffice and when the stream does not begin with the models of `resume`; CorruptError when those are
@@ -57,7 +59,7 @@ def count_blocks(
     if start is not None and resume is not None:
         raise InputError("give counts to start from or a folder to resume from, not both")
     workers = thread_count(threads)
-    total, skip, tail, saved = _own(start), 0, Tail(), True
+    total, skip, tail, saved = start if in_place else _own(start), 0, Tail(), True
     folder = Path(resume) if resume is not None else None
     if folder is not None:
         total, tail = _resumed(folder, gram)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.regression.counts import Counts
-from subtrain.regression.kept import counted
+from subtrain.regression.counts import Counts, gram_kind
+from subtrain.regression.kept import counted, kept_folder
 from subtrain.regression.models import Models, finished_models
 from subtrain.regression.plan import FitPlan, plan_fit
 from subtrain.regression.stream import count_blocks
@@ -24,6 +25,7 @@ from subtrain.store import segment
 from subtrain.store.study import Study
 
 Rows = NDArray[np.int64]
+PATHS = "paths"
 
 
 class Estimator(Protocol):
@@ -68,17 +70,53 @@ def fit(
     model: Estimator = estimator if estimator is not None else Lasso()
     params = model.get_params()
     parts = models.parts(params.get("validation"), params.get("seed", 0))
-    plan = plan_fit(models.rows.size, study.n, models.targets, len(parts), keep_counts)
+    judged = isinstance(model, Lasso) and model.takes_judges and len(parts) == 2
+    plan = _plan(models, model, parts, judged, keep_counts)
     if announce:
         announce(plan)
     plan.check(folder)
-    counts = [_count(models, rows, name, keep_counts, progress) for name, rows in parts.items()]
+    counts_of = partial(_count, models, keep_counts, progress)
+    if judged:
+        _fit_judged(models, model, parts, keep_counts, progress)
+    elif hasattr(model, "fit_models"):
+        _one_choice(model, parts).fit_models(models, parts, counts_of, progress)
+    else:
+        _fit_counts(model, [counts_of(rows, name) for name, rows in parts.items()], progress)
+    meta = _meta(models, model, params, parts) | {"seconds": round(time.monotonic() - began, 3)}
+    return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta)
+
+
+def _plan(models: Models, model: Estimator, parts: Mapping[str, Rows], judged: bool, keep_counts: bool) -> FitPlan:
+    if hasattr(model, "plan"):
+        plan: FitPlan = model.plan(models, parts, keep_counts)
+        return plan
+    sizes = [rows.size for rows in parts.values()]
+    return plan_fit(sizes, models.study.n, models.targets, judged, keep_counts, models.dtype.itemsize)
+
+
+def _fit_judged(models: Models, model: Any, parts: Mapping[str, Rows], keep: bool, progress: Progress | None) -> None:
+    """Only the fitting models are counted; the others judge as bits, and join the counts once the paths are done."""
+    from subtrain.regression.lasso import with_judges
+
+    (name, rows), (_, others) = parts.items()
+    gram = gram_kind(models.study.n)
+    train = _count(models, keep, progress, rows, name, gram)
+    valid = models.judges(others)
+    folder = kept_folder(models, name, gram) / PATHS if keep else None
+    model.fit_counts(train, valid, lambda: with_judges(train, valid, progress=progress), progress=progress, keep=folder)
+
+
+def _one_choice(model: Estimator, parts: Mapping[str, Rows]) -> Any:
+    if len(parts) > 2:
+        raise InputError(f"{type(model).__name__} cannot choose by folds: give validation as a share, for example 0.1")
+    return model
+
+
+def _fit_counts(model: Estimator, counts: list[Counts], progress: Progress | None) -> None:
     if len(counts) > 2:
         _folding(model).fit_folds(counts, progress=progress)
     else:
         model.fit_counts(counts[0], counts[1] if len(counts) > 1 else None, progress=progress)
-    meta = _meta(models, model, params, parts) | {"seconds": round(time.monotonic() - began, 3)}
-    return Datamodels(model.weight_.astype(np.float32), model.bias_, model.lam_, meta)
 
 
 def _folding(model: Estimator) -> Any:
@@ -87,10 +125,10 @@ def _folding(model: Estimator) -> Any:
     return model
 
 
-def _count(models: Models, rows: Rows, part: str, keep: bool, progress: Progress | None) -> Counts:
+def _count(models: Models, keep: bool, progress: Progress | None, rows: Rows, part: str, gram: str = "dense") -> Counts:
     if keep:
-        return counted(models, rows, part, progress)
-    return count_blocks(models.blocks(rows), models=rows.size, progress=progress)
+        return counted(models, rows, part, gram, progress)
+    return count_blocks(models.blocks(rows), models=rows.size, progress=progress, gram=gram)
 
 
 def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mapping[str, Rows]) -> dict[str, Any]:
@@ -115,4 +153,6 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mappi
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

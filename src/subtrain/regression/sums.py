@@ -7,7 +7,7 @@ adds without rounding; the rare remainders (outputs close to zero, with bits bel
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,41 @@ class Scaled(NamedTuple):
     flush: NDArray[np.bool_]
     place: NDArray[np.int64]
     rest: Floats
+
+
+class Scratch(NamedTuple):
+    """What a thread works in, kept between panels: fresh memory costs more than the work on it. wide: float64 and
+    whole: int32, both [64 words, INTS]."""
+
+    wide: Floats
+    whole: NDArray[np.int32]
+
+
+def scratch_of(words: int) -> Scratch:
+    """The scratch of panels of 64 words models."""
+    return Scratch(np.empty((64 * words, INTS)), np.empty((64 * words, INTS), np.int32))
+
+
+def widen(part: NDArray[Any], wide: Floats) -> None:
+    """wide [64 words, INTS] = the outputs [rows, up to INTS], zero beyond them."""
+    rows, width = part.shape
+    if part.dtype == np.float16 and part.dtype.isnative:
+        widen_halves(np.ascontiguousarray(part).view(np.uint16), wide)
+    else:
+        wide[:rows, :width] = part
+    wide[rows:] = 0.0
+    wide[:, width:] = 0.0
+
+
+@kernel
+def widen_halves(bits: NDArray[np.uint16], wide: Floats) -> None:
+    """wide[i, t] = the finite float16 of these bits. numpy converts one at a time, several times slower."""
+    unit = np.float32(2.0**112)
+    for i in range(bits.shape[0]):
+        for t in range(bits.shape[1]):
+            # The exponent moves to where float32 has it; the product mends its bias, of subnormal numbers too.
+            size = np.uint32((bits[i, t] & np.uint32(0x7FFF)) << np.uint32(13)).view(np.float32) * unit
+            wide[i, t] = -size if bits[i, t] & np.uint32(0x8000) else size
 
 
 @kernel
@@ -156,10 +191,10 @@ def add_rests(
             sums[t, j - first] += value * np.float64((by_word[word, j] >> bit) & np.uint64(1))
 
 
-def scaled(y: Floats, rows: int, mean: Floats, spread: float) -> Scaled | None:
+def scaled(y: Floats, rows: int, mean: Floats, spread: float, whole: NDArray[np.int32]) -> Scaled | None:
     """The panel y [64 words, INTS], zero beyond `rows`, as whole numbers; None where doubles are the faster way.
 
-    mean: float64 [INTS], about which it is split; spread: its greatest distance from there.
+    mean: float64 [INTS], about which it is split; spread: its greatest distance from there; whole: scratch, kept.
     """
     sample = y[: rows : max(1, rows // 2048)]
     bits = best_bits(sample, float(np.abs(sample - mean).mean(axis=0).max()), spread)
@@ -168,7 +203,7 @@ def scaled(y: Floats, rows: int, mean: Floats, spread: float) -> Scaled | None:
     words = len(y) // 64
     # Multiples of 2^-10 (a float16 above 1 is one): the shift adds no bits below those that the outputs have.
     shift = np.rint(mean * 2.0 ** min(bits, 10)) * 2.0 ** -min(bits, 10)
-    whole = np.zeros(y.shape, np.int32)
+    whole[rows:] = 0
     up, down = np.zeros(words), np.zeros(words)
     rests = np.zeros(rows, np.int64)
     split(y, bits, shift, whole, rests, up, down)

@@ -35,7 +35,7 @@ def export(study: Study, folder: str | Path, name: str | None = None, progress: 
     with files.storage_errors(data):
         data.mkdir(parents=True, exist_ok=True)
         files.sweep_temporaries(data)
-    pct = f"{study.design.alpha * 100:g}pct"
+    pct = "-".join(f"{alpha * 100:g}" for alpha in np.atleast_1d(study.design.alpha)) + "pct"
     arrays = _arrays(study, pct)
     of = {"study": study.identity, "rows": study.models, "bytes": {array.name: array.bytes() for array in arrays}}
     journal = Journal.open(data / f".export_{pct}.json", of)

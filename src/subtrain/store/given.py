@@ -45,6 +45,12 @@ class GivenDesign:
             raise InputError(f"{self.masks_file} has shape {list(source.shape)}, it had {was} when it was imported")
         return given_masks(source, row_numbers(rows, self.rows))
 
+    def alphas(self, rows: Rows | None = None) -> NDArray[np.float64]:
+        raise InputError(
+            "this study was imported and does not know the alpha of each model: give them with the masks, as in "
+            "AME().fit(masks, outputs, alpha)"
+        )
+
     def role_rows(self, role: str) -> NDArray[np.int64]:
         judged = concat([np.arange(start, stop) for start, stop in self.evaluation])
         if role == EVALUATION:

@@ -22,7 +22,7 @@ from subtrain.store.stream import Progress
 from subtrain.store.study import FORMAT, MANIFEST, Study
 
 PUBLISHED_EVALUATION = 10_000
-_MASKS = re.compile(r"train_masks_([0-9.]+)pct\.npy")
+_MASKS = re.compile(r"train_masks_([0-9.-]+)pct\.npy")
 
 
 def import_folder(

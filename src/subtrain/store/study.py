@@ -90,7 +90,7 @@ class Study:
         store = open_store(path)
         if segment < 1:
             raise InputError(f"a segment needs at least one model, got {segment}")
-        task, source = _task_and_source(task, params)
+        task, source = task_and_source(task, params)
         units = len(design.groups) if design.groups is not None else task.n
         if units != task.n:
             raise InputError(f"groups name the unit of {units} examples, but the task has {task.n}")
@@ -134,7 +134,7 @@ class Study:
 
     def with_task(self, task: Task | str, params: Mapping[str, Any] | None = None) -> Study:
         """This study with its task at hand; MismatchError shows what differs if it is not the study's own."""
-        found, source = _task_and_source(task, params)
+        found, source = task_and_source(task, params)
         differences = _task_differences(self, found)
         if differences:
             raise MismatchError(f"{self.where} was made with another task: {'; '.join(differences)}")
@@ -275,7 +275,8 @@ class Study:
         return collect(self, **options)
 
 
-def _task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple[Task, Source | None]:
+def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple[Task, Source | None]:
+    """The task, by name or as it is, and what makes it again if anything does."""
     if isinstance(task, str):
         return load_task(task, params)
     if params:

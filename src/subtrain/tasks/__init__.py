@@ -1,7 +1,13 @@
 """Tasks: how a model is trained and measured. `Task` is the plug-in point; the rest are ways to make one."""
 
 from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task, View, batch, function
+from subtrain.tasks.cifar import airbench, resnet9
+from subtrain.tasks.command import command
 from subtrain.tasks.digits import digits
+from subtrain.tasks.fmow import resnet18
+from subtrain.tasks.heads import logistic_head, ridge_head
+from subtrain.tasks.images import cnn
+from subtrain.tasks.kernels import kernel_ridge, random_features
 from subtrain.tasks.load import importable, load_task
 from subtrain.tasks.networks import mlp
 from subtrain.tasks.scikit import sklearn
@@ -14,12 +20,21 @@ __all__ = [
     "Source",
     "Task",
     "View",
+    "airbench",
     "batch",
+    "cnn",
+    "command",
     "digits",
     "function",
     "importable",
+    "kernel_ridge",
     "load_task",
+    "logistic_head",
     "mlp",
+    "random_features",
+    "resnet9",
+    "resnet18",
+    "ridge_head",
     "sklearn",
     "tabular",
     "torch_module",

@@ -24,7 +24,8 @@ class Task(Protocol):
     fingerprint: changes whenever the data or the recipe change.
 
     Optional attributes: `batch` (models that one call of `train` likes to have, default 1), `view` (how a person
-    sees the examples, a View) and `source` (how another process makes this task again).
+    sees the examples, a View), `source` (how another process makes this task again) and `device` ("cuda" if it trains
+    on the GPU that the environment variable SUBTRAIN_DEVICE names, where there is one; else "cpu" or None).
     """
 
     @property
@@ -75,6 +76,7 @@ class BatchTask:
     batch: int = 16
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
+    device: str | None = None
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
         return self.train_batch(masks, seeds)
@@ -91,6 +93,7 @@ class FunctionTask:
     batch: int = 1
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
+    device: str | None = None
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
         each = [

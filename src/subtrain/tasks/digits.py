@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, View
+from subtrain.tasks.images import cnn
 from subtrain.tasks.load import importable
 from subtrain.tasks.networks import mlp
 from subtrain.trainers.sgd import Sgd
@@ -17,15 +19,18 @@ from subtrain.trainers.sgd import Sgd
 def digits(
     n: int = 500,
     targets: int = 300,
-    widths: Sequence[int] = (64,),
+    widths: Sequence[int] | None = None,
     init: str = "shared",
     epochs: int = 20,
     outputs: Sequence[str] = ("test_margins", "train_margins"),
     margin: str = "max",
     seed: int = 0,
+    channels: Sequence[int] = (),
 ) -> BatchTask:
     """Two-layer MLPs on n training and `targets` test images of handwritten digits, split by `seed`.
 
+    With `channels`, for example [16, 32], convolutional networks with a block for each. widths: of the hidden layers,
+    by default one of 64 for MLPs and none behind blocks.
     The recipe (`Sgd`'s defaults) trades about one point of accuracy, 92.4 % against 93.4 % for networks fitted harder,
     for margins that follow the training set more nearly linearly.
     """
@@ -47,4 +52,9 @@ def digits(
         labels={s: [str(v) for v in labels[i]] for s, i in (("train", train), ("test", test))},
     )
     recipe = Sgd(epochs=epochs)
-    return mlp(x[train], labels[train], x[test], labels[test], widths, recipe, init, outputs, margin, view)
+    settings: dict[str, Any] = {"recipe": recipe, "init": init, "outputs": outputs, "margin": margin, "view": view}
+    if channels:
+        x, settings["channels"], settings["widths"] = x.reshape(-1, 8, 8), channels, widths or ()
+        return cnn(x[train], labels[train], x[test], labels[test], **settings)
+    hidden = (64,) if widths is None else widths
+    return mlp(x[train], labels[train], x[test], labels[test], hidden, **settings)

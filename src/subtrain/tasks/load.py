@@ -17,7 +17,11 @@ from subtrain.errors import InputError
 from subtrain.tasks.base import Source, Task
 
 BUILTIN = {
+    "airbench": "subtrain.tasks.cifar:airbench",
+    "command": "subtrain.tasks.command:command",
     "digits": "subtrain.tasks.digits:digits",
+    "resnet18": "subtrain.tasks.fmow:resnet18",
+    "resnet9": "subtrain.tasks.cifar:resnet9",
     "tabular": "subtrain.tasks.tabular:tabular",
 }
 
@@ -45,7 +49,9 @@ def load_task(name: str, params: Mapping[str, Any] | None = None) -> tuple[Task,
         raise InputError(f"{name} is a task already and takes no parameters, got {', '.join(params)}")
     if not is_task(found):
         raise InputError(f"{name} returned a {type(found).__name__}, not a task (n, outputs, fingerprint, train)")
-    return found, source
+    # A built-in task may have made its parameters hold elsewhere, as relative paths do not.
+    own = getattr(found, "source", None) if name in BUILTIN else None
+    return found, own or source
 
 
 def is_task(thing: object) -> bool:

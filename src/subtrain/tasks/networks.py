@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.errors import InputError
 from subtrain.outputs import declare, from_logits, parse_name
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint
+from subtrain.tasks.labelled import class_count, labelled
 from subtrain.trainers.sgd import Sgd
 
 Data = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
+Learner = Callable[..., list[NDArray[np.float32]]]
 
 
 def mlp(
@@ -36,30 +37,54 @@ def mlp(
     x [n, D] and x_test [N, D] become float32, labels are integers 0..C-1. init="shared" starts every model from the
     same weights, so that models differ by their data and the order of their minibatches only.
     """
-    data = {"train": _arrays(x, y), "test": _arrays(x_test, y_test)}
-    classes = int(max(part[1].max() for part in data.values())) + 1
-    recipe = recipe or Sgd()
+    data = {"train": _features(x, y), "test": _features(x_test, y_test)}
+    settings = {"widths": tuple(widths), "recipe": recipe or Sgd(), "init": init}
+    return network_task(_train_mlp, data, settings, list(widths), outputs, margin, view)
+
+
+def network_task(
+    learner: Learner,
+    data: Data,
+    settings: dict[str, Any],
+    layers: Any,
+    outputs: Sequence[str],
+    margin: str,
+    view: View | None,
+    batch: int = 16,
+) -> BatchTask:
+    """A task of the networks that `learner` trains with these settings, one of them the recipe and one the init.
+
+    layers: what of the settings, as JSON, tells one network from another.
+    """
+    classes = class_count(data)
     names = list(outputs)
-    schema = declare(names, {s: len(part[1]) for s, part in data.items()}, classes, margin)
-    settings = {"classes": classes, "widths": tuple(widths), "recipe": recipe, "init": init}
+    schema = declare(names, {s: len(labels) for s, (_, labels) in data.items()}, classes, margin)
     about = fingerprint(
-        names, margin, classes, list(widths), asdict(recipe), init, *(a for part in data.values() for a in part)
+        names,
+        margin,
+        classes,
+        layers,
+        asdict(settings["recipe"]),
+        settings["init"],
+        *(array for part in data.values() for array in part),
     )
-    train = partial(_train, data, settings, names, margin)
-    return BatchTask(train, checked_n(len(data["train"][1])), schema, about, view=view)
+    train = partial(_train, learner, data, {"classes": classes, **settings}, names, margin)
+    return BatchTask(train, checked_n(len(data["train"][1])), schema, about, batch=batch, view=view)
 
 
-def _arrays(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    features, labels = np.asarray(x, np.float32), np.asarray(y)
-    features = np.ascontiguousarray(features.reshape(len(features), -1))
-    if len(features) != len(labels) or labels.ndim != 1:
-        raise InputError(f"{len(features)} examples do not fit labels of shape {list(labels.shape)}")
-    if labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise InputError("labels must be integers 0, 1, 2, …")
-    return features, labels.astype(np.int64)
+def _features(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    features, labels = labelled(x, y)
+    return np.ascontiguousarray(features, np.float32), labels
+
+
+def _train_mlp(*arguments: Any, **settings: Any) -> list[NDArray[np.float32]]:
+    from subtrain.trainers.mlp import train_mlp
+
+    return train_mlp(*arguments, **settings)
 
 
 def _train(
+    learner: Learner,
     data: Data,
     settings: dict[str, Any],
     names: Sequence[str],
@@ -67,9 +92,7 @@ def _train(
     masks: NDArray[np.bool_],
     seeds: NDArray[np.uint32],
 ) -> dict[str, Any]:
-    from subtrain.trainers.mlp import train_mlp
-
     splits = sorted({parse_name(name)[0] for name in names})
     x, y = data["train"]
-    logits = train_mlp(x, y, masks, seeds, [data[s][0] for s in splits], **settings)
+    logits = learner(x, y, masks, seeds, [data[s][0] for s in splits], **settings)
     return from_logits(names, dict(zip(splits, logits, strict=True)), {s: data[s][1] for s in splits}, margin)

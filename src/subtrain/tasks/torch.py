@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -14,112 +14,91 @@ from subtrain.errors import InputError
 from subtrain.outputs import declare, from_logits, parse_name
 from subtrain.tasks.base import FunctionTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint, source_of
+from subtrain.trainers.torch.data import Pair, as_pair
+from subtrain.trainers.torch.recipe import HOW, Augment, TorchRecipe
 
-Pair = tuple[NDArray[Any], NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class TorchRecipe:
-    """How one module is trained. `optimizer(parameters)` and `loss(output, y)` default to SGD and cross-entropy."""
-
-    epochs: int = 10
-    batch: int = 64
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    optimizer: Callable[[Any], Any] | None = None
-    loss: Callable[[Any, Any], Any] | None = None
-    device: str = "cpu"
+__all__ = ["Augment", "TorchRecipe", "torch_module"]
 
 
 def torch_module(
     make_model: Callable[[], Any],
     train: Any,
     test: Any,
-    recipe: TorchRecipe | None = None,
+    recipe: TorchRecipe | Callable[..., Any] | None = None,
     outputs: Sequence[str] = ("test_margins",),
     margin: str = "max",
     view: View | None = None,
+    keys: Sequence[str] | None = None,
 ) -> FunctionTask:
     """A task that trains `make_model()` on each subset.
 
-    train, test: map-style datasets of (x, y) pairs, TensorDatasets, or pairs of arrays or tensors (x, y); they are read
-    once and kept in memory. The module returns logits [batch, classes]. The learning rate falls linearly to zero; the
-    global torch seed is set to the model's training seed before `make_model()` is called.
+    train, test: map-style datasets of (x, y) pairs or of dicts (`keys` names their input and label, for example
+    ("image", "label")), TensorDatasets, or pairs of arrays or tensors (x, y). They are read once, and each process
+    keeps them on its device; uint8 images ([N, H, W], [N, H, W, C] or [N, C, H, W]) stay uint8 there, and reach the
+    module as floats, channels first. The module returns logits [batch, classes].
+
+    recipe: a TorchRecipe, or a whole training function `train(model, data, indices, seed, device)`, as
+    TorchRecipe.train. The global torch seed is set to the model's training seed before `make_model()` is called.
+    Raises InputError for data or a recipe that do not fit.
     """
-    recipe = recipe or TorchRecipe()
-    data = {"train": _pair(train), "test": _pair(test)}
+    if not isinstance(recipe, TorchRecipe):
+        recipe = TorchRecipe(train=recipe)
+    data = {"train": as_pair(train, keys), "test": as_pair(test, keys)}
+    _check_images(data, recipe)
     classes = int(max(part[1].max() for part in data.values())) + 1
     names = list(outputs)
     schema = declare(names, {s: len(part[1]) for s, part in data.items()}, classes, margin)
-    code = [source_of(f) if f else "" for f in (make_model, recipe.optimizer, recipe.loss)]
-    numbers = [recipe.epochs, recipe.batch, recipe.lr, recipe.momentum, recipe.weight_decay]
-    about = fingerprint(names, margin, code, numbers, *(a for part in data.values() for a in part))
-    run = partial(_train, make_model, data, recipe, names, margin)
-    return FunctionTask(run, checked_n(len(data["train"][1])), schema, about, view=view)
+    arrays = (array for part in data.values() for array in part)
+    about = fingerprint(names, margin, source_of(make_model), _settings(recipe), *arrays)
+    run = partial(_train, _Kept(make_model, data, recipe), names, margin)
+    device = "cuda" if (recipe.device or "cuda").startswith("cuda") else None
+    return FunctionTask(run, checked_n(len(data["train"][1])), schema, about, view=view, device=device)
 
 
-def _pair(dataset: Any) -> Pair:
-    if isinstance(dataset, (tuple, list)) and len(dataset) == 2:
-        x, y = (np.asarray(part) for part in dataset)
-    elif hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"):
-        items = [dataset[i] for i in range(len(dataset))]
-        if not items or not isinstance(items[0], (tuple, list)) or len(items[0]) < 2:
-            raise InputError("a dataset must give (x, y) pairs")
-        x = np.stack([np.asarray(item[0]) for item in items])
-        y = np.asarray([int(item[1]) for item in items])
-    else:
-        raise InputError(f"train and test must be datasets or pairs (x, y), got {type(dataset).__name__}")
-    if len(x) != len(y) or y.ndim != 1:
-        raise InputError(f"{len(x)} examples do not fit labels of shape {list(y.shape)}")
-    return x, y.astype(np.int64)
+class _Kept:
+    """The trainer of this process, made at the first model; a copy sent to another process makes its own."""
+
+    def __init__(self, make_model: Callable[[], Any], data: Mapping[str, Pair], recipe: TorchRecipe) -> None:
+        self.what = (make_model, data, recipe)
+        self.trainer: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Kept, self.what
+
+    @property
+    def data(self) -> Mapping[str, Pair]:
+        return self.what[1]
+
+    def logits(self, indices: NDArray[np.int64], seed: int, splits: Sequence[str]) -> dict[str, NDArray[Any]]:
+        if self.trainer is None:
+            from subtrain.trainers.torch.loop import Trainer
+
+            self.trainer = Trainer(*self.what)
+        logits: dict[str, NDArray[Any]] = self.trainer.train(indices, seed, splits)
+        return logits
 
 
 def _train(
-    make_model: Callable[[], Any],
-    data: dict[str, Pair],
-    recipe: TorchRecipe,
-    names: Sequence[str],
-    margin: str,
-    indices: NDArray[np.int64],
-    seed: int,
-) -> dict[str, Any]:
-    import torch
-
-    torch.manual_seed(seed)
-    model = make_model().to(recipe.device)
-    x, y = (torch.as_tensor(part).to(recipe.device) for part in data["train"])
-    _fit(model, x[indices], y[indices], recipe)
-    model.eval()
-    splits = {parse_name(name)[0] for name in names}
-    with torch.inference_mode():
-        logits = {s: _evaluate(model, torch.as_tensor(data[s][0]), recipe) for s in splits}
-    return from_logits(names, logits, {s: data[s][1] for s in splits}, margin)
+    kept: _Kept, names: Sequence[str], margin: str, indices: NDArray[np.int64], seed: int
+) -> dict[str, NDArray[Any]]:
+    splits = sorted({parse_name(name)[0] for name in names})
+    logits = kept.logits(indices, seed, splits)
+    return from_logits(names, logits, {s: kept.data[s][1] for s in splits}, margin)
 
 
-def _fit(model: Any, x: Any, y: Any, recipe: TorchRecipe) -> None:
-    import torch
-
-    loss = recipe.loss or torch.nn.functional.cross_entropy
-    optimizer = (
-        recipe.optimizer(model.parameters())
-        if recipe.optimizer
-        else torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
-    )
-    steps = recipe.epochs * -(-len(y) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
-    model.train()
-    for _ in range(recipe.epochs):
-        for batch in torch.randperm(len(y)).to(recipe.device).split(recipe.batch):
-            optimizer.zero_grad(set_to_none=True)
-            loss(model(x[batch]), y[batch]).backward()
-            optimizer.step()
-            schedule.step()
+def _settings(recipe: TorchRecipe) -> dict[str, Any]:
+    """What of the recipe decides the numbers, functions by their code."""
+    fields = {name: value for name, value in asdict(recipe).items() if name not in HOW}
+    return {name: source_of(value) if callable(value) else value for name, value in fields.items()}
 
 
-def _evaluate(model: Any, x: Any, recipe: TorchRecipe) -> NDArray[np.floating[Any]]:
-    import torch
-
-    parts = [model(part.to(recipe.device)).float().cpu() for part in x.split(1024)]
-    logits: NDArray[np.floating[Any]] = torch.cat(parts).numpy()
-    return logits
+def _check_images(data: Mapping[str, Pair], recipe: TorchRecipe) -> None:
+    for split, (x, _) in data.items():
+        if (recipe.augment.any or recipe.flip_test) and x.ndim != 4:
+            raise InputError(f"augment and flip_test need images [N, C, H, W]; {split} has shape {list(x.shape)}")
+        for name in ("mean", "std"):
+            numbers = getattr(recipe, name)
+            if numbers is not None and (x.dtype != np.uint8 or x.ndim != 4 or len(numbers) not in (1, x.shape[1])):
+                raise InputError(
+                    f"{name} needs uint8 images with a number a channel; {split} is {x.dtype} {list(x.shape)}"
+                )

@@ -42,7 +42,7 @@ def descend(
     batch = min(batch, examples)
     features = np.empty((batch, x.shape[1]), np.float32)
     labels = np.empty(batch, np.int64)
-    activations = np.empty(batch * _width(sizes), np.float32)
+    activations = np.empty(batch * width(sizes), np.float32)
     deltas = np.empty(activations.size, np.float32)
     gradient = np.empty(parameters.size, np.float32)
     velocity = np.zeros(parameters.size, np.float32)
@@ -52,18 +52,18 @@ def descend(
             rows = min(batch, examples - start)
             some = features[:rows]
             _gather(x, y, order[epoch, start : start + rows], some, labels)
-            _forward(some, parameters, sizes, activations)
-            _backward(some, labels, parameters, sizes, activations, deltas, gradient)
-            _update(parameters, gradient, velocity, rates[step], momentum, decay, nesterov)
+            forward(some, parameters, sizes, activations)
+            backward(some, labels, parameters, sizes, activations, deltas, gradient)
+            update(parameters, gradient, velocity, rates[step], momentum, decay, nesterov)
             step += 1
 
 
 @contracting_kernel
 def predict(x: Floats, parameters: Floats, sizes: Ints, logits: Floats) -> None:
     """Write the logits [N, C] of x [N, D]."""
-    activations = np.empty(_CHUNK * _width(sizes), np.float32)
+    activations = np.empty(_CHUNK * width(sizes), np.float32)
     for start in range(0, x.shape[0], _CHUNK):
-        z = _forward(x[start : start + _CHUNK], parameters, sizes, activations)
+        z = forward(x[start : start + _CHUNK], parameters, sizes, activations)
         # Element by element: assigning one matrix slice to another takes seconds to compile.
         for r in range(z.shape[0]):
             for j in range(z.shape[1]):
@@ -71,7 +71,7 @@ def predict(x: Floats, parameters: Floats, sizes: Ints, logits: Floats) -> None:
 
 
 @contracting_kernel
-def _width(sizes: Ints) -> Any:
+def width(sizes: Ints) -> Any:
     """Activations of one example, all layers together."""
     total = 0
     for layer in range(1, sizes.size):
@@ -80,7 +80,16 @@ def _width(sizes: Ints) -> Any:
 
 
 @contracting_kernel
-def _matrix(vector: Floats, start: int, rows: int, columns: int) -> Floats:
+def parameter_count(sizes: Ints) -> Any:
+    """Weights and biases of all layers."""
+    total = 0
+    for layer in range(sizes.size - 1):
+        total += (sizes[layer] + 1) * sizes[layer + 1]
+    return total
+
+
+@contracting_kernel
+def matrix(vector: Floats, start: int, rows: int, columns: int) -> Floats:
     return vector[start : start + rows * columns].reshape(rows, columns)
 
 
@@ -94,14 +103,14 @@ def _gather(x: Floats, y: Ints, chosen: NDArray[np.int32], features: Floats, lab
 
 
 @contracting_kernel
-def _forward(a: Floats, parameters: Floats, sizes: Ints, activations: Floats) -> Floats:
+def forward(a: Floats, parameters: Floats, sizes: Ints, activations: Floats) -> Floats:
     """Fill `activations`; returns their last part, the logits [rows, C]."""
     rows, layers = a.shape[0], sizes.size - 1
     at = filled = 0
     for layer in range(layers):
         inputs, outputs = sizes[layer], sizes[layer + 1]
-        z = _matrix(activations, filled, rows, outputs)
-        np.dot(a, _matrix(parameters, at, inputs, outputs), z)
+        z = matrix(activations, filled, rows, outputs)
+        np.dot(a, matrix(parameters, at, inputs, outputs), z)
         at += (inputs + 1) * outputs
         _add_bias(z, parameters[at - outputs : at], layer < layers - 1)
         filled += rows * outputs
@@ -120,33 +129,33 @@ def _add_bias(z: Floats, bias: Floats, relu: bool) -> None:
 
 
 @contracting_kernel
-def _backward(
+def backward(
     x: Floats, labels: Ints, parameters: Floats, sizes: Ints, activations: Floats, deltas: Floats, gradient: Floats
 ) -> None:
     """Write the gradient of the mean loss; `deltas` are the gradients of the activations, laid out like them."""
     rows, outputs = x.shape[0], sizes[-1]
-    at, filled = parameters.size, rows * (_width(sizes) - outputs)
-    delta = _matrix(deltas, filled, rows, outputs)
-    _loss_gradient(_matrix(activations, filled, rows, outputs), labels, delta)
+    at, filled = parameters.size, rows * (width(sizes) - outputs)
+    delta = matrix(deltas, filled, rows, outputs)
+    _loss_gradient(matrix(activations, filled, rows, outputs), labels, delta)
     for layer in range(sizes.size - 2, -1, -1):
         inputs, outputs = sizes[layer], sizes[layer + 1]
-        _column_sums(delta, gradient[at - outputs : at])
+        column_sums(delta, gradient[at - outputs : at])
         at -= (inputs + 1) * outputs
-        slope = _matrix(gradient, at, inputs, outputs)
+        slope = matrix(gradient, at, inputs, outputs)
         if layer == 0:
             np.dot(x.T, delta, slope)
         else:
             filled -= rows * inputs
-            a = _matrix(activations, filled, rows, inputs)
-            below = _matrix(deltas, filled, rows, inputs)
+            a = matrix(activations, filled, rows, inputs)
+            below = matrix(deltas, filled, rows, inputs)
             np.dot(a.T, delta, slope)
-            np.dot(delta, _matrix(parameters, at, inputs, outputs).T, below)
-            _rectify(below, a)
+            np.dot(delta, matrix(parameters, at, inputs, outputs).T, below)
+            rectify(below, a)
             delta = below
 
 
 @contracting_kernel
-def _rectify(delta: Floats, activation: Floats) -> None:
+def rectify(delta: Floats, activation: Floats) -> None:
     for r in range(delta.shape[0]):
         row, a = delta[r], activation[r]
         for j in range(row.size):
@@ -154,7 +163,7 @@ def _rectify(delta: Floats, activation: Floats) -> None:
 
 
 @contracting_kernel
-def _column_sums(delta: Floats, sums: Floats) -> None:
+def column_sums(delta: Floats, sums: Floats) -> None:
     for j in range(sums.size):
         sums[j] = _ZERO
     for r in range(delta.shape[0]):
@@ -209,7 +218,7 @@ def _exp(v: Floats) -> None:
 
 
 @contracting_kernel
-def _update(
+def update(
     parameters: Floats, gradient: Floats, velocity: Floats, rate: Any, momentum: Any, decay: Any, nesterov: bool
 ) -> None:
     for p in range(parameters.size):

@@ -85,17 +85,17 @@ def shuffled(items: NDArray[np.int32], times: int, seed: Any) -> NDArray[np.int3
 
 
 @contracting_kernel
-def uniform_layers(sizes: NDArray[np.int64], seed: Any) -> NDArray[np.float32]:
-    """Weights and biases of all layers, float32, uniform on [-b, b) with b = 1/sqrt(inputs of the layer)."""
+def uniform_layers(inputs: NDArray[np.int64], outputs: NDArray[np.int64], seed: Any) -> NDArray[np.float32]:
+    """Weights and biases of all layers, float32, uniform on [-b, b) with b = 1/sqrt(inputs of one output)."""
     s = generator(seed, INITIALISATION)
     total = 0
-    for layer in range(sizes.size - 1):
-        total += (sizes[layer] + 1) * sizes[layer + 1]
+    for layer in range(inputs.size):
+        total += (inputs[layer] + 1) * outputs[layer]
     out = np.empty(total, np.float32)
     at = 0
-    for layer in range(sizes.size - 1):
-        bound = np.float32(1 / math.sqrt(sizes[layer]))
-        for _ in range((sizes[layer] + 1) * sizes[layer + 1]):
+    for layer in range(inputs.size):
+        bound = np.float32(1 / math.sqrt(inputs[layer]))
+        for _ in range((inputs[layer] + 1) * outputs[layer]):
             unit = np.float32(np.int64(bits(s) >> np.uint64(40))) * np.float32(2.0**-23)
             out[at] = (unit - np.float32(1)) * bound
             at += 1

@@ -19,8 +19,8 @@ class Sgd:
 
     epochs: passes over the model's subset. batch: examples a step; the last, smaller minibatch of an epoch is used
     too, and gradients are means over the minibatch as it is.
-    lr: peak learning rate; schedule: "constant", "cosine" (from lr down to 0) or "triangular" (0 up to lr, which is
-    reached after the fraction `peak` of the steps, and down to 0).
+    lr: peak learning rate; schedule: "constant", "linear" or "cosine" (from lr down to 0), or "triangular" (0 up to lr,
+    which is reached after the fraction `peak` of the steps, and down to 0).
     weight_decay applies to weights and biases alike; nesterov without momentum is plain SGD.
     """
 
@@ -64,6 +64,10 @@ def _constant(t: Array, peak: float) -> Array:
     return np.ones_like(t)
 
 
+def _linear(t: Array, peak: float) -> Array:
+    return 1 - t
+
+
 def _cosine(t: Array, peak: float) -> Array:
     return 0.5 + 0.5 * np.cos(np.pi * t)
 
@@ -76,4 +80,5 @@ SCHEDULES: dict[str, Callable[[Array, float], Array]] = {
     "constant": _constant,
     "cosine": _cosine,
     "triangular": _triangular,
+    "linear": _linear,
 }

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.masks import Masks, row_bytes
-from subtrain.regression.counts import Counts, as_outputs, check_finite
+from subtrain.masks import row_bytes
+from subtrain.regression.arrivals import Block, checked
+from subtrain.regression.counts import Counts, check_finite
 from subtrain.regression.device.memory import CountPlan, free_bytes, open_device, plan_counts
 from subtrain.regression.threads import Progress
 
@@ -40,7 +41,7 @@ class Sums:
 
 
 def device_counts(
-    blocks: Iterable[tuple[Masks, ArrayLike]],
+    blocks: Iterable[tuple[Any, ArrayLike]],
     device: str = "cuda",
     models: int | None = None,
     memory: int | None = None,
@@ -54,17 +55,17 @@ def device_counts(
     n units does not fit.
     """
     where = open_device(device)
-    stream = iter(blocks)
+    stream = ((masks, y) for _, masks, y in checked(blocks))
     first = next(stream, None)
     if first is None:
         raise InputError("there are no models to count")
-    n, y = first[0].n, as_outputs(first[1])
+    n, y = first[0].n, first[1]
     targets = y.shape[1]
     width = 8 * row_bytes(n)
     plan = plan_counts(width, targets, y.itemsize, free_bytes(where, memory))
     sums = _nothing(width, targets, plan, where)
     m = 0
-    for bits, outputs in _staged(_pieces(chain([first], stream), plan.models, n, targets), where):
+    for bits, outputs in _staged(_pieces(chain([first], stream), plan.models), where):
         if not bool(outputs.isfinite().all()):
             check_finite(outputs.cpu().numpy(), first=m)
         _add(sums, bits, outputs, plan)
@@ -122,18 +123,11 @@ def _has_int8(device: str) -> bool:
 _INT8: dict[str, bool] = {}
 
 
-def _pieces(blocks: Iterable[tuple[Masks, ArrayLike]], rows: int, n: int, targets: int) -> Iterator[Piece]:
-    """Checked blocks, cut and joined to at most `rows` models: each piece passes over the whole Gram."""
+def _pieces(blocks: Iterable[Block], rows: int) -> Iterator[Piece]:
+    """Blocks, cut and joined to at most `rows` models: each piece passes over the whole Gram."""
     held: list[Piece] = []
     size = 0
-    for masks, outputs in blocks:
-        y = as_outputs(outputs)
-        if len(masks) != len(y):
-            raise InputError(f"there are {len(masks)} masks but outputs of {len(y)} models")
-        if (masks.n, y.shape[1]) != (n, targets):
-            raise InputError(
-                f"a block of models has {masks.n} units and {y.shape[1]} targets, those before it {n} and {targets}"
-            )
+    for masks, y in blocks:
         for start in range(0, len(y), rows):
             part = masks.data[start : start + rows], y[start : start + rows]
             if held and size + len(part[1]) > rows:

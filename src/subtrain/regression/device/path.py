@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.regression.choose import LassoFit, LassoOptions
+from subtrain.regression.choose import LassoFit, LassoOptions, with_chosen
 from subtrain.regression.counts import Counts
 from subtrain.regression.device.covariance import Covariance, covariance, fast
 from subtrain.regression.device.memory import PathPlan, free_bytes, open_device, plan_path
@@ -55,8 +55,6 @@ def lasso_on_device(
     Every gap is computed in float64 from the exact counts. n_iter counts sweeps over all units, each several proximal
     steps. Raises InputError and warns as `lasso_from_counts` does, and raises InputError when n units do not fit.
     """
-    from subtrain.regression import choose
-
     how = options or LassoOptions()
     where = Device(device) if isinstance(device, str) else device
     if valid is None and (np.ndim(how.lambdas) == 0 or np.shape(how.lambdas)[-1] != 1):
@@ -73,7 +71,7 @@ def lasso_on_device(
         lam = np.where(lam > 0, lam, np.maximum(least, lam))
         again = replace(how, lambdas=lam[:, None], early_stop=None)
         chosen = device_path(fitted, None, again, where, progress, start=path.weight, stage="refit")
-    fit = choose._result(path, chosen, fitted)
+    fit = with_chosen(path, chosen, fitted)
     warn_of(fit, how.tol, False)
     return fit
 

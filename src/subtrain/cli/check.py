@@ -1,0 +1,46 @@
+"""`subtrain check`: does a task work, can it be repeated, what will it cost?"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from subtrain.cli.app import AsJson, Params, app, err, out
+from subtrain.errors import CollectError
+
+
+@app.command()
+def check(
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK", help='"module:name", "file.py:name", digits, tabular or command.', show_default=False
+        ),
+    ],
+    param: Params = None,
+    alpha: Annotated[float, typer.Option(help="Fraction of the units in each subset.")] = 0.5,
+    models: Annotated[int, typer.Option(help="Models of the study to come, for the estimate.")] = 1000,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds before a check that hangs is stopped.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a few models of a task to see that it works, can be repeated, and what a study of it will cost here.
+
+    Trains one model twice, in a fresh process and beside neighbours; says what differs, and names common mistakes.
+    Example: subtrain check mycode.py:task
+    """
+    from subtrain.collection.check import check as look
+    from subtrain.tasks.load import parse_params
+
+    found = look(task, parse_params(param or []), alpha=alpha, models=models, timeout=timeout)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        out.print(str(found), markup=False, soft_wrap=True)
+    if found.details and not as_json:
+        err.print(found.details.rstrip(), style="dim", markup=False, soft_wrap=True)
+    if not found.usable:
+        raise typer.Exit(CollectError.exit_code)

@@ -1,0 +1,77 @@
+"""Common mistakes in a training function, seen from what a few models return, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.outputs import Output
+
+Arrays = Mapping[str, NDArray[Any]]
+FLOAT16_MAX = float(np.finfo(np.float16).max)
+
+
+def same(a: Arrays, b: Arrays) -> bool:
+    """Whether all outputs agree bit for bit."""
+    return all(a[name].tobytes() == b[name].tobytes() for name in a)
+
+
+def mask_ignored(model: Arrays, other_mask: Arrays) -> str:
+    """Of two models that differ in their subset only."""
+    if not same(model, other_mask):
+        return ""
+    return "two different subsets give identical outputs: the training code does not use its mask (its indices)"
+
+
+def seed_ignored(model: Arrays, other_seed: Arrays) -> str:
+    """Of two models that differ in their seed only."""
+    if not same(model, other_seed):
+        return ""
+    return (
+        "two different seeds give identical outputs: if training has anything random, seed it with the seed it gets; "
+        "if it has not, one replicate a held-out subset is enough"
+    )
+
+
+def oddities(outputs: Mapping[str, Output], model: Arrays, other_mask: Arrays) -> list[str]:
+    """What is strange about the values of two models [*shape] trained on different subsets."""
+    found = []
+    for name, spec in outputs.items():
+        a, b = (np.asarray(arrays[name], np.float64) for arrays in (model, other_mask))
+        found += [said for said in (_constant(name, a, b), _not_margins(name, a, b), _large(name, spec, a, b)) if said]
+    return found
+
+
+def _constant(name: str, a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
+    if a.size > 1 and np.ptp(a) == 0:
+        return f"{name} has the same value, {a.flat[0]:g}, for every target"
+    unchanged = float(np.mean(a == b))
+    if unchanged > 0.5 and not _two_values(a):
+        return f"{unchanged:.0%} of the targets of {name} are the same for two different subsets"
+    return ""
+
+
+def _not_margins(name: str, a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
+    both = np.concatenate([a.ravel(), b.ravel()])
+    if not name.endswith(("margins", "logits")) or both.min() < 0 or both.max() > 1 or both.size < 4:
+        return ""
+    if _two_values(both):
+        return f"{name} holds only 0 and 1, as correctness does; st.margins(logits, labels) makes margins"
+    return f"{name} lies within 0 and 1, as probabilities do; margins are st.margins(logits, labels), of logits"
+
+
+def _two_values(values: NDArray[np.float64]) -> bool:
+    return bool(np.isin(values, (0.0, 1.0)).all())
+
+
+def _large(name: str, spec: Output, a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
+    largest = float(max(np.abs(a).max(), np.abs(b).max()))
+    if spec.dtype != "float16" or largest < FLOAT16_MAX / 8:
+        return ""
+    return (
+        f"{name} reaches {largest:,.0f}; float16 ends at {FLOAT16_MAX:,.0f} and keeps three digits: "
+        f'declare it as st.Output({list(spec.shape)}, "float32")'
+    )

@@ -1,0 +1,70 @@
+"""Tasks of convex heads on frozen features: ridge and multinomial logistic regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.tasks.base import BatchTask, View
+from subtrain.tasks.labelled import OUTPUTS, Classification, Logits
+from subtrain.trainers.checks import positive
+
+
+def ridge_head(
+    features: ArrayLike,
+    y: ArrayLike,
+    features_test: ArrayLike,
+    y_test: ArrayLike,
+    lam: float = 1.0,
+    outputs: Sequence[str] = OUTPUTS,
+    margin: str = "max",
+    view: View | None = None,
+) -> BatchTask:
+    """A task of ridge regressions on one-hot labels, one a subset, over features that stay as they are.
+
+    features [n, D] and features_test [N, D]: any real dtype, memory-mapped or not; labels integers 0..C-1. A head
+    minimises sum ||onehot(y) - W'x - b||^2 + lam ||W||^2 over its subset, its bias free (scikit-learn's Ridge with
+    alpha = lam). Seeds change nothing: replicates of a subset are equal.
+    """
+    data = Classification.of((features, y), (features_test, y_test), outputs, margin)
+    lam = positive("lam", lam)
+    return data.task("ridge head", {"lam": lam}, partial(fit_ridge, data.frozen(), lam=lam), view)
+
+
+def logistic_head(
+    features: ArrayLike,
+    y: ArrayLike,
+    features_test: ArrayLike,
+    y_test: ArrayLike,
+    lam: float = 1.0,
+    tol: float = 2e-5,
+    outputs: Sequence[str] = OUTPUTS,
+    margin: str = "max",
+    view: View | None = None,
+) -> BatchTask:
+    """A task of multinomial logistic regressions, one a subset, over features that stay as they are.
+
+    As `ridge_head`, but a head minimises sum -log softmax(W'x + b)[y] + (lam / 2) ||W||^2 (scikit-learn's
+    LogisticRegression with C = 1/lam), until a Newton step moves no logit of its subset by more than `tol`; a head
+    that does not get there fails. A class missing from the subset gets the smallest other logit minus 10.
+    """
+    data = Classification.of((features, y), (features_test, y_test), outputs, margin)
+    settings = {"lam": positive("lam", lam), "tol": positive("tol", tol)}
+    return data.task("logistic head", settings, partial(_fit_logistic, data.frozen(), settings), view)
+
+
+def fit_ridge(data: Any, masks: NDArray[np.bool_], seeds: NDArray[np.uint32], lam: float) -> Logits:
+    """Logits of each split of trainers.frozen.Frozen data, whatever the seeds."""
+    from subtrain.trainers.ridge import train_ridge
+
+    return train_ridge(data, masks, lam)
+
+
+def _fit_logistic(data: Any, settings: dict[str, float], masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Logits:
+    from subtrain.trainers.logistic import train_logistic_head
+
+    return train_logistic_head(data, masks, **settings)

@@ -1,0 +1,146 @@
+"""Training one model after another: what costs time to set up is kept from model to model, what counts is made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from subtrain.trainers.torch.augment import augmented, draw, first_flips, laid_out, normalised
+from subtrain.trainers.torch.data import Pair
+from subtrain.trainers.torch.devices import autocast, chosen_device, sent
+from subtrain.trainers.torch.recipe import TorchRecipe
+from subtrain.trainers.torch.reinit import is_lazy
+from subtrain.trainers.torch.step import Step
+
+EVALUATED_AT_ONCE = 1024
+CHUNK_BYTES = 2**28
+STARTING = 5000
+
+
+class Trainer:
+    """Keeps the data and one module on the device, for all models of a process.
+
+    Model i is a function of its subset and seed: fresh weights (`make_model()` after torch.manual_seed(seed), on the
+    CPU) are copied into the kept module, the optimiser starts from zero, and the order of the minibatches and the
+    augmentation come from generators of their own, seeded by the model's seed.
+    """
+
+    def __init__(self, make_model: Callable[[], Any], data: Mapping[str, Pair], recipe: TorchRecipe) -> None:
+        self.make_model, self.recipe = make_model, recipe
+        self.device = chosen_device(recipe.device)
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # sizes repeat for hours: trying algorithms once pays
+        self.data = {split: (sent(x, self.device), sent(y, self.device)) for split, (x, y) in data.items()}
+        self.step: Step | None = None
+
+    def train(self, indices: NDArray[np.int64], seed: int, splits: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Train one model on the training examples `indices`; its logits float32 [N, C] on each of the splits.
+
+        Errors pass through, that of exhausted device memory too; what was kept besides the data is dropped first, so
+        that a model that failed half-way leaves nothing to the next.
+        """
+        try:
+            self._descend(indices, seed)
+            return {split: self.logits(split) for split in splits}
+        except Exception:
+            self.step = None
+            raise
+
+    def logits(self, split: str) -> NDArray[Any]:
+        """Logits of the present model on a split, float32 [N, C]."""
+        model, x = self._ready.model, self.data[split][0]
+        model.eval()
+        with torch.inference_mode(), autocast(self.recipe, self.device):
+            at_once = min(EVALUATED_AT_ONCE, max(1, CHUNK_BYTES // self._example_bytes))
+            parts = [self._answers(model, part) for part in x.split(at_once)]
+            found: NDArray[Any] = torch.cat(parts).cpu().numpy()
+        return found
+
+    def _answers(self, model: Any, x: Any) -> Any:
+        x = laid_out(normalised(x, self.recipe), self.recipe)
+        logits = model(x).float()
+        return (logits + model(laid_out(x.flip(-1), self.recipe)).float()) / 2 if self.recipe.flip_test else logits
+
+    @property
+    def _ready(self) -> Step:
+        assert self.step is not None
+        return self.step
+
+    def _descend(self, indices: NDArray[np.int64], seed: int) -> None:
+        rows = sent(indices, self.device)
+        self._begin(rows, seed)
+        step, recipe = self._ready, self.recipe
+        if recipe.train is not None:
+            recipe.train(step.model, self.data["train"], rows, seed, self.device)
+            return
+        factors = iter(recipe.factors(len(indices)))
+        for x, y in self._minibatches(rows, seed):
+            step(x, y, next(factors))
+
+    def _begin(self, rows: Any, seed: int) -> None:
+        fresh = self._fresh(seed)
+        if not self.recipe.reuse:
+            self.step = Step(fresh, self.recipe, self.device)
+        elif self.step is None or not self.step.begin(fresh):
+            self.step = self._prepared(rows, seed)
+        if self.recipe.start is not None:
+            with torch.no_grad():
+                self.recipe.start(self.step.model, self._examples(rows[:STARTING]))
+
+    def _examples(self, rows: Any) -> Any:
+        """Training examples as a module sees them, in full precision."""
+        x = normalised(self.data["train"][0][rows], self.recipe)
+        return x.float() if x.is_floating_point() else x
+
+    def _fresh(self, seed: int) -> Any:
+        torch.manual_seed(seed)
+        model = self.make_model()
+        if is_lazy(model):
+            with torch.no_grad():
+                model.eval()(self._examples(slice(2)).cpu())
+        return model
+
+    def _prepared(self, rows: Any, seed: int) -> Step:
+        """A step that has been tried, compiled and captured, and is as new again."""
+        self.step = None
+        step = Step(self._fresh(seed), self.recipe, self.device)
+        if self.recipe.train is None:
+            step.prepare(*next(self._minibatches(rows, seed)))
+        fresh = self._fresh(seed)
+        return step if step.begin(fresh) else Step(fresh, self.recipe, self.device)
+
+    def _minibatches(self, rows: Any, seed: int) -> Iterator[tuple[Any, Any]]:
+        """All minibatches (x, y) of a training, made in chunks of several."""
+        recipe, (x, y) = self.recipe, self.data["train"]
+        order_generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed + 2**32)
+        flips = first_flips(recipe.augment, len(rows), generator)
+        used = min(recipe.steps(len(rows)) * recipe.batch, len(rows))
+        chunk = self._chunk()
+        for epoch in range(recipe.epochs):
+            order = torch.randperm(len(rows), generator=order_generator)[:used]
+            chosen = rows[sent(order, self.device)]
+            draws = None
+            if recipe.augment.any:
+                flipped = flips[order] ^ (epoch % 2 == 1)
+                draws = draw(recipe.augment, flipped, x.shape[-2:], generator).to(self.device)
+            for start in range(0, used, chunk):
+                where = slice(start, start + chunk)
+                some = chosen[where]
+                if draws is None:
+                    inputs = laid_out(normalised(x[some], recipe), recipe)
+                else:
+                    inputs = augmented(x, some, draws.part(where), recipe)
+                yield from zip(inputs.split(recipe.batch), y[some].split(recipe.batch), strict=True)
+
+    def _chunk(self) -> int:
+        """Examples prepared at once: whole minibatches, some hundred megabytes of float32 at most."""
+        return max(1, CHUNK_BYTES // (self._example_bytes * self.recipe.batch)) * self.recipe.batch
+
+    @property
+    def _example_bytes(self) -> int:
+        return int(self.data["train"][0][0].numel()) * 4

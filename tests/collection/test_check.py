@@ -1,0 +1,230 @@
+"""What `check` says of tasks that are right, and of every mistake we know."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import worlds
+from subtrain import check
+from subtrain.collection.checked import Agreement, Checked, duration
+from subtrain.errors import InputError
+from subtrain.tasks import batch, function
+
+N, TARGETS = 20, 6
+WEIGHT = np.random.default_rng(1).normal(size=(N, TARGETS))
+
+
+def one(formula):
+    """A task whose outputs of a model are formula(indices, seed)."""
+    return function(lambda indices, seed: {"test_margins": formula(indices, seed)}, N, {"test_margins": (TARGETS,)})
+
+
+def right(indices, seed):
+    return WEIGHT[indices].sum(axis=0) + np.random.default_rng(seed).normal(size=TARGETS)
+
+
+def notes(found):
+    return " / ".join(found.notes)
+
+
+def test_a_task_that_is_right():
+    found = check(one(right), models=500)
+    assert (found.usable, found.deterministic, found.notes) == (True, True, ())
+    assert (found.again, found.fresh, found.beside) == (Agreement(True), Agreement(True), None)
+    assert found.n == N
+    assert found.outputs == {"test_margins": "[6] float16"}
+    assert found.models == 550
+    assert found.study_bytes == 550 * TARGETS * 2
+    assert 0 < found.each < found.study_seconds
+    assert 30e6 < found.worker_bytes < 5e9
+    text = str(found)
+    assert "trained again: identical, bit for bit" in text
+    assert "550 models at alpha 0.5 on this machine" in text
+    assert text.endswith("Usable: its models can be repeated")
+    assert json.loads(json.dumps(found.to_json()))["deterministic"]
+
+
+def test_a_task_by_name_and_with_neighbours():
+    found = check(f"{worlds.__file__}:linear", {"noise": 0.5})
+    assert found.name == f"{worlds.__file__}:linear"
+    assert found.beside == Agreement(True)
+    assert "beside 3 neighbours: identical" in str(found)
+    assert "train_margins holds only 0 and 1" in notes(found), "here they are the masks"
+
+
+def test_mask_ignored():
+    found = check(one(lambda indices, seed: np.random.default_rng(seed).normal(size=TARGETS)))
+    assert not found.usable
+    assert "does not use its mask" in found.failure
+    assert "Not usable: two different subsets give identical outputs" in str(found)
+
+
+def test_seed_ignored():
+    found = check(one(lambda indices, seed: WEIGHT[indices].sum(axis=0)))
+    assert found.usable
+    assert "two different seeds give identical outputs" in notes(found)
+
+
+def test_randomness_without_a_seed():
+    found = check(one(lambda indices, seed: right(indices, seed) + np.random.default_rng().normal(size=TARGETS)))
+    assert found.usable
+    assert not found.deterministic
+    assert "other outputs each time" in notes(found)
+    assert found.again.difference > 0.01
+    assert found.again.spread > 0.1
+    assert "test_margins differs by up to" in str(found)
+    assert str(found).endswith("Usable, but its models vary from run to run")
+
+
+def test_what_a_process_keeps_from_one_training_to_the_next():
+    calls = itertools.count()
+    found = check(one(lambda indices, seed: right(indices, seed) + next(calls)))
+    assert "something is left over" in notes(found)
+    assert found.fresh == Agreement(True)
+    assert found.again.difference == pytest.approx(1, abs=0.01)
+
+
+def test_what_depends_on_the_process(tmp_path):
+    found = check(one(lambda indices, seed: right(indices, seed) + hash("text") % 100))
+    assert "another process gives other outputs" in notes(found)
+
+
+def test_neighbours_that_matter():
+    def train(masks, seeds):
+        random = np.random.default_rng(int(seeds[0]))
+        return {"a": masks @ WEIGHT + random.normal(size=(len(masks), TARGETS))}
+
+    found = check(batch(train, N, {"a": (TARGETS,)}, 4))
+    assert found.beside is not None
+    assert not found.beside.identical
+    assert "a model differs when it is trained beside others" in notes(found)
+
+
+def probabilities(indices, seed):
+    return 1 / (1 + np.exp(-right(indices, seed)))
+
+
+@pytest.mark.parametrize(
+    ("formula", "note"),
+    [
+        (probabilities, "test_margins lies within 0 and 1, as probabilities do"),
+        (lambda i, s: right(i, s) > 0, "test_margins holds only 0 and 1, as correctness does"),
+        (lambda i, s: np.full(TARGETS, i.sum() + s % 7), "test_margins has the same value"),
+        (
+            lambda i, s: np.where(np.arange(TARGETS) < 2, right(i, s), 4),
+            "67% of the targets of test_margins are the same",
+        ),
+        (lambda i, s: right(i, s) * 5000, "float16 ends at 65,504 and keeps three digits"),
+    ],
+)
+def test_strange_values_are_told(formula, note):
+    found = check(one(formula))
+    assert found.usable
+    assert note in notes(found)
+
+
+def explode(indices, seed):
+    raise ValueError(f"no such thing as {len(indices)}")
+
+
+def only_once(indices, seed, calls=itertools.count()):
+    if next(calls):
+        raise RuntimeError("a second model")
+    return right(indices, seed)
+
+
+@pytest.mark.parametrize(
+    ("formula", "sentence", "details"),
+    [
+        (explode, "ValueError: no such thing as 10", "in explode"),
+        (only_once, "RuntimeError: a second model", "Traceback"),
+        (lambda i, s: np.full(TARGETS, np.nan), "output test_margins of model 0 is nan at target 0", ""),
+        (lambda i, s: np.full(TARGETS, 1e5), "is 100000 at target 0, which float16 cannot hold", ""),
+        (lambda i, s: np.ones(3), r"has shape \[3\], declared \[6\]", ""),
+        (lambda i, s: np.full(TARGETS, "x"), "has dtype <U1, declared float16", ""),
+        (lambda i, s: os._exit(3), "the process that trains failed with exit code 3", ""),
+        (lambda i, s: os.kill(os.getpid(), 11), "the process that trains was ended by SIGSEGV", ""),
+        (lambda i, s: os.write(2, b"last words\n") and os._exit(4), "exit code 4; it said: last words", "last words"),
+    ],
+)
+def test_models_that_fail_are_told_with_what_is_known(formula, sentence, details):
+    found = check(one(formula))
+    assert not found.usable
+    assert re.search(sentence, found.failure), found.failure
+    assert details in found.details
+    assert "nan" not in json.dumps(found.to_json()).replace(sentence, "").replace("is nan at", "")
+
+
+def test_a_check_that_hangs_is_stopped():
+    found = check(one(lambda i, s: __import__("time").sleep(1000)), timeout=4)
+    assert "took longer than its timeout of 4 s" in found.failure
+
+
+def test_slow_starts_and_full_disks_are_told(monkeypatch):
+    from subtrain.collection import check as _  # noqa: F401  the module, which the function hides
+
+    module = sys.modules["subtrain.collection.check"]
+    monkeypatch.setattr(module, "SLOW_START", 0.0)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: type("Disk", (), {"free": 10}))
+    found = check(one(right))
+    assert "to start: load data in a fast form" in notes(found)
+    assert "needs 13.2 kB on disk, but this one has 10 B left" in notes(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"models": 1}, "models must be 2 or more"),
+        ({"alpha": 1.5}, "alpha"),
+        ({"params": {"a": 1}}, "was made already"),
+    ],
+)
+def test_bad_input(options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        check(one(right), **options)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(3.21e-5, "32.1 µs"), (0.0123, "12.3 ms"), (1.26, "1.3 s"), (12, "12 s"), (200, "3 min 20 s")],
+)
+def test_short_durations_in_words(seconds, words):
+    assert duration(seconds) == words
+
+
+def subtrain(*args, cwd):
+    command = [sys.executable, "-m", "subtrain", "check", *args]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_from_the_command_line(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np, subtrain as st\n"
+        "def make(fail=False, n=20):\n"
+        "    def train(indices, seed):\n"
+        "        print('printed')\n"
+        "        if fail:\n            raise ValueError('bad [bold]luck')\n"
+        "        return {'a': [indices.sum(), seed % 9]}\n"
+        "    return st.tasks.function(train, n, {'a': [2]})\n"
+    )
+    good = subtrain("mine.py:make", "--models", "50", "--alpha", "0.25", cwd=tmp_path)
+    assert good.returncode == 0, good.stderr
+    assert "at alpha 0.25" in good.stdout
+    assert "Usable: its models can be repeated" in good.stdout
+    bad = subtrain("mine.py:make", "-p", "fail=true", cwd=tmp_path)
+    assert bad.returncode == 5
+    assert "Not usable: ValueError: bad [bold]luck" in bad.stdout
+    assert "in train" in bad.stderr
+    data = subtrain("mine.py:make", "--json", cwd=tmp_path)
+    assert set(json.loads(data.stdout)) >= set(Checked.__dataclass_fields__) | {"usable", "deterministic"}
+    missing = subtrain("mine.py:nothing", cwd=tmp_path)
+    assert missing.returncode == 2
+    assert "has nothing named 'nothing'" in " ".join(missing.stderr.split())

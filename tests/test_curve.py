@@ -1,0 +1,132 @@
+"""Learning curves of a study while it grows: right where the answer is known, and harmless."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import worlds
+from processes import wait_until
+from subtrain import evaluate, fit, learning_curve
+from subtrain.collection import _missing, train_segment
+from subtrain.design import EVALUATION
+from subtrain.errors import InputError
+
+
+def some(study, fit_models, heldout):
+    """Train the first models of each role, by whole segments."""
+    (study.path / "segments").mkdir(exist_ok=True)
+    held = set(study.design.role_rows(EVALUATION).tolist())
+    for where in study.segments:
+        limit = study.design.models + heldout if where[0] in held else fit_models
+        if where[1] <= limit:
+            train_segment(study, where)
+    return study
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory):
+    from subtrain import Design, Study
+
+    design = Design(models=400, heldout=20, replicates=2, seed=1)
+    study = Study.create(tmp_path_factory.mktemp("curve") / "s", worlds.linear(noise=2.0), design, segment=20)
+    return some(study, 400, 40)
+
+
+def test_more_models_are_worth_more(grown):
+    curve = learning_curve(grown)
+    assert [p.models for p in curve.points] == [100, 200, 400]
+    assert (curve.output, curve.targets, curve.subsets, curve.replicates) == ("test_margins", 3, 20, 2)
+    lds = [p.lds.value for p in curve.points]
+    assert lds[0] < lds[2]
+    assert all(p.lds.low < p.lds.value < p.lds.high for p in curve.points)
+    assert len({p.ceiling for p in curve.points}) == 1
+    assert f"100  LDS {curve.points[0].lds}" in str(curve)
+
+
+def test_the_last_point_is_the_fit_on_everything(grown):
+    last = learning_curve(grown).points[-1]
+    found = evaluate(fit(grown, keep_counts=False), grown)
+    assert last.lds.value == pytest.approx(found.lds.value, abs=1e-6)
+    assert last.ceiling == pytest.approx(found.lds_ceiling)
+
+
+def test_sizes_targets_and_output_as_asked(grown):
+    curve = learning_curve(grown, sizes=[300, 60], output="train_margins", targets=7)
+    assert [p.models for p in curve.points] == [60, 300]
+    assert (curve.output, curve.targets) == ("train_margins", 7)
+
+
+def test_a_curve_leaves_no_trace(grown):
+    before = sorted(p for p in grown.path.rglob("*"))
+    learning_curve(grown)
+    assert sorted(p for p in grown.path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ((0, 0), "0 models to fit on and 0 held-out subsets; it takes 50 and 3"),
+        ((48, 40), "48 models to fit on and 20 held-out subsets"),
+        ((200, 4), "200 models to fit on and 2 held-out subsets"),
+    ],
+)
+def test_too_little_is_said_plainly(make_study, there, said):
+    study = some(make_study(done=False, models=200, heldout=20), *there)
+    with pytest.raises(InputError, match=f"too little of .* has landed for a learning curve: {said}"):
+        learning_curve(study)
+
+
+def test_sizes_that_cannot_be(grown):
+    for sizes in ([], [20], [401]):
+        with pytest.raises(InputError, match="lie between 50 and the 400 models that have landed"):
+            learning_curve(grown, sizes=sizes)
+
+
+def test_what_is_judged_on_lands_along_with_what_is_fitted_on(make_study):
+    study = make_study(done=False, models=200, heldout=20, segment=4)
+    order = _missing(study)
+    assert sorted(order) == study.segments
+    for done in range(6, len(order), 6):
+        there = [row for where in order[:done] for row in range(*where)]
+        held = sum(row >= 200 for row in there) / 40
+        assert abs(held - sum(row < 200 for row in there) / 200) < 0.15
+
+
+def test_one_replicate_has_no_ceiling(make_study):
+    study = some(make_study(done=False, task=worlds.linear(noise=0.5), models=60, heldout=20, replicates=1), 60, 20)
+    [point] = learning_curve(study).points
+    assert np.isnan(point.ceiling)
+    assert json.loads(json.dumps(learning_curve(study).to_json(), allow_nan=False))["points"][0]["ceiling"] is None
+
+
+def command(*args):
+    return subprocess.run([sys.executable, "-m", "subtrain", *args], capture_output=True, text=True, check=False)
+
+
+def test_from_the_command_line_while_it_is_collected(make_study, tmp_path):
+    params = {"control": str(tmp_path)}
+    task = f"{worlds.__file__}:unruly"
+    study = some(make_study(done=False, task=task, params=params, models=160, heldout=20), 120, 40)
+    (tmp_path / "pause").write_text("1000")
+    collect = [sys.executable, "-m", "subtrain", "collect", str(study.path), "--workers", "1"]
+    with subprocess.Popen(collect, stderr=subprocess.DEVNULL) as runner:
+        wait_until(lambda: bool(study.status().runners))
+        data = json.loads(command("status", study.path, "--curve", "--json").stdout)
+        text = command("status", study.path, "--curve").stdout
+        assert runner.poll() is None
+        runner.kill()
+    assert (data["fit_done"], len(data["runners"])) == (120, 1)
+    assert [point["models"] for point in data["curve"]["points"]] == [60, 120]
+    assert "noise ceiling" in text
+    assert "judged on the 20 held-out subsets x 2 runs that have landed" in text
+
+
+def test_the_command_line_says_when_it_is_too_early(make_study):
+    done = command("status", make_study(done=False).path, "--curve")
+    assert done.returncode == 2
+    assert "too little of" in done.stderr
