@@ -132,6 +132,20 @@ def test_a_folder_for_numpy_alone(tmp_path):
     assert repr(back) == repr(DM) == "Datamodels(units=20, targets=3, nonzero=5 a target, output='test_margins')"
 
 
+def test_files_that_are_links_to_a_cache(tmp_path):
+    """As download caches lay them out. Saving there replaces the links, and leaves the cache alone."""
+    blobs, folder = tmp_path / "blobs", tmp_path / "snapshot"
+    DM.save(blobs)
+    folder.mkdir()
+    for path in blobs.iterdir():
+        (folder / path.name).symlink_to(f"../blobs/{path.name}")
+    back = Datamodels.load(folder)
+    assert same(back, DM)
+    Datamodels(back.weight * 2, back.bias, back.lam).save(folder)
+    assert np.array_equal(Datamodels.load(folder).weight, DM.weight * 2)
+    assert same(Datamodels.load(blobs), DM)
+
+
 def test_saving_over_a_folder_replaces_it_whole(tmp_path):
     DM.save(tmp_path)
     back = Datamodels.load(tmp_path)

@@ -119,7 +119,7 @@ class Datamodels:
         is installed. The metadata is written last, so that a folder without it is not yet whole.
         """
         path = Path(path)
-        folder = Folder(path.parent if path.suffix == ".pt" else path)
+        folder = Folder(path.parent if path.suffix == ".pt" else path, links=True)
         folder.prepare()
         if path.suffix == ".pt":
             beside = path.with_suffix(".json").name
@@ -134,12 +134,12 @@ class Datamodels:
     def load(path: str | Path) -> Datamodels:
         """Datamodels from a folder or `.pt` file that `save` wrote, or a `.pt` file of {weight, bias, lam}.
 
-        Raises InputError if there are none, CorruptError if they are damaged. A foreign `.pt` file has no metadata:
-        its weights are taken as they are, with a warning.
+        Files may be symbolic links, as in a download cache. Raises InputError if there are none, CorruptError if they
+        are damaged. A foreign `.pt` file has no metadata: its weights are taken as they are, with a warning.
         """
         path = Path(path)
         if path.is_dir():
-            return load_from(Folder(path), "")
+            return load_from(Folder(path, links=True), "")
         if path.suffix != ".pt" or not path.is_file():
             raise InputError(f"{path} is neither a folder of datamodels nor a .pt file")
         beside = path.with_suffix(".json")

@@ -21,9 +21,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Folder:
-    """The store of `root`. Folders below it are made when a file is put in them, the root itself by `prepare` alone."""
+    """The store of `root`. Folders below it are made when a file is put in them, the root itself by `prepare` alone.
+
+    links: whether a file may be a symbolic link to one elsewhere. Never in a study, whose names others may have chosen.
+    """
 
     root: Path
+    links: bool = False
 
     @property
     def address(self) -> str:
@@ -37,12 +41,12 @@ class Folder:
         return str(self.root / name)
 
     def path(self, name: str = "") -> Path:
-        """InputError for a name that a symbolic link leads out of the folder."""
+        """InputError for a name that a symbolic link leads out of the folder, unless `links`."""
         return self._file(name) if name else self.root
 
     def _file(self, name: str) -> Path:
         path = self.root / checked(name)
-        if not os.path.realpath(path).startswith(os.path.join(self._real, "")):
+        if not self.links and not os.path.realpath(path).startswith(os.path.join(self._real, "")):
             raise InputError(f"{path} leads out of {self.root} by a symbolic link, which nothing in a study may do")
         return path
 
