@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import shutil
 import subprocess
@@ -160,6 +162,30 @@ def test_a_disk_that_fills_up_on_the_way(make_study, tiny_disk, monkeypatch):
     assert sorted(os.listdir(data)) == sorted([".export_50pct.json", *whole])
     back = import_folder(tiny_disk / "back", data)
     assert back.models == 66
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS])
+def test_only_a_full_disk_costs_what_is_written_so_far(study, tmp_path, monkeypatch, code):
+    monkeypatch.setattr(export_module, "_BLOCK_BYTES", 50)
+    monkeypatch.setattr(stream, "CHECKPOINT_SECONDS", 0.0)
+    export(study, tmp_path / "right")
+    safe, calls = stream._safe, itertools.count()
+
+    def failing(file):
+        safe(file)
+        if next(calls) == 2:
+            raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "_safe", failing)
+        with pytest.raises((OSError, StorageError)):
+            export(study, tmp_path / "out")
+    full = code in (errno.ENOSPC, errno.EDQUOT)
+    assert bool(list((tmp_path / "out" / "study" / "data").glob(".*.part"))) == (not full)
+    said = []
+    export(study, tmp_path / "out", progress=lambda file, rows, total: said.append(rows))
+    assert (said[0] > 2) == (not full), "rows that were safe are not written again"
+    assert contents(tmp_path / "out") == contents(tmp_path / "right")
 
 
 def test_import_compares_files_with_the_sha256_beside_them(study, tmp_path):

@@ -16,6 +16,7 @@ from subtrain.errors import InputError, StorageError
 from subtrain.store.base import json_bytes, parse_json
 
 __all__ = [
+    "FULL",
     "alive",
     "commit_new",
     "json_bytes",
@@ -28,6 +29,8 @@ __all__ = [
 
 _MARK = ".tmp"
 _DAY = 86_400.0
+# What an OSError says of a disk, or of a share of one, that is full.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -36,7 +39,7 @@ def storage_errors(path: Path, verb: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise StorageError(
                 f"no space left on the disk of {path}; nothing incomplete was kept: free some and run the same again"
             ) from error

@@ -96,9 +96,10 @@ def write_array(folder: Path, array: Array, journal: Journal, progress: Progress
     with files.storage_errors(path), _locked(part) as file:
         try:
             sha256 = _fill(file, array, journal, progress)
-        except OSError:
-            # Most likely the disk is full, and this is what fills it.
-            part.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno in files.FULL:
+                # This is what fills it; after anything else an export goes on from here.
+                part.unlink(missing_ok=True)
             raise
         os.replace(part, path)
         files.sync_folder(folder)
