@@ -122,8 +122,8 @@ def test_of_four_who_create_from_two_mounts_one_wins(mounts):
             assert Folder(mount).read(f"race/{k}") == winner.encode() * 3000
 
 
-# bindfs, unlike real network file systems, loses sight of a file for up to a second while it is replaced and opened at
-# the same time. What a study needs of a shared folder does not rest on it: segments are never replaced.
+# On a bindfs mount, opening a file while it is replaced in a tight loop now and then gave ENOENT; this was not tried on
+# NFS. What a study needs of a shared folder does not rest on it: segments are never replaced.
 @pytest.mark.parametrize(
     "check",
     [check for check in CHECKS if check is not readers_see_the_old_or_the_new],
