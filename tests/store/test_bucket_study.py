@@ -12,10 +12,14 @@ from obstore.store import MemoryStore
 import worlds
 from subtrain import Design, MeanDifference, Study, evaluate, export, fit, load_fit
 from subtrain.collection import train_segment
+from subtrain.collection.report import Tally, known_worker_bytes, runner_file
 from subtrain.collection.status import check
+from subtrain.curve import learning_curve
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.explorer.report import report_page
 from subtrain.fits import save_fit
+from subtrain.regression import Lasso, LassoLarge
+from subtrain.regression.kept import COUNTS
 from subtrain.store import remote, segment
 from subtrain.store.bucket import Bucket
 from subtrain.store.reasons import reason
@@ -66,6 +70,42 @@ def test_everything_works_as_in_a_folder(twins, tmp_path, cache):
     assert [path.name for path in cache.iterdir()] == [bucket.local.name], "counts are kept here"
     assert bucket.extend(models=2).models == 164
     assert Study.open(bucket.store).models_done() == 162
+
+
+ESTIMATORS = {"lasso": lambda: Lasso(lambdas=5), "lasso-large": lambda: LassoLarge(lambdas=5, eps=1e-3)}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_interrupted_fit_goes_on_from_the_local_cache(twins, cache, name):
+    """What the LASSO keeps, counts and finished targets, lies on this machine: not in the bucket."""
+    local, bucket = twins
+    before, seen = bucket.store.names(), []
+
+    def breaks_off(stage, done, total):
+        seen.extend(path for path in (bucket.local / COUNTS).rglob("*") if path.is_file())
+        if stage in ("join counts", "refit"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(bucket, estimator=ESTIMATORS[name](), progress=breaks_off)
+    assert seen
+    assert all(path.is_relative_to(cache) for path in seen)
+    assert bucket.store.names() == before
+    assert np.array_equal(
+        fit(bucket, estimator=ESTIMATORS[name]()).weight, fit(local, estimator=ESTIMATORS[name]()).weight
+    )
+
+
+def test_a_learning_curve_and_the_memory_of_workers(twins):
+    local, bucket = twins
+    assert learning_curve(bucket, sizes=[100, 150]).to_json() == learning_curve(local, sizes=[100, 150]).to_json()
+    with pytest.raises(InputError, match="s3://memory/new has landed for a learning curve"):
+        learning_curve(Study.create(Bucket(MemoryStore(), "s3://memory/new"), worlds.linear(), Design(models=60)))
+    assert known_worker_bytes(bucket.store) is None
+    tally = Tally(bucket.store, runner_file(), 10, 0, 2)
+    tally.add(3, 500)
+    tally.write()
+    assert known_worker_bytes(bucket.store) == 500
 
 
 def test_segments_are_fetched_a_few_at_a_time(twins, monkeypatch):
