@@ -202,3 +202,35 @@ def test_kept_counts_that_do_not_fit_are_thrown_away(growing, harm):
         if harm == "other rows":
             rows.write_text(rows.read_text().replace("[\n   0,", "[\n   1,"))
     np.testing.assert_array_equal(st.fit(growing).weight, right.weight)
+
+
+def test_a_study_too_wide_for_a_dense_gram_is_fitted_from_a_compact_one(growing, monkeypatch):
+    dense = st.fit(growing, keep_counts=False)
+    monkeypatch.setattr("subtrain.regression.study.gram_kind", lambda n: "compact")
+    monkeypatch.setattr("subtrain.regression.blocks.WEIGHTS", 8 * N)
+    compact = st.fit(growing)
+    np.testing.assert_array_equal(compact.lam, dense.lam)
+    np.testing.assert_allclose(compact.weight, dense.weight, atol=1e-2)
+    assert [path.name for path in (growing.path / "counts").glob("*-compact/gram*")] == []
+    assert len(list((growing.path / "counts").glob("*-compact/deviation-*.npy"))) == 1
+    longer = growing.extend(models=64)
+    longer.collect(workers=1, progress=False)
+    again = st.fit(longer)
+    np.testing.assert_array_equal(again.weight, st.fit(longer, keep_counts=False).weight)
+
+
+def test_a_fit_killed_between_blocks_of_targets_goes_on(growing, monkeypatch):
+    monkeypatch.setattr("subtrain.regression.blocks.block_size", lambda n: 2)
+    told = []
+
+    def stop(stage, done, total):
+        told.append((stage, done))
+        if (stage, done) == ("path", 5):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        st.fit(growing, progress=stop)
+    told.clear()
+    again = st.fit(growing, progress=lambda stage, done, total: told.append((stage, done)))
+    assert [at for at in told if at[0] == "path"] == [("path", 5), ("path", 6)]
+    np.testing.assert_array_equal(again.weight, st.fit(growing, keep_counts=False).weight)

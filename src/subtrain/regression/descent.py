@@ -82,6 +82,7 @@ def slopes(
                 centre[s] += raw[size, s] * moments.mean[members[i]]
             size += 1
     ready = prepared(moments.gram, active[:size], raw)
+    share = 1.0 / moments.models
     for start in range(0, n, CHUNK):
         length = min(CHUNK, n - start)
         product[:, :] = 0.0
@@ -89,7 +90,7 @@ def slopes(
         for s in range(count):
             for j in range(length):
                 k = start + j
-                fitted = product[s, j] / moments.models - moments.mean[k] * centre[s]
+                fitted = product[s, j] * share - moments.mean[k] * centre[s]
                 slope[s, k] = rho[k] - fitted * moments.inverse[k]
 
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from subtrain.regression.gram import ESCAPED, RATE_BITS, CompactGram
 
 Floats = NDArray[np.float64]
-# Coefficient vectors multiplied together, and units whose running products stay in a level-1 cache.
+# Coefficient vectors multiplied together, and units whose running products stay in a level-2 cache.
 GROUP = 4
-CHUNK = 1024
+CHUNK = 4096
 # Rows added at a time; of a compact table, in float32, until they join the float64 sums.
 ROWS = 4
 FLUSH = 64
@@ -150,9 +150,9 @@ def _prepared(gram: Any, active: Any, raw: Any) -> Any:
             expected = (gram.models * gram.rate[high] * gram.rate[low] + HALF) >> (2 * RATE_BITS)
             for s in range(GROUP):
                 if place[high] >= 0:
-                    extra[s, low] += raw[place[high], s] * (gram.value[e] - expected - ESCAPED)
+                    extra[s, low] += raw[place[high], s] * (gram.value[e] - expected)
                 if place[low] >= 0:
-                    extra[s, high] += raw[place[low], s] * (gram.value[e] - expected - ESCAPED)
+                    extra[s, high] += raw[place[low], s] * (gram.value[e] - expected)
         return predicted, extra
 
     return plain if isinstance(gram, types.Array) else compact
@@ -201,6 +201,7 @@ def _add_rows(
         product: Floats,
     ) -> None:
         predicted, extra = ready
+        nothing = np.float32(0.0)
         some = np.empty((GROUP, length), np.float32)
         s0, s1, s2, s3 = some[0], some[1], some[2], some[3]
         for first in range(0, size, FLUSH):
@@ -212,7 +213,10 @@ def _add_rows(
                 d = gram.deviation[active[i + 3], start : start + length]
                 r = raw[i : i + ROWS].astype(np.float32)
                 for j in range(length):
-                    w, x, y, z = np.float32(a[j]), np.float32(b[j]), np.float32(c[j]), np.float32(d[j])
+                    w = np.float32(a[j]) if a[j] != ESCAPED else nothing
+                    x = np.float32(b[j]) if b[j] != ESCAPED else nothing
+                    y = np.float32(c[j]) if c[j] != ESCAPED else nothing
+                    z = np.float32(d[j]) if d[j] != ESCAPED else nothing
                     s0[j] += (r[0, 0] * w + r[1, 0] * x) + (r[2, 0] * y + r[3, 0] * z)
                     if count > 1:
                         s1[j] += (r[0, 1] * w + r[1, 1] * x) + (r[2, 1] * y + r[3, 1] * z)
