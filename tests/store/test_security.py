@@ -79,9 +79,9 @@ def test_pickled_arrays_are_not_imported(tmp_path, bomb):
 
 
 def test_the_source_has_no_pickle_but_for_the_pipe_to_local_workers():
-    """cloudpickle carries a task made in Python to the workers of the same process, and goes into no file."""
+    """cloudpickle carries a task made in Python to processes of one's own, in no file but of a temporary folder."""
     found = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if CODE.search(path.read_text())}
-    assert found == {"collection/process.py", "collection/worker.py"}
+    assert found == {"collection/travel.py"}
     loads = [line for path in SOURCE.rglob("*.py") for line in path.read_text().splitlines() if "np.load(" in line]
     assert loads
     assert all("allow_pickle=False" in line for line in loads)

@@ -84,7 +84,7 @@ def probe(
 
 
 def _load(path: Path, names: Mapping[str, Output]) -> Arrays:
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in names}
 
 
@@ -109,7 +109,7 @@ def _serve(place: Path, order: dict[str, Any], say: Any) -> None:
         task = load_task(order["source"]["name"], order["source"]["params"])[0]
     say(event="ready", seconds=time.time() - order["began"])
     for k in range(order["trials"]):
-        with np.load(place / f"trial-{k}.npz") as trial:
+        with np.load(place / f"trial-{k}.npz", allow_pickle=False) as trial:
             masks, seeds = trial["masks"], trial["seeds"]
         began = time.perf_counter()
         returned = task.train(masks, seeds)
