@@ -105,6 +105,29 @@ def run(folder: Path, m: int, n: int, each: int, threads: int) -> dict:
     return found | {"peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, "cpu": cpu_name()}
 
 
+def table(found: dict) -> str:
+    """The result as Markdown."""
+    sizes = f"{found['m']:,} + {found['m'] // 10:,} models x {found['n']:,} units"
+    load = ", ".join(f"{x:.1f}" for x in found["load"])
+    names = "targets | how many | CPU-s a target | wall, s | non-zeros | lambdas | largest gap | R2 | hours for 10,000"
+    lines = [
+        "# Paths at the paper's size", "", __doc__.split("\n\n", 2)[2].strip(), "",
+        f"{found['cpu']}, {found['threads']} threads, load average {load}; {sizes}. Counts of all targets, from packed "
+        f"shards on disk and kept on disk: {found['counts_seconds']} s. Peak memory {found['peak_gb']:.1f} GB, the "
+        "judging models included. R2: of the validation models' outputs; half of their variance is noise.", "",
+        f"| {names} |", "|---|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for kind in KINDS:
+        row = found[kind]
+        cells = [
+            kind, row["targets"], f"{row['cpu_a_target']:.3f}", f"{row['wall']:.1f}", row["non_zeros"],
+            f"{row['lambdas']:.0f}", f"{row['gap_max']:.1g}", f"{row['validation_r2']:.3f}",
+            f"{row['hours_for_10000']:.2f}",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true")
@@ -117,6 +140,7 @@ def main() -> None:
     print(json.dumps(found, indent=1))
     if not given.quick:
         (RESULTS / "wide.json").write_text(json.dumps(found, indent=1) + "\n")
+        (RESULTS / "wide.md").write_text(table(found))
 
 
 if __name__ == "__main__":

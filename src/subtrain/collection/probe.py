@@ -99,8 +99,9 @@ def main(folder: str) -> None:
         try:
             _serve(place, json.loads((place / ORDER).read_text()), say)
         except Exception as error:
-            why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
-            say(event="failed", error=why, details="".join(traceback.format_exception(error)))
+            ours = isinstance(error, SubtrainError)
+            why = str(error) if ours else f"{type(error).__name__}: {error}"
+            say(event="failed", error=why, details="" if ours else "".join(traceback.format_exception(error)))
 
 
 def _serve(place: Path, order: dict[str, Any], say: Any) -> None:

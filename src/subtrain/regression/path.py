@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -136,9 +137,12 @@ def _run(
         spread = np.array([0.0 if found else _spread(plan, valid, t) for t, found in enumerate(solvable)])
     found = _nothing_found(solvable, spread, plan.counts.n, grid.shape[1], rules.keep)
     train, count, finished = _moments(plan), solvable.size, int(np.count_nonzero(~solvable))
+    rooms: SimpleQueue[Any] = SimpleQueue()
+    for _ in range(thread_count(threads)):
+        rooms.put(np.empty((0, 0), np.float32))
 
     def run(t: int) -> None:
-        solve_target(train, judge, jury(t), plan.penalty, targets, rules, t, found)
+        rooms.put(solve_target(train, judge, jury(t), plan.penalty, targets, rules, t, found, rooms.get()))
 
     def report(_: int) -> None:
         nonlocal finished

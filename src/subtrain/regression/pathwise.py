@@ -11,7 +11,7 @@ from subtrain.kernel import kernel
 from subtrain.regression.descent import Moments, quadratic
 from subtrain.regression.judging import leave, standard_errors
 from subtrain.regression.tables import CHUNK, GROUP
-from subtrain.regression.working import Group, Rules, Working, filled, refresh, shrink, solve, solve_group
+from subtrain.regression.working import Block, Group, Rules, Working, filled, refresh, shrink, solve, solve_group
 
 Floats = NDArray[np.float64]
 # Lambdas are solved in groups while the working set is smaller than this share of the units, and as long as a group
@@ -67,12 +67,15 @@ def solve_target(
     rules: Rules,
     t: int,
     found: Found,
-) -> None:
-    """Fill `found` for target t; penalty: float64 [n], 0 for a unit that is left out. jury.outputs: [1, m], of t."""
+    block: Block,
+) -> Block:
+    """Fill `found` for target t; penalty: float64 [n], 0 for a unit that is left out. jury.outputs: [1, m], of t.
+
+    block: room for covariances, as another target left it; returned larger if it was too small.
+    """
     n = penalty.size
     work = Working(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n), np.empty(n), np.empty((GROUP, CHUNK)))
     group = Group(np.empty((GROUP, n)), np.empty((GROUP, n)), np.empty(GROUP), np.empty(GROUP, np.int64))
-    block = np.empty((0, 0), np.float32)
     check = np.empty((0, 0), np.float32)
     rho, variance, lambdas = targets.rho[t], targets.variance[t], targets.lambdas[t]
     size = enter(targets.start[t], penalty, work)
@@ -137,10 +140,11 @@ def solve_target(
                 for i in range(size):
                     found.coef[t, inside[i]] = coef[i]
             elif rules.patience >= 0 and (surely_above or step - found.best[t] >= rules.patience):
-                return
+                return block
             else:
                 together = 1
             step += 1
+    return block
 
 
 @kernel
