@@ -79,7 +79,7 @@ def collect(
         "sbatch_lines": sbatch_line,
         "detach": detach or None,
     }
-    options = {name: value for name, value in asked.items() if value is not None}
+    options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if dry_run:
         print(_script(opened, engine, options), end="")
         return

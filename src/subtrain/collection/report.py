@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections import deque
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from subtrain.errors import CorruptError
+from subtrain.machine import host
 from subtrain.store import files
 
 RUNNERS = "runners"
@@ -96,7 +96,7 @@ class Tally:
         names = [f.name for f in fields(self) if f.name not in ("path", "_recent")]
         data: dict[str, Any] = {name: getattr(self, name) for name in names}
         data |= {
-            "host": socket.gethostname(),
+            "host": host(),
             "pid": os.getpid(),
             "rate": self.rate,
             "eta_seconds": self.eta,
@@ -111,13 +111,13 @@ class Tally:
 
 def runner_file(study_path: Path) -> Path:
     """This process's file below runners/."""
-    return study_path / RUNNERS / f"{socket.gethostname()}-{os.getpid()}.json"
+    return study_path / RUNNERS / f"{host()}-{os.getpid()}.json"
 
 
 def known_worker_bytes(study_path: Path) -> int | None:
     """Most memory a worker of this study took on this machine, as earlier runners wrote it down; None if none did."""
     most = 0
-    for path in (study_path / RUNNERS).glob(f"{socket.gethostname()}-*.json"):
+    for path in (study_path / RUNNERS).glob(f"{host()}-*.json"):
         with suppress(CorruptError, FileNotFoundError, AttributeError, TypeError):
             most = max(most, files.read_json(path).get("worker_bytes", 0))
     return most or None

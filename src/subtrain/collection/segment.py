@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,6 +21,7 @@ from subtrain._version import __version__
 from subtrain.collection import partial
 from subtrain.design import Design
 from subtrain.errors import InputError, SubtrainError
+from subtrain.machine import host
 from subtrain.masks import Masks
 from subtrain.store import files, segment
 from subtrain.store.segment import Range
@@ -108,7 +108,7 @@ def train_segment(
 
 def _about(began: float) -> Mapping[str, Any]:
     return {
-        "host": socket.gethostname(),
+        "host": host(),
         "pid": os.getpid(),
         "seconds": round(time.time() - began, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -172,7 +172,7 @@ def record_failure(study: Study, where: Range, row: int, seed: int, why: str, de
     line = (why.splitlines() or ["no message"])[0][:500]
     text = (
         f"model {row}, seed {seed}, segment {segment.file_name(*where)}\n"
-        f"{socket.gethostname()}, pid {os.getpid()}, {datetime.now(UTC).isoformat(timespec='seconds')}\n"
+        f"{host()}, pid {os.getpid()}, {datetime.now(UTC).isoformat(timespec='seconds')}\n"
         f"{line}\n\n{details}"
     )
     path = failure_file(study, row)

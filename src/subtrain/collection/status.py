@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from subtrain.collection.report import RUNNERS
 from subtrain.design import EVALUATION, FIT
 from subtrain.errors import CorruptError, InputError
+from subtrain.machine import host
 from subtrain.store import files, segment
 from subtrain.store.study import FAILURES, FITS, SEGMENTS, Study
 
@@ -138,4 +138,4 @@ def live_runners(study: Study) -> tuple[Mapping[str, Any], ...]:
 
 
 def _dead(runner: Mapping[str, Any]) -> bool:
-    return runner["host"] == socket.gethostname() and not files.alive(int(runner["pid"]))
+    return runner["host"] == host() and not files.alive(int(runner["pid"]))
