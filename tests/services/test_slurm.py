@@ -1,4 +1,4 @@
-"""Collecting on a real Slurm cluster: nodes lost, jobs killed, submitters killed, cancelled; nothing lost or changed."""
+"""Collecting on a real Slurm cluster: nodes and jobs killed, submitters too, cancelled; nothing lost or changed."""
 
 from __future__ import annotations
 

@@ -6,12 +6,15 @@ One folder an array: `script.sh`; `segments.txt`, a line of segment numbers for 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+from subtrain.collection import sbatch
 from subtrain.errors import InputError
 from subtrain.store import files
 from subtrain.store.study import Study
@@ -82,6 +85,19 @@ def open_batches(study: Study) -> list[Batch]:
             with suppress(FileNotFoundError):
                 lines = (folder / "segments.txt").read_text().splitlines()
                 found.append(Batch(folder, tuple(parse_segments(line) for line in lines)))
+    return found
+
+
+def jobs_left(study: Study) -> list[dict[str, Any]]:
+    """What is left in the queue of the study's arrays: number, jobs in each state; states unknown without squeue."""
+    batches = open_batches(study)
+    known = sbatch.ask([batch.name for batch in batches]) if sbatch.available() else None
+    found = []
+    for batch in batches:
+        jobs = [job for job in (known or {}).get(batch.name, []) if not job.over]
+        if jobs or known is None:
+            states = Counter(job.state.lower() for job in jobs)
+            found.append({"engine": "slurm", "array": batch.number, "jobs": len(batch.jobs), "states": dict(states)})
     return found
 
 

@@ -145,8 +145,11 @@ class LocalExecutor:
                 return
             with self.lock:
                 last_try = self.shortage.alone(device)
+                self.tally.under_way += where[1] - where[0]
             worker.train(where, where in self.crashed, last_try, list(self.culprits[where]))
             over = self._follow(worker, where, device)
+            with self.lock:
+                self.tally.under_way -= where[1] - where[0]
             if over is not Over.ALIVE:
                 self._bury(worker)
                 worker = None

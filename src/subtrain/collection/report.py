@@ -63,6 +63,7 @@ class Tally:
     notes: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     trained: int = 0
+    under_way: int = 0
     failed: int = 0
     retries: int = 0
     state: str = "running"

@@ -92,6 +92,18 @@ def read_segment(
     return arrays, header
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """Who trained a segment, when, and how long it took; only its header is read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about: dict[str, Any] = _header(path, file)["about"]
+            return about
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise _corrupt(path, f"it cannot be read ({error})") from error
+
+
 def read_rows(path: Path) -> list[Range]:
     """Which models a segment file holds, as ranges (start, stop); only its header is read."""
     from safetensors import SafetensorError, safe_open
