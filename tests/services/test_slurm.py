@@ -36,7 +36,7 @@ def digits(control):
         slow, fail = Path(control, "slow"), Path(control, "fail")
         if slow.exists():
             time.sleep(float(slow.read_text()) * len(seeds))
-        if fail.exists() and str(seeds[0]) in fail.read_text().split():
+        if fail.exists() and fail.read_text() in map(str, seeds):
             raise ValueError("told to fail")
         Path(control, "shards").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "none"))
         return plain.train(masks, seeds)

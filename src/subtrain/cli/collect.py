@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,14 +14,16 @@ if TYPE_CHECKING:
     from subtrain.store.study import Study
 
 ON_SLURM = "With --engine slurm"
+REFERENCE = "With the reference code's training modules; other --arguments go through to them"
 
 
 def _slurm(text: str) -> Any:
     return typer.Option(help=text, show_default=False, rich_help_panel=ON_SLURM)
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def collect(
+    ctx: typer.Context,
     study: StudyPath,
     workers: Workers = None,
     device: Annotated[
@@ -51,6 +54,16 @@ def collect(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the script, submit nothing.", rich_help_panel=ON_SLURM)
     ] = False,
+    reference_module: Annotated[
+        str | None, typer.Option(metavar="MODULE", help="Its main(index, logdir) trains.", rich_help_panel=REFERENCE)
+    ] = None,
+    spec: Annotated[
+        Path | None, typer.Option(help="spec.json: how many models, and what they return.", rich_help_panel=REFERENCE)
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help='The masks it returns. [default: "mask…"]', rich_help_panel=REFERENCE),
+    ] = None,
 ) -> None:
     """Train every model the study still lacks. Kill it whenever you like; the same command goes on.
 
@@ -62,7 +75,8 @@ def collect(
     from subtrain.store.study import Study
     from subtrain.tasks.load import parse_params
 
-    opened = Study.open(study, task, params=parse_params(param or []))
+    if (ctx.args and not reference_module) or (reference_module and not spec):
+        raise InputError(f"collect has no option {ctx.args[0]}" if ctx.args else "--reference-module needs --spec")
     asked = {
         "workers": workers,
         "devices": None if device is None else [name.strip() for name in device.split(",")],
@@ -80,10 +94,19 @@ def collect(
         "detach": detach or None,
     }
     options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    if dry_run:
-        print(_script(opened, engine, options), end="")
-        return
-    done = train(opened, engine=engine, **options)
+    if reference_module and spec:
+        from subtrain.collection.reference import collect_reference
+
+        if dry_run:
+            raise InputError("--dry-run does not go with --reference-module")
+        made, done = collect_reference(study, reference_module, spec, ctx.args, masks, engine=engine, **options)
+        study = made.path
+    else:
+        opened = Study.open(study, task, params=parse_params(param or []))
+        if dry_run:
+            print(_script(opened, engine, options), end="")
+            return
+        done = train(opened, engine=engine, **options)
     if done.trained:
         out.print(f"Trained {done.trained:,} models in {done.seconds:.1f} s ({done.rate:,.3g} a second)")
     out.print(f"{done.done:,} of {done.total:,} models are done")

@@ -149,7 +149,11 @@ def _train(work: _Work, rows: list[int]) -> None:
     assert isinstance(study.design, Design)
     work.starting(rows)
     index = np.asarray(rows) - work.where[0]
-    returned = study.task.train(study.design.examples(work.masks[index]), work.seeds[index])
+    numbered = getattr(study.task, "train_rows", None)
+    if numbered is not None:
+        returned = numbered(rows)
+    else:
+        returned = study.task.train(study.design.examples(work.masks[index]), work.seeds[index])
     arrays = outputs.check(study.outputs, returned, rows)
     for k, row in enumerate(rows):
         work.done[row] = {name: array[k] for name, array in arrays.items()}
