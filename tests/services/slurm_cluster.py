@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,3 +124,9 @@ class Cluster:
                 os.kill(int(file.read_text()), signal.SIGKILL)
             except (OSError, ValueError):
                 continue
+        mine = f"SLURM_CONF={self.home}/slurm.conf\0".encode()
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            # Steps outlive a daemon that was killed.
+            with suppress(OSError):
+                if mine in Path(f"/proc/{entry}/environ").read_bytes() and int(entry) != os.getpid():
+                    os.kill(int(entry), signal.SIGKILL)

@@ -102,8 +102,8 @@ def _configure(module: str, args: list[str]) -> None:
 
     config = sys.modules["fastargs"].get_current_config()
     parser = ArgumentParser(prog=module)
-    config.augment_argparse(parser)
     try:
+        config.augment_argparse(parser)
         config.collect_argparse_args(parser)
     except SystemExit:
         raise InputError(f"{module} does not take the arguments {' '.join(args)}") from None
