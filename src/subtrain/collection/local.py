@@ -5,24 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from subtrain.collection import partial, travel
+from subtrain.collection.ledger import ATTEMPTS, HOPELESS
 from subtrain.collection.process import Worker
-from subtrain.collection.report import Failure, Tally
-from subtrain.collection.segment import failure_file, record_failure
+from subtrain.collection.report import Failure, Tally, known_worker_bytes
+from subtrain.collection.segment import describe, record_failure
 from subtrain.collection.shortage import Remedy, Shortage
-from subtrain.collection.slots import CPU, Slots
+from subtrain.collection.slots import CPU, Slots, pick_slots
 from subtrain.design import Design
-from subtrain.errors import CollectError, CorruptError, StorageError, SubtrainError
+from subtrain.errors import CollectError, CorruptError, InputError, StorageError, SubtrainError
+from subtrain.machine import available_memory, cores, visible_gpus
 from subtrain.store import segment
 from subtrain.store.segment import Range
 from subtrain.store.study import SEGMENTS, Study
 
-ATTEMPTS = 3
 LONE_DEATHS = 2
-HOPELESS = 5
 _EXITS: dict[int, type[SubtrainError]] = {c.exit_code: c for c in (StorageError, CorruptError)}
 
 
@@ -30,6 +30,42 @@ class Over(Enum):
     """What is left of a worker when a segment is over."""
 
     ALIVE, GONE, RETIRED = range(3)
+
+
+def local(
+    study: Study,
+    segments: list[Range],
+    tally: Tally,
+    *,
+    workers: int | None = None,
+    devices: Sequence[str] | None = None,
+    per_device: int | None = None,
+    timeout: float | None = None,
+) -> LocalExecutor:
+    """The engine of this machine.
+
+    workers: processes, each with one BLAS thread; by default one a core, or one a GPU for a task that uses them, fewer
+    if memory would not do; on `devices` ("cuda:0", "cpu") or with `per_device` on each, if those are given. A device
+    that runs out of memory gets fewer workers, and no model fails for it as long as one worker is enough. timeout:
+    seconds one call of the task's `train` may take.
+    """
+    if timeout is not None and not timeout > 0:
+        raise InputError(f"timeout must be above 0 seconds, got {timeout}")
+    # The task is only made if there is something to train.
+    wants = getattr(study.task, "device", None) if segments else None
+    slots = pick_slots(
+        cores(),
+        len(segments),
+        workers=workers,
+        devices=devices,
+        per_device=per_device,
+        wants=wants,
+        gpus=visible_gpus() if wants == "cuda" and devices is None else (),
+        worker_bytes=known_worker_bytes(study.path),
+        free_bytes=available_memory(),
+    )
+    tally.workers, tally.slots = len(slots), str(slots)
+    return LocalExecutor(study, segments, slots, tally, timeout)
 
 
 class LocalExecutor:
@@ -227,7 +263,7 @@ class LocalExecutor:
         finished = partial.commit_gaps(self.study, where)
         why = models | self.culprits[where]
         with self.lock:
-            self.given_up.append(Failure(*where, _describe(self.study, why), tuple(why)))
+            self.given_up.append(Failure(*where, describe(self.study, why), tuple(why)))
             self.tally.failed += len(why)
             self.tally.trained += finished - reported
             if self._hopeless():
@@ -242,10 +278,3 @@ class LocalExecutor:
         self.tally.trained -= reported
         self.tally.retries += 1
         queue.append(where)
-
-
-def _describe(study: Study, models: dict[int, str]) -> str:
-    first, why = next(iter(models.items()))
-    others = f" (and {len(models) - 1} more of its segment)" if len(models) > 1 else ""
-    path = failure_file(study, first)
-    return f"model {first}{others}: {why}" + (f"; see {path}" if path.exists() else "")

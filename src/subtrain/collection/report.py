@@ -56,8 +56,9 @@ class Tally:
     path: Path
     total: int
     done: int
-    workers: int
+    workers: int = 0
     slots: str = ""
+    engine: str = "local"
     worker_bytes: int = 0
     notes: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.time)

@@ -7,7 +7,7 @@ import platform
 import socket
 import time
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -180,3 +180,20 @@ def record_failure(study: Study, where: Range, row: int, seed: int, why: str, de
         path.parent.mkdir(exist_ok=True)
         files.replace(path, lambda file: file.write(text.encode(errors="replace")), durable=False)
     return line
+
+
+def recorded_failures(study: Study, rows: Iterable[int]) -> dict[int, str]:
+    """Those of these models that have a failure file, with the line that says why."""
+    found = {}
+    for row in rows:
+        with suppress(FileNotFoundError, IndexError):
+            found[row] = failure_file(study, row).read_text(errors="replace").splitlines()[2]
+    return found
+
+
+def describe(study: Study, models: Mapping[int, str]) -> str:
+    """The failed models of a segment in one sentence, which names the file to read."""
+    first, why = next(iter(models.items()))
+    others = f" (and {len(models) - 1} more of its segment)" if len(models) > 1 else ""
+    path = failure_file(study, first)
+    return f"model {first}{others}: {why}" + (f"; see {path}" if path.exists() else "")
