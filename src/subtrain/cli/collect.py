@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +20,17 @@ def collect(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds one training may take before it is stopped.", show_default=False)
     ] = None,
+    engine: Annotated[str, typer.Option(help="Where to train: local, slurm or ray.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="ray: HOST:PORT of the cluster's head; else RAY_ADDRESS.", show_default=False)
+    ] = None,
+    num_cpus: Annotated[float | None, typer.Option(help="ray: CPUs a task takes.", show_default=False)] = None,
+    num_gpus: Annotated[
+        float | None, typer.Option(help="ray: GPUs a task takes, for example 0.25.", show_default=False)
+    ] = None,
+    max_retries: Annotated[
+        int | None, typer.Option(help="ray: tries after the loss of a node.", show_default=False)
+    ] = None,
     task: TaskName = None,
     param: Params = None,
 ) -> None:
@@ -35,7 +46,9 @@ def collect(
 
     opened = Study.open(study, task, params=parse_params(param or []))
     devices = None if device is None else [name.strip() for name in device.split(",")]
-    done = train(opened, workers, devices=devices, per_device=per_device, timeout=timeout)
+    given: dict[str, Any] = {"devices": devices, "per_device": per_device, "timeout": timeout, "address": address}
+    given |= {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_retries": max_retries}
+    done = train(opened, workers, engine=engine, **{name: value for name, value in given.items() if value is not None})
     if done.trained:
         out.print(f"Trained {done.trained:,} models in {done.seconds:.1f} s ({done.rate:,.3g} a second)")
     out.print(f"{done.done:,} of {done.total:,} models are done")

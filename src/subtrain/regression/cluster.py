@@ -242,7 +242,8 @@ def _writable(models: Any) -> Any:
     gram = models.gram
     if isinstance(gram, CompactGram):
         names = ("deviation", "rate", "ones", "key", "value")
-        return replace(models, gram=replace(gram, **{name: _unlocked(getattr(gram, name)) for name in names}))
+        unlocked: dict[str, Any] = {name: _unlocked(getattr(gram, name)) for name in names}
+        return replace(models, gram=replace(gram, **unlocked))
     return replace(models, gram=_unlocked(gram))
 
 
@@ -251,7 +252,8 @@ def _unlocked(array: NDArray[Any]) -> NDArray[Any]:
         return array
     memory = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
     memory.owner = array  # type: ignore[attr-defined]
-    return np.frombuffer(memory, array.dtype).reshape(array.shape)
+    view: NDArray[Any] = np.frombuffer(memory, array.dtype).reshape(array.shape)  # type: ignore[call-overload]
+    return view
 
 
 @contextmanager
