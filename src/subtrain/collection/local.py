@@ -186,9 +186,8 @@ class LocalExecutor:
         with self.lock:
             if self.stopping:
                 return None
-            worker = (
-                self.idle.pop() if self.idle else Worker(self.study, self.greeting, device if self.slots.told else None)
-            )
+            told = device if self.slots.told else None
+            worker = self.idle.pop() if self.idle else Worker(self.study, self.greeting, told)
             self.alive.add(worker)
         return worker
 

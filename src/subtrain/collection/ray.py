@@ -148,7 +148,7 @@ def _run(version: str, function: Callable[..., Any], *given: Any) -> Any:
 
 @contextmanager
 def connected(options: RayOptions) -> Iterator[Cluster]:
-    """The cluster of these options, for as long as it is needed; one that this process is connected to already stays."""
+    """The cluster of these options, for as long as it is needed; one that this process is in already is left as is."""
     api = _api()
     if api.is_initialized():
         yield Cluster(api, options)

@@ -8,6 +8,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from subtrain.collection.report import Failure, Tally
 from subtrain.collection.slots import CPU, Slots
 from subtrain.errors import StorageError
 from subtrain.store.segment import Range
-from subtrain.store.study import MANIFEST, Study
+from subtrain.store.study import LOGS, MANIFEST, Study
 
 # Seconds between looks at what is committed and what the cluster has, and for which a shared folder may lag behind.
 EVERY, LAG = 1.0, 120.0
@@ -40,11 +41,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a task ended. why: what its models failed of, "" if the segment is committed; trained: models kept then."""
+    """How a task ended. why: what its models failed of, "" if the segment is committed; trained: models kept then;
+    memory: bytes its worker took; logs: of the workers that its process keeps."""
 
-    why: str = ""
-    trained: int = 0
-    memory: int = 0
+    why: str
+    trained: int
+    memory: int
+    logs: tuple[str, ...]
 
 
 def train_on_node(where: Range, order: Order) -> Ended:
@@ -54,7 +57,8 @@ def train_on_node(where: Range, order: Order) -> Ended:
     idle = _idle.setdefault(order.manifest + order.path, [])
     executor = LocalExecutor(study, [where], order.slots, tally, order.timeout, order.greeting, idle)
     failures = executor.run(lambda: None)
-    return Ended(failures[0].why if failures else "", tally.trained, tally.worker_bytes)
+    logs = tuple(worker.log.name for worker in idle)
+    return Ended(failures[0].why if failures else "", tally.trained, tally.worker_bytes, logs)
 
 
 # Workers that wait for the next task here, by study: they start once, not once a segment, and die with this process.
@@ -104,6 +108,7 @@ class RayExecutor:
         self.slots = Slots((device,), 1, told or device != CPU)
         self.timeout = timeout
         self.looked = 0.0
+        self.logs: set[str] = set()
 
     def run(self, tick: Callable[[], None]) -> list[Failure]:
         """Work until every segment is committed or given up."""
@@ -120,7 +125,16 @@ class RayExecutor:
                     tick()
             finally:
                 cluster.cancel(list(self.under_way))
+        self._tidy()
         return self.ledger.given_up
+
+    def _tidy(self) -> None:
+        """Logs of workers that ended with the cluster's processes, and never printed anything."""
+        for name in self.logs:
+            log = self.study.path / LOGS / name
+            with suppress(OSError):
+                if log.stat().st_size == 0:
+                    log.unlink()
 
     def _order(self) -> Order:
         study = self.study
@@ -155,6 +169,7 @@ class RayExecutor:
                 if self.ledger.failed(where, str(error)):
                     self.todo.append(where)
                 continue
+            self.logs.update(ended.logs)
             self.tally.worker_bytes = max(self.tally.worker_bytes, ended.memory)
             if ended.why:
                 self.tally.add(ended.trained)
