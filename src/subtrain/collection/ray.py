@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -153,11 +154,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     if api.is_initialized():
         yield Cluster(api, options)
         return
-    try:
-        _connect(api, options)
-    except (OSError, RuntimeError, ValueError, AssertionError, api.exceptions.RayError) as error:
-        place = f"at {options.where}" if options.where else "of this machine"
-        raise InputError(f"there is no way to the Ray cluster {place}: {_first_line(error)}") from error
+    _connect(api, options)
     try:
         cluster = Cluster(api, options)
         if not cluster.slots and not options.where:
@@ -171,17 +168,42 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
 
 def _connect(api: Any, options: RayOptions) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if options.where:
-        api.init(address=options.where, **quiet)
-    else:
+    try:
+        if options.where:
+            _check_answers(options.where)
+            api.init(address=options.where, **quiet)
+            return
         # Nothing is reported to anybody from a cluster that was only started for this.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         count = options.workers or cores()
         api.init(address="local", num_cpus=count * max(options.num_cpus, 1.0), include_dashboard=False, **quiet)
+    except InputError:
+        raise
+    except Exception as error:
+        if not options.where:
+            raise InputError(f"no Ray cluster could be started on this machine: {_first_line(error)}") from error
+        raise InputError(
+            f"the Ray cluster at {options.where} cannot be joined: {_first_line(error)}; this must be one of its "
+            "nodes, with its version of Ray and its token (RAY_AUTH_TOKEN_PATH)"
+        ) from error
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try an address for minutes at which there is nobody."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdigit():
+        raise InputError(f"the address of a Ray cluster is HOST:PORT, for example 10.0.0.1:6379, got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise InputError(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
 
 
 def _api() -> Any:
-    # Nodes without a GPU in use keep their environment as it is, instead of a warning of what Ray will do one day.
+    # No warnings of Ray's own among what is said here.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray as api
