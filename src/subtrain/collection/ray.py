@@ -202,8 +202,7 @@ def _check_answers(address: str) -> None:
 
 
 def _api() -> Any:
-    # No warnings of Ray's own among what is said here.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
+    # A warning of Ray's own that is of no use here.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray as api
