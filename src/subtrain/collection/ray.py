@@ -61,10 +61,10 @@ class RayOptions:
 
 
 class Cluster:
-    """A cluster that this process is connected to."""
+    """A cluster that this process is connected to; stays: also after the work."""
 
-    def __init__(self, api: Any, options: RayOptions) -> None:
-        self.api, self.options = api, options
+    def __init__(self, api: Any, options: RayOptions, stays: bool = False) -> None:
+        self.api, self.options, self.stays = api, options, stays
 
     @property
     def nodes(self) -> list[dict[str, Any]]:
@@ -111,9 +111,13 @@ class Cluster:
             raise LostError(f"its Ray task was lost: {type(error).__name__}: {_first_line(error)}") from error
 
     def cancel(self, references: Sequence[Any]) -> None:
-        """End these tasks, running or not."""
-        for reference in references:
-            self.api.cancel(reference, force=True)
+        """End these tasks, running or not.
+
+        Where the connection ends with the work, so do its tasks: a cancellation that meets the end of its task can
+        abort this process (seen with Ray 2.60).
+        """
+        for reference in references if self.stays else ():
+            self.api.cancel(reference)
 
 
 class RayMapper:
@@ -131,8 +135,9 @@ class RayMapper:
             while waiting or under_way:
                 while waiting and len(under_way) < AHEAD * self.slots:
                     under_way.append(self.cluster.submit(function, waiting.popleft(), *held))
-                yield self.cluster.get(under_way[0])
+                found = self.cluster.get(under_way[0])
                 under_way.popleft()
+                yield found
         finally:
             self.cluster.cancel(list(under_way))
 
@@ -152,7 +157,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     """The cluster of these options, for as long as it is needed; one that this process is in already is left as is."""
     api = _api()
     if api.is_initialized():
-        yield Cluster(api, options)
+        yield Cluster(api, options, stays=True)
         return
     _connect(api, options)
     try:
