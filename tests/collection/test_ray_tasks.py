@@ -186,3 +186,16 @@ def test_what_takes_a_task_is_said(unruly_study, cluster):
         "Ray at head:1, 1 CPU and 0.25 GPU a task"
     )
     assert (study.path / "segments" / segment.file_name(0, 4)).exists()
+
+
+def test_a_map_keeps_order_and_cancels_only_what_is_not_over():
+    cluster = Pretended()
+    found = ray.RayMapper(cluster).map(divmod, [7, 8, 9, 10, 11, 12], [3])
+    assert [next(found) for _ in range(2)] == [(2, 1), (2, 2)]
+    found.close()
+    assert (cluster.most, cluster.cancelled) == (4, [2, 3, 4])
+    cluster = Pretended()
+    found = ray.RayMapper(cluster).map(divmod, [7, 8], [3])
+    assert [next(found), next(found)] == [(2, 1), (2, 2)]
+    found.close()
+    assert cluster.cancelled == []
