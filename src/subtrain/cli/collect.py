@@ -21,6 +21,10 @@ def _slurm(text: str) -> Any:
     return typer.Option(help=text, show_default=False, rich_help_panel=ON_SLURM)
 
 
+def _ray(text: str) -> Any:
+    return typer.Option(help=text, show_default=False, rich_help_panel="With --engine ray")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def collect(
     ctx: typer.Context,
@@ -54,6 +58,10 @@ def collect(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the script, submit nothing.", rich_help_panel=ON_SLURM)
     ] = False,
+    address: Annotated[str | None, _ray("HOST:PORT of the cluster's head; else RAY_ADDRESS.")] = None,
+    num_cpus: Annotated[float | None, _ray("CPUs a task takes.")] = None,
+    num_gpus: Annotated[float | None, _ray("GPUs a task takes, for example 0.25.")] = None,
+    max_retries: Annotated[int | None, _ray("Tries after the loss of a node.")] = None,
     reference_module: Annotated[
         str | None, typer.Option(metavar="MODULE", help="Its main(index, logdir) trains.", rich_help_panel=REFERENCE)
     ] = None,
@@ -92,6 +100,10 @@ def collect(
         "per_job": per_job,
         "sbatch_lines": sbatch_line,
         "detach": detach or None,
+        "address": address,
+        "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
+        "max_retries": max_retries,
     }
     options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if reference_module and spec:

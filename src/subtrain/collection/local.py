@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import Any
 
 from subtrain.collection import partial, travel
 from subtrain.collection.ledger import ATTEMPTS, HOPELESS
@@ -72,16 +73,26 @@ class LocalExecutor:
 
     Each worker has a thread here that feeds it. A segment that crashed its process is tried again one model at a time,
     so that the culprit is found and left out. What finished of a segment given up is committed all the same.
-    timeout: seconds one call of the task's `train` may take before its worker counts as crashed.
+    timeout: seconds one call of the task's `train` may take before its worker counts as crashed. greeting: what workers
+    are told first, by default `travel.pack` of the study's task. idle: workers of this greeting, taken from there, and
+    left there instead of stopped.
     """
 
     def __init__(
-        self, study: Study, segments: list[Range], slots: Slots, tally: Tally, timeout: float | None = None
+        self,
+        study: Study,
+        segments: list[Range],
+        slots: Slots,
+        tally: Tally,
+        timeout: float | None = None,
+        greeting: dict[str, Any] | None = None,
+        idle: list[Worker] | None = None,
     ) -> None:
         self.study, self.slots, self.tally, self.timeout = study, slots, tally, timeout
         self.shortage = Shortage(slots.devices)
         self.todo, self.waiting = deque(segments), deque[Range]()
-        self.greeting = travel.pack(study.task if study.source is None else None)
+        self.idle = idle
+        self.greeting = greeting or travel.pack(study.task if study.source is None else None)
         self.lock = threading.Lock()
         self.attempts: Counter[Range] = Counter()
         self.crashed: set[Range] = set()
@@ -155,7 +166,10 @@ class LocalExecutor:
             if over is Over.RETIRED:
                 return
         if worker is not None:
-            worker.stop()
+            if self.idle is None:
+                worker.stop()
+            else:
+                self.idle.append(worker)
             with self.lock:
                 self.alive.discard(worker)
 
@@ -174,7 +188,8 @@ class LocalExecutor:
         with self.lock:
             if self.stopping:
                 return None
-            worker = Worker(self.study, self.greeting, device if self.slots.told else None)
+            told = device if self.slots.told else None
+            worker = self.idle.pop() if self.idle else Worker(self.study, self.greeting, told)
             self.alive.add(worker)
         return worker
 
