@@ -112,7 +112,7 @@ def collect(
         if dry_run:
             raise InputError("--dry-run does not go with --reference-module")
         made, done = collect_reference(study, reference_module, spec, ctx.args, masks, engine=engine, **options)
-        study = made.path
+        study = made.where
     else:
         opened = Study.open(study, task, params=parse_params(param or []))
         if dry_run:

@@ -186,7 +186,8 @@ class SlurmExecutor:
         for batch in self.batches:
             if batch.cancelled:
                 raise CollectError(
-                    f"the Slurm jobs of {self.study.where} were cancelled; what finished is kept, collect again to go on"
+                    f"the Slurm jobs of {self.study.where} were cancelled; what finished is kept, collect again to "
+                    "go on"
                 )
             for element in [(batch, k) for k in range(len(batch.jobs))]:
                 if element not in self.running and element not in self.settled:

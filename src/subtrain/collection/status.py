@@ -21,7 +21,7 @@ from subtrain.machine import host
 from subtrain.store import segment
 from subtrain.store.base import read_json
 from subtrain.store.files import alive
-from subtrain.store.study import FAILURES, Study
+from subtrain.store.study import FAILURES, SEGMENTS, Study
 
 STALE = 15.0
 _FAILURE = re.compile(rf"{FAILURES}/(\d{{1,15}})\.txt")
