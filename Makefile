@@ -6,16 +6,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow lint types check clean
+.PHONY: demo test test-slow test-services lint types check clean
 
 demo: $(VENV)/.core
 	$(BIN)/subtrain demo
 
 test: $(VENV)/.dev
-	$(PYTEST) -n 2 --dist loadgroup -m "not slow"
+	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not services"
 
 test-slow: $(VENV)/.dev
-	$(PYTEST) -n 2 --dist loadgroup -m slow
+	$(PYTEST) -n 2 --dist loadgroup -m "slow and not services"
+
+test-services: $(VENV)/.dev
+	for script in tests/services/install*.sh; do bash $$script $(BIN)/python || exit 1; done
+	$(PYTEST) -n 0 -m services tests/services
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from subtrain.store.export import export
     from subtrain.store.imported import import_arrays, import_folder
+    from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
 
 _WHERE = {
@@ -67,6 +68,7 @@ _WHERE = {
     "fit": "regression",
     "import_arrays": "store.imported",
     "import_folder": "store.imported",
+    "import_reference": "store.reference",
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
@@ -102,6 +104,7 @@ __all__ = [
     "fit",
     "import_arrays",
     "import_folder",
+    "import_reference",
     "learning_curve",
     "load_fit",
     "margins",

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 
 
 def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may use; no more than its Slurm job was given, where clusters do not enforce that."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(there, int(given)) if given.isdecimal() and int(given) else there
+
+
+def host() -> str:
+    """This machine's name, in a Slurm job the node's."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def visible_gpus() -> tuple[str, ...]:

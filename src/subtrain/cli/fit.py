@@ -31,6 +31,10 @@ def fit(
     objective: Annotated[str, typer.Option(help="standardized (the paper's) or raw masks.")] = "standardized",
     seed: Annotated[int, typer.Option(help="Chooses the validation models.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, or a CUDA device of PyTorch for the LASSO.")] = "cpu",
+    engine: Annotated[str, typer.Option(help="Where to count and solve: local or ray; the same numbers.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="ray: HOST:PORT of the cluster's head; else RAY_ADDRESS.", show_default=False)
+    ] = None,
     keep_counts: Annotated[
         bool, typer.Option(help="Keep the counts in the study, to go on after an interruption and to add models.")
     ] = True,
@@ -58,6 +62,8 @@ def fit(
             folder=opened.local,
             announce=lambda plan: err.print(f"{plan} below {where}", soft_wrap=True),
             progress=progress,
+            engine=engine,
+            address=address,
         )
     save_fit(opened, dm, name)
     out.print(f"{dm!r} from {dm.meta['models']:,} models in {time.monotonic() - began:.1f} s", soft_wrap=True)

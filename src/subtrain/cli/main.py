@@ -1,6 +1,8 @@
 """Entry point: registers one verb a module, in the order in which they are used."""
 
-from subtrain.cli import demo, check, create, collect, status, fit, evaluate, report, extend, export, importing  # noqa: F401, I001
+from subtrain.cli import demo, check, create, collect, status  # noqa: F401, I001
+from subtrain.cli import worker, cancel  # noqa: F401
+from subtrain.cli import fit, evaluate, report, extend, export, importing, reference  # noqa: F401
 from subtrain.cli.app import run as main
 
 __all__ = ["main"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,8 +16,11 @@ from subtrain.cli.app import AsJson, StudyPath, app, out
 from subtrain.errors import CorruptError
 
 if TYPE_CHECKING:
+    from subtrain.collection.status import Status
     from subtrain.curve import LearningCurve
     from subtrain.store.study import Study
+
+EVERY = 2.0
 
 
 @app.command()
@@ -26,23 +31,58 @@ def status(
     curve: Annotated[
         bool, typer.Option("--curve", help="Fit on what has landed so far, and show LDS against models.")
     ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until nothing is missing.")] = False,
+    prometheus: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write it for Prometheus, whole or not at all.")
+    ] = None,
 ) -> None:
-    """Show models done, running and failed, the disk they use, and the fits made from them.
+    """Show models done, running and failed by host, how fast they land, the disk they use, and the fits made from them.
 
     All of it can be asked while a collect runs.
     """
     from subtrain.collection import status as looks
-    from subtrain.collection.display import clock
+    from subtrain.collection.prometheus import write_prometheus
     from subtrain.store.study import Study
 
     opened = Study.open(study)
     if check and (damage := looks.check(opened)):
         raise CorruptError("; ".join(damage))
     now = looks.status(opened)
+    if prometheus:
+        write_prometheus(now, prometheus)
     found = _curve(opened) if curve else None
-    if as_json:
+    if watch and not as_json:
+        _watch(study, prometheus)
+    elif as_json:
         print(json.dumps(now.to_json() | ({"curve": found.to_json()} if found else {}), indent=1))
-        return
+    else:
+        out.print(_table(now))
+    if found and not as_json:
+        _show(found)
+
+
+def _watch(study: str, prometheus: Path | None) -> None:
+    from rich.live import Live
+
+    from subtrain.collection import status as looks
+    from subtrain.collection.prometheus import write_prometheus
+    from subtrain.store.study import Study
+
+    with Live(console=out, auto_refresh=False) as live:
+        while True:
+            # Opened anew each time, as it may have been extended.
+            now = looks.status(Study.open(study))
+            live.update(_table(now), refresh=True)
+            if prometheus:
+                write_prometheus(now, prometheus)
+            if not now.missing:
+                return
+            time.sleep(EVERY)
+
+
+def _table(now: Status) -> Table:
+    from subtrain.collection.display import clock
+
     table = Table(title=f"Study {escape(now.path)}", show_header=False, title_justify="left", box=None)
     table.add_row("models to fit on", f"{now.fit_done:,} of {now.fit_models:,}")
     table.add_row("models to judge on", f"{now.evaluation_done:,} of {now.evaluation_models:,}")
@@ -50,17 +90,31 @@ def status(
     table.add_row("outputs", ", ".join(f"{name} {shape}" for name, shape in now.outputs.items()))
     table.add_row("on disk", f"{now.bytes_done / 1e6:,.1f} MB, {now.bytes_to_come / 1e6:,.1f} MB to come")
     table.add_row("fits", ", ".join(now.fits) or "none yet")
+    if now.missing:
+        eta = f", {clock(now.eta_seconds)} left" if now.eta_seconds is not None else ""
+        table.add_row("lately", f"{now.rate:,.3g} models/s{eta}" if now.rate else "nothing has landed")
+    of = "" if now.hosts_of == now.done else f" (of the newest {now.hosts_of:,} models)"
+    for host in now.hosts if now.missing or len(now.hosts) > 1 else ():
+        table.add_row(
+            f"on {escape(host.host)}", f"{host.done:,} done{of}, {host.running:,} running, {host.failed:,} failed"
+        )
     for runner in now.runners:
-        eta = f", {clock(runner['eta_seconds'])} left" if runner.get("eta_seconds") is not None else ""
-        where = f"{runner['host']} (pid {runner['pid']}, {runner['workers']} workers)"
-        table.add_row("running on", f"{escape(where)}: {runner['rate']:,.3g} models/s{eta}")
+        where = f"{runner['host']} (pid {runner['pid']})"
+        what = runner.get("slots") or f"{runner.get('workers')} workers"
+        table.add_row("running", escape(f"{where}, {runner.get('engine', 'local')}: {what}"))
+    for job in now.jobs:
+        states = ", ".join(f"{count} {state}" for state, count in job["states"].items())
+        table.add_row("Slurm", f"array {job['array']} of {job['jobs']} jobs: {states or 'squeue is not here to ask'}")
+    if now.missing:
+        for slow in now.slowest:
+            log = f"; {slow.log}" if slow.log else ""
+            text = f"models {slow.start} to {slow.stop - 1}: {slow.seconds_each:.3g} s a model on {slow.host}{log}"
+            table.add_row("slowest", escape(text))
     for failed in now.failed[:10]:
         table.add_row("failed", escape(f"model {failed.model}: {failed.why}; traceback in {failed.file}"))
     if len(now.failed) > 10:
         table.add_row("", f"and {len(now.failed) - 10} more failed models")
-    out.print(table)
-    if found:
-        _show(found)
+    return table
 
 
 def _curve(study: Study) -> LearningCurve:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext, suppress
+from typing import Any
 
 from subtrain.collection import partial
 from subtrain.collection.display import Display
-from subtrain.collection.local import LocalExecutor
-from subtrain.collection.report import Collected, Failure, Tally, known_worker_bytes, runner_file
+from subtrain.collection.engine import Executor, make_executor
+from subtrain.collection.ledger import models_done
+from subtrain.collection.report import Collected, Failure, Tally, runner_file
 from subtrain.collection.segment import train_segment
-from subtrain.collection.slots import Slots, pick_slots
 from subtrain.collection.status import live_runners
 from subtrain.design import EVALUATION
 from subtrain.errors import CollectError, InputError, StorageError
-from subtrain.machine import available_memory, cores, visible_gpus
 from subtrain.store.given import GivenDesign
 from subtrain.store.segment import Range
 from subtrain.store.study import Study
@@ -29,54 +29,46 @@ def collect(
     workers: int | None = None,
     progress: bool = True,
     *,
-    devices: Sequence[str] | None = None,
-    per_device: int | None = None,
-    timeout: float | None = None,
+    engine: str = "local",
+    segments: Iterable[int] | None = None,
+    **options: Any,
 ) -> Collected:
-    """Train all models that `study` lacks on this machine; can be killed at any moment and run again.
+    """Train all models that `study` lacks; can be killed at any moment and run again, here or elsewhere at once.
 
-    workers: processes, each with one BLAS thread; by default one a core, or one a GPU for a task that uses them, fewer
-    if memory would not do; on `devices` ("cuda:0", "cpu") or with `per_device` on each, if those are given. A device
-    that runs out of memory gets fewer workers, and no model fails for it as long as one worker is enough. timeout:
-    seconds one call of the task's `train` may take. Raises CollectError when models failed three times (everything
-    else is finished and kept), StorageError when the disk is full.
+    engine: "local" (worker processes of this machine), "slurm" or "ray"; options: the engine's, as the functions
+    `collection.local.local`, `collection.slurm.slurm` and `collection.ray.ray` list them. workers: worker processes, by
+    default as many as suit the machine. segments: numbers of the segments to look after, by default all. Raises
+    CollectError when models failed three times (everything else is finished and kept), StorageError when the disk is
+    full, InputError for options that the engine does not have.
     """
     if isinstance(study.design, GivenDesign):
         raise InputError(f"{study.where} was imported: its models were trained elsewhere, there is nothing to collect")
-    if timeout is not None and not timeout > 0:
-        raise InputError(f"timeout must be above 0 seconds, got {timeout}")
     began = time.monotonic()
-    missing = _missing(study)
-    slots = _slots(study, len(missing), workers, devices, per_device)
+    mine = study.segments if segments is None else _numbered(study, segments)
+    missing = _missing(study, mine)
+    total = sum(stop - start for start, stop in mine)
+    tally = Tally(study.store, runner_file(), total, sum(models_done(study, mine)))
+    given = options if workers is None else {"workers": workers, **options}
+    executor = make_executor(engine, study, missing, tally, **given)
     _sweep(study)
-    tally = Tally(study.store, runner_file(), study.models, study.models_done(), len(slots), str(slots))
     try:
-        executor = LocalExecutor(study, missing, slots, tally, timeout) if missing else None
-        failures = _run(executor, tally, progress) if executor else []
+        failures = _run(executor, tally, progress) if missing else []
     finally:
         _sweep(study)
+    done = sum(models_done(study, mine))
     if failures:
-        raise CollectError(_sentence(study, failures))
-    seconds = time.monotonic() - began
-    return Collected(study.models_done(), study.models, tally.trained, seconds, tally.slots, tuple(tally.notes))
+        raise CollectError(_sentence(study, tally, tally.total - done, failures))
+    return Collected(done, tally.total, tally.trained, time.monotonic() - began, tally.slots, tuple(tally.notes))
 
 
-def _slots(
-    study: Study, segments: int, workers: int | None, devices: Sequence[str] | None, per_device: int | None
-) -> Slots:
-    """What is picked for this study on this machine; its task is only made if there is something to train."""
-    wants = getattr(study.task, "device", None) if segments else None
-    return pick_slots(
-        cores(),
-        segments,
-        workers=workers,
-        devices=devices,
-        per_device=per_device,
-        wants=wants,
-        gpus=visible_gpus() if wants == "cuda" and devices is None else (),
-        worker_bytes=known_worker_bytes(study.store),
-        free_bytes=available_memory(),
-    )
+def _numbered(study: Study, numbers: Iterable[int]) -> list[Range]:
+    """Segments by their numbers 0, 1, …"""
+    picked = sorted(set(numbers))
+    count = len(study.segments)
+    if not picked or picked[0] < 0 or picked[-1] >= count:
+        wrong = "no segments were named" if not picked else f"there is no segment {picked[0 if picked[0] < 0 else -1]}"
+        raise InputError(f"{wrong}: {study.where} has {count} segments, numbered 0 to {count - 1}")
+    return [study.segments[number] for number in picked]
 
 
 def _sweep(study: Study) -> None:
@@ -86,33 +78,32 @@ def _sweep(study: Study) -> None:
         partial.sweep(study)
 
 
-def _sentence(study: Study, failures: list[Failure]) -> str:
-    left = study.models - study.models_done()
+def _sentence(study: Study, tally: Tally, left: int, failures: list[Failure]) -> str:
     more = f"; and {len(failures) - 3} more segments, see subtrain status {study.where}" if len(failures) > 3 else ""
     return (
-        f"{left} of {study.models} models are missing after repeated failures, everything else is kept: "
+        f"{left} of {tally.total} models are missing after repeated failures, everything else is kept: "
         + "; ".join(failure.why for failure in failures[:3])
         + more
     )
 
 
-def _missing(study: Study) -> list[Range]:
+def _missing(study: Study, mine: list[Range]) -> list[Range]:
     """Segments to do; beside another runner, from a random place on, so that the two seldom meet.
 
     Those to fit on and those to judge on take turns, so that a study can be judged while it grows.
     """
     there = study.rows.whole()
-    missing = [where for where in _in_turns(study) if where not in there]
+    missing = [where for where in _in_turns(study, mine) if where not in there]
     if missing and live_runners(study):
         at = random.SystemRandom().randrange(len(missing))
         missing = missing[at:] + missing[:at]
     return missing
 
 
-def _in_turns(study: Study) -> list[Range]:
+def _in_turns(study: Study, mine: list[Range]) -> list[Range]:
     held = set(study.design.role_rows(EVALUATION).tolist())
     parts: tuple[list[Range], list[Range]] = ([], [])
-    for where in study.segments:
+    for where in mine:
         parts[where[0] in held].append(where)
     return [where for _, where in sorted((k / len(part), where) for part in parts for k, where in enumerate(part))]
 
@@ -121,7 +112,7 @@ def _silent() -> None:
     pass
 
 
-def _run(executor: LocalExecutor, tally: Tally, progress: bool) -> list[Failure]:
+def _run(executor: Executor, tally: Tally, progress: bool) -> list[Failure]:
     with Display(tally) if progress else nullcontext(_silent) as show:
         written, beat = 0.0, 1.0 if tally.store.path() else 5.0
 

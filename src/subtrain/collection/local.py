@@ -5,23 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import Any
 
 from subtrain.collection import partial, travel
+from subtrain.collection.ledger import ATTEMPTS, HOPELESS
 from subtrain.collection.process import Worker
-from subtrain.collection.report import Failure, Tally
-from subtrain.collection.segment import failure_file, record_failure
+from subtrain.collection.report import Failure, Tally, known_worker_bytes
+from subtrain.collection.segment import describe, record_failure
 from subtrain.collection.shortage import Remedy, Shortage
-from subtrain.collection.slots import CPU, Slots
+from subtrain.collection.slots import CPU, Slots, pick_slots
 from subtrain.design import Design
-from subtrain.errors import CollectError, CorruptError, StorageError, SubtrainError
+from subtrain.errors import CollectError, CorruptError, InputError, StorageError, SubtrainError
+from subtrain.machine import available_memory, cores, visible_gpus
 from subtrain.store.segment import Range
 from subtrain.store.study import Study, segment_name
 
-ATTEMPTS = 3
 LONE_DEATHS = 2
-HOPELESS = 5
 _EXITS: dict[int, type[SubtrainError]] = {c.exit_code: c for c in (StorageError, CorruptError)}
 
 
@@ -31,21 +32,67 @@ class Over(Enum):
     ALIVE, GONE, RETIRED = range(3)
 
 
+def local(
+    study: Study,
+    segments: list[Range],
+    tally: Tally,
+    *,
+    workers: int | None = None,
+    devices: Sequence[str] | None = None,
+    per_device: int | None = None,
+    timeout: float | None = None,
+) -> LocalExecutor:
+    """The engine of this machine.
+
+    workers: processes, each with one BLAS thread; by default one a core, or one a GPU for a task that uses them, fewer
+    if memory would not do; on `devices` ("cuda:0", "cpu") or with `per_device` on each, if those are given. A device
+    that runs out of memory gets fewer workers, and no model fails for it as long as one worker is enough. timeout:
+    seconds one call of the task's `train` may take.
+    """
+    if timeout is not None and not timeout > 0:
+        raise InputError(f"timeout must be above 0 seconds, got {timeout}")
+    # The task is only made if there is something to train.
+    wants = getattr(study.task, "device", None) if segments else None
+    slots = pick_slots(
+        cores(),
+        len(segments),
+        workers=workers,
+        devices=devices,
+        per_device=per_device,
+        wants=wants,
+        gpus=visible_gpus() if wants == "cuda" and devices is None else (),
+        worker_bytes=known_worker_bytes(study.store),
+        free_bytes=available_memory(),
+    )
+    tally.workers, tally.slots = len(slots), str(slots)
+    return LocalExecutor(study, segments, slots, tally, timeout)
+
+
 class LocalExecutor:
     """Trains segments in one process a slot; restarts what dies; gives a segment up after three attempts.
 
     Each worker has a thread here that feeds it. A segment that crashed its process is tried again one model at a time,
     so that the culprit is found and left out. What finished of a segment given up is committed all the same.
-    timeout: seconds one call of the task's `train` may take before its worker counts as crashed.
+    timeout: seconds one call of the task's `train` may take before its worker counts as crashed. greeting: what workers
+    are told first, by default `travel.pack` of the study's task. idle: workers of this greeting, taken from there, and
+    left there instead of stopped.
     """
 
     def __init__(
-        self, study: Study, segments: list[Range], slots: Slots, tally: Tally, timeout: float | None = None
+        self,
+        study: Study,
+        segments: list[Range],
+        slots: Slots,
+        tally: Tally,
+        timeout: float | None = None,
+        greeting: dict[str, Any] | None = None,
+        idle: list[Worker] | None = None,
     ) -> None:
         self.study, self.slots, self.tally, self.timeout = study, slots, tally, timeout
         self.shortage = Shortage(slots.devices)
         self.todo, self.waiting = deque(segments), deque[Range]()
-        self.greeting = travel.pack(study.task if study.source is None else None)
+        self.idle = idle
+        self.greeting = greeting or travel.pack(study.task if study.source is None else None)
         self.lock = threading.Lock()
         self.attempts: Counter[Range] = Counter()
         self.crashed: set[Range] = set()
@@ -108,15 +155,21 @@ class LocalExecutor:
                 return
             with self.lock:
                 last_try = self.shortage.alone(device)
+                self.tally.under_way += where[1] - where[0]
             worker.train(where, where in self.crashed, last_try, list(self.culprits[where]))
             over = self._follow(worker, where, device)
+            with self.lock:
+                self.tally.under_way -= where[1] - where[0]
             if over is not Over.ALIVE:
                 self._bury(worker)
                 worker = None
             if over is Over.RETIRED:
                 return
         if worker is not None:
-            worker.stop()
+            if self.idle is None:
+                worker.stop()
+            else:
+                self.idle.append(worker)
             with self.lock:
                 self.alive.discard(worker)
 
@@ -135,7 +188,8 @@ class LocalExecutor:
         with self.lock:
             if self.stopping:
                 return None
-            worker = Worker(self.study, self.greeting, device if self.slots.told else None)
+            told = device if self.slots.told else None
+            worker = self.idle.pop() if self.idle else Worker(self.study, self.greeting, told)
             self.alive.add(worker)
         return worker
 
@@ -226,7 +280,7 @@ class LocalExecutor:
         finished = partial.commit_gaps(self.study, where)
         why = models | self.culprits[where]
         with self.lock:
-            self.given_up.append(Failure(*where, _describe(self.study, why), tuple(why)))
+            self.given_up.append(Failure(*where, describe(self.study, why), tuple(why)))
             self.tally.failed += len(why)
             self.tally.trained += finished - reported
             if self._hopeless():
@@ -241,10 +295,3 @@ class LocalExecutor:
         self.tally.trained -= reported
         self.tally.retries += 1
         queue.append(where)
-
-
-def _describe(study: Study, models: dict[int, str]) -> str:
-    first, why = next(iter(models.items()))
-    others = f" (and {len(models) - 1} more of its segment)" if len(models) > 1 else ""
-    name = failure_file(first)
-    return f"model {first}{others}: {why}" + (f"; see {study.store.where(name)}" if study.store.exists(name) else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections import deque
 from contextlib import suppress
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from subtrain.errors import CorruptError
+from subtrain.machine import host
 from subtrain.store.base import Store, put_json, read_json
 
 RUNNERS = "runners"
@@ -56,12 +56,14 @@ class Tally:
     name: str
     total: int
     done: int
-    workers: int
+    workers: int = 0
     slots: str = ""
+    engine: str = "local"
     worker_bytes: int = 0
     notes: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     trained: int = 0
+    under_way: int = 0
     failed: int = 0
     retries: int = 0
     state: str = "running"
@@ -95,7 +97,7 @@ class Tally:
         names = [f.name for f in fields(self) if f.name not in ("store", "name", "_recent")]
         data: dict[str, Any] = {name: getattr(self, name) for name in names}
         data |= {
-            "host": socket.gethostname(),
+            "host": host(),
             "pid": os.getpid(),
             "rate": self.rate,
             "eta_seconds": self.eta,
@@ -109,12 +111,12 @@ class Tally:
 
 def runner_file() -> str:
     """Name of this process's file below runners/."""
-    return f"{RUNNERS}/{socket.gethostname()}-{os.getpid()}.json"
+    return f"{RUNNERS}/{host()}-{os.getpid()}.json"
 
 
 def known_worker_bytes(store: Store) -> int | None:
     """Most memory a worker of this study took on this machine, as earlier runners wrote it down; None if none did."""
-    most, mine = 0, f"{RUNNERS}/{socket.gethostname()}-"
+    most, mine = 0, f"{RUNNERS}/{host()}-"
     for name in store.names(RUNNERS):
         if name.startswith(mine):
             with suppress(CorruptError, FileNotFoundError, AttributeError, TypeError):

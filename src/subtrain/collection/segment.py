@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import time
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from subtrain._version import __version__
 from subtrain.collection import partial
 from subtrain.design import Design
 from subtrain.errors import InputError, SubtrainError
+from subtrain.machine import host
 from subtrain.masks import Masks
 from subtrain.store import segment
 from subtrain.store.segment import Range
@@ -107,7 +107,7 @@ def train_segment(
 
 def _about(began: float) -> Mapping[str, Any]:
     return {
-        "host": socket.gethostname(),
+        "host": host(),
         "pid": os.getpid(),
         "seconds": round(time.time() - began, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -148,7 +148,11 @@ def _train(work: _Work, rows: list[int]) -> None:
     assert isinstance(study.design, Design)
     work.starting(rows)
     index = np.asarray(rows) - work.where[0]
-    returned = study.task.train(study.design.examples(work.masks[index]), work.seeds[index])
+    numbered = getattr(study.task, "train_rows", None)
+    if numbered is not None:
+        returned = numbered(rows)
+    else:
+        returned = study.task.train(study.design.examples(work.masks[index]), work.seeds[index])
     arrays = outputs.check(study.outputs, returned, rows)
     for k, row in enumerate(rows):
         work.done[row] = {name: array[k] for name, array in arrays.items()}
@@ -171,9 +175,26 @@ def record_failure(study: Study, where: Range, row: int, seed: int, why: str, de
     line = (why.splitlines() or ["no message"])[0][:500]
     text = (
         f"model {row}, seed {seed}, segment {segment.file_name(*where)}\n"
-        f"{socket.gethostname()}, pid {os.getpid()}, {datetime.now(UTC).isoformat(timespec='seconds')}\n"
+        f"{host()}, pid {os.getpid()}, {datetime.now(UTC).isoformat(timespec='seconds')}\n"
         f"{line}\n\n{details}"
     )
     with suppress(OSError, SubtrainError):
         study.store.replace(failure_file(row), lambda file: file.write(text.encode(errors="replace")), durable=False)
     return line
+
+
+def recorded_failures(study: Study, rows: Iterable[int]) -> dict[int, str]:
+    """Those of these models that have a failure file, with the line that says why."""
+    found = {}
+    for row in rows:
+        with suppress(FileNotFoundError, IndexError):
+            found[row] = study.store.read(failure_file(row)).decode(errors="replace").splitlines()[2]
+    return found
+
+
+def describe(study: Study, models: Mapping[int, str]) -> str:
+    """The failed models of a segment in one sentence, which names the file to read."""
+    first, why = next(iter(models.items()))
+    others = f" (and {len(models) - 1} more of its segment)" if len(models) > 1 else ""
+    name = failure_file(first)
+    return f"model {first}{others}: {why}" + (f"; see {study.store.where(name)}" if study.store.exists(name) else "")

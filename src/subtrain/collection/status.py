@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import socket
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from subtrain.collection.batches import jobs_left
+from subtrain.collection.landed import Trained, by_host, landed, recent_rate, trained
 from subtrain.collection.report import RUNNERS
 from subtrain.design import EVALUATION, FIT
 from subtrain.errors import CorruptError, InputError
+from subtrain.machine import host
 from subtrain.store import segment
 from subtrain.store.base import read_json
 from subtrain.store.files import alive
@@ -26,16 +29,32 @@ _FAILURE = re.compile(rf"{FAILURES}/(\d{{1,15}})\.txt")
 
 @dataclass(frozen=True)
 class FailedModel:
-    """A model that failed: its number, one sentence, and the file with its traceback."""
+    """A model that failed: its number, one sentence, the file with its traceback, and the host it failed on."""
 
     model: int
     why: str
     file: str
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Models on one host: committed (of the newest segments, see `Status.hosts_of`), under way now, failed."""
+
+    host: str
+    done: int
+    running: int
+    failed: int
 
 
 @dataclass(frozen=True)
 class Status:
-    """Counts are models; bytes are of outputs on disk, and still to come."""
+    """Counts are models; bytes are of outputs on disk, and still to come.
+
+    rate: models a second that landed over the last minutes, from all engines and hosts together; eta_seconds: at that
+    rate, None where there is none. hosts: models by host, of the newest `hosts_of` committed models. slowest: the
+    segments that took longest a model. jobs: what is left in a queue. runners: collections at work.
+    """
 
     path: str
     models: int
@@ -52,13 +71,28 @@ class Status:
     bytes_done: int
     bytes_to_come: int
     fits: tuple[str, ...]
+    rate: float
+    hosts: tuple[Host, ...]
+    hosts_of: int
+    slowest: tuple[Trained, ...]
+    jobs: tuple[Mapping[str, Any], ...]
 
     @property
     def missing(self) -> int:
         return self.models - self.done
 
+    @property
+    def running(self) -> int:
+        """Models in segments that are being trained now."""
+        return sum(host.running for host in self.hosts)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        return self.missing / self.rate if self.rate > 0 else None
+
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "missing": self.missing}
+        more = {"missing": self.missing, "running": self.running, "eta_seconds": self.eta_seconds}
+        return {**asdict(self), **more}
 
 
 def status(study: Study) -> Status:
@@ -66,6 +100,10 @@ def status(study: Study) -> Status:
     done, evaluation_done = study.done(FIT).size, study.done(EVALUATION).size
     each = sum(spec.bytes for spec in study.outputs.values())
     total = done + evaluation_done
+    committed = landed(study)
+    known = trained(study, committed)
+    failed, runners = failed_models(study), live_runners(study)
+    rate = recent_rate(committed) if total < study.models else 0.0
     return Status(
         path=study.where,
         models=study.models,
@@ -77,12 +115,28 @@ def status(study: Study) -> Status:
         units=study.n,
         alpha=study.design.alpha,
         outputs={name: list(spec.shape) for name, spec in study.outputs.items()},
-        failed=failed_models(study),
-        runners=live_runners(study),
-        bytes_done=sum(entry.size for entry in study.store.entries(SEGMENTS)),
+        failed=failed,
+        runners=runners,
+        bytes_done=sum(one.bytes for one in committed),
         bytes_to_come=(study.models - total) * each,
         fits=study.fits,
+        rate=rate or sum(float(runner.get("rate", 0)) for runner in runners if runner.get("engine") == "local"),
+        hosts=_hosts(by_host(known), failed, runners),
+        hosts_of=sum(one.stop - one.start for one in known),
+        slowest=tuple(sorted(known, key=lambda one: -one.seconds_each)[:3]),
+        jobs=tuple(jobs_left(study)),
     )
+
+
+def _hosts(
+    done: Mapping[str, int], failed: Sequence[FailedModel], runners: Sequence[Mapping[str, Any]]
+) -> tuple[Host, ...]:
+    broken = Counter(model.host for model in failed if model.host)
+    busy: Counter[str] = Counter()
+    for runner in runners:
+        busy[runner["host"]] += int(runner.get("under_way", 0))
+    names = sorted({*done, *broken, *(name for name, count in busy.items() if count)})
+    return tuple(Host(name, done.get(name, 0), busy[name], broken[name]) for name in names)
 
 
 def check(study: Study) -> list[str]:
@@ -114,9 +168,9 @@ def failed_models(study: Study) -> tuple[FailedModel, ...]:
     for name, number in files:
         if number in trained:
             continue
-        with suppress(FileNotFoundError, IndexError):
-            why = study.store.read(name).decode(errors="replace").splitlines()[2]
-            found.append(FailedModel(number, why, study.store.where(name)))
+        with suppress(FileNotFoundError, ValueError):
+            _, place, why = study.store.read(name).decode(errors="replace").splitlines()[:3]
+            found.append(FailedModel(number, why, study.store.where(name), place.partition(", ")[0]))
     return tuple(found)
 
 
@@ -135,4 +189,4 @@ def live_runners(study: Study) -> tuple[Mapping[str, Any], ...]:
 
 
 def _dead(runner: Mapping[str, Any]) -> bool:
-    return runner["host"] == socket.gethostname() and not alive(int(runner["pid"]))
+    return runner["host"] == host() and not alive(int(runner["pid"]))

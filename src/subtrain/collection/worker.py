@@ -11,7 +11,6 @@ import os
 import queue
 import resource
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, TextIO
 from subtrain.collection import travel
 from subtrain.collection.segment import ModelsFailedError, ShortOfMemoryError, train_segment
 from subtrain.errors import SubtrainError
+from subtrain.machine import host
 from subtrain.outputs import SchemaError
 from subtrain.store import files
 from subtrain.store.places import local_folder, open_store
@@ -124,7 +124,7 @@ def _log_output(folder: Path) -> None:
 
 def log_name(pid: int) -> str:
     """File name of this machine's worker `pid` below logs/."""
-    return f"worker-{socket.gethostname()}-{pid}.log"
+    return f"worker-{host()}-{pid}.log"
 
 
 def _say(answers: TextIO, **message: Any) -> None:

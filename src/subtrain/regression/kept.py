@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import CorruptError
+from subtrain.regression.arrivals import LAST, Tail
+from subtrain.regression.cluster import Mapper, count_on
 from subtrain.regression.counts import Counts
 from subtrain.regression.models import Models
+from subtrain.regression.saved import load, save
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
 from subtrain.store import files, segment
@@ -20,9 +23,14 @@ ROWS, HEAD = "rows.json", "counts.json"
 
 
 def counted(
-    models: Models, rows: NDArray[np.int64], part: str, gram: str = "dense", progress: Progress | None = None
+    models: Models,
+    rows: NDArray[np.int64],
+    part: str,
+    gram: str = "dense",
+    progress: Progress | None = None,
+    mapper: Mapper | None = None,
 ) -> Counts:
-    """Counts of these models, kept in the `kept_folder` of `part`.
+    """Counts of these models, kept in the `kept_folder` of `part`; made by `mapper` where one is given.
 
     What is kept is used where it is of the first of these models; it is thrown away where it is of others, or damaged.
     """
@@ -35,12 +43,29 @@ def counted(
     note = {"study": models.study.identity, "rows": [list(run) for run in segment.runs(rows.tolist())]}
     files.replace(folder / ROWS, lambda file: file.write(files.json_bytes(note)))
     try:
+        if mapper is not None and done < rows.size:
+            return _count_on(mapper, models, rows, done, folder, gram, progress)
         return count_blocks(models.blocks(rows, done), models=rows.size, progress=progress, gram=gram, resume=folder)
     except CorruptError:
         if not done:
             raise
     shutil.rmtree(folder, ignore_errors=True)
-    return counted(models, rows, part, gram, progress)
+    return counted(models, rows, part, gram, progress, mapper)
+
+
+def _count_on(
+    mapper: Mapper,
+    models: Models,
+    rows: NDArray[np.int64],
+    done: int,
+    folder: Path,
+    gram: str,
+    progress: Progress | None,
+) -> Counts:
+    before = load(folder) if done else None
+    total = count_on(mapper, models, rows, gram, before.counts if before else None, done, progress)
+    save(folder, total, True, Tail().after(*models.read(rows[-LAST:])))
+    return total
 
 
 def kept_folder(models: Models, part: str, gram: str = "dense") -> Path:

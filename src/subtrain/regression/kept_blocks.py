@@ -65,18 +65,25 @@ class KeptBlocks:
 
     def once(self, stage: str, counts: Counts, work: Callable[[], LassoFit]) -> Sparse:
         """What `work` makes of these counts, or made of them before."""
-        if self.folder is None:
-            return sparse(work())
-        with files.storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{stage}-{self._digest(stage, counts)}.npz"
-        found = _load(path, counts.n)
-        if found is None:
-            found = sparse(work())
-            arrays = {name: getattr(found, name) for name in SPARSE}
-            arrays |= {name: getattr(found.rest, name) for name in REST}
-            files.replace(path, lambda file: np.savez(file, **arrays))
-        return found
+        found = self.find(stage, counts)
+        return found if found is not None else self.put(stage, counts, sparse(work()))
+
+    def find(self, stage: str, counts: Counts) -> Sparse | None:
+        """What was made of these counts before, if it is kept."""
+        return None if self.folder is None else _load(self._file(self.folder, stage, counts), counts.n)
+
+    def put(self, stage: str, counts: Counts, fit: Sparse) -> Sparse:
+        """Keep what was made of these counts."""
+        if self.folder is not None:
+            with files.storage_errors(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+            arrays = {name: getattr(fit, name) for name in SPARSE}
+            arrays |= {name: getattr(fit.rest, name) for name in REST}
+            files.replace(self._file(self.folder, stage, counts), lambda file: np.savez(file, **arrays))
+        return fit
+
+    def _file(self, folder: Path, stage: str, counts: Counts) -> Path:
+        return folder / f"{stage}-{self._digest(stage, counts)}.npz"
 
     def _digest(self, stage: str, counts: Counts) -> str:
         digest = hashlib.sha256(f"{stage} {counts.m} {self.common}".encode())

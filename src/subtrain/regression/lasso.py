@@ -13,6 +13,7 @@ from subtrain.errors import InputError
 from subtrain.masks import Masks
 from subtrain.regression.blocks import lasso_from_counts
 from subtrain.regression.choose import LassoFit, LassoOptions
+from subtrain.regression.cluster import Mapper, lasso_on
 from subtrain.regression.counts import Counts, count, gram_kind
 from subtrain.regression.estimator import Linear
 from subtrain.regression.folds import lasso_kfold
@@ -120,14 +121,16 @@ class Lasso(Linear):
         total: Counts | Callable[[], Counts] | None = None,
         progress: Progress | None = None,
         keep: Path | None = None,
+        mapper: Mapper | None = None,
     ) -> Lasso:
         """Fit from counts alone; valid: of the models that choose lambda; total: of both, train + valid by default.
 
-        keep: a folder for finished blocks of targets, from which an interrupted fit goes on.
+        keep: a folder for finished blocks of targets, from which an interrupted fit goes on; mapper: what solves these
+        blocks instead of this process.
         """
         self.n_features_in_ = train.n
         self._flat = False
-        return self._stored(self._solved(train, valid, total, progress, keep))
+        return self._stored(self._solved(train, valid, total, progress, keep, mapper))
 
     @property
     def takes_judges(self) -> bool:
@@ -172,7 +175,10 @@ class Lasso(Linear):
         total: Counts | Callable[[], Counts] | None,
         progress: Progress | None,
         keep: Path | None = None,
+        mapper: Mapper | None = None,
     ) -> LassoFit:
+        if mapper is not None and self.device == "cpu":
+            return lasso_on(mapper, train, valid, total, self._options(), progress, keep)
         if self.device == "cpu":
             return lasso_from_counts(train, valid, total, self._options(), progress, keep=keep)
         from subtrain.regression.device import lasso_on_device

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
+from subtrain.regression.cluster import Mapper, count_on, mapper_of
 from subtrain.regression.counts import Counts, gram_kind
 from subtrain.regression.kept import counted, kept_folder
 from subtrain.regression.models import Models, finished_models
@@ -53,6 +54,8 @@ def fit(
     folder: Path | None = None,
     announce: Callable[[FitPlan], object] | None = None,
     progress: Progress | None = None,
+    engine: str | Mapper = "local",
+    address: str | None = None,
 ) -> Datamodels:
     """A datamodel for every target of an output, from the study's finished models; held-out models stay unseen.
 
@@ -60,8 +63,9 @@ def fit(
     blocks and counted, never held all at once; keep_counts leaves the counts in the study, so that an interrupted fit
     goes on, and a longer study costs its new models only. folder: where the caller will save, to check its disk.
     announce(plan) is called with what it will take before anything is counted, progress(stage, done, total) as it
-    goes. Raises InputError before any work when there is no such output, too few models are finished, an output is not
-    finite (unless drop_nonfinite), or memory will not do.
+    goes. engine: "local", or "ray" to count models and solve targets on the Ray cluster at `address`, with the same
+    numbers. Raises InputError before any work when there is no such output, too few models are finished, an output is
+    not finite (unless drop_nonfinite), or memory will not do.
     """
     from subtrain.regression.lasso import Lasso
 
@@ -75,13 +79,14 @@ def fit(
     if announce:
         announce(plan)
     plan.check(folder)
-    counts_of = partial(_count, models, keep_counts, progress)
-    if judged:
-        _fit_judged(models, model, parts, keep_counts, progress)
-    elif hasattr(model, "fit_models"):
-        _one_choice(model, parts).fit_models(models, parts, counts_of, progress)
-    else:
-        _fit_counts(model, [counts_of(rows, name) for name, rows in parts.items()], progress)
+    with mapper_of(engine, address) as mapper:
+        counts_of = partial(_count, models, keep_counts, progress, mapper)
+        if judged:
+            _fit_judged(models, model, parts, counts_of, keep_counts, progress, mapper)
+        elif hasattr(model, "fit_models"):
+            _one_choice(model, parts).fit_models(models, parts, counts_of, progress)
+        else:
+            _fit_counts(model, [counts_of(rows, name) for name, rows in parts.items()], progress)
     meta = _meta(models, model, params, parts) | {"seconds": round(time.monotonic() - began, 3)}
     return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta)
 
@@ -94,16 +99,30 @@ def _plan(models: Models, model: Estimator, parts: Mapping[str, Rows], judged: b
     return plan_fit(sizes, models.study.n, models.targets, judged, keep_counts, models.dtype.itemsize)
 
 
-def _fit_judged(models: Models, model: Any, parts: Mapping[str, Rows], keep: bool, progress: Progress | None) -> None:
+def _fit_judged(
+    models: Models,
+    model: Any,
+    parts: Mapping[str, Rows],
+    counts_of: Callable[..., Counts],
+    keep: bool,
+    progress: Progress | None,
+    mapper: Mapper | None,
+) -> None:
     """Only the fitting models are counted; the others judge as bits, and join the counts once the paths are done."""
     from subtrain.regression.lasso import with_judges
 
     (name, rows), (_, others) = parts.items()
     gram = gram_kind(models.study.n)
-    train = _count(models, keep, progress, rows, name, gram)
+    train = counts_of(rows, name, gram)
     valid = models.judges(others)
     folder = kept_folder(models, name, gram) / PATHS if keep else None
-    model.fit_counts(train, valid, lambda: with_judges(train, valid, progress=progress), progress=progress, keep=folder)
+
+    def total() -> Counts:
+        if mapper is not None:
+            return count_on(mapper, models, others, gram, train)
+        return with_judges(train, valid, progress=progress)
+
+    model.fit_counts(train, valid, total, progress=progress, keep=folder, mapper=mapper)
 
 
 def _one_choice(model: Estimator, parts: Mapping[str, Rows]) -> Any:
@@ -125,9 +144,19 @@ def _folding(model: Estimator) -> Any:
     return model
 
 
-def _count(models: Models, keep: bool, progress: Progress | None, rows: Rows, part: str, gram: str = "dense") -> Counts:
+def _count(
+    models: Models,
+    keep: bool,
+    progress: Progress | None,
+    mapper: Mapper | None,
+    rows: Rows,
+    part: str,
+    gram: str = "dense",
+) -> Counts:
     if keep:
-        return counted(models, rows, part, gram, progress)
+        return counted(models, rows, part, gram, progress, mapper)
+    if mapper is not None:
+        return count_on(mapper, models, rows, gram, progress=progress)
     return count_blocks(models.blocks(rows), models=rows.size, progress=progress, gram=gram)
 
 

@@ -95,6 +95,13 @@ def read_segment(
     return arrays, header
 
 
+def read_about(store: Store, name: str) -> dict[str, Any]:
+    """Who trained a segment, when, and how long it took; only its header is read."""
+    with _opened(store, name) as file:
+        about: dict[str, Any] = _header(name, file)["about"]
+        return about
+
+
 def read_rows(store: Store, name: str) -> list[Range]:
     """Which models a segment file holds, as ranges (start, stop); only its header is read."""
     with _opened(store, name) as file:

@@ -25,7 +25,8 @@ class Task(Protocol):
 
     Optional attributes: `batch` (models that one call of `train` likes to have, default 1), `view` (how a person
     sees the examples, a View), `source` (how another process makes this task again) and `device` ("cuda" if it trains
-    on the GPU that the environment variable SUBTRAIN_DEVICE names, where there is one; else "cpu" or None).
+    on the GPU that the environment variable SUBTRAIN_DEVICE names, where there is one; else "cpu" or None). Foreign
+    code that draws its own masks has `train_rows(rows)` instead of `train`, which is told the numbers of the models.
     """
 
     @property

@@ -1,0 +1,43 @@
+"""`subtrain import-reference`: a logdir of the reference code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from subtrain.cli.app import app, out
+
+
+@app.command(name="import-reference")
+def import_reference(
+    logdir: Annotated[Path, typer.Argument(metavar="LOGDIR", help="A folder with spec.json and _completed.npy.")],
+    study: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY]", help="The new study's folder. [default: LOGDIR/study]")
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY", help='Array that holds the masks. [default: the one called "mask"]', show_default=False
+        ),
+    ] = None,
+    heldout: Annotated[
+        int | None,
+        typer.Option(help="How many of the last rows are only for judging. [default: a tenth]", show_default=False),
+    ] = None,
+) -> None:
+    """Make a study of what the reference code's workers have trained; models not completed are left out.
+
+    LOGDIR is only read. If all models are completed its arrays are read where they lie, else they are copied.
+    """
+    from subtrain.design import EVALUATION
+    from subtrain.store.reference import import_reference as read
+
+    made = read(logdir, study, masks, heldout)
+    judged = made.design.role_rows(EVALUATION).size
+    out.print(
+        f"Imported {made.path}: {made.models:,} completed models ({judged:,} only for judging) over {made.n:,} units"
+    )
+    out.print(f"  masks from {made.design.masks_file.name}, outputs {', '.join(made.outputs)}")  # type: ignore[union-attr]
+    out.print(f"Next: subtrain fit {made.path}")

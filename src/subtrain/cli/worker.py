@@ -1,0 +1,51 @@
+"""`subtrain worker`: train some segments, under whatever starts it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from subtrain.cli.app import Params, StudyPath, TaskName, Workers, app, out
+
+
+@app.command()
+def worker(
+    study: StudyPath,
+    segments: Annotated[
+        str,
+        typer.Option(metavar="A:B", help="Segment numbers A to B - 1, from 0 on; or a list, as in 0:8,11,20:24."),
+    ],
+    workers: Workers = None,
+    device: Annotated[
+        str | None, typer.Option(help="Devices to train on, for example cuda:0,cuda:1 or cpu.", show_default=False)
+    ] = None,
+    per_device: Annotated[int | None, typer.Option(help="Workers on each device.", show_default=False)] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds one training may take before it is stopped.", show_default=False)
+    ] = None,
+    task: TaskName = None,
+    param: Params = None,
+) -> None:
+    """Train these segments of a study on this machine, and skip what is committed already.
+
+    For GNU parallel, Kubernetes Jobs, AWS Batch or cron: any number of them may run at once, be killed, and be run
+    again, on any machines that share the study. A model that fails stops nothing else. Numbers beyond the last segment
+    are no error, as long as one is there.
+    Exit codes: 0 when all of these segments are committed, 5 when some were given up, else as everywhere.
+    """
+    from subtrain.collection import collect
+    from subtrain.collection.batches import parse_segments
+    from subtrain.store.study import Study
+    from subtrain.tasks.load import parse_params
+
+    opened = Study.open(study, task, params=parse_params(param or []))
+    numbers = parse_segments(segments)
+    mine = [number for number in numbers if number < len(opened.segments)] or numbers
+    options: dict[str, Any] = {
+        "devices": None if device is None else [name.strip() for name in device.split(",")],
+        "per_device": per_device,
+        "timeout": timeout,
+    }
+    done = collect(opened, workers, segments=mine, **{k: v for k, v in options.items() if v is not None})
+    out.print(f"{done.done:,} of the {done.total:,} models in these segments are done ({done.trained:,} trained now)")

@@ -1,0 +1,117 @@
+"""The arrays of jobs submitted for a study, remembered in its folder `slurm/` so that nobody submits them twice.
+
+One folder an array: `script.sh`; `segments.txt`, a line of segment numbers for each job; `job`, Slurm's number;
+`K.exit`, the exit code of job K; `cancelled`; and `over`, once none of its jobs is left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from subtrain.collection import sbatch
+from subtrain.errors import InputError
+from subtrain.store import files
+from subtrain.store.study import Study
+
+SLURM = "slurm"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One array. jobs: the numbers of the segments that each of its jobs trains."""
+
+    folder: Path
+    jobs: tuple[tuple[int, ...], ...]
+
+    @property
+    def name(self) -> str:
+        """Its jobs' name in Slurm; no other array anywhere has it."""
+        return f"subtrain-{self.folder.name}"
+
+    @property
+    def number(self) -> str:
+        """Slurm's number of the array, "" if it was not written down before the submitting process died."""
+        return self._read("job")
+
+    @property
+    def cancelled(self) -> bool:
+        return (self.folder / "cancelled").exists()
+
+    def exit_code(self, index: int) -> int | None:
+        """What job `index` ended with; None if it was killed, or has not ended."""
+        code = self._read(f"{index}.exit")
+        return int(code) if code.isdigit() else None
+
+    def log(self, index: int) -> Path:
+        return self.folder.parent.parent / "logs" / f"slurm-{self.number}_{index}.log"
+
+    def mark(self, what: str, content: str = "") -> None:
+        """Write one of the small files that say what became of it."""
+        files.replace(self.folder / what, lambda file: file.write(content.encode()), durable=False)
+
+    def _read(self, name: str) -> str:
+        with suppress(FileNotFoundError):
+            return (self.folder / name).read_text().strip()
+        return ""
+
+
+def new_batch(study: Study, jobs: Sequence[Sequence[int]]) -> Batch:
+    """A folder for a new array, numbered in order; not submitted yet, and not written."""
+    root = study.path.resolve() / SLURM
+    before = len(list(root.glob("*-*"))) if root.is_dir() else 0
+    return Batch(root / f"{before + 1:06d}-{uuid4().hex[:6]}", tuple(map(tuple, jobs)))
+
+
+def write_batch(batch: Batch, script: str) -> Path:
+    """Write its folder; the path of the script."""
+    with files.storage_errors(batch.folder):
+        batch.folder.mkdir(parents=True)
+        (batch.folder / "segments.txt").write_text("".join(f"{_listed(job)}\n" for job in batch.jobs))
+        (batch.folder / "script.sh").write_text(script)
+    return batch.folder / "script.sh"
+
+
+def open_batches(study: Study) -> list[Batch]:
+    """Arrays some of whose jobs may be left, oldest first."""
+    found: list[Batch] = []
+    root = study.store.path()
+    for folder in sorted((root.resolve() / SLURM).glob("*-*")) if root else ():
+        if not (folder / "over").exists():
+            with suppress(FileNotFoundError):
+                lines = (folder / "segments.txt").read_text().splitlines()
+                found.append(Batch(folder, tuple(parse_segments(line) for line in lines)))
+    return found
+
+
+def jobs_left(study: Study) -> list[dict[str, Any]]:
+    """What is left in the queue of the study's arrays: number, jobs in each state; states unknown without squeue."""
+    batches = open_batches(study)
+    known = sbatch.ask([batch.name for batch in batches]) if sbatch.available() else None
+    found = []
+    for batch in batches:
+        jobs = [job for job in (known or {}).get(batch.name, []) if not job.over]
+        if jobs or known is None:
+            states = Counter(job.state.lower() for job in jobs)
+            found.append({"engine": "slurm", "array": batch.number, "jobs": len(batch.jobs), "states": dict(states)})
+    return found
+
+
+def parse_segments(text: str) -> tuple[int, ...]:
+    """(0, 1, 2, 7) of "0:3,7": A:B are the numbers A to B - 1, as in Python."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, colon, end = part.strip().partition(":")
+        if not first.isdecimal() or (colon and not end.isdecimal()) or (colon and int(end) <= int(first)):
+            raise InputError(f"segments are written A:B (numbers A to B - 1) or A, with commas between, got {text!r}")
+        numbers += range(int(first), int(end) if colon else int(first) + 1)
+    return tuple(numbers)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
