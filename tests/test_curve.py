@@ -89,7 +89,7 @@ def test_sizes_that_cannot_be(grown):
 
 def test_what_is_judged_on_lands_along_with_what_is_fitted_on(make_study):
     study = make_study(done=False, models=200, heldout=20, segment=4)
-    order = _missing(study)
+    order = _missing(study, study.segments)
     assert sorted(order) == study.segments
     for done in range(6, len(order), 6):
         there = [row for where in order[:done] for row in range(*where)]
