@@ -39,6 +39,13 @@ StudyPath = Annotated[
 FitName = Annotated[str, typer.Option("--fit", help="Name of the fit, a folder below STUDY/fits.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; by default one a core.", show_default=False)]
+Devices = Annotated[
+    str | None, typer.Option(help="Devices to train on, for example cuda:0,cuda:1 or cpu.", show_default=False)
+]
+PerDevice = Annotated[int | None, typer.Option(help="Workers on each device.", show_default=False)]
+Timeout = Annotated[
+    float | None, typer.Option(help="Seconds one training may take before it is stopped.", show_default=False)
+]
 TaskName = Annotated[
     str | None,
     typer.Option(
@@ -48,6 +55,11 @@ TaskName = Annotated[
 Params = Annotated[
     list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter of the task; repeatable.")
 ]
+
+
+def device_names(device: str | None) -> list[str] | None:
+    """["cuda:0", "cuda:1"] of "cuda:0, cuda:1"."""
+    return None if device is None else [name.strip() for name in device.split(",")]
 
 
 def _version(wanted: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subtrain.cli.app import Params, StudyPath, TaskName, Workers, app, out
+from subtrain.cli.app import Devices, Params, PerDevice, StudyPath, TaskName, Timeout, Workers, app, device_names, out
 from subtrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,13 +30,9 @@ def collect(
     ctx: typer.Context,
     study: StudyPath,
     workers: Workers = None,
-    device: Annotated[
-        str | None, typer.Option(help="Devices to train on, for example cuda:0,cuda:1 or cpu.", show_default=False)
-    ] = None,
-    per_device: Annotated[int | None, typer.Option(help="Workers on each device.", show_default=False)] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="Seconds one training may take before it is stopped.", show_default=False)
-    ] = None,
+    device: Devices = None,
+    per_device: PerDevice = None,
+    timeout: Timeout = None,
     task: TaskName = None,
     param: Params = None,
     engine: Annotated[str, typer.Option(help="Where to train: local, slurm or ray.")] = "local",
@@ -87,7 +83,7 @@ def collect(
         raise InputError(f"collect has no option {ctx.args[0]}" if ctx.args else "--reference-module needs --spec")
     asked = {
         "workers": workers,
-        "devices": None if device is None else [name.strip() for name in device.split(",")],
+        "devices": device_names(device),
         "per_device": per_device,
         "timeout": timeout,
         "partition": partition,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from subtrain.cli.app import Params, StudyPath, TaskName, Workers, app, out
+from subtrain.cli.app import Devices, Params, PerDevice, StudyPath, TaskName, Timeout, Workers, app, device_names, out
 
 
 @app.command()
@@ -17,13 +17,9 @@ def worker(
         typer.Option(metavar="A:B", help="Segment numbers A to B - 1, from 0 on; or a list, as in 0:8,11,20:24."),
     ],
     workers: Workers = None,
-    device: Annotated[
-        str | None, typer.Option(help="Devices to train on, for example cuda:0,cuda:1 or cpu.", show_default=False)
-    ] = None,
-    per_device: Annotated[int | None, typer.Option(help="Workers on each device.", show_default=False)] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="Seconds one training may take before it is stopped.", show_default=False)
-    ] = None,
+    device: Devices = None,
+    per_device: PerDevice = None,
+    timeout: Timeout = None,
     task: TaskName = None,
     param: Params = None,
 ) -> None:
@@ -43,7 +39,7 @@ def worker(
     numbers = parse_segments(segments)
     mine = [number for number in numbers if number < len(opened.segments)] or numbers
     options: dict[str, Any] = {
-        "devices": None if device is None else [name.strip() for name in device.split(",")],
+        "devices": device_names(device),
         "per_device": per_device,
         "timeout": timeout,
     }
