@@ -67,7 +67,7 @@ def lasso_path(
     lambda and target.
     """
     plan = problem(train, objective, penalty)
-    grid = _grid(plan, lambdas, eps, positive)
+    grid = grid_of(plan, lambdas, eps, positive)
     rules = _rules(tol, passes, early_stop, positive, keep)
     return _run(plan, valid, grid, None, rules, threads, progress, "path")
 
@@ -103,7 +103,8 @@ def _rules(tol: float, passes: int, early_stop: int | None, positive: bool, keep
     return Rules(float(tol), int(passes), -1 if early_stop is None else int(early_stop), bool(positive), bool(keep))
 
 
-def _grid(plan: Problem, lambdas: int | ArrayLike, eps: float, positive: bool) -> Floats:
+def grid_of(plan: Problem, lambdas: int | ArrayLike, eps: float, positive: bool) -> Floats:
+    """Every target's lambdas [T, k], decreasing: how many, or their values [k] or [T, k]; InputError otherwise."""
     if np.ndim(lambdas) == 0:
         return lambda_grid(plan, int(lambdas), eps, positive)  # type: ignore[arg-type]
     values = np.asarray(lambdas, np.float64)

@@ -14,8 +14,8 @@ from subtrain.regression.counts import Counts
 from subtrain.regression.device.covariance import Covariance, covariance, fast
 from subtrain.regression.device.memory import PathPlan, free_bytes, open_device, plan_path
 from subtrain.regression.device.solve import Model, Rules, State, certify, solve
-from subtrain.regression.path import Path
-from subtrain.regression.problem import Problem, lambda_grid, lambda_max, problem
+from subtrain.regression.path import Path, grid_of
+from subtrain.regression.problem import Problem, lambda_max, problem
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_ends, warn_of
 
@@ -94,7 +94,7 @@ def device_path(
     plan, rules = problem(train, how.objective, how.penalty), _rules(how)
     few = getattr(torch, where.dtype or ("float16" if place.type == "cuda" else "float32"))
     _check_validation(train, valid)
-    found = _nothing_found(plan, _grid(plan, how), valid, rules)
+    found = _nothing_found(plan, grid_of(plan, how.lambdas, how.eps, how.positive), valid, rules)
     todo = np.flatnonzero(lambda_max(plan, rules.positive) > 0)
     if not np.all(found.lambdas[todo] > 0) or not np.all(np.isfinite(found.lambdas)):
         raise InputError("lambdas must be positive and finite")
@@ -209,16 +209,6 @@ def _rules(how: LassoOptions) -> Rules:
     if how.early_stop is not None and how.early_stop < 1:
         raise InputError(f"early_stop must be at least 1 lambda, or None, got {how.early_stop}")
     return Rules(float(how.tol), max(1, how.max_iter), how.early_stop or -1, bool(how.positive))
-
-
-def _grid(plan: Problem, how: LassoOptions) -> Floats:
-    if np.ndim(how.lambdas) == 0:
-        return lambda_grid(plan, int(how.lambdas), how.eps, how.positive)  # type: ignore[arg-type]
-    values = np.asarray(how.lambdas, np.float64)
-    count = plan.counts.targets
-    if values.ndim > 2 or (values.ndim == 2 and len(values) != count) or values.shape[-1] == 0:
-        raise InputError(f"lambdas must be a count, [k] or [{count}, k], got shape {list(values.shape)}")
-    return -np.sort(-np.broadcast_to(values, (count, values.shape[-1])), axis=1)
 
 
 def _nothing_found(plan: Problem, grid: Floats, valid: Counts | None, rules: Rules) -> Path:
