@@ -1,0 +1,42 @@
+"""What every use returns: a table, a figure, and one line that says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Table = Mapping[str, NDArray[Any]]
+
+
+class Result(Protocol):
+    """A use's result. Its repr is one line: the finding, with n, what was averaged and what was held out."""
+
+    def table(self) -> Table:
+        """Columns of one length by name, for `pandas.DataFrame(result.table())`."""
+        ...
+
+    def figure(self) -> Figure:
+        """The finding as a picture; its title or caption says pooled or per target, runs, held out, ceiling, n."""
+        ...
+
+
+def new_figure(width: float = 6.5, height: float = 4.0) -> Figure:
+    """A figure that belongs to no window, so that it can be drawn anywhere and needs no closing."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def to_json(result: Result) -> dict[str, list[Any]]:
+    """A result's table as JSON has it: lists, figures that do not exist as null."""
+    return {name: [_plain(value) for value in np.asarray(column).tolist()] for name, column in result.table().items()}
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
