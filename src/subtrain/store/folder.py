@@ -46,9 +46,7 @@ class Folder:
 
     def _file(self, name: str) -> Path:
         path = self.root / checked(name)
-        if not self.links and not os.path.realpath(path).startswith(os.path.join(self._real, "")):
-            raise InputError(f"{path} leads out of {self.root} by a symbolic link, which nothing in a study may do")
-        return path
+        return path if self.links else _stays(path, self.root, self._real)
 
     def prepare(self) -> None:
         with files.storage_errors(self.root):
@@ -124,3 +122,23 @@ class Folder:
 
     def sweep(self) -> int:
         return files.sweep_temporaries(self.root, (found for _, found in self._walk("", hidden=True)))
+
+
+def inside(root: Path, name: str) -> Path:
+    """The file or folder `name` of a study's folder, for those who need no store to read and write it.
+
+    InputError if a symbolic link leads it, or anything that is in it, out of `root`.
+    """
+    place, real = root / checked(name), os.path.realpath(root)
+    _stays(place, root, real)
+    for folder, folders, names in os.walk(place):
+        for entry in (os.path.join(folder, one) for one in (*folders, *names)):
+            if os.path.islink(entry):
+                _stays(Path(entry), root, real)
+    return place
+
+
+def _stays(path: Path, root: Path, real: str) -> Path:
+    if not os.path.realpath(path).startswith(os.path.join(real, "")):
+        raise InputError(f"{path} leads out of {root} by a symbolic link, which nothing in a study may do")
+    return path
