@@ -130,12 +130,18 @@ def inside(root: Path, name: str) -> Path:
     InputError if a symbolic link leads it, or anything that is in it, out of `root`.
     """
     place, real = root / checked(name), os.path.realpath(root)
-    _stays(place, root, real)
-    for folder, folders, names in os.walk(place):
-        for entry in (os.path.join(folder, one) for one in (*folders, *names)):
-            if os.path.islink(entry):
-                _stays(Path(entry), root, real)
+    for path in (place, *_links(place)):
+        _stays(path, root, real)
     return place
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for entry in os.scandir(folder):
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir():
+                yield from _links(Path(entry.path))
 
 
 def _stays(path: Path, root: Path, real: str) -> Path:
