@@ -79,7 +79,7 @@ def test_a_task_can_name_the_folder(tmp_path):
 
 def test_an_archive_that_is_not_the_official_one_is_refused(tmp_path):
     other = archive(tmp_path / "cifar-10-binary.tar.gz", files("binary"))
-    with pytest.raises(CorruptError, match="has md5 .*official"):
+    with pytest.raises(CorruptError, match=r"has md5 .*official"):
         cifar10(other)
 
 
@@ -121,5 +121,5 @@ def test_nothing_there(tmp_path):
     with pytest.raises(InputError, match="holds no CIFAR-10: give cifar-10-binary"):
         cifar10(tmp_path)
     (tmp_path / "test_batch.bin").write_bytes(b"")
-    with pytest.raises(InputError, match="has no data_batch_1.bin"):
+    with pytest.raises(InputError, match=r"has no data_batch_1\.bin"):
         cifar10(tmp_path)

@@ -32,7 +32,9 @@ def wilds(tmp_path):
     (root / "rgb_metadata.csv").write_text(
         "\n".join(["img_number,split,category,visible,timestamp,country_code", *lines])
     )
-    (root / "country_code_mapping.csv").write_text("name,alpha-3,region\nFrance,FRA,Europe\nUnited States,USA,Americas\n")
+    (root / "country_code_mapping.csv").write_text(
+        "name,alpha-3,region\nFrance,FRA,Europe\nUnited States,USA,Americas\n"
+    )
     for k in range(len(ROWS)):
         Image.new("RGB", (224, 224), (k, 2 * k, 3 * k)).save(root / "images" / f"rgb_img_{k}.png")
     return root
@@ -99,10 +101,10 @@ def test_errors_name_what_is_wrong(wilds, tmp_path):
         FMoW.open(wilds)[1]
     metadata = wilds / "rgb_metadata.csv"
     metadata.write_text(metadata.read_text().replace("prison", "castle"))
-    with pytest.raises(CorruptError, match="row 11 .*'castle', none of the 62"):
+    with pytest.raises(CorruptError, match=r"row 11 .*'castle', none of the 62"):
         FMoW.open(wilds, "id_test")
     metadata.write_text(metadata.read_text().replace("2012-02-29", "2012-02-31"))
-    with pytest.raises(CorruptError, match="row 11 .*timestamp '2012-02-31"):
+    with pytest.raises(CorruptError, match=r"row 11 .*timestamp '2012-02-31"):
         FMoW.open(wilds)
     metadata.write_text("a,b\n1,2\n")
     with pytest.raises(CorruptError, match="no column named split, category"):
