@@ -173,7 +173,7 @@ def main():
         "--minutes",
         type=float,
         default=10,
-        help="of training, for each task, runs before included; 0: fit what is there",
+        help="of training, for each task, earlier runs included; 0: fit what is there",
     )
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
     parser.add_argument("--task", action="append", choices=list(TASKS), help="all by default")
