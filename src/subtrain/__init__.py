@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.significance import Significance, significance
+    from subtrain.uses.standard_errors import standard_errors
 
 _WHERE = {
     "AME": "regression",
@@ -57,6 +59,7 @@ _WHERE = {
     "MeanDifference": "regression",
     "Output": "outputs",
     "Ridge": "regression",
+    "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
     "check": "collection.check",
@@ -72,6 +75,8 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
+    "significance": "uses.significance",
+    "standard_errors": "uses.standard_errors",
     "status": "collection.status",
     "tasks": "tasks",
     "write_report": "explorer.report",
@@ -92,6 +97,7 @@ __all__ = [
     "MeanDifference",
     "Output",
     "Ridge",
+    "Significance",
     "Study",
     "SubtrainError",
     "__version__",
@@ -108,6 +114,8 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
+    "significance",
+    "standard_errors",
     "status",
     "tasks",
     "write_report",
