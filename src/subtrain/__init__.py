@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.retrain import Retrained, retrain
+    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
 
@@ -57,7 +59,9 @@ _WHERE = {
     "LeaveSelfOut": "regression",
     "Masks": "masks",
     "MeanDifference": "regression",
+    "Mislabelling": "uses.retrain_mislabelled",
     "Output": "outputs",
+    "Retrained": "uses.retrain",
     "Ridge": "regression",
     "Significance": "uses.significance",
     "Study": "store.study",
@@ -75,6 +79,8 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
+    "retrain": "uses.retrain",
+    "retrain_mislabelled": "uses.retrain_mislabelled",
     "significance": "uses.significance",
     "standard_errors": "uses.standard_errors",
     "status": "collection.status",
@@ -95,7 +101,9 @@ __all__ = [
     "LeaveSelfOut",
     "Masks",
     "MeanDifference",
+    "Mislabelling",
     "Output",
+    "Retrained",
     "Ridge",
     "Significance",
     "Study",
@@ -114,6 +122,8 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
+    "retrain",
+    "retrain_mislabelled",
     "significance",
     "standard_errors",
     "status",

@@ -12,7 +12,7 @@ from zipfile import is_zipfile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.design import whole_numbers
+from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
 from subtrain.store import files
@@ -74,7 +74,7 @@ class Datamodels:
         packed = pack(np.asarray(masks)[None] if one else masks)
         if packed.n != self.n:
             raise InputError(f"these datamodels are over {self.n} units, the masks over {packed.n}")
-        columns = slice(None) if targets is None else self.target_numbers(targets)
+        columns = slice(None) if targets is None else self._targets(targets)
         weight, bias = self.weight[:, columns].astype(np.float64), self.bias[columns].astype(np.float64)
         out = np.empty((len(packed), bias.size))
         for start in range(0, len(packed), 4096):
@@ -90,7 +90,7 @@ class Datamodels:
         return self._ranked(target, k, -1)
 
     def _ranked(self, target: int, k: int, sign: int) -> list[Influence]:
-        w = self.weight[:, int(self.target_numbers([target])[0])]
+        w = self.weight[:, int(self._targets([target])[0])]
         order = np.argsort(-sign * w, kind="stable")[: max(0, k)]
         return [Influence(int(u), float(w[u])) for u in order if sign * w[u] > 0]
 
@@ -99,15 +99,12 @@ class Datamodels:
 
         Paper, section 3.1 (counterfactuals). A unit counts once, however often it is named.
         """
-        index = np.unique(whole_numbers("units", units))
-        if index.size and (index[0] < 0 or index[-1] >= self.n):
-            raise InputError(f"units are numbered 0 to {self.n - 1}, got {index[0] if index[0] < 0 else index[-1]}")
-        columns = slice(None) if targets is None else self.target_numbers(targets)
+        index = np.unique(numbers_below("units", units, self.n))
+        columns = slice(None) if targets is None else self._targets(targets)
         return -np.asarray(self.weight[index][:, columns].sum(axis=0, dtype=np.float64))
 
-    def target_numbers(self, targets: Sequence[int] | None) -> NDArray[np.int64]:
-        """Targets as int64, all of them for None; InputError for one that does not exist."""
-        index = np.arange(self.targets) if targets is None else whole_numbers("targets", targets)
+    def _targets(self, targets: Sequence[int]) -> NDArray[np.int64]:
+        index = whole_numbers("targets", targets)
         if index.size and (index.min() < 0 or index.max() >= self.targets):
             bad = index[(index < 0) | (index >= self.targets)][0]
             raise InputError(f"there is no target {bad}: targets are numbered 0 to {self.targets - 1}")

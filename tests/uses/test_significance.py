@@ -177,7 +177,7 @@ def test_what_cannot_be_answered_is_refused(make_study):
         significance(Datamodels(dm.weight, dm.bias, dm.lam), study)
     with pytest.raises(InputError, match="degrees of freedom Ridge uses"):
         significance(fit(study, estimator=Ridge()), study)
-    with pytest.raises(InputError, match="there is no target 7"):
+    with pytest.raises(InputError, match="numbered 0 to 2, got 7"):
         significance(dm, study, [7])
     with pytest.raises(InputError, match="no targets to test"):
         significance(dm, study, [])

@@ -16,7 +16,7 @@ from subtrain.regression.threads import Progress
 from subtrain.store.study import Study
 from subtrain.uses.debias import Estimates
 from subtrain.uses.result import Table, new_figure
-from subtrain.uses.standard_errors import estimates
+from subtrain.uses.standard_errors import chosen_targets, estimates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -142,7 +142,7 @@ def significance(
     """
     if not 0 < fdr < 1:
         raise InputError(f"fdr must lie between 0 and 1, got {fdr}")
-    index = dm.target_numbers(targets)
+    index = chosen_targets(dm, targets)
     if not index.size:
         raise InputError("there are no targets to test")
     found: Estimates = estimates(dm, study, index, method, used, progress)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.design import Design
+from subtrain.design import Design, numbers_below
 from subtrain.errors import InputError
 from subtrain.regression.choose import of_targets
 from subtrain.regression.counts import gram_kind
@@ -37,8 +37,13 @@ def standard_errors(
     the study, or one pass over its models. inf where a target's support leaves no degrees of freedom. Raises
     InputError for a fit of another study, or of an estimator other than the LASSO.
     """
-    errors: Floats = _debiased(dm, study, dm.target_numbers(targets), progress=progress).error[0]
+    errors: Floats = _debiased(dm, study, chosen_targets(dm, targets), progress=progress).error[0]
     return errors
+
+
+def chosen_targets(dm: Datamodels, targets: Sequence[int] | None) -> NDArray[np.int64]:
+    """Targets as int64, all of them for None; InputError for one that does not exist."""
+    return np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
 
 
 def estimates(
