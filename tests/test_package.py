@@ -26,6 +26,7 @@ ORDER = [
     "fits",
     "evaluation",
     "curve",
+    "uses",
     "explorer",
     "demo",
     "cli",

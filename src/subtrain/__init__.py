@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from subtrain.store.study import Study
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
+    from subtrain.uses.significance import Significance, significance
+    from subtrain.uses.standard_errors import standard_errors
 
 _WHERE = {
     "AME": "regression",
@@ -61,6 +63,7 @@ _WHERE = {
     "Output": "outputs",
     "Retrained": "uses.retrain",
     "Ridge": "regression",
+    "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
     "check": "collection.check",
@@ -78,6 +81,8 @@ _WHERE = {
     "margins": "outputs",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
+    "significance": "uses.significance",
+    "standard_errors": "uses.standard_errors",
     "status": "collection.status",
     "tasks": "tasks",
     "write_report": "explorer.report",
@@ -100,6 +105,7 @@ __all__ = [
     "Output",
     "Retrained",
     "Ridge",
+    "Significance",
     "Study",
     "SubtrainError",
     "__version__",
@@ -118,6 +124,8 @@ __all__ = [
     "margins",
     "retrain",
     "retrain_mislabelled",
+    "significance",
+    "standard_errors",
     "status",
     "tasks",
     "write_report",
