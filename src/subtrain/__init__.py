@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.memorization import empirical_influence, memorization
+    from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
 
 _WHERE = {
     "AME": "regression",
@@ -59,10 +61,13 @@ _WHERE = {
     "Ridge": "regression",
     "Study": "store.study",
     "SubtrainError": "errors",
+    "ame": "uses.valuation",
+    "banzhaf": "uses.valuation",
     "check": "collection.check",
     "collect": "collection",
     "correctness": "outputs",
     "cross_entropy": "outputs",
+    "empirical_influence": "uses.memorization",
     "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
@@ -72,6 +77,9 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
+    "memorization": "uses.memorization",
+    "shapley": "uses.valuation",
+    "shapley_alphas": "uses.valuation",
     "status": "collection.status",
     "tasks": "tasks",
     "write_report": "explorer.report",
@@ -95,10 +103,13 @@ __all__ = [
     "Study",
     "SubtrainError",
     "__version__",
+    "ame",
+    "banzhaf",
     "check",
     "collect",
     "correctness",
     "cross_entropy",
+    "empirical_influence",
     "evaluate",
     "export",
     "fit",
@@ -108,6 +119,9 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
+    "memorization",
+    "shapley",
+    "shapley_alphas",
     "status",
     "tasks",
     "write_report",

@@ -1,0 +1,59 @@
+"""What units and training examples are called in tables: number, label, and how many examples a group has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.design import Design
+from subtrain.errors import InputError
+from subtrain.store.study import Study
+
+Columns = dict[str, NDArray[Any]]
+
+
+def unit_columns(study: Study) -> Columns:
+    """Columns of n rows: "unit"; "label" where the task tells labels (of a group: its examples' if they agree, else
+    ""); "examples", how many a group has, where units are groups.
+    """
+    groups = unit_of_example(study)
+    labels = example_labels(study, groups.size)
+    if np.array_equal(groups, np.arange(study.n)):
+        return {"unit": groups} | ({} if labels is None else {"label": labels})
+    columns: Columns = {"unit": np.arange(study.n)}
+    if labels is not None:
+        columns["label"] = np.array([_common(labels[groups == unit]) for unit in range(study.n)])
+    return columns | {"examples": np.bincount(groups, minlength=study.n)}
+
+
+def unit_of_example(study: Study) -> NDArray[np.int64]:
+    """The unit of every training example, int64 [N]: itself, or its group."""
+    groups = study.design.groups if isinstance(study.design, Design) else None
+    return np.arange(study.n, dtype=np.int64) if groups is None else np.asarray(groups, np.int64)
+
+
+def example_labels(study: Study, examples: int) -> NDArray[Any] | None:
+    """The training examples' labels as text [N], None where the task is not at hand or does not tell them."""
+    try:
+        view = getattr(study.task, "view", None)
+    except Exception:  # Making a task runs its author's code: a table without labels beats none.
+        return None
+    labels = view.labels.get("train") if view is not None else None
+    return np.asarray([str(v) for v in labels]) if labels is not None and len(labels) == examples else None
+
+
+def own_unit(study: Study, output: str) -> NDArray[np.int64]:
+    """The unit that each target of a train-set output is about, int64 [T]; InputError for other outputs."""
+    units = unit_of_example(study)
+    if not output.startswith("train_") or study.outputs[output].shape != units.shape:
+        raise InputError(
+            f"{output} is not one number a training example: give an output like train_margins, [{units.size}]"
+        )
+    return units
+
+
+def _common(labels: NDArray[Any]) -> str:
+    found = np.unique(labels)
+    return str(found[0]) if found.size == 1 else ""
