@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from subtrain.design import Design
 from subtrain.errors import InputError
@@ -52,6 +52,19 @@ def own_unit(study: Study, output: str) -> NDArray[np.int64]:
             f"{output} is not one number a training example: give an output like train_margins, [{units.size}]"
         )
     return units
+
+
+def flags(known: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """bool [count] of what is known to be at fault, given like that or by number; InputError for none or all of it."""
+    given = np.asarray(known)
+    flags = np.zeros(count, np.bool_)
+    if given.dtype == np.bool_ and given.shape == (count,):
+        flags = given
+    elif given.dtype.kind in "iu" and given.size and given.min() >= 0 and given.max() < count:
+        flags[given] = True
+    if not flags.any() or flags.all():
+        raise InputError(f"known must name by number some but not all of 0 to {count - 1}, or be bool [{count}]")
+    return flags
 
 
 def _common(labels: NDArray[Any]) -> str:
