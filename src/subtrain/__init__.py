@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
     from subtrain.uses.memorization import empirical_influence, memorization
+    from subtrain.uses.retrain import Retrained, retrain
+    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
 
 _WHERE = {
@@ -57,7 +59,9 @@ _WHERE = {
     "LeaveSelfOut": "regression",
     "Masks": "masks",
     "MeanDifference": "regression",
+    "Mislabelling": "uses.retrain_mislabelled",
     "Output": "outputs",
+    "Retrained": "uses.retrain",
     "Ridge": "regression",
     "Study": "store.study",
     "SubtrainError": "errors",
@@ -78,6 +82,8 @@ _WHERE = {
     "load_fit": "fits",
     "margins": "outputs",
     "memorization": "uses.memorization",
+    "retrain": "uses.retrain",
+    "retrain_mislabelled": "uses.retrain_mislabelled",
     "shapley": "uses.valuation",
     "shapley_alphas": "uses.valuation",
     "status": "collection.status",
@@ -98,7 +104,9 @@ __all__ = [
     "LeaveSelfOut",
     "Masks",
     "MeanDifference",
+    "Mislabelling",
     "Output",
+    "Retrained",
     "Ridge",
     "Study",
     "SubtrainError",
@@ -120,6 +128,8 @@ __all__ = [
     "load_fit",
     "margins",
     "memorization",
+    "retrain",
+    "retrain_mislabelled",
     "shapley",
     "shapley_alphas",
     "status",
