@@ -107,9 +107,9 @@ def mislabeled(
 
     Every model leaves out a share of the training set, so each example has models that were not trained on it:
     "without" and "agreement" are what those say, without any fit. "self" is the example's influence on itself
-    (Feldman & Zhang 2020, on the output itself). Datamodels of the same output add "self_weight" and "support". output: of margins,
-    by default train_margins. by: one of SCORES. known: examples known to be mislabelled, by number or as bool [N], to
-    judge every score by; they change no score. Where units are groups an example is in with its group.
+    (Feldman & Zhang 2020, on the output itself). Datamodels of the same output add "self_weight" and "support".
+    output: of margins, by default train_margins. by: one of SCORES. known: examples known to be mislabelled, by number
+    or as bool [N], to judge every score by; they change no score. Where units are groups an example is in with its own.
 
     Raises InputError when the study records no such output, or the datamodels are of other targets or units.
     """

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.design import Design
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 
@@ -30,18 +29,26 @@ def unit_columns(study: Study) -> Columns:
 
 def unit_of_example(study: Study) -> NDArray[np.int64]:
     """The unit of every training example, int64 [N]: itself, or its group."""
-    groups = study.design.groups if isinstance(study.design, Design) else None
-    return np.arange(study.n, dtype=np.int64) if groups is None else np.asarray(groups, np.int64)
+    return np.arange(study.n, dtype=np.int64) if study.groups is None else np.asarray(study.groups, np.int64)
 
 
 def example_labels(study: Study, examples: int) -> NDArray[Any] | None:
     """The training examples' labels as text [N], None where the task is not at hand or does not tell them."""
+    return _labels(study, "train", examples)
+
+
+def target_labels(study: Study, output: str) -> NDArray[Any] | None:
+    """The labels of an output's targets as text [T], None where the task is not at hand or does not tell them."""
+    return _labels(study, output.partition("_")[0], int(np.prod(study.outputs[output].shape, dtype=np.int64)))
+
+
+def _labels(study: Study, split: str, count: int) -> NDArray[Any] | None:
     try:
         view = getattr(study.task, "view", None)
     except Exception:  # Making a task runs its author's code: a table without labels beats none.
         return None
-    labels = view.labels.get("train") if view is not None else None
-    return np.asarray([str(v) for v in labels]) if labels is not None and len(labels) == examples else None
+    labels = view.labels.get(split) if view is not None else None
+    return np.asarray([str(v) for v in labels]) if labels is not None and len(labels) == count else None
 
 
 def own_unit(study: Study, output: str) -> NDArray[np.int64]:
