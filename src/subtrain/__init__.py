@@ -41,10 +41,17 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.group_debias import debias_group
+    from subtrain.uses.memorization import empirical_influence, memorization
+    from subtrain.uses.mislabeled import mislabeled
+    from subtrain.uses.poison import poison
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
+    from subtrain.uses.select import select, verify_selection
+    from subtrain.uses.training_sets import compare_training_sets, compare_without
+    from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
 
 _WHERE = {
     "AME": "regression",
@@ -66,10 +73,16 @@ _WHERE = {
     "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
+    "ame": "uses.valuation",
+    "banzhaf": "uses.valuation",
     "check": "collection.check",
     "collect": "collection",
+    "compare_training_sets": "uses.training_sets",
+    "compare_without": "uses.training_sets",
     "correctness": "outputs",
     "cross_entropy": "outputs",
+    "debias_group": "uses.group_debias",
+    "empirical_influence": "uses.memorization",
     "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
@@ -79,12 +92,19 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
+    "memorization": "uses.memorization",
+    "mislabeled": "uses.mislabeled",
+    "poison": "uses.poison",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
     "significance": "uses.significance",
     "standard_errors": "uses.standard_errors",
+    "select": "uses.select",
+    "shapley": "uses.valuation",
+    "shapley_alphas": "uses.valuation",
     "status": "collection.status",
     "tasks": "tasks",
+    "verify_selection": "uses.select",
     "write_report": "explorer.report",
 }
 
@@ -109,10 +129,16 @@ __all__ = [
     "Study",
     "SubtrainError",
     "__version__",
+    "ame",
+    "banzhaf",
     "check",
     "collect",
+    "compare_training_sets",
+    "compare_without",
     "correctness",
     "cross_entropy",
+    "debias_group",
+    "empirical_influence",
     "evaluate",
     "export",
     "fit",
@@ -122,12 +148,19 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
+    "memorization",
+    "mislabeled",
+    "poison",
     "retrain",
     "retrain_mislabelled",
     "significance",
     "standard_errors",
+    "select",
+    "shapley",
+    "shapley_alphas",
     "status",
     "tasks",
+    "verify_selection",
     "write_report",
 ]
 
