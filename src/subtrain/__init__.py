@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from subtrain._version import __version__
 
 if TYPE_CHECKING:
-    from subtrain import tasks
+    from subtrain import public, tasks
     from subtrain.collection import collect
     from subtrain.collection.check import check
     from subtrain.collection.status import status
@@ -72,6 +72,7 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
+    "public": "public",
     "status": "collection.status",
     "tasks": "tasks",
     "write_report": "explorer.report",
@@ -108,6 +109,7 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
+    "public",
     "status",
     "tasks",
     "write_report",
@@ -118,7 +120,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'subtrain' has no attribute {name!r}")
     module = import_module(f"subtrain.{_WHERE[name]}")
-    found = module if name == "tasks" else getattr(module, name)
+    found = module if name in ("public", "tasks") else getattr(module, name)
     globals()[name] = found
     return found
 
