@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from subtrain._version import __version__
 
 if TYPE_CHECKING:
-    from subtrain import tasks
+    from subtrain import public, tasks
     from subtrain.collection import collect
     from subtrain.collection.check import check
     from subtrain.collection.status import status
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from subtrain.uses.poison import poison
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
+    from subtrain.uses.select import select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
-    from subtrain.uses.select import select, verify_selection
     from subtrain.uses.training_sets import compare_training_sets, compare_without
     from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
 
@@ -102,6 +102,7 @@ _WHERE = {
     "select": "uses.select",
     "shapley": "uses.valuation",
     "shapley_alphas": "uses.valuation",
+    "public": "public",
     "status": "collection.status",
     "tasks": "tasks",
     "verify_selection": "uses.select",
@@ -151,13 +152,14 @@ __all__ = [
     "memorization",
     "mislabeled",
     "poison",
+    "public",
     "retrain",
     "retrain_mislabelled",
-    "significance",
-    "standard_errors",
     "select",
     "shapley",
     "shapley_alphas",
+    "significance",
+    "standard_errors",
     "status",
     "tasks",
     "verify_selection",
@@ -169,7 +171,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'subtrain' has no attribute {name!r}")
     module = import_module(f"subtrain.{_WHERE[name]}")
-    found = module if name == "tasks" else getattr(module, name)
+    found = module if name in ("public", "tasks") else getattr(module, name)
     globals()[name] = found
     return found
 
