@@ -30,7 +30,8 @@ class Columns:
             wanted = q.casefold().split()
             keep &= np.array([all(word in words for word in wanted) for words in self.words])
         if label is not None:
-            keep &= np.array(self.fit.labels or [None] * keep.size, object) == label  # type: ignore[arg-type]
+            labels = self.fit.labels
+            keep &= np.array(labels) == label if labels else False
         if correct is not None:
             share = self.fit.table("correct")
             keep &= (share > 0.5) if correct else (share <= 0.5)
@@ -62,6 +63,12 @@ class Columns:
 @lru_cache(maxsize=8)
 def columns(fit: OpenFit) -> Columns:
     return Columns(fit, [_words(fit.viewer.about_target(target)) for target in range(fit.dm.targets)])
+
+
+@lru_cache(maxsize=8)
+def unit_labels(fit: OpenFit) -> list[str]:
+    """Label of every unit, "" for one that has none."""
+    return [fit.viewer.about_unit(unit).label or "" for unit in range(fit.dm.n)]
 
 
 def leakage_scores(fit: OpenFit) -> NDArray[Any] | None:

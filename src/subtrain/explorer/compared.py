@@ -42,7 +42,8 @@ def compare(a: OpenFit, b: OpenFit) -> Comparison:
 def _cosine(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     a, b = a.astype(np.float64), b.astype(np.float64)
     size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0)
+    cosine: NDArray[np.float64] = np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0)
+    return cosine
 
 
 def _overlap(a: NDArray[np.int32], b: NDArray[np.int32]) -> float:

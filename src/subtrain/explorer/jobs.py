@@ -7,10 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from subtrain.errors import SubtrainError
 
+State = Literal["queued", "computing", "done", "failed"]
 KEPT = 64
 
 
@@ -18,7 +19,7 @@ KEPT = 64
 class Job:
     """state: queued, computing, done or failed; value: its result when it is done; why: a sentence when it failed."""
 
-    state: str = "queued"
+    state: State = "queued"
     value: Any = None
     why: str = ""
 

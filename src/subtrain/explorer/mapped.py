@@ -20,7 +20,7 @@ SHOWN = 12
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """number [P]: which targets or units; x, y [P]; cluster [P]; method: how it was made, in words."""
+    """number [P]: which targets or units; x, y [P]; cluster [P], 0 the largest; method: in words."""
 
     number: NDArray[np.int64]
     x: NDArray[np.float64]
@@ -47,7 +47,7 @@ def draw_map(fit: OpenFit, of: str) -> Map:
     number = spread(np.arange(len(rows)), POINTS)
     points = _components(rows, number)
     count = min(CLUSTERS, max(1, number.size // 5))
-    cluster = KMeans(count, n_init=1, random_state=0).fit_predict(points).astype(np.int64)
+    cluster = _by_size(KMeans(count, n_init=1, random_state=0).fit_predict(points))
     flat = points if points.shape[1] > 1 else np.pad(points, ((0, 0), (0, 1)))
     return Map(number, flat[:, 0], flat[:, 1], cluster, "first two principal components of the weights")
 
@@ -56,7 +56,7 @@ def groups(fit: OpenFit, found: Map) -> list[Group]:
     """The clusters of a map of targets, largest first."""
     weight = fit.sidecar.weight
     out = []
-    for cluster, _ in Counter(found.cluster.tolist()).most_common():
+    for cluster in range(int(found.cluster.max()) + 1):
         members = found.number[found.cluster == cluster]
         mean = np.zeros(fit.dm.n)
         for start in range(0, members.size, 256):
@@ -68,6 +68,12 @@ def groups(fit: OpenFit, found: Map) -> list[Group]:
     return out
 
 
+def _by_size(cluster: NDArray[Any]) -> NDArray[np.int64]:
+    """Clusters numbered by falling size."""
+    order = np.argsort(-np.bincount(cluster), kind="stable")
+    return np.asarray(np.argsort(order)[cluster], np.int64)
+
+
 def _components(rows: NDArray[Any], number: NDArray[np.int64]) -> NDArray[np.float64]:
     """Rows projected onto their first principal components, by a random range finder that reads a block at a time."""
     n = rows.shape[1]
@@ -75,13 +81,14 @@ def _components(rows: NDArray[Any], number: NDArray[np.int64]) -> NDArray[np.flo
     random = np.random.default_rng(0)
     basis = random.normal(size=(n, k)).astype(np.float32)
     blocks = np.array_split(number, max(1, number.size * n * 4 // (64 << 20)))
-    mean = sum(rows[block].sum(axis=0, dtype=np.float64) for block in blocks) / number.size
+    total = sum(rows[block].sum(axis=0, dtype=np.float64) for block in blocks)
+    mean = np.asarray(total / number.size, np.float32)
     for _ in range(3):
         gathered = np.zeros((n, k))
         for block in blocks:
-            centred = (rows[block] - mean).astype(np.float32)
+            centred = rows[block] - mean
             gathered += centred.T @ (centred @ basis)
         basis = np.linalg.qr(gathered)[0].astype(np.float32)
-    points = np.concatenate([(rows[block] - mean).astype(np.float32) @ basis for block in blocks]).astype(np.float64)
+    points = np.concatenate([(rows[block] - mean) @ basis for block in blocks]).astype(np.float64)
     left, size, _ = np.linalg.svd(points, full_matrices=False)
     return np.asarray(left * size)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.errors import InputError, SubtrainError
+from subtrain.errors import InputError
 from subtrain.explorer.heldout import quantity
 from subtrain.explorer.jobs import Jobs
 from subtrain.explorer.shown import Viewer, viewer
@@ -58,8 +58,7 @@ class OpenFit:
 class Library:
     """The studies on show, the first of which is the one asked for, and their fits, opened when they are looked at.
 
-    A fit that is replaced while it is on show is looked for once a second and opened by whoever asks next; until the
-    new one is whole the old one stays.
+    Whether a fit on show was replaced is looked at once a second at most.
     """
 
     studies: dict[str, Study]
@@ -68,7 +67,8 @@ class Library:
     jobs: Jobs = field(default_factory=Jobs)
     _fits: dict[str, tuple[float, OpenFit]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _making: dict[str, threading.Lock] = field(default_factory=dict, repr=False)
+    _opening: dict[str, threading.Lock] = field(default_factory=dict, repr=False)
+    _default: str = ""
 
     @property
     def study(self) -> Study:
@@ -91,40 +91,43 @@ class Library:
             return self.first
         return "default" if "default" in names else (names[0] if names else None)
 
+    def held(self, ref: str | None = None) -> OpenFit | None:
+        """The fit if it is open and was looked for within the last second; never waits."""
+        with self._lock:
+            looked, fit = self._fits.get(ref or self._default, (0.0, None))
+        return fit if time.monotonic() - looked < LOOK_AGAIN else None
+
     def fit(self, ref: str | None = None) -> OpenFit:
-        """The fit of this ref, by default the study's first; InputError says which there are if it is none of them."""
-        ref = ref or self.default()
+        """The fit of this ref, by default the study's first; InputError says which there are if it is none of them.
+
+        A new one in place of one that is open is made ready in the background while the old one stays on show.
+        """
+        held = self.held(ref)
+        if held is not None:
+            return held
         if ref is None:
+            ref = self._default = self.default() or ""
+        if not ref:
             raise InputError(f"{self.study.where} has no fit yet: run subtrain fit {self.study.where}")
         with self._lock:
-            looked, held = self._fits.get(ref, (0.0, None))
-            if held is not None and time.monotonic() - looked < LOOK_AGAIN:
-                return held
-            making = self._making.setdefault(ref, threading.Lock())
-        if not making.acquire(blocking=held is None):
-            assert held is not None
-            return held
-        try:
-            return self._look(ref)
-        finally:
-            making.release()
+            opening = self._opening.setdefault(ref, threading.Lock())
+        with opening:
+            found = self.held(ref) or self._look(ref)
+            with self._lock:
+                self._fits[ref] = (time.monotonic(), found)
+            return found
 
     def _look(self, ref: str) -> OpenFit:
-        """The fit as it is now; the one that is open already if it is still that, or if there is no whole one."""
-        with self._lock:
-            looked, held = self._fits.get(ref, (0.0, None))
-        if held is not None and time.monotonic() - looked < LOOK_AGAIN:
-            return held
         name, study = self._find(ref)
-        try:
-            if held is None or version_of(study, name) not in (None, held.version):
-                held = open_fit(study, name, ref, self.progress)
-        except SubtrainError:
-            if held is None:
-                raise
         with self._lock:
-            self._fits[ref] = (time.monotonic(), held)
-        return held
+            _, held = self._fits.get(ref, (0.0, None))
+        if held is None:
+            return open_fit(study, name, ref, self.progress)
+        version = version_of(study, name)
+        if version in (None, held.version):
+            return held
+        job = self.jobs.once(("open", ref, version), lambda: open_fit(study, name, ref))
+        return job.value if job.state == "done" else held
 
     def _find(self, ref: str) -> tuple[str, Study]:
         for suffix, study in reversed(self.studies.items()):

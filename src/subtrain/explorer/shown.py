@@ -77,7 +77,6 @@ class Viewer:
     split: str
     shape: tuple[int, ...]
     groups: NDArray[np.int64] | None
-    units: int
     why_not: str = field(default="")
 
     @property
@@ -109,10 +108,6 @@ class Viewer:
             return None
         each = int(np.prod(self.shape[1:], dtype=np.int64))
         return [str(label) for label in labels for _ in range(each)]
-
-    def unit_labels(self) -> list[str]:
-        """Label of every unit, "" for one that has none."""
-        return [self.about_unit(unit).label or "" for unit in range(self.units)]
 
     def target(self, target: int) -> Shown:
         return self._shown(self.about_target(target), TARGET_SIDE, TARGET_TEXT)
@@ -178,7 +173,6 @@ def viewer(study: Study, output: str) -> Viewer:
         split if split in SPLITS else "",
         study.outputs[output].shape or (1,),
         None if groups is None else np.asarray(groups, np.int64),
-        study.n,
         why_not,
     )
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.datamodels import META, Datamodels
+from subtrain.datamodels import Datamodels
 from subtrain.errors import CorruptError, InputError
 from subtrain.explorer.tables import tables
 from subtrain.explorer.transposed import Strongest, transpose
@@ -22,7 +22,7 @@ from subtrain.store.base import Store, put_json, read_json
 from subtrain.store.folder import Folder
 from subtrain.store.places import cache
 from subtrain.store.rows import open_npy, parse_npy
-from subtrain.store.study import Study
+from subtrain.store.study import FIT_META, Study
 
 FORMAT = 1
 FOLDER = "explorer"
@@ -48,7 +48,7 @@ def version_of(study: Study, name: str) -> str | None:
     """Digest that changes with every refit; None while there is no whole fit of this name."""
     folder = fit_prefix(name)
     try:
-        meta = study.store.read(f"{folder}/{META}")
+        meta = study.store.read(f"{folder}/{FIT_META}")
     except FileNotFoundError:
         return None
     files = sorted(
@@ -102,9 +102,7 @@ def _opened(store: Store, folder: str, version: str) -> Sidecar | None:
         return None
 
 
-def _made(
-    study: Study, dm: Datamodels, store: Store, folder: str, version: str, progress: Progress
-) -> Sidecar:
+def _made(study: Study, dm: Datamodels, store: Store, folder: str, version: str, progress: Progress) -> Sidecar:
     """Make it: the target-major weights first, `sidecar.json`, which makes it whole, last; older ones go then."""
     strongest = Strongest.empty(dm)
 

@@ -32,13 +32,13 @@ def tables(
 
     Over all finished models: mean, sd, low, high [T], counts [T, BINS] (a histogram from low to high), correct [T]
     (share of models that were right; NaN where the output does not tell). On held-out subsets: lds, lds_ceiling,
-    lds_one, lds_one_ceiling, residual [T] (mean squared error against single runs), predicted and actual [T, S] of at most DOTS subsets; NaN or empty without any.
-    in_subsets [n]: in how many of `looked_at` masks each unit is.
+    lds_one, lds_one_ceiling, residual [T] (mean squared error against single runs), predicted and actual [T, S] of at
+    most DOTS subsets; NaN or empty without any. in_subsets [n]: in how many of `looked_at` masks each unit is.
     """
     output = dm.meta.get("output") or next(iter(study.outputs))
     if output not in study.outputs or int(np.prod(study.outputs[output].shape)) != dm.targets or dm.n != study.n:
         raise InputError(
-            f"these datamodels are of {dm.n} units and {dm.targets} targets of {output}, which does not fit {study.where}"
+            f"the datamodels are of {dm.n} units and {dm.targets} targets of {output}, which does not fit {study.where}"
         )
     found, models = _models(study, output, progress)
     judged, about = _heldout(study, dm, weight, output)
@@ -87,9 +87,7 @@ def _models(study: Study, output: str, progress: Progress) -> tuple[Tables, int]
     }, int(rows.size)
 
 
-def _heldout(
-    study: Study, dm: Datamodels, weight: NDArray[np.float32], output: str
-) -> tuple[Tables, dict[str, Any]]:
+def _heldout(study: Study, dm: Datamodels, weight: NDArray[np.float32], output: str) -> tuple[Tables, dict[str, Any]]:
     names = ("lds", "lds_ceiling", "lds_one", "lds_one_ceiling")
     missing = {name: np.full(dm.targets, np.nan) for name in (*names, "residual")}
     missing["predicted"] = missing["actual"] = np.zeros((dm.targets, 0), np.float32)

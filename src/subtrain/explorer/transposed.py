@@ -45,13 +45,11 @@ class Strongest:
         return dict(vars(self))
 
 
-def transpose(
-    dm: Datamodels, file: BinaryIO, strongest: Strongest, progress: Callable[[str, int, int], None]
-) -> None:
+def transpose(dm: Datamodels, file: BinaryIO, strongest: Strongest, progress: Callable[[str, int, int], None]) -> None:
     """Write dm.weight [n, T] as a .npy file float32 [T, n] and fill `strongest`; at most about 300 MB in memory."""
     t, n = dm.targets, dm.n
     strongest.unit_effect[:] = strongest.unit_strength[:] = 0
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (t, n)})  # type: ignore[no-untyped-call]
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (t, n)})
     step, some = max(1, BLOCK_BYTES // (4 * n)), max(1, SORTED_BYTES // (4 * n))
     for start in range(0, t, step):
         rows = np.ascontiguousarray(dm.weight[:, start : start + step].T, dtype="<f4")
@@ -68,17 +66,19 @@ def _rank(rows: NDArray[np.float32], strongest: Strongest, start: int) -> None:
     stop = start + len(rows)
     strongest.support[start:stop] = np.count_nonzero(rows, axis=1)
     strongest.total[start:stop] = rows.sum(axis=1, dtype=np.float64)
-    for side, signed in enumerate((rows, -rows)):
-        k = min(K, rows.shape[1])
-        largest = np.argpartition(-signed, k - 1, axis=1)[:, :k] if k < rows.shape[1] else _all(rows)
-        largest.sort(axis=1)  # so that ties go to the lower number, as Datamodels.top has it
-        values = np.take_along_axis(signed, largest, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        units, values = (np.take_along_axis(a, order, axis=1) for a in (largest, values))
+    k = min(K, rows.shape[1])
+    for side, sign in enumerate((1, -1)):
+        units = _largest(sign * rows, k)
+        values = np.take_along_axis(rows, units, axis=1)
+        there = sign * values > 0
         place = slice(side * K, side * K + k)
-        strongest.unit[start:stop, place] = np.where(values > 0, units, -1)
-        strongest.value[start:stop, place] = np.where(values > 0, np.take_along_axis(rows, units, axis=1), 0)
+        strongest.unit[start:stop, place] = np.where(there, units, -1)
+        strongest.value[start:stop, place] = np.where(there, values, 0)
 
 
-def _all(rows: NDArray[np.float32]) -> NDArray[np.int64]:
-    return np.tile(np.arange(rows.shape[1]), (len(rows), 1))
+def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Columns of each row's k largest values, largest first, the lower number first where they are the same."""
+    some = np.argpartition(-values, k - 1, axis=1)[:, :k].astype(np.int64)
+    some.sort(axis=1)
+    order = np.argsort(-np.take_along_axis(values, some, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(some, order, axis=1)

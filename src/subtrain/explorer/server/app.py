@@ -16,7 +16,6 @@ from subtrain.explorer.opened import Library
 from subtrain.explorer.retraining import Desk
 from subtrain.explorer.server import compare, leakage, maps, media, study, targets, units, verify
 from subtrain.explorer.server.safety import LOCAL, Guard, TooLarge
-from subtrain.store.study import Study
 
 PLACEHOLDER = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>subtrain</title>"
@@ -24,21 +23,11 @@ PLACEHOLDER = (
 )
 
 
-def make_app(
-    shown: Study,
-    fit: str | None = None,
-    compare_with: Study | None = None,
-    *,
-    hosts: frozenset[str] | None = LOCAL,
-    token: str | None = None,
-    library: Library | None = None,
-) -> FastAPI:
-    """The explorer of a study as an ASGI app.
+def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: str | None = None) -> FastAPI:
+    """The explorer of these studies as an ASGI app.
 
-    fit: which fit to show first; compare_with: a second study, whose fits are NAME@b; hosts: names the server answers
-    to (None: any); token: what every request must show, None for none; library: studies that are open already.
+    hosts: names the server answers to (None: any, where a token is asked for); token: what every request must show.
     """
-    library = library or Library({"": shown} | ({"@b": compare_with} if compare_with else {}), fit)
     desk = Desk()
 
     @asynccontextmanager
@@ -63,7 +52,7 @@ def make_app(
     app.get("/", include_in_schema=False, response_class=HTMLResponse)(page)
     app.exception_handler(SubtrainError)(_sentence)
     app.exception_handler(TooLarge)(_too_large)
-    app.add_middleware(Guard, hosts=hosts, token=token)  # type: ignore[arg-type]
+    app.add_middleware(Guard, hosts=hosts, token=token)
     return app
 
 

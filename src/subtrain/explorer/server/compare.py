@@ -5,20 +5,30 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Query
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import Field
 
-from subtrain.errors import InputError
 from subtrain.explorer.compared import Comparison, compare
 from subtrain.explorer.opened import OpenFit
-from subtrain.explorer.server.shared import LONGEST, Books, Fit, Offset, Shown, known, target_shown
+from subtrain.explorer.server.shared import (
+    LONGEST,
+    Answer,
+    Background,
+    Books,
+    Fit,
+    Offset,
+    Shown,
+    find_fit,
+    known,
+    target_shown,
+)
 
 router = APIRouter(prefix="/api/compare", tags=["compare"])
 MOST_ROWS = 500
 
 
-class Side(BaseModel):
+class Side(Answer):
     """A target in one of the fits."""
 
     lds: float | None
@@ -27,7 +37,7 @@ class Side(BaseModel):
     support: int
 
 
-class Compared(BaseModel):
+class Compared(Answer):
     """A target in both fits. cosine: of its weights; overlap: share of the 50 most helpful units in common."""
 
     target: Shown
@@ -37,20 +47,18 @@ class Compared(BaseModel):
     b: Side
 
 
-class CompareOf(BaseModel):
+class CompareOf(Background):
     """All targets, the least alike first, of which these are some. mean_*: over targets, per target."""
 
-    state: str
-    why: str
     a: str
     b: str
-    total: int
-    offset: int
-    mean_cosine: float | None
-    mean_overlap: float | None
-    mean_lds_a: float | None
-    mean_lds_b: float | None
-    items: list[Compared]
+    total: int = 0
+    offset: int = 0
+    mean_cosine: float | None = None
+    mean_overlap: float | None = None
+    mean_lds_a: float | None = None
+    mean_lds_b: float | None = None
+    items: list[Compared] = Field(default_factory=list)
 
 
 @router.get("", operation_id="compare")
@@ -62,21 +70,16 @@ def compared(
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
 ) -> CompareOf:
     """How alike two fits are, target by target; computed in the background when it is first asked for."""
-    try:
-        second = library.fit(other)
-    except InputError as error:
-        raise HTTPException(404, str(error)) from error
-    job = library.jobs.once(
-        ("compare", fit.ref, fit.version, second.ref, second.version), lambda: compare(fit, second)
-    )
-    about = {"state": job.state, "why": job.why, "a": fit.ref, "b": second.ref, "offset": offset}
+    second = find_fit(library, other)
+    job = library.jobs.once(("compare", fit.ref, fit.version, second.ref, second.version), lambda: compare(fit, second))
     if job.state != "done":
-        none = dict.fromkeys(("mean_cosine", "mean_overlap", "mean_lds_a", "mean_lds_b"))
-        return CompareOf(**about, **none, total=0, items=[])
+        return CompareOf(state=job.state, why=job.why, a=fit.ref, b=second.ref)
     found: Comparison = job.value
     order = np.argsort(found.cosine, kind="stable")
     return CompareOf(
-        **about,
+        a=fit.ref,
+        b=second.ref,
+        offset=offset,
         total=order.size,
         mean_cosine=_mean(found.cosine),
         mean_overlap=_mean(found.overlap),

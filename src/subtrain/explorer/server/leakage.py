@@ -7,11 +7,11 @@ import io
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from subtrain.explorer.leaks import Suspect, decide, decisions, parse_pair, suspects
 from subtrain.explorer.opened import Library, OpenFit
-from subtrain.explorer.server.shared import Books, Fit, Offset, Shown, target_shown, unit_shown
+from subtrain.explorer.server.shared import Answer, Background, Books, Fit, Offset, Shown, target_shown, unit_shown
 
 router = APIRouter(prefix="/api/leakage", tags=["leakage"])
 MOST_ROWS = 200
@@ -22,7 +22,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = FILE  # type: ignore[assignment]
 Decision = Literal["yes", "no", "skip"]
 
 
-class Pair(BaseModel):
+class Pair(Answer):
     """A target and a unit that may be the same example. pair: its name in addresses; decision: yes, they are."""
 
     pair: str
@@ -34,15 +34,13 @@ class Pair(BaseModel):
     decision: Decision | None
 
 
-class Pairs(BaseModel):
+class Pairs(Background):
     """total pairs, most suspect first, of which these are some; decided: how many of them have a decision."""
 
-    state: str
-    why: str
-    total: int
-    offset: int
-    decided: int
-    items: list[Pair]
+    total: int = 0
+    offset: int = 0
+    decided: int = 0
+    items: list[Pair] = Field(default_factory=list)
 
 
 class Decided(BaseModel):
@@ -51,7 +49,7 @@ class Decided(BaseModel):
     decision: Decision | None
 
 
-class Kept(BaseModel):
+class Kept(Answer):
     """The decision as it is kept now, and how many pairs have one."""
 
     pair: str
@@ -70,13 +68,11 @@ def leakage(
     """Suspect pairs with what was decided about them."""
     job = library.jobs.once(("leakage", fit.ref, fit.version), lambda: suspects(fit))
     if job.state != "done":
-        return Pairs(state=job.state, why=job.why, total=0, offset=offset, decided=0, items=[])
+        return Pairs(state=job.state, why=job.why)
     made = decisions(fit.study, fit.output)
     found: list[Suspect] = job.value
     listed = [one for one in found if not (undecided and one.pair in made)]
     return Pairs(
-        state="done",
-        why="",
         total=len(listed),
         offset=offset,
         decided=sum(one.pair in made for one in found),

@@ -6,13 +6,16 @@ from typing import Literal
 
 import numpy as np
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import Field
 
+from subtrain.explorer.columns import unit_labels
 from subtrain.explorer.jobs import Job
 from subtrain.explorer.mapped import Map, draw_map, groups
 from subtrain.explorer.opened import Library, OpenFit
 from subtrain.explorer.server.shared import (
+    Answer,
     Available,
+    Background,
     Books,
     Fit,
     Shown,
@@ -26,24 +29,22 @@ router = APIRouter(prefix="/api", tags=["maps"])
 EXAMPLES = 12
 
 
-class MapOf(BaseModel):
-    """Points in the plane by column. state: queued, computing, done or failed, and then why; number: the target or
-    unit; error: of a target, 1 minus the share of models that are right about it, or what there is of its LDS missing."""
+class MapOf(Background):
+    """Points in the plane by column, of `total` targets or units. number: which one; error, of targets: the share of
+    models that are wrong about it, or, where the output does not tell, 1 - LDS."""
 
     of: str
-    state: str
-    why: str
-    method: str
-    total: int
-    number: list[int]
-    x: list[float | None]
-    y: list[float | None]
-    label: list[str | None] | None
-    cluster: list[int] | None
-    error: list[float | None] | None
+    method: str = ""
+    total: int = 0
+    number: list[int] = Field(default_factory=list)
+    x: list[float | None] = Field(default_factory=list)
+    y: list[float | None] = Field(default_factory=list)
+    label: list[str | None] | None = None
+    cluster: list[int] | None = None
+    error: list[float | None] | None = None
 
 
-class Cluster(BaseModel):
+class Cluster(Answer):
     """Targets whose datamodels are alike, and the units of the strongest mean weight for them."""
 
     cluster: int
@@ -54,13 +55,11 @@ class Cluster(BaseModel):
     units: list[UnitWeight]
 
 
-class Clusters(BaseModel):
-    """Clusters, largest first. state: queued, computing, done or failed, and then why in a sentence."""
+class Clusters(Background):
+    """Clusters, largest first."""
 
-    state: str
-    why: str
-    method: str
-    items: list[Cluster]
+    method: str = ""
+    items: list[Cluster] = Field(default_factory=list)
 
 
 def map_available(fit: OpenFit) -> Available:
@@ -74,15 +73,12 @@ def map_of(fit: Fit, library: Books, of: Literal["targets", "units"] = "targets"
     job = map_job(library, fit, of)
     total = fit.dm.targets if of == "targets" else fit.dm.n
     if job.state != "done":
-        none = dict.fromkeys(("label", "cluster", "error"))
-        return MapOf(of=of, state=job.state, why=job.why, method="", total=total, number=[], x=[], y=[], **none)
+        return MapOf(state=job.state, why=job.why, of=of, total=total)
     found: Map = job.value
-    labels = fit.labels if of == "targets" else fit.viewer.unit_labels()
+    labels = fit.labels if of == "targets" else unit_labels(fit)
     numbers = found.number.tolist()
     return MapOf(
         of=of,
-        state="done",
-        why="",
         method=found.method,
         total=total,
         number=numbers,
@@ -109,7 +105,7 @@ def clusters(fit: Fit, library: Books) -> Clusters:
     """Groups of targets that hang on the same units."""
     job = library.jobs.once(("clusters", fit.ref, fit.version), lambda: _clusters(fit))
     if job.state != "done":
-        return Clusters(state=job.state, why=job.why, method="", items=[])
+        return Clusters(state=job.state, why=job.why)
     found: Clusters = job.value
     return found
 
@@ -130,4 +126,4 @@ def _clusters(fit: OpenFit) -> Clusters:
         )
         for number, group in enumerate(groups(fit, found))
     ]
-    return Clusters(state="done", why="", method="k-means on 16 principal components of the weights", items=items)
+    return Clusters(method="k-means on 16 principal components of the weights", items=items)

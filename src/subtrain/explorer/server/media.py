@@ -22,7 +22,7 @@ def image(
     which: Literal["a", "b"],
     split: Literal["train", "test"],
     number: Number,
-    side: Annotated[int, Query(ge=8, le=SIDE, description="Longest side, in pixels; small ones are as they are.")] = SIDE,
+    side: Annotated[int, Query(ge=8, le=SIDE, description="Longest side of larger ones, in pixels.")] = SIDE,
 ) -> Response:
     """An example's picture, of the study (a) or of the one it is compared with (b)."""
     content = picture_of(library, which, split, number, side)

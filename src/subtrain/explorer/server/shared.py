@@ -6,16 +6,34 @@ import math
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Path, Query, Request
-from pydantic import BaseModel
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict
 
 from subtrain.errors import InputError
+from subtrain.explorer.jobs import State
 from subtrain.explorer.opened import Library, OpenFit
 from subtrain.explorer.shown import About
 
 LONGEST = 200
 
 
-class Shown(BaseModel):
+class Answer(BaseModel):
+    """What every answer is: fields with defaults are there too, so a reader's types may count on them."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class Background(Answer):
+    """What is computed in the background when it is first asked for: ask again until state is done or failed.
+
+    state: queued, computing, done or failed, and then why in one sentence; the rest is empty until it is done.
+    """
+
+    state: State = "done"
+    why: str = ""
+
+
+class Shown(Answer):
     """A training unit or a target as a person sees it. image: address of a PNG; row: columns of a table row."""
 
     number: int
@@ -28,7 +46,7 @@ class Shown(BaseModel):
     row: dict[str, str] | None
 
 
-class UnitWeight(BaseModel):
+class UnitWeight(Answer):
     """A unit with its weight; low, high: its 95 % interval, null where it is not known; itself: the unit is the very
     example that the target asks about."""
 
@@ -39,14 +57,14 @@ class UnitWeight(BaseModel):
     itself: bool
 
 
-class Available(BaseModel):
+class Available(Answer):
     """Whether something can be done here, and if not, why, in one sentence."""
 
     available: bool
     why: str
 
 
-def library_of(request: Request) -> Library:
+async def library_of(request: Request) -> Library:
     found = request.app.state.library
     assert isinstance(found, Library)
     return found
@@ -55,14 +73,20 @@ def library_of(request: Request) -> Library:
 Books = Annotated[Library, Depends(library_of)]
 
 
-def fit_of(
+async def fit_of(
     library: Books,
     fit: Annotated[
         str | None, Query(max_length=LONGEST, description="Name of a fit; NAME@b of the second study.")
     ] = None,
 ) -> OpenFit:
+    held = library.held(fit)
+    return held if held is not None else await run_in_threadpool(find_fit, library, fit)
+
+
+def find_fit(library: Library, ref: str | None) -> OpenFit:
+    """HTTPException 404 for a fit that is not there."""
     try:
-        return library.fit(fit)
+        return library.fit(ref)
     except InputError as error:
         raise HTTPException(404, str(error)) from error
 
@@ -72,13 +96,13 @@ Number = Annotated[int, Path(ge=0, lt=2**31)]
 Offset = Annotated[int, Query(ge=0, lt=2**31)]
 
 
-def target_of(fit: Fit, target: Number) -> int:
+async def target_of(fit: Fit, target: Number) -> int:
     if target >= fit.dm.targets:
         raise HTTPException(404, f"there is no target {target}: targets are numbered 0 to {fit.dm.targets - 1}")
     return target
 
 
-def unit_of(fit: Fit, unit: Number) -> int:
+async def unit_of(fit: Fit, unit: Number) -> int:
     check_unit(fit, unit)
     return unit
 
@@ -106,7 +130,7 @@ def shown(about: About, fit: OpenFit) -> Shown:
         text=about.text,
         note=about.note,
         image=image,
-        row=about.row,
+        row=None if about.row is None else dict(about.row),
     )
 
 

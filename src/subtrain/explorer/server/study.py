@@ -6,15 +6,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Query
-from pydantic import BaseModel
+from fastapi import APIRouter, Query
+from pydantic import Field
 
 from subtrain._version import __version__
-from subtrain.errors import InputError
 from subtrain.explorer.opened import Library, OpenFit
 from subtrain.explorer.provenance import provenance
 from subtrain.explorer.server.maps import map_available
-from subtrain.explorer.server.shared import LONGEST, Available, Books, Fit
+from subtrain.explorer.server.shared import LONGEST, Answer, Available, Background, Books, Fit, find_fit
 from subtrain.explorer.server.targets import Histogram
 from subtrain.explorer.server.verify import verify_available
 from subtrain.store.study import Study
@@ -22,13 +21,13 @@ from subtrain.store.study import Study
 router = APIRouter(prefix="/api", tags=["study"])
 
 
-class Problem(BaseModel):
+class Problem(Answer):
     """What went wrong, in one sentence."""
 
     detail: str
 
 
-class FitName(BaseModel):
+class FitName(Answer):
     """A fit that can be asked for by its ref; study: the name of the study it belongs to."""
 
     ref: str
@@ -36,7 +35,7 @@ class FitName(BaseModel):
     study: str
 
 
-class Meaning(BaseModel):
+class Meaning(Answer):
     """Words for the output. short: what it is called; raising, lowering: headings for helpful and harmful units."""
 
     output: str
@@ -46,7 +45,7 @@ class Meaning(BaseModel):
     lowering: str
 
 
-class IntervalOf(BaseModel):
+class IntervalOf(Answer):
     """An estimate with its 95 % interval."""
 
     value: float | None
@@ -54,7 +53,7 @@ class IntervalOf(BaseModel):
     high: float | None
 
 
-class EvaluationOf(BaseModel):
+class EvaluationOf(Answer):
     """What the fit is worth on held-out subsets. Per target, mean over targets, unless it says pooled; `lds` against
     the mean of `replicates` runs, `lds_one` against single runs, each with its own noise ceiling."""
 
@@ -78,14 +77,14 @@ class EvaluationOf(BaseModel):
     histogram: Histogram
 
 
-class Facts(BaseModel):
+class Facts(Answer):
     """Facts below a heading, as [name, value]."""
 
     title: str
     rows: list[tuple[str, str]]
 
 
-class Provenance(BaseModel):
+class Provenance(Answer):
     """Where it all comes from, and the commands that make it again."""
 
     facts: list[Facts]
@@ -93,7 +92,7 @@ class Provenance(BaseModel):
     remarks: list[str]
 
 
-class Features(BaseModel):
+class Features(Answer):
     """What can be asked of this study here."""
 
     map: Available
@@ -103,7 +102,7 @@ class Features(BaseModel):
     verify: Available
 
 
-class StudyOf(BaseModel):
+class StudyOf(Answer):
     """The study and the fit on show; fit and what follows from it are null while nothing is fitted."""
 
     name: str
@@ -131,7 +130,7 @@ class StudyOf(BaseModel):
     features: Features
 
 
-class Failure(BaseModel):
+class Failure(Answer):
     """A model that failed, and why."""
 
     model: int
@@ -139,7 +138,7 @@ class Failure(BaseModel):
     host: str
 
 
-class StatusOf(BaseModel):
+class StatusOf(Answer):
     """How the study stands now. rate: models a second; state: done, running or stopped; fits: version of each whole
     fit by its ref, so that a page can tell when to load it again."""
 
@@ -160,7 +159,7 @@ class StatusOf(BaseModel):
     fits: dict[str, str | None]
 
 
-class CurvePoint(BaseModel):
+class CurvePoint(Answer):
     """LDS of a fit on so many models."""
 
     models: int
@@ -170,16 +169,14 @@ class CurvePoint(BaseModel):
     ceiling: float | None
 
 
-class Curve(BaseModel):
-    """LDS against models. state: computing or done, or failed, and then why in a sentence."""
+class Curve(Background):
+    """LDS against models, per target, mean over some `targets`, on `subsets` held-out subsets of `replicates` runs."""
 
-    state: str
-    why: str
-    output: str | None
-    targets: int | None
-    subsets: int | None
-    replicates: int | None
-    points: list[CurvePoint]
+    output: str | None = None
+    targets: int | None = None
+    subsets: int | None = None
+    replicates: int | None = None
+    points: list[CurvePoint] = Field(default_factory=list)
 
 
 @router.get("/study", operation_id="study")
@@ -187,12 +184,7 @@ def study(
     library: Books, fit: Annotated[str | None, Query(max_length=LONGEST, description="Name of a fit.")] = None
 ) -> StudyOf:
     """What was run and fitted, what it is worth, and what can be done with it here."""
-    found = None
-    if fit is not None or library.default() is not None:
-        try:
-            found = library.fit(fit)
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+    found = find_fit(library, fit) if fit is not None or library.default() is not None else None
     of = library.study if found is None else found.study
     fits = [FitName(ref=ref, name=name, study=one.name) for ref, name, one in library.refs()]
     return StudyOf(
@@ -228,7 +220,7 @@ def _fitted(library: Library, fit: OpenFit | None) -> dict[str, Any]:
         "targets": fit.dm.targets,
         "unit_name": fit.viewer.unit_name,
         "units_name": fit.viewer.units_name,
-        "classes": sorted(set(fit.labels)) if fit.labels else None,
+        "classes": _classes(fit.labels),
         "words": Meaning(**vars(fit.words)),
         "has_images": fit.viewer.has_images,
         "why_not": fit.viewer.why_not,
@@ -237,6 +229,12 @@ def _fitted(library: Library, fit: OpenFit | None) -> dict[str, Any]:
         "provenance": _provenance(fit),
         "features": _features(library, fit),
     }
+
+
+def _classes(labels: list[str] | None) -> list[str] | None:
+    """Each label once: in the order of their numbers if they are numbers."""
+    found = sorted(set(labels or ()))
+    return (sorted(found, key=int) if all(label.isdecimal() for label in found) else found) or None
 
 
 def _features(library: Library, fit: OpenFit) -> Features:
@@ -296,8 +294,7 @@ def curve(fit: Fit, library: Books) -> Curve:
     """LDS against models, computed in the background when it is first asked for."""
     job = library.jobs.once(("curve", fit.ref, fit.version), lambda: _curve(fit))
     if job.state != "done":
-        none = dict.fromkeys(("output", "targets", "subsets", "replicates"))
-        return Curve(state=job.state, why=job.why, points=[], **none)
+        return Curve(state=job.state, why=job.why)
     found: Curve = job.value
     return found
 
@@ -310,8 +307,6 @@ def _curve(fit: OpenFit) -> Curve:
         CurvePoint(models=p["models"], ceiling=p["ceiling"], **_flat(p["lds"])) for p in found.to_json()["points"]
     ]
     return Curve(
-        state="done",
-        why="",
         output=found.output,
         targets=found.targets,
         subsets=found.subsets,

@@ -13,9 +13,9 @@ from pydantic import BaseModel, Field
 from subtrain.explorer.columns import columns, leakage_scores
 from subtrain.explorer.intervals import half_width
 from subtrain.explorer.opened import OpenFit
-from subtrain.explorer.transposed import K
 from subtrain.explorer.server.shared import (
     LONGEST,
+    Answer,
     Fit,
     Offset,
     Shown,
@@ -27,6 +27,7 @@ from subtrain.explorer.server.shared import (
     target_shown,
     unit_shown,
 )
+from subtrain.explorer.transposed import K
 
 router = APIRouter(prefix="/api/targets", tags=["targets"])
 MOST_ROWS = 500
@@ -46,7 +47,7 @@ class TargetRow(Shown):
     cluster: int | None
 
 
-class TargetRows(BaseModel):
+class TargetRows(Answer):
     """total: targets that match, of which these are some."""
 
     total: int
@@ -55,14 +56,14 @@ class TargetRows(BaseModel):
     items: list[TargetRow]
 
 
-class Histogram(BaseModel):
+class Histogram(Answer):
     """counts [B] of models between edges [B + 1]."""
 
     edges: list[float]
     counts: list[int]
 
 
-class Heldout(BaseModel):
+class Heldout(Answer):
     """Predicted and actual output on held-out subsets, the actual one a mean over `runs`; at most 400 of `subsets`."""
 
     predicted: list[float | None]
@@ -72,7 +73,7 @@ class Heldout(BaseModel):
     ceiling: float | None
 
 
-class TargetDetail(BaseModel):
+class TargetDetail(Answer):
     """One target. full and average: predicted output of a model trained on every unit, and of one trained on a random
     subset (alpha of them); each unit that is removed takes its weight away from `full`."""
 
@@ -103,7 +104,7 @@ class TargetDetail(BaseModel):
     next: int | None
 
 
-class Weights(BaseModel):
+class Weights(Answer):
     """Every unit with a weight that is not zero, strongest first; total of them, of which these are some."""
 
     total: int
@@ -117,7 +118,7 @@ class WhatIf(BaseModel):
     removed: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(max_length=MOST_REMOVED)
 
 
-class Predicted(BaseModel):
+class Predicted(Answer):
     """full: predicted output of a model trained on every unit; predicted: without those removed; low, high: its 95 %
     interval, null where none is known; weights: of the units removed."""
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
 
+from subtrain.explorer.columns import unit_labels
 from subtrain.explorer.opened import OpenFit
 from subtrain.explorer.server.shared import (
     LONGEST,
+    Answer,
     Fit,
     Offset,
     Shown,
@@ -25,7 +26,7 @@ router = APIRouter(prefix="/api/units", tags=["units"])
 MOST_ROWS = 500
 
 
-class TargetWeight(BaseModel):
+class TargetWeight(Answer):
     """A target with the weight that a unit has for it."""
 
     target: Shown
@@ -39,7 +40,7 @@ class UnitRow(Shown):
     strength: float
 
 
-class UnitRows(BaseModel):
+class UnitRows(Answer):
     """total: units that match, of which these are some."""
 
     total: int
@@ -48,7 +49,7 @@ class UnitRows(BaseModel):
     items: list[UnitRow]
 
 
-class UnitDetail(BaseModel):
+class UnitDetail(Answer):
     """One unit. self_influence: its weight for itself, where targets are training examples; in_subsets: in how many of
     `subsets` masks looked at it is."""
 
@@ -123,7 +124,7 @@ def _matching(fit: OpenFit, q: str) -> np.ndarray:
     if not q:
         return np.arange(fit.dm.n)
     word = q.casefold().strip()
-    labels = fit.viewer.unit_labels()
+    labels = unit_labels(fit)
     if word.isdigit() and int(word) < fit.dm.n and word not in labels:
         return np.array([int(word)])
     return np.array([u for u, label in enumerate(labels) if word in label.casefold()], np.int64)

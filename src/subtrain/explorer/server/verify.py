@@ -8,9 +8,9 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from subtrain.errors import InputError
-from subtrain.explorer.opened import Library, OpenFit
+from subtrain.explorer.opened import OpenFit
 from subtrain.explorer.retraining import RUNS, Desk, Order, Verification, kept, summary
-from subtrain.explorer.server.shared import Available, Books, Fit, check_unit
+from subtrain.explorer.server.shared import Answer, Available, Books, Fit, check_unit
 
 router = APIRouter(prefix="/api/verify", tags=["verify"])
 
@@ -23,13 +23,13 @@ class Wanted(BaseModel):
     runs: int = Field(default=5, ge=1, le=RUNS)
 
 
-class Started(BaseModel):
+class Started(Answer):
     """The name by which to ask how it stands."""
 
     job: str
 
 
-class Observed(BaseModel):
+class Observed(Answer):
     """Outputs of retrained models: their mean with its 95 % interval (Student's t over runs, null for one run)."""
 
     mean: float
@@ -39,21 +39,21 @@ class Observed(BaseModel):
     values: list[float]
 
 
-class Both(BaseModel):
+class Both(Answer):
     """Of models trained on all units, and on all but those removed; null while they are not there."""
 
     full: Observed | None
     removed: Observed | None
 
 
-class Guess(BaseModel):
+class Guess(Answer):
     """What the datamodel predicts for the same."""
 
     full: float
     removed: float
 
 
-class VerificationOf(BaseModel):
+class VerificationOf(Answer):
     """state: queued, running, done, failed or cancelled; done of total models are trained."""
 
     job: str
@@ -96,9 +96,7 @@ def verify(fit: Fit, library: Books, request: Request, wanted: Wanted) -> Starte
         raise HTTPException(409, can.why)
     full = float(fit.dm.bias[wanted.target]) + float(fit.table("total")[wanted.target])
     lost = float(fit.sidecar.weight[wanted.target][list(removed)].sum(dtype="float64"))
-    order = Order(
-        fit.study, fit.output, wanted.target, removed, wanted.runs, {"full": full, "removed": full - lost}
-    )
+    order = Order(fit.study, fit.output, wanted.target, removed, wanted.runs, {"full": full, "removed": full - lost})
     try:
         return Started(job=_desk(request).take(order).order.id)
     except InputError as error:
@@ -170,4 +168,5 @@ def _from_file(data: dict[str, Any]) -> VerificationOf:
 
 
 def _observed(values: Any) -> Both:
-    return Both(**{kind: Observed(**summary(values[kind])) if values.get(kind) else None for kind in ("full", "removed")})
+    found = {kind: Observed(**summary(values[kind])) for kind in ("full", "removed") if values.get(kind)}
+    return Both(full=found.get("full"), removed=found.get("removed"))
