@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.retrain import Retrained, retrain
+    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
 
 _WHERE = {
     "AME": "regression",
@@ -55,7 +57,9 @@ _WHERE = {
     "LeaveSelfOut": "regression",
     "Masks": "masks",
     "MeanDifference": "regression",
+    "Mislabelling": "uses.retrain_mislabelled",
     "Output": "outputs",
+    "Retrained": "uses.retrain",
     "Ridge": "regression",
     "Study": "store.study",
     "SubtrainError": "errors",
@@ -72,6 +76,8 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
+    "retrain": "uses.retrain",
+    "retrain_mislabelled": "uses.retrain_mislabelled",
     "status": "collection.status",
     "tasks": "tasks",
     "write_report": "explorer.report",
@@ -90,7 +96,9 @@ __all__ = [
     "LeaveSelfOut",
     "Masks",
     "MeanDifference",
+    "Mislabelling",
     "Output",
+    "Retrained",
     "Ridge",
     "Study",
     "SubtrainError",
@@ -108,6 +116,8 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
+    "retrain",
+    "retrain_mislabelled",
     "status",
     "tasks",
     "write_report",

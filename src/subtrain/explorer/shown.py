@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.design import Design
 from subtrain.explorer.images import Picture, picture
 from subtrain.outputs import SPLITS
 from subtrain.store.study import Study
@@ -167,12 +166,11 @@ def viewer(study: Study, output: str) -> Viewer:
     """How this study's examples look; only numbers if its task is not at hand and cannot be made again."""
     view, why_not = view_of(study)
     split = output.partition("_")[0]
-    groups = study.design.groups if isinstance(study.design, Design) else None
     return Viewer(
         view,
         split if split in SPLITS else "",
         study.outputs[output].shape or (1,),
-        None if groups is None else np.asarray(groups, np.int64),
+        None if study.groups is None else np.asarray(study.groups, np.int64),
         why_not,
     )
 
