@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from subtrain.errors import InputError, SubtrainError
+from subtrain.errors import SubtrainError
 from subtrain.explorer.choose import choose
 from subtrain.explorer.opened import Library, OpenFit
+from subtrain.explorer.page import with_data
 from subtrain.explorer.sidecar import Progress, nothing
 from subtrain.store import files
 
-MARK = "<!--subtrain-data-->"
 UNITS = 500
 IMAGES = 4000
 SIDE = 96
@@ -36,22 +36,11 @@ def export_page(library: Library, path: Path, targets: int = 200, progress: Prog
     some that the models disagree about. Raises InputError when nothing is fitted.
     """
     data = gather(library, targets, progress)
-    content = embed(data).encode()
+    content = with_data(data).encode()
     with files.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     files.replace(path, lambda file: file.write(content))
     return f"{data['note']}; {len(content) / 1e6:.1f} MB"
-
-
-def embed(data: dict[str, Any]) -> str:
-    """The built page with this data in it, as JSON that no HTML parser can take for anything else."""
-    from subtrain.explorer.server.app import page
-
-    built = page()
-    if MARK not in built:
-        raise InputError("this installation lacks the explorer's page, so there is none to export")
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return built.replace(MARK, f'<script type="application/json" id="subtrain-data">{text}</script>', 1)
 
 
 def gather(library: Library, targets: int, progress: Progress = nothing) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,14 +12,10 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from subtrain._version import __version__
 from subtrain.errors import InputError, SubtrainError
 from subtrain.explorer.opened import Library
-from subtrain.explorer.retraining import Desk
+from subtrain.explorer.page import page, policy
 from subtrain.explorer.server import compare, leakage, maps, media, study, targets, units, verify
 from subtrain.explorer.server.safety import LOCAL, Guard, TooLarge
-
-PLACEHOLDER = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>subtrain</title>"
-    "<p>This installation lacks the explorer's page. Its API is at <a href=/api/openapi.json>/api/openapi.json</a>."
-)
+from subtrain.explorer.verification import Desk
 
 
 def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: str | None = None) -> FastAPI:
@@ -49,7 +44,7 @@ def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: s
     app.state.library, app.state.desk = library, desk
     for part in (study, targets, units, maps, leakage, compare, verify, media):
         app.include_router(part.router)
-    app.get("/", include_in_schema=False, response_class=HTMLResponse)(page)
+    app.get("/", include_in_schema=False, response_class=HTMLResponse)(front)
     app.exception_handler(SubtrainError)(_sentence)
     app.exception_handler(TooLarge)(_too_large)
     app.add_middleware(Guard, hosts=hosts, token=token)
@@ -63,10 +58,10 @@ _PROBLEMS: dict[int | str, str] = {
 }
 
 
-def page() -> str:
-    """The built front end, which is one file."""
-    found = files("subtrain.explorer").joinpath("web", "index.html")
-    return found.read_text(encoding="utf-8") if found.is_file() else PLACEHOLDER
+def front() -> HTMLResponse:
+    """The front end, with the policy that lets nothing else run in it."""
+    html = page()
+    return HTMLResponse(html, headers={"content-security-policy": f"{policy(html)}; frame-ancestors 'none'"})
 
 
 def _sentence(_request: Request, error: Any) -> JSONResponse:

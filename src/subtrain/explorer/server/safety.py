@@ -20,12 +20,7 @@ LARGEST_BODY = 1 << 20
 COOKIE = "subtrain-token"
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HEADERS = {
-    # No request leaves for anywhere else; the page's own script and style are inside it.
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from subtrain.errors import InputError
+from subtrain.explorer.observed import ALPHA, effect, summary
 from subtrain.explorer.opened import OpenFit
-from subtrain.explorer.retraining import RUNS, Desk, Order, Verification, kept, summary
+from subtrain.explorer.retraining import Order
 from subtrain.explorer.server.shared import Answer, Available, Books, Fit, check_unit
+from subtrain.explorer.verification import RUNS, Desk, Verification, kept
 
 router = APIRouter(prefix="/api/verify", tags=["verify"])
 
 
 class Wanted(BaseModel):
-    """Retrain `runs` models on all units, and as many without those removed."""
+    """Retrain `runs` models with these units and as many without them. base: among all others ("full"), or among random
+    ones, as many as in the design's subsets ("alpha")."""
 
     target: int = Field(ge=0, lt=2**31)
     removed: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(min_length=1, max_length=100_000)
     runs: int = Field(default=5, ge=1, le=RUNS)
+    base: Literal["full", "alpha"] = "full"
 
 
 class Started(Answer):
@@ -39,11 +43,20 @@ class Observed(Answer):
     values: list[float]
 
 
+class Effect(Answer):
+    """Output without the units minus output with them, with its 95 % interval."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
 class Both(Answer):
-    """Of models trained on all units, and on all but those removed; null while they are not there."""
+    """Of models trained with the units, and without them, and the difference; null while they are not there."""
 
     full: Observed | None
     removed: Observed | None
+    effect: Effect | None
 
 
 class Guess(Answer):
@@ -65,6 +78,7 @@ class VerificationOf(Answer):
     output: str
     removed: list[int]
     runs: int
+    base: str
     predicted: Guess
     observed: Both
 
@@ -94,9 +108,8 @@ def verify(fit: Fit, library: Books, request: Request, wanted: Wanted) -> Starte
     can = verify_available(fit)
     if not can.available:
         raise HTTPException(409, can.why)
-    full = float(fit.dm.bias[wanted.target]) + float(fit.table("total")[wanted.target])
-    lost = float(fit.sidecar.weight[wanted.target][list(removed)].sum(dtype="float64"))
-    order = Order(fit.study, fit.output, wanted.target, removed, wanted.runs, {"full": full, "removed": full - lost})
+    predicted = _predicted(fit, wanted.target, removed, wanted.base)
+    order = Order(fit.study, fit.output, wanted.target, removed, wanted.runs, wanted.base, predicted)
     try:
         return Started(job=_desk(request).take(order).order.id)
     except InputError as error:
@@ -149,24 +162,33 @@ def _now(one: Verification) -> VerificationOf:
         output=order.output,
         removed=list(order.removed),
         runs=order.runs,
+        base=order.base,
         predicted=Guess(**order.predicted),
-        observed=_observed(one.values),
+        observed=_observed(one.values, order.base),
     )
 
 
 def _from_file(data: dict[str, Any]) -> VerificationOf:
     runs = data["runs"]
     return VerificationOf(
-        **{key: data[key] for key in ("job", "target", "output", "removed", "runs")},
+        **{key: data[key] for key in ("job", "target", "output", "removed", "runs", "base")},
         state="done",
         done=2 * runs,
         total=2 * runs,
         error=None,
         predicted=Guess(**data["predicted"]),
-        observed=_observed(data["observed"]),
+        observed=_observed(data["observed"], data["base"]),
     )
 
 
-def _observed(values: Any) -> Both:
+def _predicted(fit: OpenFit, target: int, removed: tuple[int, ...], base: str) -> dict[str, float]:
+    lost = float(fit.sidecar.weight[target][list(removed)].sum(dtype="float64"))
+    others = float(fit.table("total")[target]) - lost
+    rest = float(fit.dm.bias[target]) + others * (fit.alpha if base == ALPHA else 1.0)
+    return {"full": rest + lost, "removed": rest}
+
+
+def _observed(values: Any, base: str) -> Both:
     found = {kind: Observed(**summary(values[kind])) for kind in ("full", "removed") if values.get(kind)}
-    return Both(full=found.get("full"), removed=found.get("removed"))
+    change = effect(values, base)
+    return Both(full=found.get("full"), removed=found.get("removed"), effect=Effect(**change) if change else None)
