@@ -112,8 +112,8 @@ def open(
 
     catalogue_file: another catalogue than the published data's; address: another place for the same files, a mirror's
     bucket, a folder, or a `Source`. max_cost: what all reading through this may cost, in dollars; None for no limit.
-    heldout: how many of the last models are for evaluation, by default as the catalogue says. cache_bytes: how much of what is read
-    is kept on this machine, 0 for none. Raises InputError for what the catalogue does not have.
+    heldout: how many of the last models are for evaluation, by default as the catalogue says. cache_bytes: how much
+    of what is read is kept on this machine, 0 for none. Raises InputError for what the catalogue does not have.
     """
     found = catalogue(catalogue_file)
     pct = round(100 * alpha, 6)
