@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from subtrain import outputs
 from subtrain._version import __version__
 from subtrain.collection import partial
-from subtrain.design import Design
 from subtrain.errors import InputError, SubtrainError
 from subtrain.machine import host
 from subtrain.masks import Masks
 from subtrain.store import segment
+from subtrain.store.given import GivenDesign
 from subtrain.store.segment import Range
 from subtrain.store.study import FAILURES, Study, segment_name
 from subtrain.trainers.oom import is_out_of_memory, release_memory
@@ -79,7 +79,7 @@ def train_segment(
     name = segment_name(where)
     if study.store.exists(name):
         return False
-    if not isinstance(study.design, Design):
+    if isinstance(study.design, GivenDesign):
         raise InputError(f"{study.where} was imported: its models were trained elsewhere")
     began = time.time()
     rows = range(*where)
@@ -151,7 +151,7 @@ def _where() -> str:
 
 def _train(work: _Work, rows: list[int]) -> None:
     study = work.study
-    assert isinstance(study.design, Design)
+    assert not isinstance(study.design, GivenDesign)
     work.starting(rows)
     index = np.asarray(rows) - work.where[0]
     numbered = getattr(study.task, "train_rows", None)

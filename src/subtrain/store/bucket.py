@@ -46,18 +46,22 @@ def open_bucket(address: str) -> Bucket:
     if not bucket or not prefix:
         raise InputError(f"{address} must name a bucket and a prefix in it: s3://bucket/prefix")
     checked(prefix)
+    return Bucket(s3_objects(bucket, prefix), f"s3://{bucket}/{prefix}")
+
+
+def s3_objects(bucket: str, prefix: str, requester_pays: bool = False) -> ObjectStore:
+    """obstore's store of a bucket, or of a prefix in it; as `open_bucket` otherwise."""
     try:
         from obstore.store import S3Store
     except ImportError:
-        raise InputError(f"{address} needs obstore: pip install 'subtrain[s3]'") from None
+        raise InputError(f"s3://{bucket} needs obstore: pip install 'subtrain[s3]'") from None
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
     if endpoint.startswith("http://") and not plain:
         raise InputError(f"AWS_ENDPOINT_URL is {endpoint}, without encryption: set AWS_ALLOW_HTTP=true to allow that")
     client: Any = {**_TIMEOUTS, "allow_http": plain}
-    options: Any = s3_options()
-    objects = S3Store(bucket, prefix=prefix, client_options=client, retry_config=_RETRIES, **options)
-    return Bucket(objects, f"s3://{bucket}/{prefix}")
+    options: Any = s3_options() | ({"request_payer": True} if requester_pays else {})
+    return S3Store(bucket, prefix=prefix or None, client_options=client, retry_config=_RETRIES, **options)
 
 
 @dataclass(frozen=True)
