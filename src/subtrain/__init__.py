@@ -41,16 +41,21 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
+    from subtrain.uses.tails import TailRemoval, remove_tails
 
 _WHERE = {
     "AME": "regression",
+    "Clusters": "uses.clusters",
     "Datamodels": "datamodels",
     "Design": "design",
     "ElasticNet": "regression",
+    "Embedding": "uses.embedding",
     "Evaluation": "evaluation",
     "Lasso": "regression",
     "LassoLarge": "regression",
@@ -66,10 +71,13 @@ _WHERE = {
     "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
+    "TailRemoval": "uses.tails",
     "check": "collection.check",
+    "clusters": "uses.clusters",
     "collect": "collection",
     "correctness": "outputs",
     "cross_entropy": "outputs",
+    "embedding": "uses.embedding",
     "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
@@ -79,6 +87,7 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
+    "remove_tails": "uses.tails",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
     "significance": "uses.significance",
@@ -90,9 +99,11 @@ _WHERE = {
 
 __all__ = [
     "AME",
+    "Clusters",
     "Datamodels",
     "Design",
     "ElasticNet",
+    "Embedding",
     "Evaluation",
     "Lasso",
     "LassoLarge",
@@ -108,11 +119,14 @@ __all__ = [
     "Significance",
     "Study",
     "SubtrainError",
+    "TailRemoval",
     "__version__",
     "check",
+    "clusters",
     "collect",
     "correctness",
     "cross_entropy",
+    "embedding",
     "evaluate",
     "export",
     "fit",
@@ -122,6 +136,7 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
+    "remove_tails",
     "retrain",
     "retrain_mislabelled",
     "significance",
