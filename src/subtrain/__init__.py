@@ -42,18 +42,22 @@ if TYPE_CHECKING:
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
     from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.compare import Comparison, compare
     from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
     from subtrain.uses.tails import TailRemoval, remove_tails
+    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
 
 _WHERE = {
     "AME": "regression",
     "Clusters": "uses.clusters",
+    "Comparison": "uses.compare",
     "Datamodels": "datamodels",
     "Design": "design",
+    "DifferenceCheck": "uses.verify_difference",
     "ElasticNet": "regression",
     "Embedding": "uses.embedding",
     "Evaluation": "evaluation",
@@ -75,6 +79,7 @@ _WHERE = {
     "check": "collection.check",
     "clusters": "uses.clusters",
     "collect": "collection",
+    "compare": "uses.compare",
     "correctness": "outputs",
     "cross_entropy": "outputs",
     "embedding": "uses.embedding",
@@ -94,14 +99,17 @@ _WHERE = {
     "standard_errors": "uses.standard_errors",
     "status": "collection.status",
     "tasks": "tasks",
+    "verify_difference": "uses.verify_difference",
     "write_report": "explorer.report",
 }
 
 __all__ = [
     "AME",
     "Clusters",
+    "Comparison",
     "Datamodels",
     "Design",
+    "DifferenceCheck",
     "ElasticNet",
     "Embedding",
     "Evaluation",
@@ -124,6 +132,7 @@ __all__ = [
     "check",
     "clusters",
     "collect",
+    "compare",
     "correctness",
     "cross_entropy",
     "embedding",
@@ -143,6 +152,7 @@ __all__ = [
     "standard_errors",
     "status",
     "tasks",
+    "verify_difference",
     "write_report",
 ]
 

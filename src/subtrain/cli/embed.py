@@ -14,7 +14,10 @@ from subtrain.cli.results import PANEL, OutFile, show
 def embed(
     study: StudyPath,
     fit: FitName = "default",
-    components: Annotated[int, typer.Option(help="How many components.")] = 10,
+    components: Annotated[
+        int | None,
+        typer.Option(help="How many components; by default 10, or as many as there are.", show_default=False),
+    ] = None,
     of: Annotated[str, typer.Option(help="What to embed: targets or units.")] = "targets",
     remove: Annotated[
         int | None,

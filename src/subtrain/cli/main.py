@@ -3,7 +3,7 @@
 from subtrain.cli import demo, check, create, collect, status  # noqa: F401, I001
 from subtrain.cli import worker, cancel  # noqa: F401
 from subtrain.cli import fit, evaluate, report, extend, export, importing, reference  # noqa: F401
-from subtrain.cli import significance, embed, clusters  # noqa: F401
+from subtrain.cli import significance, embed, clusters, compare  # noqa: F401
 from subtrain.cli.app import run as main
 
 __all__ = ["main"]
