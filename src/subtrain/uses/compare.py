@@ -131,8 +131,8 @@ def compare(
     Every target's datamodel of A, of length 1, less its projection on that of B is what A has to itself; principal
     components of these residuals, not centred, are directions that tell A from B (ModelDiff: Shah et al. 2022, section
     3). Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm than
-    of the other, and `verify_difference` retrains to see. Raises InputError for other units or targets, and for more
-    components than there are.
+    of the other, and `verify_difference` retrains to see. components: by default 5, or as many as there are. Raises
+    InputError for other units or targets, and for more components than there are.
     """
     if (a.n, a.targets) != (b.n, b.targets):
         raise InputError(
