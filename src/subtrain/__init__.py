@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from subtrain._version import __version__
 
 if TYPE_CHECKING:
-    from subtrain import tasks
+    from subtrain import public, tasks
     from subtrain.collection import collect
     from subtrain.collection.check import check
     from subtrain.collection.status import status
@@ -44,12 +44,19 @@ if TYPE_CHECKING:
     from subtrain.uses.clusters import Clusters, clusters
     from subtrain.uses.compare import Comparison, compare
     from subtrain.uses.embedding import Embedding, embedding
+    from subtrain.uses.group_debias import debias_group
+    from subtrain.uses.memorization import empirical_influence, memorization
+    from subtrain.uses.mislabeled import mislabeled
+    from subtrain.uses.poison import poison
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
+    from subtrain.uses.select import select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
     from subtrain.uses.tails import TailRemoval, remove_tails
     from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
+    from subtrain.uses.training_sets import compare_training_sets, compare_without
+    from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
 
 _WHERE = {
     "AME": "regression",
@@ -76,6 +83,8 @@ _WHERE = {
     "Study": "store.study",
     "SubtrainError": "errors",
     "TailRemoval": "uses.tails",
+    "ame": "uses.valuation",
+    "banzhaf": "uses.valuation",
     "check": "collection.check",
     "clusters": "uses.clusters",
     "collect": "collection",
@@ -83,6 +92,12 @@ _WHERE = {
     "correctness": "outputs",
     "cross_entropy": "outputs",
     "embedding": "uses.embedding",
+    "compare_training_sets": "uses.training_sets",
+    "compare_without": "uses.training_sets",
+    "correctness": "outputs",
+    "cross_entropy": "outputs",
+    "debias_group": "uses.group_debias",
+    "empirical_influence": "uses.memorization",
     "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
@@ -93,13 +108,21 @@ _WHERE = {
     "load_fit": "fits",
     "margins": "outputs",
     "remove_tails": "uses.tails",
+    "memorization": "uses.memorization",
+    "mislabeled": "uses.mislabeled",
+    "poison": "uses.poison",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
     "significance": "uses.significance",
     "standard_errors": "uses.standard_errors",
+    "select": "uses.select",
+    "shapley": "uses.valuation",
+    "shapley_alphas": "uses.valuation",
+    "public": "public",
     "status": "collection.status",
     "tasks": "tasks",
     "verify_difference": "uses.verify_difference",
+    "verify_selection": "uses.select",
     "write_report": "explorer.report",
 }
 
@@ -129,6 +152,8 @@ __all__ = [
     "SubtrainError",
     "TailRemoval",
     "__version__",
+    "ame",
+    "banzhaf",
     "check",
     "clusters",
     "collect",
@@ -136,6 +161,12 @@ __all__ = [
     "correctness",
     "cross_entropy",
     "embedding",
+    "compare_training_sets",
+    "compare_without",
+    "correctness",
+    "cross_entropy",
+    "debias_group",
+    "empirical_influence",
     "evaluate",
     "export",
     "fit",
@@ -146,13 +177,21 @@ __all__ = [
     "load_fit",
     "margins",
     "remove_tails",
+    "memorization",
+    "mislabeled",
+    "poison",
+    "public",
     "retrain",
     "retrain_mislabelled",
+    "select",
+    "shapley",
+    "shapley_alphas",
     "significance",
     "standard_errors",
     "status",
     "tasks",
     "verify_difference",
+    "verify_selection",
     "write_report",
 ]
 
@@ -161,7 +200,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'subtrain' has no attribute {name!r}")
     module = import_module(f"subtrain.{_WHERE[name]}")
-    found = module if name == "tasks" else getattr(module, name)
+    found = module if name in ("public", "tasks") else getattr(module, name)
     globals()[name] = found
     return found
 
