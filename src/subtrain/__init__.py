@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
     from subtrain.uses.tails import TailRemoval, remove_tails
-    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
     from subtrain.uses.training_sets import compare_training_sets, compare_without
     from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
 
 _WHERE = {
     "AME": "regression",
@@ -158,14 +158,12 @@ __all__ = [
     "clusters",
     "collect",
     "compare",
-    "correctness",
-    "cross_entropy",
-    "embedding",
     "compare_training_sets",
     "compare_without",
     "correctness",
     "cross_entropy",
     "debias_group",
+    "embedding",
     "empirical_influence",
     "evaluate",
     "export",
@@ -176,11 +174,11 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
-    "remove_tails",
     "memorization",
     "mislabeled",
     "poison",
     "public",
+    "remove_tails",
     "retrain",
     "retrain_mislabelled",
     "select",

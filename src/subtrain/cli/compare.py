@@ -39,13 +39,13 @@ def compare(
     from subtrain.fits import load_fit
     from subtrain.store.study import Study
     from subtrain.uses.compare import compare as differences
-    from subtrain.uses.vectors import labels_of
+    from subtrain.uses.names import target_labels
     from subtrain.uses.verify_difference import verify_difference
 
     a, b = Study.open(study_a), Study.open(study_b)
     of_a, of_b = load_fit(a, fit_a), load_fit(b, fit_b)
     names = (a.name, b.name) if a.name != b.name else (f"{a.name} {fit_a}", f"{b.name} {fit_b}")
-    found = differences(of_a, of_b, components, names, labels_of(a, "targets", of_a.meta["output"]))
+    found = differences(of_a, of_b, components, names, target_labels(a, of_a.meta["output"]))
     if verify is None:
         show(found, to, as_json)
     else:

@@ -33,12 +33,12 @@ def embed(
     from subtrain.fits import load_fit
     from subtrain.store.study import Study
     from subtrain.uses.embedding import embedding
+    from subtrain.uses.names import labels_of
     from subtrain.uses.tails import remove_tails
-    from subtrain.uses.vectors import labels_of
 
     opened = Study.open(study)
     dm = load_fit(opened, fit)
-    labels = labels_of(opened, of, dm.meta["output"]) if of in ("targets", "units") else None
+    labels = labels_of(opened, of, dm.meta["output"])
     found = embedding(dm, components, of, labels)
     if remove is None:
         show(found, to, as_json)
