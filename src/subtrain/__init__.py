@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.support import Support, support
+    from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.compare import Comparison, compare
+    from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
     from subtrain.uses.memorization import empirical_influence, memorization
     from subtrain.uses.mislabeled import mislabeled
@@ -58,16 +61,22 @@ if TYPE_CHECKING:
     from subtrain.uses.select import select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
+    from subtrain.uses.tails import TailRemoval, remove_tails
     from subtrain.uses.training_sets import compare_training_sets, compare_without
     from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
 
 _WHERE = {
     "AME": "regression",
     "Brittleness": "uses.brittleness",
     "Counterfactuals": "uses.counterfactual",
+    "Clusters": "uses.clusters",
+    "Comparison": "uses.compare",
     "Datamodels": "datamodels",
     "Design": "design",
+    "DifferenceCheck": "uses.verify_difference",
     "ElasticNet": "regression",
+    "Embedding": "uses.embedding",
     "Evaluation": "evaluation",
     "Lasso": "regression",
     "LassoLarge": "regression",
@@ -88,16 +97,20 @@ _WHERE = {
     "SubtrainError": "errors",
     "Support": "uses.support",
     "brittleness": "uses.brittleness",
+    "TailRemoval": "uses.tails",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
     "check": "collection.check",
+    "clusters": "uses.clusters",
     "collect": "collection",
+    "compare": "uses.compare",
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
     "correctness": "outputs",
     "counterfactuals": "uses.counterfactual",
     "cross_entropy": "outputs",
     "debias_group": "uses.group_debias",
+    "embedding": "uses.embedding",
     "empirical_influence": "uses.memorization",
     "evaluate": "evaluation",
     "export": "store.export",
@@ -114,17 +127,19 @@ _WHERE = {
     "memorization": "uses.memorization",
     "mislabeled": "uses.mislabeled",
     "poison": "uses.poison",
+    "public": "public",
+    "remove_tails": "uses.tails",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
-    "significance": "uses.significance",
-    "standard_errors": "uses.standard_errors",
     "select": "uses.select",
     "shapley": "uses.valuation",
     "shapley_alphas": "uses.valuation",
-    "public": "public",
+    "significance": "uses.significance",
+    "standard_errors": "uses.standard_errors",
     "status": "collection.status",
     "support": "uses.support",
     "tasks": "tasks",
+    "verify_difference": "uses.verify_difference",
     "verify_selection": "uses.select",
     "write_report": "explorer.report",
 }
@@ -133,9 +148,13 @@ __all__ = [
     "AME",
     "Brittleness",
     "Counterfactuals",
+    "Clusters",
+    "Comparison",
     "Datamodels",
     "Design",
+    "DifferenceCheck",
     "ElasticNet",
+    "Embedding",
     "Evaluation",
     "Lasso",
     "LassoLarge",
@@ -155,18 +174,22 @@ __all__ = [
     "Study",
     "SubtrainError",
     "Support",
+    "TailRemoval",
     "__version__",
     "brittleness",
     "ame",
     "banzhaf",
     "check",
+    "clusters",
     "collect",
+    "compare",
     "compare_training_sets",
     "compare_without",
     "correctness",
     "counterfactuals",
     "cross_entropy",
     "debias_group",
+    "embedding",
     "empirical_influence",
     "evaluate",
     "export",
@@ -184,6 +207,7 @@ __all__ = [
     "mislabeled",
     "poison",
     "public",
+    "remove_tails",
     "retrain",
     "retrain_mislabelled",
     "select",
@@ -194,6 +218,7 @@ __all__ = [
     "status",
     "support",
     "tasks",
+    "verify_difference",
     "verify_selection",
     "write_report",
 ]
