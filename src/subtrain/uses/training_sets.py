@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class TrainingSets:
     arms: tuple[str, ...]
     groups: Mapping[str, int]
     measures: tuple[str, ...]
-    sizes: Mapping[str, float]
+    sizes: Mapping[str, int]
 
     def __repr__(self) -> str:
         group = next(iter(self.groups))
@@ -72,18 +73,15 @@ class TrainingSets:
         return each[0] if len(each) == 1 else np.asarray(each.mean(axis=1))
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        for group, targets in self.groups.items():
-            for arm in self.arms:
-                masks, runs = self.measured[arm, self.measures[0], group].shape
-                shape = {"units": self.sizes[arm], "targets": targets, "masks": masks, "runs": runs}
-                figures: dict[str, float] = {}
-                for measure in self.measures:
-                    found = self.mean(arm, group, measure)
-                    figures |= {measure: found.value, f"{measure}_low": found.low, f"{measure}_high": found.high}
-                yield {"group": group, "arm": arm} | shape | figures
+        for group, arm, measure in product(self.groups, self.arms, self.measures):
+            found = self.mean(arm, group, measure)
+            sets, runs = self.measured[arm, measure, group].shape
+            figures = {"value": found.value, "low": found.low, "high": found.high}
+            shape = {"targets": self.groups[group], "units": self.sizes[arm], "sets": sets, "runs": runs}
+            yield {"group": group, "trained on": arm, "measure": measure} | figures | shape
 
     def table(self) -> Table:
-        """One row for every group of targets and arm: mean and 95 % interval of each measure."""
+        """One row for every group of targets, arm and measure: mean and 95 % interval, over runs or over sets."""
         rows = list(self._rows())
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
@@ -140,7 +138,7 @@ def compare_training_sets(
             stops = np.cumsum([len(part) for part in masks.values()])
             for arm, part in zip(masks, np.split(each, stops[:-1]), strict=True):
                 measured[arm, measure, group] = part
-    sizes = {arm: float(part.sum(axis=1).mean()) for arm, part in masks.items()}
+    sizes = {arm: int(part.sum(axis=1).mean()) for arm, part in masks.items()}
     numbers = {group: len(members) for group, members in groups.items()}
     return TrainingSets(name, measured, tuple(masks), numbers, tuple(measures), sizes)
 
@@ -155,7 +153,7 @@ def compare_without(
     seed: int = 0,
     **options: Any,
 ) -> TrainingSets:
-    """Compare training on all units, on all but these, and on all but as many random ones (`randoms` such sets).
+    """Compare training on all units, without these, and without as many random ones (`randoms` such sets).
 
     output: by default the study's first of the test set. Raises InputError if no units or all of them are named.
     """
@@ -166,8 +164,8 @@ def compare_without(
     kept[left_out] = False
     arms = {
         "all": np.ones(study.n, np.bool_),
-        "without them": kept,
-        "without random ones": random_sets(study.n, study.n - left_out.size, randoms, seed),
+        "without": kept,
+        "random": random_sets(study.n, study.n - left_out.size, randoms, seed),
     }
     output = output or next((name for name in study.outputs if name.startswith("test_")), None)
     return compare_training_sets(study, arms, runs, output, groups, **options)
