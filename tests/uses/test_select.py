@@ -46,7 +46,7 @@ def test_the_units_with_the_best_mean_weight_are_kept(study, dm):
     assert np.flatnonzero(chosen.kept).tolist() == list(range(10))
     for_others = select(dm, study, drop=5, targets=[6, 7])
     assert np.flatnonzero(~for_others.kept).tolist() == list(range(5, 10))
-    assert for_others.groups["other targets"].tolist() == list(range(6))
+    assert for_others.groups["others"].tolist() == list(range(6))
     assert "keep 15 of 20 units" in repr(for_others)
     assert for_others.table()["unit"][0] in range(5)
     assert for_others.figure().axes
@@ -121,7 +121,7 @@ def test_leaving_units_out_is_compared_with_leaving_out_random_ones(study):
     groups = split_targets(study, "test_margins", second=[4, 5, 6, 7])
     found = compare_without(study, range(5, 10), runs=4, groups=groups, randoms=6)
     assert found.gain("without", "all", "second", "mean").value == pytest.approx(10, abs=0.3)
-    assert found.gain("without", "all", "other targets", "mean").value == pytest.approx(-2, abs=0.3)
+    assert found.gain("without", "all", "others", "mean").value == pytest.approx(-2, abs=0.3)
     assert found.gain("without", "random", "second", "mean").low > 0
     assert split_targets(study, "test_margins", second=None) is None
 

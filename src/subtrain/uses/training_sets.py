@@ -86,18 +86,18 @@ class TrainingSets:
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
     def figure(self) -> Figure:
-        """Every arm's mean and interval, a panel for each group of targets."""
-        figure = new_figure(max(5.0, 2.6 * len(self.groups)), 3.4)
-        panels = figure.subplots(1, len(self.groups), squeeze=False)[0]
-        for axes, (group, targets) in zip(panels, self.groups.items(), strict=True):
+        """Every arm's mean and interval: a column for each group of targets, a row for each measure."""
+        figure = new_figure(max(5.0, 2.6 * len(self.groups)), 0.6 + 2.3 * len(self.measures))
+        panels = figure.subplots(len(self.measures), len(self.groups), squeeze=False, sharex=True)
+        for (measure, group), axes in zip(product(self.measures, self.groups), panels.flat, strict=True):
             for place, arm in enumerate(self.arms):
-                found = self.mean(arm, group)
-                each = self._draws(arm, group, None)
+                found, each = self.mean(arm, group, measure), self._draws(arm, group, measure)
                 axes.plot(np.full(each.size, place), each, ".", color="0.75", markersize=3, zorder=0)
                 axes.errorbar(place, found.value, [[found.value - found.low], [found.high - found.value]], fmt="o")
             axes.set_xticks(range(len(self.arms)), self.arms, rotation=20, ha="right", fontsize=8)
-            axes.set_title(f"{group}, {targets} targets", fontsize=9)
-        panels[0].set_ylabel(f"{self.measures[0]} of {self.output}")
+            axes.set_title(f"{group}, {self.groups[group]} targets", fontsize=9)
+        for measure, axes in zip(self.measures, panels[:, 0], strict=True):
+            axes.set_ylabel(f"{measure} of {self.output}")
         _, runs = next(iter(self.measured.values())).shape
         figure.suptitle(f"retrained, {runs} runs of each mask; mean and 95 % interval", fontsize=9)
         return figure
@@ -172,14 +172,14 @@ def compare_without(
 
 
 def split_targets(study: Study, output: str, **named: Sequence[int] | None) -> Targets | None:
-    """The targets of an output as the named ones and the "other targets"; None, for all in one, if none are named."""
+    """The targets of an output as the named ones and the "others"; None, for all in one, if none are named."""
     given = {name: np.unique(np.asarray(members, np.int64)) for name, members in named.items() if members}
     if not given:
         return None
     if output not in study.outputs:
         raise InputError(f"{study.where} records no output {output!r}; it has {', '.join(study.outputs)}")
     rest = np.setdiff1d(np.arange(np.prod(study.outputs[output].shape)), np.concatenate(list(given.values())))
-    return given | ({"other targets": rest} if rest.size else {})
+    return given | ({"others": rest} if rest.size else {})
 
 
 def random_sets(n: int, size: int, count: int, seed: int = 0) -> NDArray[np.bool_]:
