@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from subtrain._version import __version__
 
 if TYPE_CHECKING:
-    from subtrain import tasks
+    from subtrain import public, tasks
     from subtrain.collection import collect
     from subtrain.collection.check import check
     from subtrain.collection.status import status
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.select import select, verify_selection
+    from subtrain.uses.significance import Significance, significance
+    from subtrain.uses.standard_errors import standard_errors
     from subtrain.uses.training_sets import compare_training_sets, compare_without
     from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
 
@@ -68,6 +70,7 @@ _WHERE = {
     "Output": "outputs",
     "Retrained": "uses.retrain",
     "Ridge": "regression",
+    "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
     "ame": "uses.valuation",
@@ -94,9 +97,12 @@ _WHERE = {
     "poison": "uses.poison",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
+    "significance": "uses.significance",
+    "standard_errors": "uses.standard_errors",
     "select": "uses.select",
     "shapley": "uses.valuation",
     "shapley_alphas": "uses.valuation",
+    "public": "public",
     "status": "collection.status",
     "tasks": "tasks",
     "verify_selection": "uses.select",
@@ -120,6 +126,7 @@ __all__ = [
     "Output",
     "Retrained",
     "Ridge",
+    "Significance",
     "Study",
     "SubtrainError",
     "__version__",
@@ -145,11 +152,14 @@ __all__ = [
     "memorization",
     "mislabeled",
     "poison",
+    "public",
     "retrain",
     "retrain_mislabelled",
     "select",
     "shapley",
     "shapley_alphas",
+    "significance",
+    "standard_errors",
     "status",
     "tasks",
     "verify_selection",
@@ -161,7 +171,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'subtrain' has no attribute {name!r}")
     module = import_module(f"subtrain.{_WHERE[name]}")
-    found = module if name == "tasks" else getattr(module, name)
+    found = module if name in ("public", "tasks") else getattr(module, name)
     globals()[name] = found
     return found
 

@@ -61,11 +61,13 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """How a person sees the examples of each split ("train", "test"): images uint8 [N, H, W(, 3)], labels, texts."""
+    """How a person sees the examples of each split ("train", "test"): images uint8 [N, H, W(, 3)], labels, texts, and
+    tables: columns by name, with a value for each example."""
 
     images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tables: Mapping[str, Mapping[str, Sequence[Any] | NDArray[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
