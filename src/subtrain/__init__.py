@@ -41,6 +41,14 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.brittleness import Brittleness, brittleness
+    from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
+    from subtrain.uses.leakage import Leakage, leakage
+    from subtrain.uses.neighbors import Neighbors, neighbors
+    from subtrain.uses.removals import Removal, removals
+    from subtrain.uses.retrain import Retrained, retrain
+    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
+    from subtrain.uses.support import Support, support
     from subtrain.uses.group_debias import debias_group
     from subtrain.uses.memorization import empirical_influence, memorization
     from subtrain.uses.mislabeled import mislabeled
@@ -55,24 +63,31 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "AME": "regression",
+    "Brittleness": "uses.brittleness",
+    "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
     "ElasticNet": "regression",
     "Evaluation": "evaluation",
     "Lasso": "regression",
     "LassoLarge": "regression",
+    "Leakage": "uses.leakage",
     "LearningCurve": "curve",
     "LeastSquares": "regression",
     "LeaveSelfOut": "regression",
     "Masks": "masks",
     "MeanDifference": "regression",
     "Mislabelling": "uses.retrain_mislabelled",
+    "Neighbors": "uses.neighbors",
     "Output": "outputs",
+    "Removal": "uses.removals",
     "Retrained": "uses.retrain",
     "Ridge": "regression",
     "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
+    "Support": "uses.support",
+    "brittleness": "uses.brittleness",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
     "check": "collection.check",
@@ -80,6 +95,7 @@ _WHERE = {
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
     "correctness": "outputs",
+    "counterfactuals": "uses.counterfactual",
     "cross_entropy": "outputs",
     "debias_group": "uses.group_debias",
     "empirical_influence": "uses.memorization",
@@ -89,9 +105,12 @@ _WHERE = {
     "import_arrays": "store.imported",
     "import_folder": "store.imported",
     "import_reference": "store.reference",
+    "leakage": "uses.leakage",
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
+    "neighbors": "uses.neighbors",
+    "removals": "uses.removals",
     "memorization": "uses.memorization",
     "mislabeled": "uses.mislabeled",
     "poison": "uses.poison",
@@ -104,6 +123,7 @@ _WHERE = {
     "shapley_alphas": "uses.valuation",
     "public": "public",
     "status": "collection.status",
+    "support": "uses.support",
     "tasks": "tasks",
     "verify_selection": "uses.select",
     "write_report": "explorer.report",
@@ -111,25 +131,32 @@ _WHERE = {
 
 __all__ = [
     "AME",
+    "Brittleness",
+    "Counterfactuals",
     "Datamodels",
     "Design",
     "ElasticNet",
     "Evaluation",
     "Lasso",
     "LassoLarge",
+    "Leakage",
     "LearningCurve",
     "LeastSquares",
     "LeaveSelfOut",
     "Masks",
     "MeanDifference",
     "Mislabelling",
+    "Neighbors",
     "Output",
+    "Removal",
     "Retrained",
     "Ridge",
     "Significance",
     "Study",
     "SubtrainError",
+    "Support",
     "__version__",
+    "brittleness",
     "ame",
     "banzhaf",
     "check",
@@ -137,6 +164,7 @@ __all__ = [
     "compare_training_sets",
     "compare_without",
     "correctness",
+    "counterfactuals",
     "cross_entropy",
     "debias_group",
     "empirical_influence",
@@ -146,9 +174,12 @@ __all__ = [
     "import_arrays",
     "import_folder",
     "import_reference",
+    "leakage",
     "learning_curve",
     "load_fit",
     "margins",
+    "neighbors",
+    "removals",
     "memorization",
     "mislabeled",
     "poison",
@@ -161,6 +192,7 @@ __all__ = [
     "significance",
     "standard_errors",
     "status",
+    "support",
     "tasks",
     "verify_selection",
     "write_report",
