@@ -51,9 +51,14 @@ def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: s
 
 
 _PROBLEMS: dict[int | str, str] = {
+    400: "The request cannot be read.",
+    401: "A token is needed.",
+    403: "Another page asked for it.",
     404: "There is no such thing.",
     409: "It cannot be done now, or here.",
+    411: "The request does not say how long it is.",
     413: "The request is too large.",
+    421: "The server does not answer to this name.",
 }
 
 
