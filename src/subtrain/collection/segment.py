@@ -25,7 +25,7 @@ from subtrain.store import segment
 from subtrain.store.given import GivenDesign
 from subtrain.store.segment import Range
 from subtrain.store.study import FAILURES, Study, segment_name
-from subtrain.trainers.oom import is_out_of_memory
+from subtrain.trainers.oom import is_out_of_memory, release_memory
 
 SAVE_EVERY = 30.0
 DEVICE = "SUBTRAIN_DEVICE"
@@ -119,6 +119,7 @@ def _train_some(work: _Work, rows: list[int]) -> None:
     """Train these models in one call; if that fails, one by one, so that only the culprit is lost."""
     try:
         _train(work, rows)
+        return
     except outputs.SchemaError:
         raise
     except Exception as error:
@@ -127,15 +128,20 @@ def _train_some(work: _Work, rows: list[int]) -> None:
             _save(work)
             raise ShortOfMemoryError(f"{type(error).__name__}: {error}") from error
         if len(rows) == 1:
-            why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
-            why = f"it needs more memory than there is{_where()}: {why}" if short else why
-            seed = int(work.seeds[rows[0] - work.where[0]])
-            work.failed[rows[0]] = record_failure(
-                work.study, work.where, rows[0], seed, why, "".join(traceback.format_exception(error))
-            )
-            return
-        for row in rows:
-            _train_some(work, [row])
+            _record(work, rows[0], error, short)
+    if short:
+        release_memory()
+    for row in rows if len(rows) > 1 else ():
+        _train_some(work, [row])
+
+
+def _record(work: _Work, row: int, error: Exception, short: bool) -> None:
+    """The model has failed: why."""
+    why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
+    why = f"it needs more memory than there is{_where()}: {why}" if short else why
+    seed = int(work.seeds[row - work.where[0]])
+    details = "".join(traceback.format_exception(error))
+    work.failed[row] = record_failure(work.study, work.where, row, seed, why, details)
 
 
 def _where() -> str:
