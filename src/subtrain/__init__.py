@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from subtrain.uses.leakage import Leakage, leakage
     from subtrain.uses.neighbors import Neighbors, neighbors
     from subtrain.uses.removals import Removal, removals
+    from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.support import Support, support
@@ -65,9 +67,15 @@ _WHERE = {
     "AME": "regression",
     "Brittleness": "uses.brittleness",
     "Counterfactuals": "uses.counterfactual",
+    from subtrain.uses.tails import TailRemoval, remove_tails
+
+_WHERE = {
+    "AME": "regression",
+    "Clusters": "uses.clusters",
     "Datamodels": "datamodels",
     "Design": "design",
     "ElasticNet": "regression",
+    "Embedding": "uses.embedding",
     "Evaluation": "evaluation",
     "Lasso": "regression",
     "LassoLarge": "regression",
@@ -90,7 +98,9 @@ _WHERE = {
     "brittleness": "uses.brittleness",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
+    "TailRemoval": "uses.tails",
     "check": "collection.check",
+    "clusters": "uses.clusters",
     "collect": "collection",
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
@@ -99,6 +109,7 @@ _WHERE = {
     "cross_entropy": "outputs",
     "debias_group": "uses.group_debias",
     "empirical_influence": "uses.memorization",
+    "embedding": "uses.embedding",
     "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
@@ -114,6 +125,7 @@ _WHERE = {
     "memorization": "uses.memorization",
     "mislabeled": "uses.mislabeled",
     "poison": "uses.poison",
+    "remove_tails": "uses.tails",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
     "significance": "uses.significance",
@@ -133,9 +145,11 @@ __all__ = [
     "AME",
     "Brittleness",
     "Counterfactuals",
+    "Clusters",
     "Datamodels",
     "Design",
     "ElasticNet",
+    "Embedding",
     "Evaluation",
     "Lasso",
     "LassoLarge",
@@ -155,11 +169,13 @@ __all__ = [
     "Study",
     "SubtrainError",
     "Support",
+    "TailRemoval",
     "__version__",
     "brittleness",
     "ame",
     "banzhaf",
     "check",
+    "clusters",
     "collect",
     "compare_training_sets",
     "compare_without",
@@ -168,6 +184,7 @@ __all__ = [
     "cross_entropy",
     "debias_group",
     "empirical_influence",
+    "embedding",
     "evaluate",
     "export",
     "fit",
@@ -184,6 +201,7 @@ __all__ = [
     "mislabeled",
     "poison",
     "public",
+    "remove_tails",
     "retrain",
     "retrain_mislabelled",
     "select",
