@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from subtrain.uses.leakage import Leakage, leakage
     from subtrain.uses.neighbors import Neighbors, neighbors
     from subtrain.uses.removals import Removal, removals
+    from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.support import Support, support
@@ -72,6 +74,11 @@ _WHERE = {
     "Counterfactuals": "uses.counterfactual",
     "Clusters": "uses.clusters",
     "Comparison": "uses.compare",
+    from subtrain.uses.tails import TailRemoval, remove_tails
+
+_WHERE = {
+    "AME": "regression",
+    "Clusters": "uses.clusters",
     "Datamodels": "datamodels",
     "Design": "design",
     "DifferenceCheck": "uses.verify_difference",
@@ -100,6 +107,7 @@ _WHERE = {
     "TailRemoval": "uses.tails",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
+    "TailRemoval": "uses.tails",
     "check": "collection.check",
     "clusters": "uses.clusters",
     "collect": "collection",
@@ -112,6 +120,7 @@ _WHERE = {
     "debias_group": "uses.group_debias",
     "embedding": "uses.embedding",
     "empirical_influence": "uses.memorization",
+    "embedding": "uses.embedding",
     "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
@@ -191,6 +200,7 @@ __all__ = [
     "debias_group",
     "embedding",
     "empirical_influence",
+    "embedding",
     "evaluate",
     "export",
     "fit",
