@@ -24,8 +24,8 @@ export function App() {
   const first = useRef(true);
   useEffect(() => {
     if (first.current) first.current = false;
-    else enter(main.current!, route.view);
-  }, [route.view]);
+    else enter(main.current);
+  }, [place]);
   useEffect(() => {
     document.title = [TITLES[route.view], route.arg, study.data?.name, "subtrain"].filter(Boolean).join(" · ");
   }, [place, study.data]);
@@ -102,9 +102,9 @@ function useRoute(): Route {
 }
 
 /** Takes the reader, and whatever reads aloud to them, to the top of a new view. */
-function enter(main: HTMLElement, _view: Route["view"]): void {
+function enter(main: HTMLElement | null): void {
   scrollTo(0, 0);
-  main.focus({ preventScroll: true });
+  main?.focus({ preventScroll: true });
 }
 
 function skip(event: Event, main: HTMLElement): void {

@@ -40,6 +40,10 @@ export const api = {
   targets: (query: Order) => answer(client.GET("/api/targets", { params: { query: query! } })),
   target: (target: number, fit: string | null) =>
     answer(client.GET("/api/targets/{target}", { params: { path: { target }, query: of(fit) } })),
+  weights: async (target: number, fit: string | null) => {
+    const found = await answer(client.GET("/api/targets/{target}/weights", { params: { path: { target }, query: of(fit) } }));
+    return { target, weights: found.unit.map((unit, i) => ({ unit, weight: found.weight[i]! })) };
+  },
   unit: (unit: number, fit: string | null) =>
     answer(client.GET("/api/units/{unit}", { params: { path: { unit }, query: of(fit) } })),
   map: (kind: "targets" | "units", fit: string | null) =>

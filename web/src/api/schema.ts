@@ -416,16 +416,26 @@ export interface components {
         };
         /**
          * Clusters
-         * @description Clusters, largest first. state: queued, computing, done or failed, and then why in a sentence.
+         * @description Clusters, largest first.
          */
         Clusters: {
             /** Items */
             items: components["schemas"]["Cluster"][];
-            /** Method */
+            /**
+             * Method
+             * @default
+             */
             method: string;
-            /** State */
-            state: string;
-            /** Why */
+            /**
+             * State
+             * @default done
+             * @enum {string}
+             */
+            state: "queued" | "computing" | "done" | "failed";
+            /**
+             * Why
+             * @default
+             */
             why: string;
         };
         /**
@@ -460,18 +470,31 @@ export interface components {
             mean_lds_b: number | null;
             /** Mean Overlap */
             mean_overlap: number | null;
-            /** Offset */
+            /**
+             * Offset
+             * @default 0
+             */
             offset: number;
-            /** State */
-            state: string;
-            /** Total */
+            /**
+             * State
+             * @default done
+             * @enum {string}
+             */
+            state: "queued" | "computing" | "done" | "failed";
+            /**
+             * Total
+             * @default 0
+             */
             total: number;
-            /** Why */
+            /**
+             * Why
+             * @default
+             */
             why: string;
         };
         /**
          * Curve
-         * @description LDS against models. state: computing or done, or failed, and then why in a sentence.
+         * @description LDS against models, per target, mean over some `targets`, on `subsets` held-out subsets of `replicates` runs.
          */
         Curve: {
             /** Output */
@@ -480,13 +503,20 @@ export interface components {
             points: components["schemas"]["CurvePoint"][];
             /** Replicates */
             replicates: number | null;
-            /** State */
-            state: string;
+            /**
+             * State
+             * @default done
+             * @enum {string}
+             */
+            state: "queued" | "computing" | "done" | "failed";
             /** Subsets */
             subsets: number | null;
             /** Targets */
             targets: number | null;
-            /** Why */
+            /**
+             * Why
+             * @default
+             */
             why: string;
         };
         /**
@@ -668,8 +698,8 @@ export interface components {
         };
         /**
          * MapOf
-         * @description Points in the plane by column. state: queued, computing, done or failed, and then why; number: the target or
-         *     unit; error: of a target, 1 minus the share of models that are right about it, or what there is of its LDS missing.
+         * @description Points in the plane by column, of `total` targets or units. number: which one; error, of targets: the share of
+         *     models that are wrong about it, or, where the output does not tell, 1 - LDS.
          */
         MapOf: {
             /** Cluster */
@@ -678,17 +708,30 @@ export interface components {
             error: (number | null)[] | null;
             /** Label */
             label: (string | null)[] | null;
-            /** Method */
+            /**
+             * Method
+             * @default
+             */
             method: string;
             /** Number */
             number: number[];
             /** Of */
             of: string;
-            /** State */
-            state: string;
-            /** Total */
+            /**
+             * State
+             * @default done
+             * @enum {string}
+             */
+            state: "queued" | "computing" | "done" | "failed";
+            /**
+             * Total
+             * @default 0
+             */
             total: number;
-            /** Why */
+            /**
+             * Why
+             * @default
+             */
             why: string;
             /** X */
             x: (number | null)[];
@@ -750,17 +793,33 @@ export interface components {
          * @description total pairs, most suspect first, of which these are some; decided: how many of them have a decision.
          */
         Pairs: {
-            /** Decided */
+            /**
+             * Decided
+             * @default 0
+             */
             decided: number;
             /** Items */
             items: components["schemas"]["Pair"][];
-            /** Offset */
+            /**
+             * Offset
+             * @default 0
+             */
             offset: number;
-            /** State */
-            state: string;
-            /** Total */
+            /**
+             * State
+             * @default done
+             * @enum {string}
+             */
+            state: "queued" | "computing" | "done" | "failed";
+            /**
+             * Total
+             * @default 0
+             */
             total: number;
-            /** Why */
+            /**
+             * Why
+             * @default
+             */
             why: string;
         };
         /**
@@ -1426,7 +1485,7 @@ export interface operations {
     image: {
         parameters: {
             query?: {
-                /** @description Longest side, in pixels; small ones are as they are. */
+                /** @description Longest side of larger ones, in pixels. */
                 side?: number;
             };
             header?: never;

@@ -39,8 +39,13 @@ function Row({ row }: { row: Record<string, unknown> }) {
 export function Caption({ shown }: { shown: Shown }) {
   return (
     <>
-      {shown.name}
-      {shown.label !== null && shown.label !== undefined && <span class="label">{shown.label}</span>}
+      <span>{shown.name}</span>
+      {shown.label !== null && (
+        <span class="label">
+          <span class="hidden">, label </span>
+          {shown.label}
+        </span>
+      )}
     </>
   );
 }

@@ -4,7 +4,7 @@ import { embedded } from "../api/embedded";
 import type { Pair, Shown } from "../api/types";
 import { forget, useJob } from "../api/use";
 import { useFit } from "../fit";
-import { count, fixed, signed, whole } from "../format";
+import { capital, count, fixed, signed, whole } from "../format";
 import { go } from "../router";
 import { Caption, Example } from "../ui/example";
 import { Failure, JobState, Note } from "../ui/state";
@@ -95,7 +95,7 @@ function Side({ pair, decision }: { pair: Pair; decision: string | null }) {
         <One shown={pair.unit} kind="unit" />
       </div>
       <p>
-        <span class="quiet">{pair.reason}</span> Score {fixed(pair.score)}, weight {signed(pair.weight, 3)}.
+        {capital(pair.reason)}. Score {fixed(pair.score)}, weight {signed(pair.weight, 3)}.
         {decision && <Decided decision={decision} />}
       </p>
     </section>

@@ -1,3 +1,4 @@
+import { useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { TargetWeight, UnitDetail } from "../api/types";
 import { useAnswer } from "../api/use";
@@ -68,14 +69,23 @@ interface EffectsProps {
   of: number;
 }
 
+const FIRST = 20;
+
 function Effects({ title, kind, effects, of }: EffectsProps) {
+  const [all, setAll] = useState(false);
+  const shown = all ? effects : effects.slice(0, FIRST);
   return (
     <section class="section" aria-label={title}>
       <h2 class={kind}>
-        {title} {of > effects.length ? `(${effects.length} of ${count(of, "target")})` : ""}
+        {title} {count(of, "target")}
       </h2>
       {effects.length === 0 && <Note>No target.</Note>}
-      <Tiles items={effects.map((effect) => effect.target)} to="target" below={(_, i) => <b>{signed(effects[i]!.weight, 3)}</b>} />
+      <Tiles items={shown.map((effect) => effect.target)} to="target" below={(_, i) => <b>{signed(effects[i]!.weight, 3)}</b>} />
+      {effects.length > FIRST && (
+        <button type="button" onClick={() => setAll(!all)} aria-expanded={all}>
+          {all ? `Show the first ${FIRST}` : `Show the first ${effects.length}`}
+        </button>
+      )}
     </section>
   );
 }

@@ -44,7 +44,7 @@ function Drawn({ curve }: { curve: Points }) {
           <span class="swatch line" style={{ borderColor: "var(--help)" }} /> LDS
         </li>
         <li>
-          <span class="swatch line" style={{ borderColor: "var(--harm)", borderStyle: "dashed" }} /> ceiling
+          <span class="swatch line dashed" style={{ borderColor: "var(--harm)" }} /> ceiling
         </li>
       </ul>
       <Lines at={at} lines={lines} band={band} x="models" y="LDS" log label={`LDS against the number of models: ${points.map((p) => `${fixed(p.lds, 3)} at ${whole(p.models)}`).join(", ")}; ceiling ${fixed(last.ceiling, 3)}.`} />

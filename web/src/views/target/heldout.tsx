@@ -26,7 +26,9 @@ export function Heldout({ detail }: { detail: TargetDetail }) {
         {count(held.predicted.length, "held-out subset")}, {runs} each. {score}: what a perfect predictor would reach, given the
         noise of training seeds.
       </p>
+      <div class="square">
       <Scatter clouds={clouds} x={`predicted ${study.words.output}`} y={`actual (${runs})`} diagonal label={`Scatter plot of predicted against actual ${study.words.output} on ${count(held.predicted.length, "held-out subset")}, ${runs} each. ${score}.`} />
+      </div>
     </section>
   );
 }

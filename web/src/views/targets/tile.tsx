@@ -33,7 +33,7 @@ export function Tile({ item, onNear }: Props) {
 function Stat({ name, value, class: kind }: { name: string; value: string; class?: string }) {
   return (
     <span>
-      <span class="quiet">{name}</span> <b class={kind}>{value}</b>
+      <b class={kind}>{value}</b> <span class="quiet">{name}</span>
     </span>
   );
 }
