@@ -30,11 +30,7 @@ export function App() {
     document.title = [TITLES[route.view], route.arg, study.data?.name, "subtrain"].filter(Boolean).join(" · ");
   }, [place, study.data]);
   if (!study.data)
-    return (
-      <main class="page">
-        {study.error ? <Failure>{study.error}</Failure> : <Waiting what="the study" />}
-      </main>
-    );
+    return <main class="page">{study.error ? <Failure>{study.error}</Failure> : <Waiting what="the study" />}</main>;
   return (
     <Fit.Provider value={{ fit, study: study.data, href: (view, arg, query) => href(view, arg, { ...query, fit }) }}>
       <a class="skip" href="#main" onClick={(event) => skip(event, main.current!)}>

@@ -38,9 +38,16 @@ export function Scatter(props: Props) {
         mode: 2 as const,
         scales: { x: { time: false, range: padded }, y: { range: padded } },
         legend: { show: false },
-        cursor: { show: true, points: { show: false }, drag: { x: !!onSelect, y: !!onSelect, setScale: false, dist: 4 } },
+        cursor: {
+          show: true,
+          points: { show: false },
+          drag: { x: !!onSelect, y: !!onSelect, setScale: false, dist: 4 },
+        },
         axes: numbers ? [axis(x), axis(y, { size: 46 })] : [axis("", HIDDEN), axis("", HIDDEN)],
-        series: [{}, ...clouds.map((cloud) => ({ stroke: colour(cloud.colour), fill: colour(cloud.colour), paths: dots(radius) }))],
+        series: [
+          {},
+          ...clouds.map((cloud) => ({ stroke: colour(cloud.colour), fill: colour(cloud.colour), paths: dots(radius) })),
+        ],
         hooks: {
           drawClear: diagonal ? [agreement] : [],
           ready: onPick ? [(u: uPlot) => follow(u, clouds, onPick, onHover)] : [],
@@ -94,7 +101,12 @@ function dots(radius: number): uPlot.Series.PathBuilder {
   };
 }
 
-function follow(u: uPlot, clouds: readonly Cloud[], onPick: (id: number) => void, onHover?: (id: number | null) => void): void {
+function follow(
+  u: uPlot,
+  clouds: readonly Cloud[],
+  onPick: (id: number) => void,
+  onHover?: (id: number | null) => void,
+): void {
   const near = (event: MouseEvent) => nearest(u, clouds, event.offsetX, event.offsetY);
   u.over.addEventListener("click", (event) => {
     const id = near(event);

@@ -12,7 +12,17 @@ interface Props {
 export function Example({ shown, side = 64, lazy = true }: Props) {
   const source = shown.image ? imageSource(shown.image) : null;
   if (source)
-    return <img class="picture" src={source} alt={shown.alt} width={side} height={side} loading={lazy ? "lazy" : "eager"} decoding="async" />;
+    return (
+      <img
+        class="picture"
+        src={source}
+        alt={shown.alt}
+        width={side}
+        height={side}
+        loading={lazy ? "lazy" : "eager"}
+        decoding="async"
+      />
+    );
   if (shown.text) return <blockquote class="text">{shown.text}</blockquote>;
   if (shown.row) return <Row row={shown.row} />;
   return (

@@ -57,7 +57,12 @@ function Against({ other, offset }: { other: string; offset: number }) {
       {found && <Summary found={found} />}
       {found && <Rows found={found} />}
       {found && (
-        <Pager offset={offset} size={PAGE} total={found.total} to={(next) => href("compare", null, { with: other, offset: next || null })} />
+        <Pager
+          offset={offset}
+          size={PAGE}
+          total={found.total}
+          to={(next) => href("compare", null, { with: other, offset: next || null })}
+        />
       )}
     </>
   );
@@ -67,7 +72,14 @@ function Summary({ found }: { found: Comparison }) {
   const { href } = useFit();
   const clouds = useMemo(() => {
     const items = found.items.filter(({ a, b }) => a.lds !== null && b.lds !== null);
-    return [{ colour: "ink-0", x: items.map(({ a }) => a.lds!), y: items.map(({ b }) => b.lds!), id: items.map(({ target }) => target.number) }];
+    return [
+      {
+        colour: "ink-0",
+        x: items.map(({ a }) => a.lds!),
+        y: items.map(({ b }) => b.lds!),
+        id: items.map(({ target }) => target.number),
+      },
+    ];
   }, [found]);
   const some = found.total > found.items.length ? `the ${found.items.length} on this page` : "all of them";
   return (
@@ -82,7 +94,15 @@ function Summary({ found }: { found: Comparison }) {
         ]}
       />
       {clouds[0]!.id.length > 0 && (
-        <Scatter clouds={clouds} x={`LDS of ${found.a}`} y={`LDS of ${found.b}`} diagonal height={260} onPick={(id) => go(href("target", id))} label={`Scatter plot of the LDS of ${count(clouds[0]!.id.length, "target")} (${some}) in both fits; the table below has the numbers.`} />
+        <Scatter
+          clouds={clouds}
+          x={`LDS of ${found.a}`}
+          y={`LDS of ${found.b}`}
+          diagonal
+          height={260}
+          onPick={(id) => go(href("target", id))}
+          label={`Scatter plot of the LDS of ${count(clouds[0]!.id.length, "target")} (${some}) in both fits; the table below has the numbers.`}
+        />
       )}
     </div>
   );
@@ -94,7 +114,9 @@ function Rows({ found }: { found: Comparison }) {
   return (
     <div class="scrolls" tabIndex={0} role="region" aria-label="Targets in both fits, the least alike first">
       <table class="table">
-        <caption class="quiet">The least alike first; {found.a} | {found.b}</caption>
+        <caption class="quiet">
+          The least alike first; {found.a} | {found.b}
+        </caption>
         <thead>
           <tr>
             <th scope="col">Target</th>

@@ -35,7 +35,10 @@ function Review({ pairs, total, at }: { pairs: readonly Pair[]; total: number; a
   const { fit, href } = useFit();
   const [made, setMade] = useState(() => new Map(pairs.map((pair) => [pair.pair, pair.decision])));
   const [error, setError] = useState<string | null>(null);
-  const place = Math.max(0, at ? pairs.findIndex(({ pair }) => pair === at) : pairs.findIndex((pair) => !pair.decision));
+  const place = Math.max(
+    0,
+    at ? pairs.findIndex(({ pair }) => pair === at) : pairs.findIndex((pair) => !pair.decision),
+  );
   const current = pairs[place]!;
   const show = (to: number) => pairs[to] && go(href("leakage", null, { pair: pairs[to].pair }), true);
   const decide = async (decision: Decision) => {

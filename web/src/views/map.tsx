@@ -53,15 +53,32 @@ function Drawn({ of, map, query }: { of: Of; map: MapOf; query: Record<string, s
     <>
       <p class="quiet">
         {count(map.number.length, noun)}
-        {map.number.length < map.total ? ` of ${whole(map.total)}` : ""}, placed by {map.method}. Near means that they hang on
-        the same {of === "targets" ? "training data" : "targets"}; the axes have no unit. Click a point to open it, drag a box
-        to list what is in it.
+        {map.number.length < map.total ? ` of ${whole(map.total)}` : ""}, placed by {map.method}. Near means that they
+        hang on the same {of === "targets" ? "training data" : "targets"}; the axes have no unit. Click a point to open
+        it, drag a box to list what is in it.
       </p>
       <div class="row">
         <Choice title="Colour by" value={by} options={choices} onChange={(value) => set({ by: value, group: null })} />
-        <Choice title="List" value={group?.name ?? ""} options={["", ...groups.map(({ name }) => name)]} none="nothing" onChange={(value) => set({ group: value })} />
+        <Choice
+          title="List"
+          value={group?.name ?? ""}
+          options={["", ...groups.map(({ name }) => name)]}
+          none="nothing"
+          onChange={(value) => set({ group: value })}
+        />
       </div>
-      <Scatter clouds={clouds} x="" y="" numbers={false} height={460} radius={map.number.length > 3000 ? 1.6 : 3} onPick={onPick} onHover={setNear} onSelect={setBox} label={`Map of ${count(map.number.length, noun)} coloured by ${by}: ${groups.map((g) => `${g.name} ${g.at.length}`).join(", ")}. The list below it holds the members of any group.`} />
+      <Scatter
+        clouds={clouds}
+        x=""
+        y=""
+        numbers={false}
+        height={460}
+        radius={map.number.length > 3000 ? 1.6 : 3}
+        onPick={onPick}
+        onHover={setNear}
+        onSelect={setBox}
+        label={`Map of ${count(map.number.length, noun)} coloured by ${by}: ${groups.map((g) => `${g.name} ${g.at.length}`).join(", ")}. The list below it holds the members of any group.`}
+      />
       <p class="quiet small near">{near === null ? "\u00a0" : described(map, near, noun)}</p>
       <ul class="legend" aria-label="Colours">
         {groups.map((one) => (
@@ -129,5 +146,7 @@ function cloud(map: MapOf, { at, colour }: Group): Cloud {
 function described(map: MapOf, number: number, noun: string): string {
   const i = map.number.indexOf(number);
   const label = map.label?.[i];
-  return [`${noun} ${number}`, label && `label ${label}`, map.cluster && `cluster ${map.cluster[i]}`].filter(Boolean).join(", ");
+  return [`${noun} ${number}`, label && `label ${label}`, map.cluster && `cluster ${map.cluster[i]}`]
+    .filter(Boolean)
+    .join(", ");
 }

@@ -36,7 +36,8 @@ function Standing({ status }: { status: Status }) {
       </p>
       {status.failed > 0 && (
         <Note>
-          {count(status.failed, "model")} failed, for example model {status.failures[0]?.model}: {status.failures[0]?.why}
+          {count(status.failed, "model")} failed, for example model {status.failures[0]?.model}:{" "}
+          {status.failures[0]?.why}
         </Note>
       )}
     </>

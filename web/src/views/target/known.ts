@@ -10,7 +10,9 @@ export function useWeights(detail: TargetDetail | null, fit: string | null): Wei
   const target = detail?.shown.number ?? null;
   const { data } = useAnswer(target === null ? null : `weights ${fit} ${target}`, () => api.weights(target!, fit));
   if (data && data.target === target) return data.weights;
-  return detail ? [...detail.helpful, ...detail.harmful].map(({ unit, weight }) => ({ unit: unit.number, weight })) : [];
+  return detail
+    ? [...detail.helpful, ...detail.harmful].map(({ unit, weight }) => ({ unit: unit.number, weight }))
+    : [];
 }
 
 /** The weights of one side, strongest first. */

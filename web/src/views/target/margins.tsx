@@ -35,8 +35,8 @@ export function Margins({ detail, weights, removed }: Props) {
         {capital(study.words.output)} of {count(models, "model")}
       </h2>
       <p class="quiet small">
-        Each was trained on {detail.alpha === 1 ? "all" : percent(detail.alpha)} of the {study.units_name}; the dashed line is
-        what training on all of them is predicted to give.
+        Each was trained on {detail.alpha === 1 ? "all" : percent(detail.alpha)} of the {study.units_name}; the dashed
+        line is what training on all of them is predicted to give.
       </p>
       <Histogram edges={edges} counts={counts} x={study.words.output} y="models" label={label} marks={marks} />
     </section>

@@ -23,7 +23,10 @@ export function WhatIf({ detail, weights, removed, setRemoved }: Props) {
   const { study } = useFit();
   const [side, setSide] = useState<Side>(detail.full >= 0 ? "helpful" : "harmful");
   const ranked = order(weights, side).slice(0, MOST);
-  const k = leading(ranked.map(({ unit }) => unit), removed);
+  const k = leading(
+    ranked.map(({ unit }) => unit),
+    removed,
+  );
   const top = (to: number) => setRemoved(new Set(ranked.slice(0, to).map(({ unit }) => unit)));
   return (
     <section class="section whatif" aria-label="What if">
@@ -43,8 +46,8 @@ export function WhatIf({ detail, weights, removed, setRemoved }: Props) {
         <Path full={detail.full} ranked={ranked} side={side} k={k} />
       </div>
       <p class="quiet small">
-        A sum of weights, exact for the datamodel and a prediction for real training. Untick examples below to choose them
-        one by one{study.features.verify.available ? "; verify retrains models and shows what happens" : ""}.
+        A sum of weights, exact for the datamodel and a prediction for real training. Untick examples below to choose
+        them one by one{study.features.verify.available ? "; verify retrains models and shows what happens" : ""}.
       </p>
     </section>
   );
@@ -98,7 +101,13 @@ function Slider({ side, setSide, k, most, custom, onTop }: SliderProps) {
       </label>
       <label>
         <span class="hidden">How many to remove</span>
-        <input type="range" min={0} max={most} value={k} onInput={(event) => onTop(Number((event.target as HTMLInputElement).value))} />
+        <input
+          type="range"
+          min={0}
+          max={most}
+          value={k}
+          onInput={(event) => onTop(Number((event.target as HTMLInputElement).value))}
+        />
       </label>
       <output>{custom ? `${k} and chosen ones` : k}</output>
     </div>
@@ -131,7 +140,16 @@ function Path({ full, ranked, side, k }: PathProps) {
   const name = heading(study.words, side).toLowerCase();
   const label = `Predicted ${study.words.output} as the ${name} examples leave, one after another: from ${fixed(path[0])} to ${fixed(path.at(-1))} without ${path.length - 1}.`;
   return (
-    <Lines at={at} lines={lines} x={`${name} examples removed`} y={`predicted ${study.words.short}`} label={label} mark={k} zero={hasZero(study.words)} height={240} />
+    <Lines
+      at={at}
+      lines={lines}
+      x={`${name} examples removed`}
+      y={`predicted ${study.words.short}`}
+      label={label}
+      mark={k}
+      zero={hasZero(study.words)}
+      height={240}
+    />
   );
 }
 
