@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from subtrain._version import __version__
 
 if TYPE_CHECKING:
-    from subtrain import tasks
+    from subtrain import public, tasks
     from subtrain.collection import collect
     from subtrain.collection.check import check
     from subtrain.collection.status import status
@@ -41,6 +41,17 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.group_debias import debias_group
+    from subtrain.uses.memorization import empirical_influence, memorization
+    from subtrain.uses.mislabeled import mislabeled
+    from subtrain.uses.poison import poison
+    from subtrain.uses.retrain import Retrained, retrain
+    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
+    from subtrain.uses.select import select, verify_selection
+    from subtrain.uses.significance import Significance, significance
+    from subtrain.uses.standard_errors import standard_errors
+    from subtrain.uses.training_sets import compare_training_sets, compare_without
+    from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
 
 _WHERE = {
     "AME": "regression",
@@ -55,14 +66,23 @@ _WHERE = {
     "LeaveSelfOut": "regression",
     "Masks": "masks",
     "MeanDifference": "regression",
+    "Mislabelling": "uses.retrain_mislabelled",
     "Output": "outputs",
+    "Retrained": "uses.retrain",
     "Ridge": "regression",
+    "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
+    "ame": "uses.valuation",
+    "banzhaf": "uses.valuation",
     "check": "collection.check",
     "collect": "collection",
+    "compare_training_sets": "uses.training_sets",
+    "compare_without": "uses.training_sets",
     "correctness": "outputs",
     "cross_entropy": "outputs",
+    "debias_group": "uses.group_debias",
+    "empirical_influence": "uses.memorization",
     "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
@@ -72,8 +92,20 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
+    "memorization": "uses.memorization",
+    "mislabeled": "uses.mislabeled",
+    "poison": "uses.poison",
+    "retrain": "uses.retrain",
+    "retrain_mislabelled": "uses.retrain_mislabelled",
+    "significance": "uses.significance",
+    "standard_errors": "uses.standard_errors",
+    "select": "uses.select",
+    "shapley": "uses.valuation",
+    "shapley_alphas": "uses.valuation",
+    "public": "public",
     "status": "collection.status",
     "tasks": "tasks",
+    "verify_selection": "uses.select",
     "write_report": "explorer.report",
 }
 
@@ -90,15 +122,24 @@ __all__ = [
     "LeaveSelfOut",
     "Masks",
     "MeanDifference",
+    "Mislabelling",
     "Output",
+    "Retrained",
     "Ridge",
+    "Significance",
     "Study",
     "SubtrainError",
     "__version__",
+    "ame",
+    "banzhaf",
     "check",
     "collect",
+    "compare_training_sets",
+    "compare_without",
     "correctness",
     "cross_entropy",
+    "debias_group",
+    "empirical_influence",
     "evaluate",
     "export",
     "fit",
@@ -108,8 +149,20 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
+    "memorization",
+    "mislabeled",
+    "poison",
+    "public",
+    "retrain",
+    "retrain_mislabelled",
+    "select",
+    "shapley",
+    "shapley_alphas",
+    "significance",
+    "standard_errors",
     "status",
     "tasks",
+    "verify_selection",
     "write_report",
 ]
 
@@ -118,7 +171,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'subtrain' has no attribute {name!r}")
     module = import_module(f"subtrain.{_WHERE[name]}")
-    found = module if name == "tasks" else getattr(module, name)
+    found = module if name in ("public", "tasks") else getattr(module, name)
     globals()[name] = found
     return found
 
