@@ -1,4 +1,4 @@
-import { useMemo } from "preact/hooks";
+import { useCallback, useMemo } from "preact/hooks";
 import { api } from "../api/client";
 import type { Comparison } from "../api/types";
 import { useJob } from "../api/use";
@@ -18,14 +18,15 @@ export function CompareView({ query }: { query: Record<string, string> }) {
   const { study, href } = useFit();
   const here = study.fit;
   const others = study.fits.filter(({ ref }) => ref !== here);
-  const other = others.find(({ ref }) => ref === query.with)?.ref ?? others[0]?.ref ?? null;
+  const { available, why } = study.features.compare;
+  const other = available ? (others.find(({ ref }) => ref === query.with) ?? others[0])?.ref : undefined;
   const choose = (event: Event) => go(href("compare", null, { with: (event.target as HTMLSelectElement).value }), true);
   return (
     <>
       <div class="head">
         <h1>Compare</h1>
       </div>
-      {!other && <Note>{study.features.compare.why || "There is nothing to compare with."}</Note>}
+      {!other && <Note>{why || "There is nothing to compare with."}</Note>}
       {other && (
         <>
           <label class="row">
@@ -70,6 +71,7 @@ function Against({ other, offset }: { other: string; offset: number }) {
 
 function Summary({ found }: { found: Comparison }) {
   const { href } = useFit();
+  const onPick = useCallback((id: number) => go(href("target", id)), [href]);
   const clouds = useMemo(() => {
     const items = found.items.filter(({ a, b }) => a.lds !== null && b.lds !== null);
     return [
@@ -100,7 +102,7 @@ function Summary({ found }: { found: Comparison }) {
           y={`LDS of ${found.b}`}
           diagonal
           height={260}
-          onPick={(id) => go(href("target", id))}
+          onPick={onPick}
           label={`Scatter plot of the LDS of ${count(clouds[0]!.id.length, "target")} (${some}) in both fits; the table below has the numbers.`}
         />
       )}
