@@ -42,27 +42,23 @@ if TYPE_CHECKING:
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
     from subtrain.uses.brittleness import Brittleness, brittleness
-    from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
-    from subtrain.uses.leakage import Leakage, leakage
-    from subtrain.uses.neighbors import Neighbors, neighbors
-    from subtrain.uses.removals import Removal, removals
-    from subtrain.uses.clusters import Clusters, clusters
-    from subtrain.uses.embedding import Embedding, embedding
-    from subtrain.uses.retrain import Retrained, retrain
-    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
-    from subtrain.uses.support import Support, support
     from subtrain.uses.clusters import Clusters, clusters
     from subtrain.uses.compare import Comparison, compare
+    from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
     from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
+    from subtrain.uses.leakage import Leakage, leakage
     from subtrain.uses.memorization import empirical_influence, memorization
     from subtrain.uses.mislabeled import mislabeled
+    from subtrain.uses.neighbors import Neighbors, neighbors
     from subtrain.uses.poison import poison
+    from subtrain.uses.removals import Removal, removals
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.select import select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
+    from subtrain.uses.support import Support, support
     from subtrain.uses.tails import TailRemoval, remove_tails
     from subtrain.uses.training_sets import compare_training_sets, compare_without
     from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
@@ -71,14 +67,9 @@ if TYPE_CHECKING:
 _WHERE = {
     "AME": "regression",
     "Brittleness": "uses.brittleness",
-    "Counterfactuals": "uses.counterfactual",
     "Clusters": "uses.clusters",
     "Comparison": "uses.compare",
-    from subtrain.uses.tails import TailRemoval, remove_tails
-
-_WHERE = {
-    "AME": "regression",
-    "Clusters": "uses.clusters",
+    "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
     "DifferenceCheck": "uses.verify_difference",
@@ -103,11 +94,10 @@ _WHERE = {
     "Study": "store.study",
     "SubtrainError": "errors",
     "Support": "uses.support",
-    "brittleness": "uses.brittleness",
     "TailRemoval": "uses.tails",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
-    "TailRemoval": "uses.tails",
+    "brittleness": "uses.brittleness",
     "check": "collection.check",
     "clusters": "uses.clusters",
     "collect": "collection",
@@ -120,7 +110,6 @@ _WHERE = {
     "debias_group": "uses.group_debias",
     "embedding": "uses.embedding",
     "empirical_influence": "uses.memorization",
-    "embedding": "uses.embedding",
     "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
@@ -131,12 +120,12 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
-    "neighbors": "uses.neighbors",
-    "removals": "uses.removals",
     "memorization": "uses.memorization",
     "mislabeled": "uses.mislabeled",
+    "neighbors": "uses.neighbors",
     "poison": "uses.poison",
     "public": "public",
+    "removals": "uses.removals",
     "remove_tails": "uses.tails",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
@@ -156,9 +145,9 @@ _WHERE = {
 __all__ = [
     "AME",
     "Brittleness",
-    "Counterfactuals",
     "Clusters",
     "Comparison",
+    "Counterfactuals",
     "Datamodels",
     "Design",
     "DifferenceCheck",
@@ -185,9 +174,9 @@ __all__ = [
     "Support",
     "TailRemoval",
     "__version__",
-    "brittleness",
     "ame",
     "banzhaf",
+    "brittleness",
     "check",
     "clusters",
     "collect",
@@ -200,7 +189,6 @@ __all__ = [
     "debias_group",
     "embedding",
     "empirical_influence",
-    "embedding",
     "evaluate",
     "export",
     "fit",
@@ -211,12 +199,12 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
-    "neighbors",
-    "removals",
     "memorization",
     "mislabeled",
+    "neighbors",
     "poison",
     "public",
+    "removals",
     "remove_tails",
     "retrain",
     "retrain_mislabelled",
