@@ -43,21 +43,19 @@ if TYPE_CHECKING:
     from subtrain.store.study import Study
     from subtrain.uses.brittleness import Brittleness, brittleness
     from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
-    from subtrain.uses.leakage import Leakage, leakage
-    from subtrain.uses.neighbors import Neighbors, neighbors
-    from subtrain.uses.removals import Removal, removals
-    from subtrain.uses.retrain import Retrained, retrain
-    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
-    from subtrain.uses.support import Support, support
     from subtrain.uses.group_debias import debias_group
+    from subtrain.uses.leakage import Leakage, leakage
     from subtrain.uses.memorization import empirical_influence, memorization
     from subtrain.uses.mislabeled import mislabeled
+    from subtrain.uses.neighbors import Neighbors, neighbors
     from subtrain.uses.poison import poison
+    from subtrain.uses.removals import Removal, removals
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.select import select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
+    from subtrain.uses.support import Support, support
     from subtrain.uses.training_sets import compare_training_sets, compare_without
     from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
 
@@ -156,9 +154,9 @@ __all__ = [
     "SubtrainError",
     "Support",
     "__version__",
-    "brittleness",
     "ame",
     "banzhaf",
+    "brittleness",
     "check",
     "collect",
     "compare_training_sets",
@@ -178,12 +176,12 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
-    "neighbors",
-    "removals",
     "memorization",
     "mislabeled",
+    "neighbors",
     "poison",
     "public",
+    "removals",
     "retrain",
     "retrain_mislabelled",
     "select",
