@@ -114,13 +114,16 @@ def halves(path) -> str:
 def markdown(table) -> str:
     head = list(table[0])
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in table:
-        cells = [
-            f"{v:.3f}" if isinstance(v, float) and k != "support" else f"{v:.0f}" if k == "support" else str(v)
-            for k, v in row.items()
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["| " + " | ".join(_cell(name, row[name]) for name in head) + " |" for row in table]
     return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, value) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    if not isinstance(value, float) or name == "α":
+        return str(value)
+    return "–" if np.isnan(value) else f"{value:.0f}" if name == "support" else f"{value:.3f}"
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def test_table_and_figure():
     a, b = weights()
     found = compare(datamodels(a), datamodels(b), 2, ("cnn", "mlp"), [f"t{k}" for k in range(40)])
     table = pd.DataFrame(found.table())
-    assert list(table["of"]) == ["cnn without mlp"] * 2 + ["mlp without cnn"] * 2
+    assert list(table["own to"]) == ["cnn"] * 2 + ["mlp"] * 2
     assert table["share of cnn"][0] == found.of_a.own[0]
     assert table["share of mlp"][2] == found.of_b.own[0]
     first = table["targets"][0].split()[0]

@@ -110,7 +110,7 @@ def verify_difference(
     """Retrain both algorithms with all units, without a direction's, and without as many at random.
 
     The direction tells the algorithms apart if losing its units moves its targets under one of them and not under the
-    other (ModelDiff: Shah et al. 2022, section 3: counterfactuals). side: "a" for a direction of A without B, "b" for
+    other (ModelDiff: Shah et al. 2022). side: "a" for a direction of A without B, "b" for
     one of B without A. targets: how many the effects are averaged over; options: as `retrain` takes them.
     """
     if study_a.n != study_b.n:
