@@ -21,6 +21,8 @@ from subtrain.store.folder import Folder
 RUNNER = """
 import sys
 from subtrain import Study
+
+pytestmark = pytest.mark.xdist_group("mounts")
 Study.open(sys.argv[1]).collect(workers=1, progress=False)
 """
 

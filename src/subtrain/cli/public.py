@@ -59,7 +59,7 @@ def list_(
 ) -> None:
     """Every file, with shape, dtype, size and price, those known to be missing too. Asks the bucket for nothing."""
     from subtrain.machine import size
-    from subtrain.public.catalogue import catalogue as read
+    from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.price import dollars, whole_price
 
     found = read(catalogue)
@@ -103,7 +103,7 @@ def price(
     as_json: AsJson = False,
 ) -> None:
     """What files, or rows and columns of them, cost in money and time, and how they are best read. Asks for nothing."""
-    from subtrain.public.catalogue import catalogue as read
+    from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.price import Network, dollars, duration
 
     found = read(catalogue)
@@ -132,7 +132,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """One file: what it holds and who says so; with --rows, the values of these rows, and nothing else is read."""
-    from subtrain.public.catalogue import catalogue as read
+    from subtrain.public.catalogue import read_catalogue as read
 
     found = read(catalogue)
     file = found.get(key)
@@ -206,7 +206,7 @@ def span(text: str | None) -> slice:
     """The slice that 5, 100:200 or 0:1000:10 stands for; all for None."""
     if text is None:
         return slice(None)
-    if not re.fullmatch(r"\d+|-?\d*(:-?\d*){1,2}", text):
+    if not re.fullmatch(r"\d+|(-?\d+)?(:(-?\d+)?){1,2}", text):
         raise InputError(f"rows and columns are written 5, 100:200 or 0:1000:10, got {text!r}")
     numbers = [int(part) if part else None for part in text.split(":")]
     if len(numbers) == 1:

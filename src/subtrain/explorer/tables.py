@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ DOTS = 400
 SUBSETS = 1000
 LOOKED_AT = 4096
 BYTES = 64 << 20
+Floats = NDArray[np.float32]
 Tables = dict[str, NDArray[Any]]
 Progress = Callable[[str, int, int], None]
 
@@ -56,26 +57,29 @@ def _models(study: Study, output: str, progress: Progress) -> tuple[Tables, int]
     step = max(1, BYTES // (4 * targets))
     parts = [rows[start : start + step] for start in range(0, rows.size, step)]
 
-    def values() -> Any:
-        return (study.read(output, part).reshape(len(part), -1).astype(np.float32) for part in parts)
+    def values() -> Iterator[tuple[Floats, NDArray[np.bool_]]]:
+        for number, part in enumerate(parts):
+            some = study.read(output, part).reshape(len(part), -1).astype(np.float32)
+            yield some, np.isfinite(some)
+            progress("outputs", number + 1, len(parts))
 
     low, high = np.full(targets, np.inf, np.float32), np.full(targets, -np.inf, np.float32)
-    total, squares, right = np.zeros(targets), np.zeros(targets), np.zeros(targets)
+    m, total, squares, right = np.zeros(targets), np.zeros(targets), np.zeros(targets), np.zeros(targets)
     threshold = {"margins": 0.0, "correctness": 0.5}.get(quantity(output))
-    for number, some in enumerate(values()):
-        low, high = np.fmin(low, some.min(axis=0)), np.fmax(high, some.max(axis=0))
-        total += some.sum(axis=0, dtype=np.float64)
-        squares += (some.astype(np.float64) ** 2).sum(axis=0)
-        right += (some > (threshold or 0.0)).sum(axis=0)
-        progress("outputs", number + 1, 2 * len(parts))
+    for some, there in values():
+        low = np.fmin(low, some.min(axis=0, where=there, initial=np.inf))
+        high = np.fmax(high, some.max(axis=0, where=there, initial=-np.inf))
+        m += there.sum(axis=0)
+        total += some.sum(axis=0, dtype=np.float64, where=there)
+        squares += (some.astype(np.float64) ** 2).sum(axis=0, where=there)
+        right += (some > (threshold or 0.0)).sum(axis=0, where=there)
     counts = np.zeros((targets, BINS), np.uint32)
     width = np.where(high > low, high - low, 1)
-    for number, some in enumerate(values()):
-        bins = np.clip(((some - low) / width * BINS).astype(np.int64), 0, BINS - 1)
-        flat = np.bincount((bins + np.arange(targets) * BINS).ravel(), minlength=targets * BINS)
+    for some, there in values():
+        places = np.clip((np.where(there, some, low) - low) / width * BINS, 0, BINS - 1).astype(np.int64)
+        flat = np.bincount((places + np.arange(targets) * BINS)[there], minlength=targets * BINS)
         counts += flat.reshape(targets, BINS).astype(np.uint32)
-        progress("outputs", len(parts) + number + 1, 2 * len(parts))
-    m = max(1, rows.size)
+    m = np.where(m > 0, m, np.nan)
     mean = total / m
     return {
         "mean": mean,
@@ -83,7 +87,7 @@ def _models(study: Study, output: str, progress: Progress) -> tuple[Tables, int]
         "low": low,
         "high": high,
         "counts": counts,
-        "correct": right / m if threshold is not None and rows.size else np.full(targets, np.nan),
+        "correct": right / m if threshold is not None else np.full(targets, np.nan),
     }, int(rows.size)
 
 

@@ -77,7 +77,7 @@ def _rank(rows: NDArray[np.float32], strongest: Strongest, start: int) -> None:
 
 
 def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Columns of each row's k largest values, largest first, the lower number first where they are the same."""
+    """Columns of each row's k largest values, largest first; of equal ones the lower number first."""
     some = np.argpartition(-values, k - 1, axis=1)[:, :k].astype(np.int64)
     some.sort(axis=1)
     order = np.argsort(-np.take_along_axis(values, some, axis=1), axis=1, kind="stable")

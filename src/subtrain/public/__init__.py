@@ -7,8 +7,8 @@
 >>> dm = st.public.fit(models, targets=slice(0, 100))        # one pass over the bucket
 """
 
-from subtrain.public.catalogue import Catalogue, Dataset, File, catalogue
-from subtrain.public.download import Downloaded, download
+from subtrain.public.catalogue import Catalogue, Dataset, File, read_catalogue
+from subtrain.public.downloads import Downloaded, download
 from subtrain.public.fitting import fit
 from subtrain.public.opened import Published, open
 from subtrain.public.price import Network, Price, Purse, Rates, whole_price
@@ -26,9 +26,9 @@ __all__ = [
     "Purse",
     "Rates",
     "RemoteArray",
-    "catalogue",
     "download",
     "fit",
     "open",
+    "read_catalogue",
     "whole_price",
 ]

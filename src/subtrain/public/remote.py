@@ -70,14 +70,9 @@ class Opened:
             data = keep.read(start, stop, pay_and_read) if keep else pay_and_read(start, stop)
             _scatter(np.frombuffer(data, np.uint8), start, wanted, places, out)
 
-        more = cost.dollars - min(self.purse.promised, cost.dollars)
-        self.purse.promise(replace(cost, dollars=more), what)
-        try:
-            for first in range(0, len(pieces.starts), _TASKS):
-                _at_once(one, range(first, min(first + _TASKS, len(pieces.starts))), self.network.parallel)
-        except BaseException:
-            self.purse.take_back(more)
-            raise
+        self.purse.check(cost, what)
+        for first in range(0, len(pieces.starts), _TASKS):
+            _at_once(one, range(first, min(first + _TASKS, len(pieces.starts))), self.network.parallel)
         return out
 
     def price_of(self, pieces: Runs) -> Price:
@@ -152,10 +147,12 @@ class RemoteArray:
         key = (rows, columns) if self.ndim > 1 else (rows,)
         return self._choice(runs_of(self.file.header, [each for each, _ in self._chosen(key)]))
 
-    def expect_all(self) -> None:
-        """Say that all rows are about to be read, once: what that costs is set aside, or refused before it begins."""
-        runs = runs_of(self.file.header, [each for each, _ in self._chosen(())])
-        self.file.purse.promise(self.file.price_of(self._choice(runs).taken.runs.pieces()), f"reading {self.file.key}")
+    def expect_all(self, among: Sequence[object]) -> None:
+        """Called before all of these arrays are read, once each: refuses it where they cost too much together."""
+        ours = [array for array in among if isinstance(array, RemoteArray) and array.file.purse is self.file.purse]
+        costs = [array.file.price_of(array.price().taken.runs.pieces()) for array in ours]
+        what = "reading " + " and ".join(dict.fromkeys(array.file.key for array in ours))
+        self.file.purse.check(sum(costs[1:], costs[0]), what)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         chosen = self._chosen(key if isinstance(key, tuple) else (key,))

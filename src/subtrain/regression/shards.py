@@ -42,8 +42,8 @@ class Distant(Protocol):
 
     def __getitem__(self, rows: slice) -> NDArray[Any]: ...
 
-    def expect_all(self) -> None:
-        """Called before all rows are read, once; raises InputError where that is not allowed."""
+    def expect_all(self, among: Sequence[Distant]) -> None:
+        """Called on one of the arrays that are about to be read, once each and whole; InputError forbids it."""
         ...
 
 
@@ -54,10 +54,10 @@ def is_distant(array: object) -> TypeGuard[Distant]:
 
 def expect_all(*arrays: object) -> None:
     """Tell the distant ones among these arrays, and lists of them, that all of them are about to be read."""
-    for array in arrays:
-        for part in array if isinstance(array, (list, tuple)) else [array]:
-            if is_distant(part):
-                part.expect_all()
+    parts = (part for array in arrays for part in (array if isinstance(array, (list, tuple)) else [array]))
+    distant = [part for part in parts if is_distant(part)]
+    if distant:
+        distant[0].expect_all(distant)
 
 
 @dataclass(frozen=True, eq=False)
