@@ -87,7 +87,7 @@ class Comparison:
         a, b = self.names
         held = {"a": (self.of_a.own, self.of_a.other), "b": (self.of_b.other, self.of_b.own)}
         return {
-            "of": np.array([f"{a} without {b}" if side == "a" else f"{b} without {a}" for side, _ in rows]),
+            "own to": np.array([a if side == "a" else b for side, _ in rows]),
             "direction": np.array([c for _, c in rows]),
             f"share of {a}": np.array([held[side][0][c] for side, c in rows]),
             f"share of {b}": np.array([held[side][1][c] for side, c in rows]),
@@ -129,8 +129,8 @@ def compare(
     """How two learning algorithms differ in what they learn from the same units, for the same targets.
 
     Every target's datamodel of A, of length 1, less its projection on that of B is what A has to itself; principal
-    components of these residuals, not centred, are directions that tell A from B (ModelDiff: Shah et al. 2022, section
-    3). Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm than
+    components of these residuals, not centred, are directions that tell A from B (ModelDiff:
+    Shah et al. 2022). Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm than
     of the other, and `verify_difference` retrains to see. components: by default 5, or as many as there are. Raises
     InputError for other units or targets, and for more components than there are.
     """

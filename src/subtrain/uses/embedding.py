@@ -110,7 +110,7 @@ def embedding(
     of: str = "targets",
     labels: Sequence[str] | NDArray[np.str_] | None = None,
 ) -> Embedding:
-    """Principal components of the datamodels, row-normalised and centred (paper, section 5: embeddings).
+    """Principal components of the datamodels, row-normalised and centred (paper: datamodels as embeddings).
 
     components: by default 10, or as many as there are. of: "targets", each a vector over units, or "units", each over
     the targets that it moves. labels: of all targets or units, for pictures and tables. Raises InputError when there

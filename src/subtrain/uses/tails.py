@@ -103,7 +103,7 @@ def remove_tails(
     seed: int = 0,
     **options: Any,
 ) -> TailRemoval:
-    """Retrain without the units at each end of a component, and without as many at random (paper, section 5).
+    """Retrain without the units at each end of a component, and without as many at random (paper: datamodels as embeddings).
 
     found: an embedding of targets of these datamodels. runs: models of each training set; targets: how many at each
     end of the component the effects are averaged over; draws: sets of units at random; options: as `collect` takes

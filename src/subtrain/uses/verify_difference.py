@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 REMOVALS = ("its units", "random")
+# Models that tell how much outputs vary.
+SOME = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,8 @@ class DifferenceCheck:
 
     effect: float64 [2, T], of A and B, mean output without those units less with all, over `runs` runs; targets: the
     direction's subpopulation; effects: for A and B the mean over these targets, without the direction's units and
-    without as many at random (`draws` sets).
+    without as many at random (`draws` sets). All are in standard deviations of the target's output over the subsets of
+    its own study, for two algorithms may answer on different scales.
     """
 
     names: tuple[str, str]
@@ -49,7 +52,8 @@ class DifferenceCheck:
         return (
             f"DifferenceCheck(without {self.units} units of direction {self.component} of {whose}, its "
             f"{self.targets.size} targets move by {a} under {first} and by {b} under {second}; without as many at "
-            f"random by {random_a} and {random_b}; {self.output}, {self.runs} runs, retrained from all units)"
+            f"random by {random_a} and {random_b}; in standard deviations of {self.output} over subsets, {self.runs} "
+            "runs, retrained from all units)"
         )
 
     def table(self) -> Table:
@@ -76,7 +80,7 @@ class DifferenceCheck:
             left.bar(at, value, 0.38, yerr=np.nan_to_num(reach), color=("C0", "0.7")[k], capsize=3, label=gone)
         left.set_xticks(range(2), self.names)
         left.axhline(0, color="0.3", lw=0.6)
-        left.set(ylabel=f"change of {self.output}")
+        left.set(ylabel="change (standard deviations over subsets)")
         left.legend(frameon=False, title=f"without {self.units} units", fontsize="small")
         right.scatter(*self.effect, s=8, alpha=0.5, lw=0, color="0.5", label="all targets")
         right.scatter(*self.effect[:, self.targets], s=12, color="C0", label="the direction's")
@@ -106,7 +110,7 @@ def verify_difference(
     """Retrain both algorithms with all units, without a direction's, and without as many at random.
 
     The direction tells the algorithms apart if losing its units moves its targets under one of them and not under the
-    other (ModelDiff: Shah et al. 2022, section 3: counterfactuals). side: "a" for a direction of A without B, "b" for
+    other (ModelDiff: Shah et al. 2022). side: "a" for a direction of A without B, "b" for
     one of B without A. targets: how many the effects are averaged over; options: as `retrain` takes them.
     """
     if study_a.n != study_b.n:
@@ -115,7 +119,8 @@ def verify_difference(
     sets = [found.units(component, units, side), *random_sets(study_a.n, units, draws, seed)]
     effect, effects = [], []
     for study in (study_a, study_b):
-        whole, removed = without(study, sets, runs, found.output or None, **options)
+        scale = _spread(study, found.output)
+        whole, removed = (part / scale for part in without(study, sets, runs, found.output, **options))
         before = whole[:, chosen].mean(axis=1)
         control = removed[1:][:, :, chosen].mean(axis=(1, 2))
         effects.append((difference(removed[0][:, chosen].mean(axis=1), before), difference(control, before)))
@@ -132,3 +137,12 @@ def verify_difference(
         effects=(effects[0], effects[1]),
         output=found.output,
     )
+
+
+def _spread(study: Study, output: str) -> Floats:
+    """Standard deviation float64 [T] of every target's output over some finished models; 1 where it never varies."""
+    rows = study.done()[:SOME]
+    if rows.size < 2:
+        raise InputError(f"{study.where} has {rows.size} finished models, and nothing to measure effects by")
+    spread = study.read(output, rows).reshape(rows.size, -1).astype(np.float64).std(axis=0, ddof=1)
+    return np.where(spread > 0, spread, 1.0)
