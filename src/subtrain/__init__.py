@@ -43,23 +43,21 @@ if TYPE_CHECKING:
     from subtrain.store.study import Study
     from subtrain.uses.brittleness import Brittleness, brittleness
     from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
+    from subtrain.uses.group_debias import debias_group
     from subtrain.uses.leakage import Leakage, leakage
+    from subtrain.uses.memorization import Influences, Memorization, empirical_influence, memorization
+    from subtrain.uses.mislabeled import Mislabeled, mislabeled
     from subtrain.uses.neighbors import Neighbors, neighbors
+    from subtrain.uses.poison import Poison, poison
     from subtrain.uses.removals import Removal, removals
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
-    from subtrain.uses.support import Support, support
-    from subtrain.uses.group_debias import debias_group
-    from subtrain.uses.memorization import empirical_influence, memorization
-    from subtrain.uses.mislabeled import mislabeled
-    from subtrain.uses.poison import poison
-    from subtrain.uses.retrain import Retrained, retrain
-    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
-    from subtrain.uses.select import select, verify_selection
+    from subtrain.uses.select import Selection, select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
-    from subtrain.uses.training_sets import compare_training_sets, compare_without
-    from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.support import Support, support
+    from subtrain.uses.training_sets import TrainingSets, compare_training_sets, compare_without
+    from subtrain.uses.valuation import Values, ame, banzhaf, shapley, shapley_alphas
 
 _WHERE = {
     "AME": "regression",
@@ -69,6 +67,7 @@ _WHERE = {
     "Design": "design",
     "ElasticNet": "regression",
     "Evaluation": "evaluation",
+    "Influences": "uses.memorization",
     "Lasso": "regression",
     "LassoLarge": "regression",
     "Leakage": "uses.leakage",
@@ -77,19 +76,25 @@ _WHERE = {
     "LeaveSelfOut": "regression",
     "Masks": "masks",
     "MeanDifference": "regression",
+    "Memorization": "uses.memorization",
+    "Mislabeled": "uses.mislabeled",
     "Mislabelling": "uses.retrain_mislabelled",
     "Neighbors": "uses.neighbors",
     "Output": "outputs",
+    "Poison": "uses.poison",
     "Removal": "uses.removals",
     "Retrained": "uses.retrain",
     "Ridge": "regression",
+    "Selection": "uses.select",
     "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
     "Support": "uses.support",
-    "brittleness": "uses.brittleness",
+    "TrainingSets": "uses.training_sets",
+    "Values": "uses.valuation",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
+    "brittleness": "uses.brittleness",
     "check": "collection.check",
     "collect": "collection",
     "compare_training_sets": "uses.training_sets",
@@ -109,19 +114,19 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
-    "neighbors": "uses.neighbors",
-    "removals": "uses.removals",
     "memorization": "uses.memorization",
     "mislabeled": "uses.mislabeled",
+    "neighbors": "uses.neighbors",
     "poison": "uses.poison",
+    "public": "public",
+    "removals": "uses.removals",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
-    "significance": "uses.significance",
-    "standard_errors": "uses.standard_errors",
     "select": "uses.select",
     "shapley": "uses.valuation",
     "shapley_alphas": "uses.valuation",
-    "public": "public",
+    "significance": "uses.significance",
+    "standard_errors": "uses.standard_errors",
     "status": "collection.status",
     "support": "uses.support",
     "tasks": "tasks",
@@ -137,6 +142,7 @@ __all__ = [
     "Design",
     "ElasticNet",
     "Evaluation",
+    "Influences",
     "Lasso",
     "LassoLarge",
     "Leakage",
@@ -145,20 +151,26 @@ __all__ = [
     "LeaveSelfOut",
     "Masks",
     "MeanDifference",
+    "Memorization",
+    "Mislabeled",
     "Mislabelling",
     "Neighbors",
     "Output",
+    "Poison",
     "Removal",
     "Retrained",
     "Ridge",
+    "Selection",
     "Significance",
     "Study",
     "SubtrainError",
     "Support",
+    "TrainingSets",
+    "Values",
     "__version__",
-    "brittleness",
     "ame",
     "banzhaf",
+    "brittleness",
     "check",
     "collect",
     "compare_training_sets",
@@ -178,12 +190,12 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
-    "neighbors",
-    "removals",
     "memorization",
     "mislabeled",
+    "neighbors",
     "poison",
     "public",
+    "removals",
     "retrain",
     "retrain_mislabelled",
     "select",
