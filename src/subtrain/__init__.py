@@ -42,36 +42,31 @@ if TYPE_CHECKING:
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
     from subtrain.uses.brittleness import Brittleness, brittleness
-    from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
-    from subtrain.uses.leakage import Leakage, leakage
-    from subtrain.uses.neighbors import Neighbors, neighbors
-    from subtrain.uses.removals import Removal, removals
     from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
     from subtrain.uses.embedding import Embedding, embedding
-    from subtrain.uses.retrain import Retrained, retrain
-    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
-    from subtrain.uses.support import Support, support
     from subtrain.uses.group_debias import debias_group
+    from subtrain.uses.leakage import Leakage, leakage
     from subtrain.uses.memorization import empirical_influence, memorization
     from subtrain.uses.mislabeled import mislabeled
+    from subtrain.uses.neighbors import Neighbors, neighbors
     from subtrain.uses.poison import poison
+    from subtrain.uses.removals import Removal, removals
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
     from subtrain.uses.select import select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
+    from subtrain.uses.support import Support, support
+    from subtrain.uses.tails import TailRemoval, remove_tails
     from subtrain.uses.training_sets import compare_training_sets, compare_without
     from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
 
 _WHERE = {
     "AME": "regression",
     "Brittleness": "uses.brittleness",
-    "Counterfactuals": "uses.counterfactual",
-    from subtrain.uses.tails import TailRemoval, remove_tails
-
-_WHERE = {
-    "AME": "regression",
     "Clusters": "uses.clusters",
+    "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
     "ElasticNet": "regression",
@@ -95,10 +90,10 @@ _WHERE = {
     "Study": "store.study",
     "SubtrainError": "errors",
     "Support": "uses.support",
-    "brittleness": "uses.brittleness",
+    "TailRemoval": "uses.tails",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
-    "TailRemoval": "uses.tails",
+    "brittleness": "uses.brittleness",
     "check": "collection.check",
     "clusters": "uses.clusters",
     "collect": "collection",
@@ -108,8 +103,8 @@ _WHERE = {
     "counterfactuals": "uses.counterfactual",
     "cross_entropy": "outputs",
     "debias_group": "uses.group_debias",
-    "empirical_influence": "uses.memorization",
     "embedding": "uses.embedding",
+    "empirical_influence": "uses.memorization",
     "evaluate": "evaluation",
     "export": "store.export",
     "fit": "regression",
@@ -120,20 +115,20 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
-    "neighbors": "uses.neighbors",
-    "removals": "uses.removals",
     "memorization": "uses.memorization",
     "mislabeled": "uses.mislabeled",
+    "neighbors": "uses.neighbors",
     "poison": "uses.poison",
+    "public": "public",
+    "removals": "uses.removals",
     "remove_tails": "uses.tails",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
-    "significance": "uses.significance",
-    "standard_errors": "uses.standard_errors",
     "select": "uses.select",
     "shapley": "uses.valuation",
     "shapley_alphas": "uses.valuation",
-    "public": "public",
+    "significance": "uses.significance",
+    "standard_errors": "uses.standard_errors",
     "status": "collection.status",
     "support": "uses.support",
     "tasks": "tasks",
@@ -144,8 +139,8 @@ _WHERE = {
 __all__ = [
     "AME",
     "Brittleness",
-    "Counterfactuals",
     "Clusters",
+    "Counterfactuals",
     "Datamodels",
     "Design",
     "ElasticNet",
@@ -171,9 +166,9 @@ __all__ = [
     "Support",
     "TailRemoval",
     "__version__",
-    "brittleness",
     "ame",
     "banzhaf",
+    "brittleness",
     "check",
     "clusters",
     "collect",
@@ -183,8 +178,8 @@ __all__ = [
     "counterfactuals",
     "cross_entropy",
     "debias_group",
-    "empirical_influence",
     "embedding",
+    "empirical_influence",
     "evaluate",
     "export",
     "fit",
@@ -195,12 +190,12 @@ __all__ = [
     "learning_curve",
     "load_fit",
     "margins",
-    "neighbors",
-    "removals",
     "memorization",
     "mislabeled",
+    "neighbors",
     "poison",
     "public",
+    "removals",
     "remove_tails",
     "retrain",
     "retrain_mislabelled",
