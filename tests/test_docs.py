@@ -33,7 +33,11 @@ def test_commands_on_the_pages_exist(page):
         if verb not in verbs:
             assert not rest.strip().startswith(("runs/", "--")), f"{page.name}: subtrain {verb} is no verb"
             continue
-        known = {name for option in verbs[verb].params for name in option.opts}
+        command, words = verbs[verb], rest.split()
+        if hasattr(command, "commands") and words:
+            assert words[0] in command.commands, f"{page.name}: subtrain {verb} {words[0]} is no verb"
+            command = command.commands[words[0]]
+        known = {name for option in command.params for name in option.opts}
         for option in re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", rest):
             assert option in known, f"{page.name}: subtrain {verb} has no option {option}"
 

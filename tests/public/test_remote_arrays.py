@@ -1,5 +1,6 @@
 """Remote arrays against numpy's own, for every index; and that nothing but the right bytes is read, or served."""
 
+import copy
 import itertools
 import warnings
 
@@ -205,8 +206,15 @@ def test_fitting_and_evaluation_models_are_apart(published, mirror):
     assert np.array_equal(models.evaluation.test_margins[:], mirror.arrays["test_margins"][-HELDOUT:])
     assert len(published(heldout=10).evaluation.train_masks) == 10
     assert len(models.train_masks) == MODELS
-    with pytest.raises(InputError, match="cannot be for evaluation"):
-        published(heldout=300).fitting.train_masks  # noqa: B018
+    assert len(published(heldout=0).fitting.train_masks) == MODELS
+    for options, split in (
+        ({"heldout": 300}, "fitting"),
+        ({"heldout": 260}, "fitting"),
+        ({"heldout": 0}, "evaluation"),
+    ):
+        with pytest.raises(InputError, match=r"260 models, .* of them for evaluation alone"):
+            getattr(published(**options), split).train_masks  # noqa: B018
+    assert copy.copy(models).kinds == models.kinds
 
 
 def test_what_costs_too_much_is_refused_before_anything_is_read(published, mirror):

@@ -183,11 +183,11 @@ def between(paying, lead, monkeypatch) -> Iterator:
         yield made
 
 
-@pytest.mark.parametrize("fault", ["drop", "lose", "503", "500 after", "slow", "cut"])
+@pytest.mark.parametrize("fault", ["drop", "lose", "503", "500 after", "slow", "stall", "cut"])
 def test_faults_on_the_way_change_nothing(paying, between, tmp_path, fault):
-    between.delay = 3.0 if fault == "slow" else 0.3
-    chance = random.Random(1)
-    between.plan = lambda method, path, n: fault if chance.random() < (0.1 if fault == "slow" else 0.3) else None
+    between.delay = 3.0
+    chance, share = random.Random(1), 0.1 if fault in ("slow", "stall") else 0.3
+    between.plan = lambda method, path, n: fault if chance.random() < share else None
     models = paying.open()
     for kind, array in paying.arrays.items():
         assert np.array_equal(models.array(kind)[10:250], array[10:250])
