@@ -48,23 +48,6 @@ if TYPE_CHECKING:
     from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
     from subtrain.uses.leakage import Leakage, leakage
-    from subtrain.uses.memorization import empirical_influence, memorization
-    from subtrain.uses.mislabeled import mislabeled
-    from subtrain.uses.neighbors import Neighbors, neighbors
-    from subtrain.uses.poison import poison
-    from subtrain.uses.removals import Removal, removals
-    from subtrain.uses.retrain import Retrained, retrain
-    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
-    from subtrain.uses.select import select, verify_selection
-    from subtrain.uses.significance import Significance, significance
-    from subtrain.uses.standard_errors import standard_errors
-    from subtrain.uses.support import Support, support
-    from subtrain.uses.tails import TailRemoval, remove_tails
-    from subtrain.uses.training_sets import compare_training_sets, compare_without
-    from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
-    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
-    from subtrain.uses.group_debias import debias_group
-    from subtrain.uses.leakage import Leakage, leakage
     from subtrain.uses.memorization import Influences, Memorization, empirical_influence, memorization
     from subtrain.uses.mislabeled import Mislabeled, mislabeled
     from subtrain.uses.neighbors import Neighbors, neighbors
@@ -76,8 +59,10 @@ if TYPE_CHECKING:
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
     from subtrain.uses.support import Support, support
+    from subtrain.uses.tails import TailRemoval, remove_tails
     from subtrain.uses.training_sets import TrainingSets, compare_training_sets, compare_without
     from subtrain.uses.valuation import Values, ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
 
 _WHERE = {
     "AME": "regression",

@@ -10,10 +10,6 @@ from subtrain.cli import embed, clusters, compare  # noqa: F401
 from subtrain.cli import select, mislabeled, poison, value  # noqa: F401
 from subtrain.cli import public, public_download  # noqa: F401
 from subtrain.cli import explore  # noqa: F401
-from subtrain.cli import fit, evaluate, report, explore, extend, export, importing, reference, import_fit  # noqa: F401
-from subtrain.cli import counterfactual, support, neighbors, leakage, significance, embed, clusters  # noqa: F401
-from subtrain.cli import select, mislabeled, poison, value  # noqa: F401
-from subtrain.cli import public, public_download  # noqa: F401
 from subtrain.cli.app import run as main
 
 __all__ = ["main"]
