@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def toy_arrays(seed: int = 0) -> dict[str, np.ndarray]:
         "train_margins": random.normal(size=(MODELS, UNITS)).astype(np.float16),
         "test_logits": random.normal(size=(MODELS, TARGETS, 3)).astype(np.float16),
     }
+
+
+def came(journal: Path) -> int:
+    """Bytes that a journal says are there; the line of a write under way counts for nothing."""
+    found = 0
+    for line in journal.read_text().split("\n") if journal.exists() else ():
+        try:
+            noted = json.loads(line)
+        except ValueError:
+            continue
+        found += noted["to"] - noted["at"] if "at" in noted else 0
+    return found
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,9 @@ def test_blocks_targets_and_models(published, mirror, monkeypatch):
     wanted = st.Ridge(lambdas=[0.1]).fit(masks, y[:, 1:4])
     assert np.allclose(dm.weight, wanted.weight_, atol=1e-6)
     assert dm.meta["targets"] == [1, 4, 1]
-    other = public.fit(published(), estimator=st.MeanDifference())
+    other = public.fit(published().evaluation, estimator=st.MeanDifference())
     assert other.weight.shape == (UNITS, TARGETS)
+    assert other.meta["models"] == MODELS - HELDOUT, "never on those for evaluation, whoever asks"
 
 
 def test_lasso_itself_takes_remote_arrays(published, mirror, fitted, monkeypatch):

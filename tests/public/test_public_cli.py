@@ -35,6 +35,22 @@ def test_list_says_what_there_is_and_what_is_missing():
     assert "missing" in text
 
 
+def test_list_compares_with_what_is_there(folder, mirror):
+    mine = ("--catalogue", mirror.catalogue, "--check")
+    (folder / key_of("train_masks")).unlink()
+    (folder / key_of("test_margins")).write_bytes(b"short")
+    (folder / "toy/datamodels").mkdir()
+    there = {one["key"]: one["bytes_there"] for one in json.loads(cli("list", "--json", *mine))["files"]}
+    assert there == {
+        key_of("train_masks"): None,
+        key_of("test_margins"): 5,
+        key_of("train_margins"): len(npy(mirror.arrays["train_margins"])),
+        key_of("test_logits"): len(npy(mirror.arrays["test_logits"])),
+        "toy/datamodels/train_50pct.pt": None,
+    }
+    assert "yes, but" in cli("list", *mine)
+
+
 def test_price_asks_for_nothing_and_explains():
     text = cli("price", "-d", "cifar", "-a", 0.5, "-k", "train_masks")
     assert "15.5 GB in 925 requests: $1.30, 20.7 min" in text

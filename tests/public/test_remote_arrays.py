@@ -1,5 +1,6 @@
 """Remote arrays against numpy's own, for every index; and that nothing but the right bytes is read, or served."""
 
+import copy
 import itertools
 import warnings
 
@@ -18,7 +19,7 @@ from subtrain.public.header import FIRST, read_header
 from subtrain.public.price import FREE, Network, Purse, Rates
 from subtrain.public.remote import Opened
 
-RESULTS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RESULTS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def remote(array: np.ndarray, rates: Rates = FREE, limit: float | None = None) -> RemoteArray:
@@ -36,7 +37,7 @@ def index(length: int) -> st.SearchStrategy:
     return st.one_of(
         st.slices(length),
         number,
-        st.lists(number, max_size=6).map(np.array),
+        st.lists(number, max_size=6).map(lambda indices: np.array(indices, int)),
         st.lists(st.booleans(), min_size=length, max_size=length).map(np.array),
     )
 
@@ -52,8 +53,6 @@ def test_every_index_gives_what_numpy_gives(data):
     key = tuple(data.draw(index(length) if axis == one else st.slices(length)) for axis, length in enumerate(shape))[
         : data.draw(st.integers(1, len(shape)))
     ]
-    if isinstance(key[-1], np.ndarray) and key[-1].size == 0:
-        key = (*key[:-1], key[-1].astype(int))
     found = remote(array)[key]
     wanted = array[key]
     assert found.shape == wanted.shape
@@ -207,8 +206,15 @@ def test_fitting_and_evaluation_models_are_apart(published, mirror):
     assert np.array_equal(models.evaluation.test_margins[:], mirror.arrays["test_margins"][-HELDOUT:])
     assert len(published(heldout=10).evaluation.train_masks) == 10
     assert len(models.train_masks) == MODELS
-    with pytest.raises(InputError, match="cannot be for evaluation"):
-        published(heldout=300).fitting.train_masks  # noqa: B018
+    assert len(published(heldout=0).fitting.train_masks) == MODELS
+    for options, split in (
+        ({"heldout": 300}, "fitting"),
+        ({"heldout": 260}, "fitting"),
+        ({"heldout": 0}, "evaluation"),
+    ):
+        with pytest.raises(InputError, match=r"260 models, .* of them for evaluation alone"):
+            getattr(published(**options), split).train_masks  # noqa: B018
+    assert copy.copy(models).kinds == models.kinds
 
 
 def test_what_costs_too_much_is_refused_before_anything_is_read(published, mirror):
@@ -302,3 +308,12 @@ def test_an_answer_that_breaks_off_goes_on_where_it_stopped(monkeypatch):
     starts = [start for start, _ in asked]
     assert starts == sorted(set(starts)), "nothing is asked for twice"
     assert len(starts) == 4
+
+
+def test_a_pass_over_a_file_is_not_kept(published, mirror, monkeypatch, tmp_path):
+    monkeypatch.setattr("subtrain.public.remote._KEPT_BYTES", 1000)
+    models = published()
+    assert np.array_equal(models.train_masks[:], mirror.arrays["train_masks"])
+    assert list((tmp_path / "cache").rglob("*-*")) == []
+    models.train_masks[:10]
+    assert len(list((tmp_path / "cache").rglob("*-*"))) == 1

@@ -33,7 +33,6 @@ RACE = """
 import sys, time
 from subtrain.store.places import open_store
 
-pytestmark = pytest.mark.xdist_group("buckets")
 address, me, start = sys.argv[1:]
 store = open_store(address)
 time.sleep(max(0, float(start) - time.time()))

@@ -25,7 +25,6 @@ from same import same_exports
 
 pytestmark = [
     pytest.mark.services,
-    pytest.mark.xdist_group("ray"),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::subtrain.regression.warn.FitWarning"),
 ]

@@ -23,7 +23,7 @@ import slurm_cluster
 from same import same_exports
 from slurm_cluster import Cluster
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.services
 
 # Seconds after which something that must happen never will, on however busy a machine.
 LONG = 300

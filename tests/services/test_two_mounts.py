@@ -22,7 +22,6 @@ RUNNER = """
 import sys
 from subtrain import Study
 
-pytestmark = pytest.mark.xdist_group("mounts")
 Study.open(sys.argv[1]).collect(workers=1, progress=False)
 """
 

@@ -15,8 +15,6 @@ from test_buckets import cli
 from subtrain import Study, load_fit
 from subtrain.store import files
 
-pytestmark = pytest.mark.xdist_group("buckets")
-
 PLAN = ("--task", "digits", "--models", 300, "--heldout", 20, "--replicates", 2, "--segment", 16)
 
 

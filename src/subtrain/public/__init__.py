@@ -11,6 +11,7 @@ from subtrain.public.catalogue import Catalogue, Dataset, File, read_catalogue
 from subtrain.public.downloads import Downloaded, download
 from subtrain.public.fitting import fit
 from subtrain.public.opened import Published, open
+from subtrain.public.presence import present
 from subtrain.public.price import Network, Price, Purse, Rates, whole_price
 from subtrain.public.remote import PriceWarning, RemoteArray
 
@@ -29,6 +30,7 @@ __all__ = [
     "download",
     "fit",
     "open",
+    "present",
     "read_catalogue",
     "whole_price",
 ]

@@ -75,7 +75,9 @@ class Published:
         return self.purse.spent
 
     def __getattr__(self, kind: str) -> RemoteArray:
-        if kind.startswith("_") or kind not in self.files:
+        if kind.startswith("_") or "catalogue" not in self.__dict__:
+            raise AttributeError(kind)
+        if kind not in self.files:
             raise AttributeError(f"{self!r} has no {kind!r}")
         return self.array(kind)
 
@@ -88,8 +90,8 @@ class Published:
             self._opened[kind] = self._open(files[kind])
         whole = self._opened[kind]
         judged = len(whole) - self.heldout
-        if self.split and not 0 < judged < len(whole):
-            raise InputError(f"{kind} has {len(whole)} models: {self.heldout} of them cannot be for evaluation alone")
+        if (self.split and judged < 1) or (self.split == EVALUATION and not self.heldout):
+            raise InputError(f"{kind} has {len(whole)} models, {self.heldout} of them for evaluation alone")
         return whole.part({"": slice(None), FITTING: slice(judged), EVALUATION: slice(judged, None)}[self.split])
 
     def _open(self, file: File) -> RemoteArray:

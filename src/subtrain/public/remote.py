@@ -21,8 +21,9 @@ from subtrain.public.source import Source, Version
 
 # A reading in more requests than this says so, and what it costs.
 MANY = 256
-# Readings in more pieces than this are not kept: a file for each would be dearer than the next reading.
-_KEPT_PIECES = 1024
+# Readings in more pieces are not kept, as a file for each would be dearer than the next reading; nor are those of more
+# bytes, which are passes over a file and would drive everything else out.
+_KEPT_PIECES, _KEPT_BYTES = 1024, 32 << 20
 _TASKS = 4096
 
 
@@ -59,7 +60,7 @@ class Opened:
         pieces = asked.pieces()
         cost = self.price_of(pieces)
         what = f"reading {size(wanted.bytes)} of {self.key}"
-        keep = self.kept if len(pieces.starts) <= _KEPT_PIECES else None
+        keep = self._keeps(pieces)
 
         def pay_and_read(start: int, stop: int) -> bytes:
             self.purse.pay(price(stop - start, 1, self.rates, self.network), what)
@@ -77,11 +78,16 @@ class Opened:
 
     def price_of(self, pieces: Runs) -> Price:
         """What asking for these costs now, without what is kept."""
-        if self.kept is None or len(pieces.starts) > _KEPT_PIECES:
+        keep = self._keeps(pieces)
+        if keep is None:
             return price(pieces.bytes, len(pieces.starts), self.rates, self.network)
         spans = zip(pieces.starts.tolist(), pieces.stops.tolist(), strict=True)
-        gone = [count for count in (self.kept.missing(*span) for span in spans) if count]
+        gone = [count for count in (keep.missing(*span) for span in spans) if count]
         return price(sum(gone), len(gone), self.rates, self.network)
+
+    def _keeps(self, pieces: Runs) -> KeptFile | None:
+        few = len(pieces.starts) <= _KEPT_PIECES and pieces.bytes <= _KEPT_BYTES
+        return self.kept if few else None
 
 
 @dataclass(frozen=True, eq=False)
