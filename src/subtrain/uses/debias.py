@@ -21,11 +21,13 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class Estimates:
     """weight: float64 [n, T], unbiased; error: its standard errors, [n, T] or [1, T] where all units share one;
-    freedom: float64 [T], degrees of freedom left in the residuals; 0 where there are too few models (error is inf)."""
+    freedom: float64 [T], degrees of freedom left in the residuals; 0 where there are too few models (error is inf).
+    noise: float64 [T], standard deviation of what the weights do not explain: seeds, and what is not linear."""
 
     weight: Floats
     error: Floats
     freedom: Floats
+    noise: Floats
 
 
 def debias(weight: ArrayLike, sums: ResidualSums, covariance: MaskCovariance, used: ArrayLike) -> Estimates:
@@ -44,7 +46,7 @@ def debias(weight: ArrayLike, sums: ResidualSums, covariance: MaskCovariance, us
     error = np.where(enough, np.sqrt(covariance.precision * sums.rss) / left, np.inf)[None]
     if covariance.singular:
         unbiased, error = _settled(unbiased, error)
-    return Estimates(unbiased, error, np.where(enough, freedom, 0.0))
+    return Estimates(unbiased, error, np.where(enough, freedom, 0.0), np.sqrt(sums.rss / left))
 
 
 def least_squares(counts: Counts) -> Estimates:
@@ -68,7 +70,7 @@ def least_squares(counts: Counts) -> Estimates:
     error = np.sqrt(np.outer((vectors**2 / values).sum(axis=1), variance))
     if values.size < counts.n:
         weight, error = _settled(weight, error)
-    return Estimates(weight, error, np.full(counts.targets, freedom))
+    return Estimates(weight, error, np.full(counts.targets, freedom), np.sqrt(counts.m * variance))
 
 
 def _settled(weight: Floats, error: Floats) -> tuple[Floats, Floats]:
