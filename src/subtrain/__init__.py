@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
     from subtrain.uses.brittleness import Brittleness, brittleness
+    from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.compare import Comparison, compare
     from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
+    from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
     from subtrain.uses.leakage import Leakage, leakage
     from subtrain.uses.memorization import Influences, Memorization, empirical_influence, memorization
@@ -56,16 +59,22 @@ if TYPE_CHECKING:
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
     from subtrain.uses.support import Support, support
+    from subtrain.uses.tails import TailRemoval, remove_tails
     from subtrain.uses.training_sets import TrainingSets, compare_training_sets, compare_without
     from subtrain.uses.valuation import Values, ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
 
 _WHERE = {
     "AME": "regression",
     "Brittleness": "uses.brittleness",
+    "Clusters": "uses.clusters",
+    "Comparison": "uses.compare",
     "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
+    "DifferenceCheck": "uses.verify_difference",
     "ElasticNet": "regression",
+    "Embedding": "uses.embedding",
     "Evaluation": "evaluation",
     "Influences": "uses.memorization",
     "Lasso": "regression",
@@ -90,19 +99,23 @@ _WHERE = {
     "Study": "store.study",
     "SubtrainError": "errors",
     "Support": "uses.support",
+    "TailRemoval": "uses.tails",
     "TrainingSets": "uses.training_sets",
     "Values": "uses.valuation",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
     "brittleness": "uses.brittleness",
     "check": "collection.check",
+    "clusters": "uses.clusters",
     "collect": "collection",
+    "compare": "uses.compare",
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
     "correctness": "outputs",
     "counterfactuals": "uses.counterfactual",
     "cross_entropy": "outputs",
     "debias_group": "uses.group_debias",
+    "embedding": "uses.embedding",
     "empirical_influence": "uses.memorization",
     "evaluate": "evaluation",
     "export": "store.export",
@@ -120,6 +133,7 @@ _WHERE = {
     "poison": "uses.poison",
     "public": "public",
     "removals": "uses.removals",
+    "remove_tails": "uses.tails",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
     "select": "uses.select",
@@ -130,6 +144,7 @@ _WHERE = {
     "status": "collection.status",
     "support": "uses.support",
     "tasks": "tasks",
+    "verify_difference": "uses.verify_difference",
     "verify_selection": "uses.select",
     "write_report": "explorer.report",
 }
@@ -137,10 +152,14 @@ _WHERE = {
 __all__ = [
     "AME",
     "Brittleness",
+    "Clusters",
+    "Comparison",
     "Counterfactuals",
     "Datamodels",
     "Design",
+    "DifferenceCheck",
     "ElasticNet",
+    "Embedding",
     "Evaluation",
     "Influences",
     "Lasso",
@@ -165,6 +184,7 @@ __all__ = [
     "Study",
     "SubtrainError",
     "Support",
+    "TailRemoval",
     "TrainingSets",
     "Values",
     "__version__",
@@ -172,13 +192,16 @@ __all__ = [
     "banzhaf",
     "brittleness",
     "check",
+    "clusters",
     "collect",
+    "compare",
     "compare_training_sets",
     "compare_without",
     "correctness",
     "counterfactuals",
     "cross_entropy",
     "debias_group",
+    "embedding",
     "empirical_influence",
     "evaluate",
     "export",
@@ -196,6 +219,7 @@ __all__ = [
     "poison",
     "public",
     "removals",
+    "remove_tails",
     "retrain",
     "retrain_mislabelled",
     "select",
@@ -206,6 +230,7 @@ __all__ = [
     "status",
     "support",
     "tasks",
+    "verify_difference",
     "verify_selection",
     "write_report",
 ]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 COPIES, TAIL_LEAST, TAIL = 3, 10, 30
 """Suspects looked for at each target, and how many of the largest weights may tell how they fall off."""
+BLOCK = 1 << 23
+"""Weights that are sorted at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +104,10 @@ def leakage(dm: Datamodels, targets: Sequence[int] | None = None, fdr: float = 0
     if not 0 < fdr < 1:
         raise InputError(f"fdr must lie between 0 and 1, got {fdr}")
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
-    weight = dm.weight[:, chosen].astype(np.float64)
-    top = min(COPIES + TAIL + 1, dm.n)
-    order = np.argpartition(-np.abs(weight), np.arange(top), axis=0)[:top]
-    size = np.abs(np.take_along_axis(weight, order, axis=0))
+    order, weight, nonzero = _largest(dm, chosen, min(COPIES + TAIL + 1, dm.n))
+    size = np.abs(weight)
     able = np.flatnonzero((size > 0).sum(axis=0) >= COPIES + 2)
-    score, freedom = _gaps(size[:, able], np.count_nonzero(weight[:, able], axis=0))
+    score, freedom = _gaps(size[:, able], nonzero[able])
     scale = _scale(score, freedom)
     p, copies = _best(score / scale, freedom)
     from scipy.stats import false_discovery_control
@@ -123,7 +123,7 @@ def leakage(dm: Datamodels, targets: Sequence[int] | None = None, fdr: float = 0
     return Leakage(
         unit=unit,
         target=chosen[able[at]],
-        weight=weight[unit, able[at]],
+        weight=weight[place[ranked], able[at]],
         score=strength[ranked],
         p=p[at],
         q=q[at],
@@ -135,6 +135,25 @@ def leakage(dm: Datamodels, targets: Sequence[int] | None = None, fdr: float = 0
         output=str(dm.meta.get("output", "output")),
         all_p=p,
     )
+
+
+def _largest(
+    dm: Datamodels, targets: NDArray[np.int64], top: int
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+    """Units [top, T] of the largest absolute weights, largest first, their weights, and how many are not zero [T].
+
+    A block of targets at a time, so that weights that are mapped from a file stay there.
+    """
+    order, weight = np.empty((top, targets.size), np.int64), np.empty((top, targets.size))
+    nonzero = np.empty(targets.size, np.int64)
+    step = max(1, BLOCK // dm.n)
+    for start in range(0, targets.size, step):
+        some = slice(start, start + step)
+        block = dm.weight[:, targets[some]].astype(np.float64)
+        order[:, some] = np.argpartition(-np.abs(block), np.arange(top), axis=0)[:top]
+        weight[:, some] = np.take_along_axis(block, order[:, some], axis=0)
+        nonzero[some] = np.count_nonzero(block, axis=0)
+    return order, weight, nonzero
 
 
 def _gaps(size: Floats, nonzero: NDArray[np.int64]) -> tuple[Floats, Floats]:
