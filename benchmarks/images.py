@@ -7,7 +7,8 @@
 
 Each task is a study with `collect` on all cores. A first part measures the rate, then it is extended by as many models
 as the minutes allow, until few are left; a quarter of them are held out, in replicates. Run again, it goes on where it
-was and fits what is there; more --minutes extend it. Writes results/images.{json,md,png}; tasks whose data are missing
+was and fits what is there; more --minutes extend it. Models an hour are measured apart, on a fresh study for a minute,
+so that the long collection may run beside other work. Writes results/images.{json,md,png}; tasks whose data are missing
 are left out.
 """
 
@@ -40,14 +41,15 @@ PILOT, REPLICATES, HELDOUT_SHARE, MOST_HELDOUT = 32, 3, 0.25, 300
 FEWEST = 125
 
 
-def measured(name, data, folder, minutes, epochs):
+def measured(name, data, folder, minutes, epochs, rate_seconds):
     """Collect for so many minutes in all and judge datamodels of ever more models."""
     params = {"data": str(data.resolve())} | ({"epochs": epochs} if epochs else {})
     design = st.Design(0.5, models=PILOT, heldout=0, replicates=REPLICATES)
     where = f"{image_tasks.__file__}:{name}"
     study = st.Study.create(folder / name, where, design, params=params, segment=16, exist_ok=True)
     spent = Spent(folder / f"{name}.json")
-    collect(study, spent)
+    if minutes:
+        collect(study, spent)
     while spent.seconds < 0.9 * 60 * minutes:
         study = extended(study, spent, 60 * minutes)
         collect(study, spent)
@@ -55,14 +57,20 @@ def measured(name, data, folder, minutes, epochs):
     return {
         "task": TASKS[name],
         "about": getattr(image_tasks, name).__doc__,
-        "models": study.models_done(),
-        "seconds": round(spent.seconds, 1),
-        "models_an_hour": round(3600 * spent.models / spent.seconds),
+        "models": int(study.models_done()),
+        "models_an_hour": round(3600 * rate(where, params, spent.rate, rate_seconds)),
         "accuracy": float((study.read("test_margins", held) > 0).mean()),
         "heldout": len(held) // REPLICATES,
         "replicates": REPLICATES,
         "curve": curve(study),
     }
+
+
+def rate(where, params, about, seconds):
+    """Models a second of a fresh study, starting its workers included, over about so many seconds."""
+    with tempfile.TemporaryDirectory() as scratch:
+        design = st.Design(0.5, models=max(8, int(about * seconds)), heldout=0, seed=1)
+        return st.Study.create(Path(scratch) / "rate", where, design, params=params, segment=4).collect().rate
 
 
 class Spent:
@@ -161,7 +169,12 @@ def figure(found, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few models of one epoch, to see that it works")
-    parser.add_argument("--minutes", type=float, default=10, help="of training, for each task, runs before included")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=10,
+        help="of training, for each task, earlier runs included; 0: fit what is there",
+    )
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
     parser.add_argument("--task", action="append", choices=list(TASKS), help="all by default")
     parser.add_argument("--folder", type=Path, default=HERE.parent / "runs" / "images", help="where the studies are")
@@ -174,8 +187,8 @@ def main():
         for name in given.task or TASKS:
             print(TASKS[name], flush=True)
             try:
-                minutes, epochs = (0.2, 1) if given.quick else (given.minutes, None)
-                rows.append(measured(name, given.data, folder, minutes, epochs))
+                minutes, epochs, seconds = (0.2, 1, 5) if given.quick else (given.minutes, None, 60)
+                rows.append(measured(name, given.data, folder, minutes, epochs, seconds))
             except InputError as error:
                 print(f"  left out: {error}")
     if not rows:

@@ -12,7 +12,7 @@ from zipfile import is_zipfile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.design import whole_numbers
+from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
 from subtrain.store import files
@@ -99,9 +99,7 @@ class Datamodels:
 
         Paper, section 3.1 (counterfactuals). A unit counts once, however often it is named.
         """
-        index = np.unique(whole_numbers("units", units))
-        if index.size and (index[0] < 0 or index[-1] >= self.n):
-            raise InputError(f"units are numbered 0 to {self.n - 1}, got {index[0] if index[0] < 0 else index[-1]}")
+        index = np.unique(numbers_below("units", units, self.n))
         columns = slice(None) if targets is None else self._targets(targets)
         return -np.asarray(self.weight[index][:, columns].sum(axis=0, dtype=np.float64))
 

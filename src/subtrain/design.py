@@ -210,8 +210,7 @@ class Design:
 
     def seeds(self, rows: Rows | None = None) -> NDArray[np.uint32]:
         """Training seeds of these rows, uint32: a function of subset and replicate, apart from the mask's bits."""
-        pairs = zip(*(part.tolist() for part in self._locate(rows)), strict=True)
-        return np.array([_raw(self.seed, s, 1, 1 + r)[0] >> np.uint64(32) for s, r in pairs], np.uint32)
+        return training_seeds(self.seed, *self._locate(rows))
 
     def examples(self, masks: Masks) -> NDArray[np.bool_]:
         """Which training examples each mask holds, bool [m, N]: its units, or all members of its groups."""
@@ -289,12 +288,27 @@ def _raw(seed: int, subset: int, count: int, stream: int = 0) -> NDArray[np.uint
     return raw
 
 
+def training_seeds(seed: int, subsets: NDArray[np.int64], replicates: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Training seeds, uint32, of replicates of subsets; streams 1, 2, … of the generator that draws the mask at 0."""
+    pairs = zip(subsets.tolist(), replicates.tolist(), strict=True)
+    return np.array([_raw(seed, s, 1, 1 + r)[0] >> np.uint64(32) for s, r in pairs], np.uint32)
+
+
 def whole_numbers(name: str, values: object) -> NDArray[np.int64]:
     """Numbers as int64 [k]; InputError for floats and for booleans, which are no numbers but a mask."""
     array = np.asarray(values).reshape(-1)
     if array.size and array.dtype.kind not in "iu":
         raise InputError(f"{name} must be whole numbers (np.flatnonzero makes them of a mask), got {array.dtype}")
     return array.astype(np.int64)
+
+
+def numbers_below(name: str, values: object, count: int) -> NDArray[np.int64]:
+    """Numbers of units or targets as int64 [k]; InputError unless all lie in 0..count - 1."""
+    index = whole_numbers(name, values)
+    outside = index[(index < 0) | (index >= count)]
+    if outside.size:
+        raise InputError(f"{name} are numbered 0 to {count - 1}, got {outside[0]}")
+    return index
 
 
 def row_numbers(rows: Rows | None, total: int) -> NDArray[np.int64]:

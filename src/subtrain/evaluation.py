@@ -84,7 +84,7 @@ def evaluate(
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
     index = study.done(EVALUATION) if rows is None else np.unique(row_numbers(rows, study.models))
-    _refuse_seen(dm, study, index)
+    refuse_seen(dm, study, index)
     index, subsets, replicates = even_replicates(study, index)
     y = study.read(output, index).astype(np.float64).reshape(subsets, replicates, -1)
     if y.shape[2] != dm.targets:
@@ -107,7 +107,8 @@ def evaluate(
     )
 
 
-def _refuse_seen(dm: Datamodels, study: Study, index: NDArray[np.int64]) -> None:
+def refuse_seen(dm: Datamodels, study: Study, index: NDArray[np.int64]) -> None:
+    """InputError if one of these models was used to fit the datamodels or to choose λ."""
     if dm.meta.get("study_id") not in (None, study.identity):
         return
     for start, stop in dm.meta.get("models_used", []):

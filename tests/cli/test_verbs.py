@@ -1,25 +1,13 @@
 """The command line as a person uses it: real processes, output read, exit codes checked."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from commands import ok, run
 from subtrain.cli.main import main
-
-
-def run(*args, cwd=None, **kwargs):
-    """`subtrain ARGS` in a process of its own."""
-    command = [sys.executable, "-m", "subtrain", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, **kwargs)
-
-
-def ok(*args, **kwargs):
-    done = run(*args, **kwargs)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,7 @@ def test_two_exports_to_one_place_do_not_mix(study, tmp_path):
     def meanwhile(file, rows, total):
         if not seen:
             seen.append(file)
-            with pytest.raises(InputError, match="another export is writing"):
+            with pytest.raises(InputError, match="another process is writing"):
                 export(study, tmp_path / "out")
 
     export(study, tmp_path / "out", progress=meanwhile)

@@ -32,6 +32,10 @@ def import_(
         ),
     ] = None,
     verify: Annotated[bool, typer.Option(help="Compare files of a folder with the sha256 beside them.")] = True,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help=".npy file of the test targets' classes: compare margins with logits.", show_default=False),
+    ] = None,
 ) -> None:
     """Make a study of masks and outputs that exist already; files are read where they lie.
 
@@ -40,7 +44,10 @@ def import_(
     """
     from subtrain.cli.progress import stages
     from subtrain.design import EVALUATION
+    from subtrain.outputs import MARGINS
+    from subtrain.public.layout import check_margins
     from subtrain.store.imported import import_arrays, import_folder
+    from subtrain.store.rows import open_npy
 
     if folder is not None:
         if masks is not None or output:
@@ -53,6 +60,12 @@ def import_(
         raise InputError("say what to import: a folder, or --masks FILE --output NAME=FILE")
     judged = made.design.role_rows(EVALUATION).size
     out.print(f"Imported {study}: {made.models:,} models ({judged:,} only for judging) over {made.n:,} units")
+    out.print(f"Which are for judging: {made.manifest['evaluation_from']}", soft_wrap=True)
+    if labels is not None:
+        kind = check_margins(made, open_npy(labels))
+        out.print(
+            f"The margins follow from the logits: that of the correct class minus the {MARGINS[kind]}", soft_wrap=True
+        )
     out.print(f"Next: subtrain fit {study}")
 
 

@@ -14,6 +14,9 @@ STAGES = {
     "path": "Solving paths, target by target",
     "join counts": "Adding the models that chose λ",
     "refit": "Fitting the chosen λ",
+    "weights": "Turning weights target by target",
+    "outputs": "Reading outputs",
+    "page": "Gathering answers",
 }
 
 

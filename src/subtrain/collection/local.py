@@ -16,9 +16,9 @@ from subtrain.collection.report import Failure, Tally, known_worker_bytes
 from subtrain.collection.segment import describe, record_failure
 from subtrain.collection.shortage import Remedy, Shortage
 from subtrain.collection.slots import CPU, Slots, pick_slots
-from subtrain.design import Design
 from subtrain.errors import CollectError, CorruptError, InputError, StorageError, SubtrainError
 from subtrain.machine import available_memory, cores, visible_gpus
+from subtrain.store.given import GivenDesign
 from subtrain.store.segment import Range
 from subtrain.store.study import Study, segment_name
 
@@ -260,7 +260,7 @@ class LocalExecutor:
             with self.lock:
                 self._again(where, reported, self.todo)
             return
-        assert isinstance(self.study.design, Design)
+        assert not isinstance(self.study.design, GivenDesign)
         record_failure(self.study, where, row, int(self.study.design.seeds([row])[0]), why, "")
         self.culprits[where][row] = why
         if reported or len(self.culprits[where]) < ATTEMPTS:

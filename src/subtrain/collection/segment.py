@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from subtrain import outputs
 from subtrain._version import __version__
 from subtrain.collection import partial
-from subtrain.design import Design
 from subtrain.errors import InputError, SubtrainError
 from subtrain.machine import host
 from subtrain.masks import Masks
 from subtrain.store import segment
+from subtrain.store.given import GivenDesign
 from subtrain.store.segment import Range
 from subtrain.store.study import FAILURES, Study, segment_name
-from subtrain.trainers.oom import is_out_of_memory
+from subtrain.trainers.oom import is_out_of_memory, release_memory
 
 SAVE_EVERY = 30.0
 DEVICE = "SUBTRAIN_DEVICE"
@@ -79,7 +79,7 @@ def train_segment(
     name = segment_name(where)
     if study.store.exists(name):
         return False
-    if not isinstance(study.design, Design):
+    if isinstance(study.design, GivenDesign):
         raise InputError(f"{study.where} was imported: its models were trained elsewhere")
     began = time.time()
     rows = range(*where)
@@ -119,6 +119,7 @@ def _train_some(work: _Work, rows: list[int]) -> None:
     """Train these models in one call; if that fails, one by one, so that only the culprit is lost."""
     try:
         _train(work, rows)
+        return
     except outputs.SchemaError:
         raise
     except Exception as error:
@@ -127,15 +128,20 @@ def _train_some(work: _Work, rows: list[int]) -> None:
             _save(work)
             raise ShortOfMemoryError(f"{type(error).__name__}: {error}") from error
         if len(rows) == 1:
-            why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
-            why = f"it needs more memory than there is{_where()}: {why}" if short else why
-            seed = int(work.seeds[rows[0] - work.where[0]])
-            work.failed[rows[0]] = record_failure(
-                work.study, work.where, rows[0], seed, why, "".join(traceback.format_exception(error))
-            )
-            return
-        for row in rows:
-            _train_some(work, [row])
+            _record(work, rows[0], error, short)
+    if short:
+        release_memory()
+    for row in rows if len(rows) > 1 else ():
+        _train_some(work, [row])
+
+
+def _record(work: _Work, row: int, error: Exception, short: bool) -> None:
+    """The model has failed: why."""
+    why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
+    why = f"it needs more memory than there is{_where()}: {why}" if short else why
+    seed = int(work.seeds[row - work.where[0]])
+    details = "".join(traceback.format_exception(error))
+    work.failed[row] = record_failure(work.study, work.where, row, seed, why, details)
 
 
 def _where() -> str:
@@ -145,7 +151,7 @@ def _where() -> str:
 
 def _train(work: _Work, rows: list[int]) -> None:
     study = work.study
-    assert isinstance(study.design, Design)
+    assert not isinstance(study.design, GivenDesign)
     work.starting(rows)
     index = np.asarray(rows) - work.where[0]
     numbered = getattr(study.task, "train_rows", None)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from subtrain.tasks.base import Task
+from subtrain.tasks.base import BatchTask, FunctionTask, Task
 
 
 def pack(task: Task | None) -> dict[str, Any]:
@@ -16,6 +17,8 @@ def pack(task: Task | None) -> dict[str, Any]:
     if task is not None:
         import cloudpickle
 
+        if isinstance(task, (BatchTask, FunctionTask)):
+            task = replace(task, relabel=None)  # it holds the data once more, and a worker never relabels
         message["task"] = base64.b64encode(cloudpickle.dumps(task)).decode()
     return message
 

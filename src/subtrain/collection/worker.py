@@ -24,6 +24,7 @@ from subtrain.outputs import SchemaError
 from subtrain.store import files
 from subtrain.store.places import local_folder, open_store
 from subtrain.store.study import LOGS, Study
+from subtrain.trainers.oom import release_memory
 
 
 def main(path: str) -> None:
@@ -46,6 +47,7 @@ def main(path: str) -> None:
 
 
 def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
+    short = False
     try:
         won = train_segment(
             study,
@@ -58,6 +60,7 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
         )
         _say(answers, event="committed", won=won)
     except ShortOfMemoryError as error:
+        short = True
         _say(answers, event="short of memory", error=str(error))
     except ModelsFailedError as error:
         _say(answers, event="failed", models={str(row): why for row, why in error.failed.items()})
@@ -65,6 +68,9 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
         _say(answers, event="fatal", error=str(error))
     except SubtrainError as error:
         _say(answers, event="fatal", error=str(error), exit_code=error.exit_code)
+    if short:
+        # The others on the device need it now, and the parent may take its time to end this process.
+        release_memory()
 
 
 def _open(path: str, hello: dict[str, Any]) -> Study:

@@ -1,4 +1,4 @@
-"""Small example pictures as PNG data URIs."""
+"""Example pictures as PNG files and data URIs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ class Picture:
 
 def picture(pixels: NDArray[Any], side: int = 64) -> Picture | None:
     """A picture at most `side` pixels wide and high of uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; else None."""
+    content = png(pixels, side)
+    if content is None:
+        return None
+    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+    return Picture(f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height)
+
+
+def png(pixels: NDArray[Any], side: int) -> bytes | None:
+    """The same picture as a PNG file."""
     from PIL import Image
 
     array = np.asarray(pixels)
@@ -40,4 +49,4 @@ def picture(pixels: NDArray[Any], side: int = 64) -> Picture | None:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
-    return Picture(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", *image.size)
+    return file.getvalue()

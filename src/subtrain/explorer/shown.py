@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.design import Design
 from subtrain.explorer.images import Picture, picture
 from subtrain.outputs import SPLITS
 from subtrain.store.study import Study
@@ -20,19 +19,50 @@ TARGET_TEXT, UNIT_TEXT = 400, 160
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One unit or target. name: what it is, in words; label, image and text where the task has them; note: a remark."""
+class About:
+    """One unit or target in words. name: what it is; label, text and table row (column: value) where the task has
+    them; note: a remark; image: split and number of its picture, if it has one."""
 
     name: str
     number: int
     label: str | None = None
-    image: Picture | None = None
     text: str | None = None
+    row: Mapping[str, str] | None = None
     note: str = ""
+    image: tuple[str, int] | None = None
 
     @property
     def alt(self) -> str:
         return self.name if self.label is None else f"{self.name}, label {self.label}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One unit or target as a page of its own shows it: what is said about it, its text cut, and its picture."""
+
+    about: About
+    image: Picture | None
+    text: str | None
+
+    @property
+    def number(self) -> int:
+        return self.about.number
+
+    @property
+    def name(self) -> str:
+        return self.about.name
+
+    @property
+    def label(self) -> str | None:
+        return self.about.label
+
+    @property
+    def note(self) -> str:
+        return self.about.note
+
+    @property
+    def alt(self) -> str:
+        return self.about.alt
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,63 +109,88 @@ class Viewer:
         return [str(label) for label in labels for _ in range(each)]
 
     def target(self, target: int) -> Shown:
-        place = [int(i) for i in np.unravel_index(target, self.shape)]
-        noun = "image" if self.split in self.view.images else "example"
-        name = f"{self.split} {noun} {place[0]}" if self.split else f"target {target}"
-        if len(place) > 1:
-            name += f", column {', '.join(map(str, place[1:]))}"
-        return self._example(self.split, place[0], name, target, TARGET_SIDE, TARGET_TEXT)
+        return self._shown(self.about_target(target), TARGET_SIDE, TARGET_TEXT)
 
     def unit(self, unit: int) -> Shown:
+        return self._shown(self.about_unit(unit), UNIT_SIDE, UNIT_TEXT)
+
+    def about_target(self, target: int) -> About:
+        example, *rest = (int(i) for i in np.unravel_index(target, self.shape))
+        noun = "image" if self.split in self.view.images else "example"
+        name = f"{self.split} {noun} {example}" if self.split else f"target {target}"
+        if rest:
+            name += f", column {', '.join(map(str, rest))}"
+        return self._about(self.split, example, name, target)
+
+    def about_unit(self, unit: int) -> About:
         if self.groups is None:
-            return self._example("train", unit, f"{self.unit_name} {unit}", unit, UNIT_SIDE, UNIT_TEXT)
+            return self._about("train", unit, f"{self.unit_name} {unit}", unit)
         members = np.flatnonzero(self.groups == unit).tolist()
         labels = self.view.labels.get("train", ())
         common = {str(labels[i]) for i in members if i < len(labels)}
         label = common.pop() if len(common) == 1 else None
-        return Shown(f"group {unit}", unit, label, note=f"{len(members)} example{'s' if len(members) != 1 else ''}")
+        return About(f"group {unit}", unit, label, note=f"{len(members)} example{'s' if len(members) != 1 else ''}")
+
+    def pixels(self, split: str, number: int) -> NDArray[Any] | None:
+        """The picture of an example as the task gives it; None if it has none."""
+        found: NDArray[Any] | None = _at(self.view.images.get(split), number)
+        return found
 
     def is_itself(self, unit: int, target: int) -> bool:
         """Whether the unit is the very training example that the target asks about."""
         return self.split == "train" and self.groups is None and int(np.unravel_index(target, self.shape)[0]) == unit
 
-    def _example(self, split: str, number: int, name: str, shown_as: int, side: int, length: int) -> Shown:
-        image = _at(self.view.images.get(split), number)
-        label, text = (_at(part.get(split), number) for part in (self.view.labels, self.view.texts))
-        return Shown(
+    def _about(self, split: str, example: int, name: str, number: int) -> About:
+        label, text = (_at(part.get(split), example) for part in (self.view.labels, self.view.texts))
+        columns = {key: _at(values, example) for key, values in self.view.tables.get(split, {}).items()}
+        return About(
             name,
-            shown_as,
+            number,
             None if label is None else str(label),
-            None if image is None else picture(image, side),
-            None if text is None else _cut(str(text), length),
+            None if text is None else str(text),
+            {str(key): _value(value) for key, value in columns.items()} or None,
+            image=(split, example) if self.pixels(split, example) is not None else None,
+        )
+
+    def _shown(self, about: About, side: int, length: int) -> Shown:
+        pixels = None if about.image is None else self.pixels(*about.image)
+        text = about.text
+        if text is None and about.row is not None:
+            text = ", ".join(f"{column} = {value}" for column, value in about.row.items())
+        return Shown(
+            about, None if pixels is None else picture(pixels, side), None if text is None else _cut(text, length)
         )
 
 
 def viewer(study: Study, output: str) -> Viewer:
     """How this study's examples look; only numbers if its task is not at hand and cannot be made again."""
-    view, why_not = _view(study)
+    view, why_not = view_of(study)
     split = output.partition("_")[0]
-    groups = study.design.groups if isinstance(study.design, Design) else None
     return Viewer(
-        view or View(),
+        view,
         split if split in SPLITS else "",
         study.outputs[output].shape or (1,),
-        None if groups is None else np.asarray(groups, np.int64),
+        None if study.groups is None else np.asarray(study.groups, np.int64),
         why_not,
     )
 
 
-def _view(study: Study) -> tuple[View | None, str]:
+def view_of(study: Study) -> tuple[View, str]:
+    """How this study's examples look, and a sentence if they cannot be shown."""
     try:
         view = getattr(study.task, "view", None)
     except Exception as error:  # making a task runs its author's code: a report without pictures beats none
-        return None, f"Examples are shown by number, because their task could not be made again: {error}"
-    return view, "" if view else "Examples are shown by number, because the task does not say how they look."
+        return View(), f"Examples are shown by number, because their task could not be made again: {error}"
+    return view or View(), "" if view else "Examples are shown by number, because the task does not say how they look."
 
 
 def _are_classes(labels: Sequence[str]) -> bool:
     """Whether labels come back often enough to be classes, and not measurements."""
     return len(labels) > 0 and 2 * len({str(label) for label in labels}) <= len(labels)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def _at(values: NDArray[Any] | Sequence[str] | None, number: int) -> Any:

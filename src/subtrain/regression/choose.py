@@ -16,6 +16,7 @@ from subtrain.regression.problem import lambda_max, problem
 from subtrain.regression.threads import Progress
 
 Floats = NDArray[np.float64]
+Some = slice | NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,14 +166,14 @@ def from_path(path: Path, counts: Counts) -> LassoFit:
 
 
 @overload
-def of_targets(models: Counts, targets: slice | None) -> Counts: ...
+def of_targets(models: Counts, targets: Some | None) -> Counts: ...
 
 
 @overload
-def of_targets(models: Counts | Judges, targets: slice | None) -> Counts | Judges: ...
+def of_targets(models: Counts | Judges, targets: Some | None) -> Counts | Judges: ...
 
 
-def of_targets(models: Counts | Judges, targets: slice | None) -> Counts | Judges:
+def of_targets(models: Counts | Judges, targets: Some | None) -> Counts | Judges:
     """The same models with some of their targets, without a copy of the Gram or the masks."""
     if targets is None:
         return models

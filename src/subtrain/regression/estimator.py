@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
 from subtrain.regression.counts import Counts, check_finite, count
-from subtrain.regression.shards import are_flat, in_parts, whole_masks, whole_outputs
+from subtrain.regression.shards import are_flat, expect_all, in_parts, whole_masks, whole_outputs
 from subtrain.regression.split import given_rows, validation_rows
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_constant
@@ -99,6 +99,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         name = type(self).__name__
         if outputs is None:
             raise InputError(f"{name} requires y to be passed, but the target y is None: give outputs [m, T]")
+        expect_all(masks, outputs)
         packed = self._packed(masks, reset)
         y = whole_outputs(outputs, masks)
         if len(packed) != len(y):

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.regression.choose import LassoFit, LassoOptions, of_targets, refit
 from subtrain.regression.counts import Counts
-from subtrain.regression.path import Path, lasso_path
-from subtrain.regression.problem import lambda_grid, problem
+from subtrain.regression.path import Path, grid_of, lasso_path
+from subtrain.regression.problem import problem
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_of
 
@@ -67,13 +67,10 @@ def lasso_kfold(
 
 
 def _grid(total: Counts, how: LassoOptions, targets: slice | None) -> Floats:
-    if np.ndim(how.lambdas) == 0:
-        plan = problem(total, how.objective, how.penalty)
-        return lambda_grid(plan, int(how.lambdas), how.eps, how.positive)  # type: ignore[arg-type]
-    values = np.asarray(how.lambdas, np.float64)
-    if values.ndim == 2 and targets is not None:
-        values = values[targets]
-    return -np.sort(-np.broadcast_to(values, (total.targets, values.shape[-1])), axis=1)
+    values = how.lambdas
+    if np.ndim(values) == 2 and targets is not None:
+        values = np.asarray(values)[targets]
+    return grid_of(problem(total, how.objective, how.penalty), values, how.eps, how.positive)
 
 
 def _curves(

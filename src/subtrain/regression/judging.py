@@ -55,7 +55,7 @@ class Judges:
         """The masks turned, as `by_unit` gives them."""
         return by_unit(self.masks)
 
-    def of(self, targets: slice) -> Judges:
+    def of(self, targets: slice | NDArray[np.int64]) -> Judges:
         """The same models with some of their targets; their masks are turned once for all."""
         some = Judges(self.masks, self.outputs[:, targets])
         some.__dict__["bits"] = self.bits

@@ -53,6 +53,18 @@ def counted(
     return counted(models, rows, part, gram, progress, mapper)
 
 
+def kept_counts(models: Models, rows: NDArray[np.int64], part: str, gram: str = "dense") -> Counts | None:
+    """The counts of exactly these models if they are kept; nothing is counted or thrown away."""
+    folder = kept_folder(models, part, gram)
+    if _usable(folder, models.study.identity, rows) != rows.size:
+        return None
+    try:
+        found = load(folder)
+    except CorruptError:
+        return None
+    return None if found is None else found.counts
+
+
 def _count_on(
     mapper: Mapper,
     models: Models,

@@ -2,7 +2,7 @@
 
 A part of masks is `Masks`, an array [k, n] of bool or 0/1, or the path of a .npy file; a part of outputs is an array
 [k, T] or [k] of float16, float32 or float64 in any byte order, or such a path. Bool masks and outputs, memory maps
-too, stay where they are until some of their rows are read.
+too, stay where they are until some of their rows are read. Either may be `Distant`: its rows are read once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,42 @@ from subtrain.store.rows import open_npy
 
 # Models packed at a time.
 PACKED = 8192
+# Bytes of distant masks that are held unpacked.
+UNPACKED = 64 << 20
+
+
+class Distant(Protocol):
+    """An array that lies elsewhere, each reading of which takes time or money."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]: ...
+
+    def expect_all(self) -> None:
+        """Called before all rows are read, once; raises InputError where that is not allowed."""
+        ...
+
+
+def is_distant(array: object) -> TypeGuard[Distant]:
+    """Whether an array is read elsewhere, at a price."""
+    return hasattr(array, "expect_all") and getattr(array, "ndim", 0) == 2
+
+
+def expect_all(*arrays: object) -> None:
+    """Tell the distant ones among these arrays, and lists of them, that all of them are about to be read."""
+    for array in arrays:
+        for part in array if isinstance(array, (list, tuple)) else [array]:
+            if is_distant(part):
+                part.expect_all()
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,23 +77,34 @@ class Stack:
         return np.result_type(*(part.dtype for part in self.outputs))
 
     def read(self, start: int, stop: int) -> tuple[Masks, NDArray[Any]]:
-        """Packed masks and outputs of the models from `start` to before `stop`."""
-        bits = [pack(part, first) for first, part in _between(self.masks, start, stop)]
-        ys = [part for _, part in _between(self.outputs, start, stop)]
-        if len(bits) != 1:
-            bits = [Masks(np.concatenate([part.data for part in bits]), self.n)]
-        return bits[0], ys[0] if len(ys) == 1 else np.concatenate(ys)
+        """Packed masks and outputs of the models from `start` to before `stop`.
+
+        Raises InputError for an output of a distant array that is inf or NaN, which nobody looked at before.
+        """
+        masks, y = self._read(start, stop)
+        if any(map(is_distant, self.outputs)):
+            check_finite(y, start)
+        return masks, y
+
+    def _read(self, start: int, stop: int) -> tuple[Masks, NDArray[Any]]:
+        bits = [_packed(part, rows, first) for first, part, rows in _between(self.masks, start, stop)]
+        ys = [part[rows] for _, part, rows in _between(self.outputs, start, stop)]
+        return _one(bits), ys[0] if len(ys) == 1 else np.concatenate(ys)
 
     def check_finite(self) -> None:
-        """Raise InputError that names the first model and target whose output is inf or NaN."""
+        """Raise InputError that names the first model and target whose output is inf or NaN.
+
+        Distant outputs are looked at when they are read, for that is once.
+        """
         first = 0
         for part in self.outputs:
-            check_finite(part, first)
+            if not is_distant(part):
+                check_finite(part, first)
             first += len(part)
 
     def finite(self, start: int, stop: int) -> tuple[Masks, NDArray[Any]]:
         """What `read` gives, without the models that have an output of inf or NaN."""
-        masks, y = self.read(start, stop)
+        masks, y = self._read(start, stop)
         kept = np.isfinite(y).all(axis=1)
         return (masks, y) if kept.all() else (masks[kept], y[kept])
 
@@ -70,6 +117,7 @@ def stack(masks: object, outputs: object = None) -> Stack:
     if outputs is None:
         masks, outputs = _unzipped(masks)
     bits, ys = mask_parts(masks), output_parts(outputs, masks)
+    expect_all(bits, ys)
     models, others = (sum(map(len, parts)) for parts in (bits, ys))
     if models != others:
         raise InputError(f"there are {models} masks but outputs of {others} models")
@@ -86,33 +134,38 @@ def mask_parts(masks: object) -> list[Any]:
 def output_parts(outputs: object, masks: object) -> list[NDArray[Any]]:
     """One part of outputs [k, T] or several, with the same targets."""
     several = [outputs] if _is_one(outputs, masks) else list(outputs)  # type: ignore[call-overload]
-    parts = [as_outputs(_opened(part)) for part in several]
+    parts: list[Any] = [part if _floats_elsewhere(part) else as_outputs(_opened(part)) for part in several]
     _same([part.shape[1] for part in parts], "outputs of {} targets")
     return parts
+
+
+def _floats_elsewhere(part: Any) -> bool:
+    return is_distant(part) and part.dtype.kind == "f"
 
 
 def are_flat(outputs: Any, masks: object) -> bool:
     """Whether outputs are [m], of one target without an axis of its own."""
     part = outputs if _is_one(outputs, masks) else outputs[0]
-    return np.asarray(_opened(part)).ndim == 1
+    return np.ndim(_opened(part)) == 1
 
 
 def in_parts(masks: object) -> bool:
     """Whether masks come as a file or as a list of parts, and not as one array, maybe written as nested lists."""
-    return isinstance(masks, (str, Path)) or _is_list(masks)
+    return isinstance(masks, (str, Path)) or is_distant(masks) or _is_list(masks)
 
 
 def whole_masks(masks: object) -> Masks:
     """All parts of masks in one piece."""
     parts = mask_parts(masks)
-    packed = [pack(part[k : k + PACKED], k) for part in parts for k in range(0, max(len(part), 1), PACKED)]
-    return packed[0] if len(packed) == 1 else Masks(np.concatenate([part.data for part in packed]), packed[0].n)
+    starts = ((part, k) for part in parts for k in range(0, max(len(part), 1), PACKED))
+    return _one([_packed(part, slice(k, min(k + PACKED, len(part))), k) for part, k in starts])
 
 
 def whole_outputs(outputs: object, masks: object) -> NDArray[Any]:
     """All parts of outputs in one piece, in the machine's byte order."""
     parts = output_parts(outputs, masks)
-    y = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    read = [part[:] for part in parts]
+    y = read[0] if len(read) == 1 else np.concatenate(read)
     return y.astype(y.dtype.newbyteorder("="), copy=False)
 
 
@@ -133,7 +186,8 @@ def _is_list(masks: object) -> bool:
 
 
 def _is_part(part: object) -> bool:
-    return isinstance(part, (Masks, str, Path)) or (isinstance(part, np.ndarray) and part.ndim == 2)
+    plain = isinstance(part, np.ndarray) and part.ndim == 2
+    return plain or isinstance(part, (Masks, str, Path)) or is_distant(part)
 
 
 def _is_one(outputs: Any, masks: object) -> bool:
@@ -166,7 +220,20 @@ def _mask_part(part: Any) -> Any:
     """Bool masks as they are: they need no look at every value before the work begins."""
     array = _opened(part)
     lazy = isinstance(array, np.ndarray) and array.dtype == np.bool_ and array.ndim == 2
-    return array if lazy else pack(array)
+    return array if lazy or is_distant(array) else pack(array)
+
+
+def _packed(part: Any, rows: slice, first: int) -> Masks:
+    """These rows of a part of masks; of distant ones never more than some are unpacked at a time."""
+    if not is_distant(part):
+        return pack(part[rows], first)
+    step = max(1, UNPACKED // (max(1, part.shape[1]) * part.dtype.itemsize))
+    starts = range(rows.start, max(rows.stop, rows.start + 1), step)
+    return _one([pack(part[k : min(k + step, rows.stop)], first + k - rows.start) for k in starts])
+
+
+def _one(parts: Sequence[Masks]) -> Masks:
+    return parts[0] if len(parts) == 1 else Masks(np.concatenate([part.data for part in parts]), parts[0].n)
 
 
 def _width(part: Any) -> int:
@@ -179,12 +246,12 @@ def _same(widths: Sequence[int], what: str) -> None:
             raise InputError(f"part {k} has {what.format(width)}, those before it have {widths[0]}")
 
 
-def _between(parts: Sequence[Any], start: int, stop: int) -> Iterator[tuple[int, Any]]:
-    """The rows of parts from `start` to before `stop`, each run with the number of its first row; never nothing."""
+def _between(parts: Sequence[Any], start: int, stop: int) -> Iterator[tuple[int, Any, slice]]:
+    """Where rows `start` to before `stop` are: the first one's number, the part, which rows of it; never nothing."""
     first, found = 0, False
     for k, part in enumerate(parts):
         rows = slice(max(start - first, 0), max(min(stop - first, len(part)), 0))
         if rows.start < rows.stop or (k == len(parts) - 1 and not found):
             found = True
-            yield first + rows.start, part[rows]
+            yield first + rows.start, part, rows
         first += len(part)

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from subtrain.errors import InputError, StorageError
 from subtrain.store.base import Entry, Write, checked
+from subtrain.store.credentials import s3_options
 from subtrain.store.files import storage_errors
 from subtrain.store.reasons import conflict, reason
 
@@ -36,27 +37,31 @@ T = TypeVar("T")
 
 
 def open_bucket(address: str) -> Bucket:
-    """The store at `s3://bucket/prefix`; endpoint, region and credentials come from the AWS_* variables.
+    """The store at `s3://bucket/prefix`; endpoint, region and credentials come from the AWS_* variables or a profile.
 
-    Nothing is asked of the store yet. Raises InputError for an address without a bucket or a prefix, and when obstore
-    is not installed.
+    Nothing is asked of the store yet. Raises InputError for an address without a bucket or a prefix, for a profile that
+    cannot be used, and when obstore is not installed.
     """
     bucket, _, prefix = address.removeprefix("s3://").strip("/").partition("/")
     if not bucket or not prefix:
         raise InputError(f"{address} must name a bucket and a prefix in it: s3://bucket/prefix")
     checked(prefix)
+    return Bucket(s3_objects(bucket, prefix), f"s3://{bucket}/{prefix}")
+
+
+def s3_objects(bucket: str, prefix: str, requester_pays: bool = False) -> ObjectStore:
+    """obstore's store of a bucket, or of a prefix in it; as `open_bucket` otherwise."""
     try:
         from obstore.store import S3Store
     except ImportError:
-        raise InputError(f"{address} needs obstore: pip install 'subtrain[s3]'") from None
+        raise InputError(f"s3://{bucket} needs obstore: pip install 'subtrain[s3]'") from None
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
     if endpoint.startswith("http://") and not plain:
         raise InputError(f"AWS_ENDPOINT_URL is {endpoint}, without encryption: set AWS_ALLOW_HTTP=true to allow that")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    options: Any = {**_TIMEOUTS, "allow_http": plain}
-    objects = S3Store(bucket, prefix=prefix, region=region, client_options=options, retry_config=_RETRIES)
-    return Bucket(objects, f"s3://{bucket}/{prefix}")
+    client: Any = {**_TIMEOUTS, "allow_http": plain}
+    options: Any = s3_options() | ({"request_payer": True} if requester_pays else {})
+    return S3Store(bucket, prefix=prefix or None, client_options=client, retry_config=_RETRIES, **options)
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ def import_arrays(
         "task": {"source": None, "fingerprint": array_fingerprint(given)},
         "outputs": {name: spec.to_json() for name, spec in schema.items()},
         "segment": rows,
+        "evaluation_from": _known_from(rows, heldout, evaluation),
         "arrays": places,
     }
     if not files.commit_new(root / MANIFEST, lambda file: file.write(files.json_bytes(manifest))):
@@ -126,6 +127,20 @@ def _heldout(rows: int, heldout: int | None) -> int:
     if not 0 <= heldout < rows:
         raise InputError(f"heldout must lie between 0 and {rows - 1}, got {heldout}")
     return heldout
+
+
+def _known_from(rows: int, heldout: int | None, evaluation: list[list[int]] | None) -> str:
+    """How it is known which models only judge, in words."""
+    if evaluation is not None:
+        return "the export says so"
+    if heldout is not None:
+        return f"the last {heldout:,} rows, as asked"
+    if rows >= 2 * PUBLISHED_EVALUATION:
+        return (
+            f"the last {PUBLISHED_EVALUATION:,} rows; the published data have that many more models for evaluation, "
+            "but do not say which rows they are: give heldout if you know better"
+        )
+    return "the last tenth of the rows, for want of anything better: give heldout if you know"
 
 
 def _place(root: Path, name: str, value: Any) -> str:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 
 _REASONS = (
-    (r"169\.254\.169\.254", "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    (
+        r"169\.254\.169\.254",
+        "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    ),
     (r"NoSuchBucket", "there is no such bucket (any more)"),
     (
         r"ExpiredToken|TokenRefreshRequired",
-        "the credentials have expired: set new ones in AWS_* and run the same again",
+        "the credentials have expired: set new ones in AWS_* or the profile and run the same again",
     ),
     (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|InvalidClientTokenId|401 Unauthorized",
-        "the credentials are wrong: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
+        "the credentials are wrong: check those in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, … or of AWS_PROFILE",
     ),
     (
         r"AccessDenied|403 Forbidden",
-        "these credentials are not allowed to: check AWS_ACCESS_KEY_ID and the bucket's rights",
+        "these credentials are not allowed to: check whose they are and the bucket's rights",
     ),
     (r"RequestTimeTooSkewed", "this machine's clock is wrong: set it, and run the same again"),
     (r"QuotaExceeded|507 Insufficient|InsufficientStorage", "the store is full: make room and run the same again"),

@@ -89,11 +89,11 @@ def write_array(folder: Path, array: Array, journal: Journal, progress: Progress
     part = part_of(path)
     rows, sha256 = journal.done.get(array.name, (0, ""))
     if rows == array.shape[0] and not part.exists() and path.is_file() and digest(path) == sha256:
-        _write_sha256(path, sha256)
+        write_sha256(path, sha256)
         if progress:
             progress(array.name, rows, rows)
         return path
-    with files.storage_errors(path), _locked(part) as file:
+    with files.storage_errors(path), locked(part) as file:
         try:
             sha256 = _fill(file, array, journal, progress)
         except OSError as error:
@@ -103,7 +103,7 @@ def write_array(folder: Path, array: Array, journal: Journal, progress: Progress
             raise
         os.replace(part, path)
         files.sync_folder(folder)
-    _write_sha256(path, sha256)
+    write_sha256(path, sha256)
     return path
 
 
@@ -159,14 +159,14 @@ def _ahead(array: Array, rows: int) -> Iterator[NDArray[Any]]:
 
 
 @contextmanager
-def _locked(part: Path) -> Iterator[BinaryIO]:
+def locked(part: Path) -> Iterator[BinaryIO]:
     """The unfinished file, that nobody else writes meanwhile."""
     while True:
         with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise InputError(f"another export is writing {part.parent} at this moment; wait for it") from None
+                raise InputError(f"another process is writing {part.parent} at this moment; wait for it") from None
             if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
                 yield file
                 return
@@ -177,7 +177,7 @@ def _safe(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _write_sha256(path: Path, sha256: str) -> None:
+def write_sha256(path: Path, sha256: str) -> None:
     line = f"{sha256}  {path.name}\n".encode()
     files.replace(path.with_name(f"{path.name}.sha256"), lambda file: file.write(line))
 

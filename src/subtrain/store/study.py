@@ -22,6 +22,7 @@ from subtrain.masks import Masks
 from subtrain.outputs import Output
 from subtrain.store.base import Store, checked, json_bytes, read_json
 from subtrain.store.given import GivenDesign, imported_rows
+from subtrain.store.listed import ListedDesign
 from subtrain.store.places import local_folder, open_store
 from subtrain.store.rows import Rows, SegmentRows, plan_segments
 from subtrain.store.segment import WHOLE, Range, file_name
@@ -54,7 +55,7 @@ class Study:
     """
 
     store: Store
-    design: Design | GivenDesign
+    design: Design | ListedDesign | GivenDesign
     outputs: dict[str, Output]
     segment: int
     fingerprint: str
@@ -87,33 +88,16 @@ class Study:
         folder is a study already, unless exist_ok, which opens it when task and design are the same and raises
         MismatchError when they are not.
         """
-        store = open_store(path)
-        if segment < 1:
-            raise InputError(f"a segment needs at least one model, got {segment}")
-        task, source = task_and_source(task, params)
-        units = len(design.groups) if design.groups is not None else task.n
-        if units != task.n:
-            raise InputError(f"groups name the unit of {units} examples, but the task has {task.n}")
-        design = design if design.groups is not None else design.for_units(task.n)
-        manifest = {
-            "format": FORMAT,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
-            "design": design.to_json(),
-            "task": {"source": source.to_json() if source else None, "fingerprint": task.fingerprint},
-            "outputs": {name: spec.to_json() for name, spec in task.outputs.items()},
-            "segment": segment,
-        }
-        store.prepare()
-        if not store.commit_new(MANIFEST, lambda file: file.write(json_bytes(manifest))) and not exist_ok:
-            raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
-        return Study.open(store, task=task, design=design)
+        found, source = task_and_source(task, params)
+        if design.groups is None:
+            design = design.for_units(found.n)
+        return create_study(open_store(path), found, source, design, segment=segment, exist_ok=exist_ok)
 
     @staticmethod
     def open(
         path: str | Path | Store,
         task: Task | str | None = None,
-        design: Design | None = None,
+        design: Design | ListedDesign | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> Study:
         """The study at `path`, a folder or `s3://bucket/prefix`.
@@ -142,7 +126,7 @@ class Study:
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Study:
         """More models at the end; everything there stays as it is. Returns the longer study."""
-        if not isinstance(self.design, Design):
+        if isinstance(self.design, GivenDesign):
             raise InputError(f"{self.where} was imported: there is no design to draw more models from")
         self.design.extend(models, heldout, replicates)
         entry = {
@@ -200,6 +184,11 @@ class Study:
         """Which study this is, wherever its folder lies: the same design, task and outputs give the same identity."""
         design = {k: v for k, v in self.design.to_json().items() if k not in ("extensions", "masks")}
         return fingerprint(design, self.fingerprint, {k: v.to_json() for k, v in self.outputs.items()})
+
+    @property
+    def groups(self) -> tuple[int, ...] | None:
+        """The unit of each training example, when units are groups of them."""
+        return None if isinstance(self.design, GivenDesign) else self.design.groups
 
     @property
     def imported(self) -> bool:
@@ -275,6 +264,39 @@ class Study:
         return collect(self, **options)
 
 
+def create_study(
+    store: Store,
+    task: Task,
+    source: Source | None,
+    design: Design | ListedDesign,
+    *,
+    segment: int = 64,
+    exist_ok: bool = False,
+) -> Study:
+    """As `Study.create`, of a task that is made and a design that is bound to its units."""
+    if segment < 1:
+        raise InputError(f"a segment needs at least one model, got {segment}")
+    units = design.n if design.groups is None else len(design.groups)
+    if units != task.n:
+        what = "the masks are over" if design.groups is None else "groups name the unit of"
+        raise InputError(f"{what} {units} examples, but the task has {task.n}")
+    manifest = {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "design": design.to_json(),
+        "task": {"source": source.to_json() if source else None, "fingerprint": task.fingerprint},
+        "outputs": {name: spec.to_json() for name, spec in task.outputs.items()},
+        "segment": segment,
+    }
+    store.prepare()
+    if isinstance(design, ListedDesign):
+        design.save(store)
+    if not store.commit_new(MANIFEST, lambda file: file.write(json_bytes(manifest))) and not exist_ok:
+        raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
+    return Study.open(store, task=task, design=design)
+
+
 def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple[Task, Source | None]:
     """The task, by name or as it is, and what makes it again if anything does."""
     if isinstance(task, str):
@@ -298,14 +320,16 @@ def _manifest(store: Store) -> dict[str, Any]:
 def _from_manifest(store: Store, data: Mapping[str, Any]) -> Study:
     if data["format"] != FORMAT:
         raise InputError(f"{store.where()} has format {data['format']}; this version of subtrain reads format {FORMAT}")
-    design: Design | GivenDesign
-    if data["design"]["kind"] == "given":
+    design: Design | ListedDesign | GivenDesign
+    kind = data["design"]["kind"]
+    if kind == "given":
         root = store.path()
         if root is None:
             raise InputError(f"{store.where()} was imported, and an imported study must lie in a folder")
         design = GivenDesign.from_json(data["design"], root)
     else:
-        design = Design.from_json(data["design"])
+        listed = kind == "listed"
+        design = ListedDesign.from_json(data["design"], store) if listed else Design.from_json(data["design"])
         for name in store.names(EXTENSIONS):
             if name.endswith(".json"):
                 design = design.extend(**read_json(store, name))
@@ -327,9 +351,9 @@ def _plain(name: str) -> str:
     return name
 
 
-def _check_design(study: Study, design: Design) -> None:
+def _check_design(study: Study, design: Design | ListedDesign) -> None:
     mine = study.design.to_json()
-    theirs = (design if design.n else design.for_units(study.n)).to_json()
+    theirs = (design.for_units(study.n) if isinstance(design, Design) and not design.n else design).to_json()
     differing = [k for k in theirs if k != "extensions" and mine.get(k) != theirs[k]]
     if differing:
         shown = "; ".join(f"{k} is {_short(mine.get(k))}, not {_short(theirs[k])}" for k in differing)
@@ -338,8 +362,7 @@ def _check_design(study: Study, design: Design) -> None:
 
 def _task_differences(study: Study, task: Task) -> list[str]:
     found = []
-    units = study.design.groups if isinstance(study.design, Design) else None
-    examples = len(units) if units is not None else study.n
+    examples = study.n if study.groups is None else len(study.groups)
     if task.n != examples:
         found.append(f"it had {examples} training examples, this one has {task.n}")
     mine = {name: spec.to_json() for name, spec in study.outputs.items()}

@@ -10,6 +10,7 @@ from subtrain.tasks.images import cnn
 from subtrain.tasks.kernels import kernel_ridge, random_features
 from subtrain.tasks.load import importable, load_task
 from subtrain.tasks.networks import mlp
+from subtrain.tasks.planted import planted
 from subtrain.tasks.scikit import sklearn
 from subtrain.tasks.tabular import tabular
 from subtrain.tasks.torch import torch_module
@@ -31,6 +32,7 @@ __all__ = [
     "load_task",
     "logistic_head",
     "mlp",
+    "planted",
     "random_features",
     "resnet9",
     "resnet18",

@@ -27,6 +27,8 @@ class Task(Protocol):
     sees the examples, a View), `source` (how another process makes this task again) and `device` ("cuda" if it trains
     on the GPU that the environment variable SUBTRAIN_DEVICE names, where there is one; else "cpu" or None). Foreign
     code that draws its own masks has `train_rows(rows)` instead of `train`, which is told the numbers of the models.
+    A task that can mislabel has `relabelled(units, labels)`, which returns a task of n + q examples and the same
+    outputs: example n + k is example units[k] with label labels[k] (`tasks.relabel`).
     """
 
     @property
@@ -59,11 +61,13 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """How a person sees the examples of each split ("train", "test"): images uint8 [N, H, W(, 3)], labels, texts."""
+    """How a person sees the examples of each split ("train", "test"): images uint8 [N, H, W(, 3)], labels, texts, and
+    tables: columns by name, with a value for each example."""
 
     images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tables: Mapping[str, Mapping[str, Sequence[Any] | NDArray[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +82,14 @@ class BatchTask:
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
     device: str | None = None
+    relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
         return self.train_batch(masks, seeds)
+
+    def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:
+        """The task with relabelled twins behind its examples; InputError if it has no labels of its own."""
+        return _relabelled(self.relabel, units, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +104,11 @@ class FunctionTask:
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
     device: str | None = None
+    relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
+
+    def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:
+        """The task with relabelled twins behind its examples; InputError if it has no labels of its own."""
+        return _relabelled(self.relabel, units, labels)
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
         each = [
@@ -108,6 +122,17 @@ class FunctionTask:
             kind = type(returned).__name__
             raise SchemaError(f"the training function must return a dict of arrays, it returned {kind}")
         return {name: np.asarray(value) for name, value in returned.items()}
+
+
+def _relabelled(
+    relabel: Callable[[Sequence[int], Sequence[int]], Task] | None, units: Sequence[int], labels: Sequence[int]
+) -> Task:
+    if relabel is None:
+        raise InputError(
+            "this task cannot relabel its examples, for it does not know their labels: build it with relabel=, a "
+            "function (units, labels) that returns the task with those twins behind its own examples"
+        )
+    return relabel(units, labels)
 
 
 def function(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, View
@@ -13,6 +14,8 @@ from subtrain.tasks.images import cnn
 from subtrain.tasks.load import importable
 from subtrain.tasks.networks import mlp
 from subtrain.trainers.sgd import Sgd
+
+Digits = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @importable
@@ -34,6 +37,19 @@ def digits(
     The recipe (`Sgd`'s defaults) trades about one point of accuracy, 92.4 % against 93.4 % for networks fitted harder,
     for margins that follow the training set more nearly linearly.
     """
+    train, test = split_digits(n, targets, seed)
+    view = digits_view(train, test)
+    recipe = Sgd(epochs=epochs)
+    settings: dict[str, Any] = {"recipe": recipe, "init": init, "outputs": outputs, "margin": margin, "view": view}
+    if channels:
+        settings["channels"], settings["widths"] = channels, widths or ()
+        (x, y), (x_test, y_test) = train, test
+        return cnn(x.reshape(-1, 8, 8), y, x_test.reshape(-1, 8, 8), y_test, **settings)
+    return mlp(*train, *test, (64,) if widths is None else widths, **settings)
+
+
+def split_digits(n: int, targets: int, seed: int) -> tuple[Digits, Digits]:
+    """n digits to train on and `targets` others, each as float32 pixels [., 64] in 0..1 and int labels."""
     from sklearn.datasets import load_digits
 
     if targets < 1:
@@ -42,19 +58,15 @@ def digits(
     if n + targets > len(labels):
         raise InputError(f"n + targets = {n + targets}, but there are only {len(labels)} digits")
     order = np.random.RandomState(seed).permutation(len(labels))
-    train, test = order[:n], order[n : n + targets]
     x = (images / 16).astype(np.float32)
-    view = View(
-        images={
-            s: (255 - images[i] * 15.9375).astype(np.uint8).reshape(-1, 8, 8)
-            for s, i in (("train", train), ("test", test))
-        },
-        labels={s: [str(v) for v in labels[i]] for s, i in (("train", train), ("test", test))},
+    train, test = order[:n], order[n : n + targets]
+    return (x[train], labels[train]), (x[test], labels[test])
+
+
+def digits_view(train: Digits, test: Digits) -> View:
+    """Dark on white, 8 x 8, with the labels as text."""
+    parts = {"train": train, "test": test}
+    return View(
+        images={s: (255 - 255 * x).astype(np.uint8).reshape(-1, 8, 8) for s, (x, _) in parts.items()},
+        labels={s: [str(v) for v in y] for s, (_, y) in parts.items()},
     )
-    recipe = Sgd(epochs=epochs)
-    settings: dict[str, Any] = {"recipe": recipe, "init": init, "outputs": outputs, "margin": margin, "view": view}
-    if channels:
-        x, settings["channels"], settings["widths"] = x.reshape(-1, 8, 8), channels, widths or ()
-        return cnn(x[train], labels[train], x[test], labels[test], **settings)
-    hidden = (64,) if widths is None else widths
-    return mlp(x[train], labels[train], x[test], labels[test], hidden, **settings)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.labelled import OUTPUTS, Classification, Logits
+from subtrain.tasks.labelled import OUTPUTS, Classification, Fit, Logits
 from subtrain.trainers.checks import positive
 
 
@@ -32,7 +32,7 @@ def ridge_head(
     """
     data = Classification.of((features, y), (features_test, y_test), outputs, margin)
     lam = positive("lam", lam)
-    return data.task("ridge head", {"lam": lam}, partial(fit_ridge, data.frozen(), lam=lam), view)
+    return data.task("ridge head", {"lam": lam}, partial(_ridge, lam), view)
 
 
 def logistic_head(
@@ -54,7 +54,15 @@ def logistic_head(
     """
     data = Classification.of((features, y), (features_test, y_test), outputs, margin)
     settings = {"lam": positive("lam", lam), "tol": positive("tol", tol)}
-    return data.task("logistic head", settings, partial(_fit_logistic, data.frozen(), settings), view)
+    return data.task("logistic head", settings, partial(_logistic, settings), view)
+
+
+def _ridge(lam: float, data: Classification) -> Fit:
+    return partial(fit_ridge, data.frozen(), lam=lam)
+
+
+def _logistic(settings: dict[str, float], data: Classification) -> Fit:
+    return partial(_fit_logistic, data.frozen(), settings)
 
 
 def fit_ridge(data: Any, masks: NDArray[np.bool_], seeds: NDArray[np.uint32], lam: float) -> Logits:

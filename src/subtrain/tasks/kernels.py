@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, View
 from subtrain.tasks.heads import fit_ridge
-from subtrain.tasks.labelled import OUTPUTS, Classification, Logits
+from subtrain.tasks.labelled import OUTPUTS, Classification, Fit, Logits
 from subtrain.trainers.checks import positive
 
 KERNELS = ("rbf", "linear", "poly", "precomputed")
@@ -46,7 +46,7 @@ def kernel_ridge(
         _check_kernel(data.parts["train"][0])
     lam, gamma = positive("lam", lam), None if gamma is None else positive("gamma", gamma)
     options = {"metric": kernel, "gamma": gamma, "degree": degree, "coef0": coef0}
-    return data.task("kernel ridge", {"lam": lam, **options}, partial(_fit_kernel, _Kernels(data, options), lam), view)
+    return data.task("kernel ridge", {"lam": lam, **options}, partial(_kernel, options, lam), view)
 
 
 def random_features(
@@ -70,7 +70,6 @@ def random_features(
     near the kernel exp(-gamma ||x - x'||^2). init="own" draws them anew from each model's seed; "shared" once, from
     `seed`, which makes models cheaper and replicates equal.
     """
-    from subtrain.trainers.passes import one_blas_thread
     from subtrain.trainers.random_features import RandomFeatures
 
     data = Classification.of((x, y), (x_test, y_test), outputs, margin)
@@ -81,12 +80,18 @@ def random_features(
     lam = positive("lam", lam)
     recipe = RandomFeatures(features, kind, 1 / data.parts["train"][0].shape[1] if gamma is None else gamma)
     settings = {"lam": lam, "init": init, "seed": seed, **asdict(recipe)}
+    return data.task("random features", settings, partial(_random, recipe, settings), view)
+
+
+def _random(recipe: Any, settings: Mapping[str, Any], data: Classification) -> Fit:
+    from subtrain.trainers.passes import one_blas_thread
+
     inputs = data.mapped(lambda part: np.ascontiguousarray(part, np.float32))
-    if init == "own":
-        return data.task("random features", settings, partial(_fit_random, inputs, recipe, lam), view)
+    if settings["init"] == "own":
+        return partial(_fit_random, inputs, recipe, settings["lam"])
     with one_blas_thread():
-        drawn = inputs.mapped(lambda part: recipe.mapped(part, seed)).frozen()
-    return data.task("random features", settings, partial(fit_ridge, drawn, lam=lam), view)
+        drawn = inputs.mapped(lambda part: recipe.mapped(part, settings["seed"])).frozen()
+    return partial(fit_ridge, drawn, lam=settings["lam"])
 
 
 def _fit_random(
@@ -95,7 +100,7 @@ def _fit_random(
     from subtrain.trainers.random_features import train_random_features
 
     evaluate = [data.parts[split][0] for split in data.asked]
-    x, y = data.parts["train"]
+    x, y = data.trained
     return train_random_features(x, y, masks, seeds, evaluate, classes=data.classes, lam=lam, recipe=recipe)
 
 
@@ -122,12 +127,21 @@ class _Kernels:
             }
 
 
+def _kernel(options: Mapping[str, Any], lam: float, data: Classification) -> Fit:
+    return partial(_fit_kernel, _Kernels(data, options), lam)
+
+
 def _fit_kernel(kernels: _Kernels, lam: float, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Logits:
     from subtrain.trainers.kernel_ridge import train_kernel_ridge
 
     data, matrices = kernels.data, kernels.matrices
+    y, own = data.parts["train"][1], matrices["train"]
+    if data.twins:
+        copies = np.concatenate([np.arange(y.size), data.twins.units])
+        matrices = {split: matrix[:, copies] for split, matrix in matrices.items()}
+        y, own = data.trained[1], matrices["train"][copies]
     evaluate = [matrices[split] for split in data.asked]
-    return train_kernel_ridge(matrices["train"], data.parts["train"][1], masks, evaluate, classes=data.classes, lam=lam)
+    return train_kernel_ridge(own, y, masks, evaluate, classes=data.classes, lam=lam)
 
 
 def _check_kernel(matrix: NDArray[Any]) -> None:

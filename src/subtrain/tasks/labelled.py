@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from subtrain.errors import InputError
 from subtrain.outputs import declare, from_logits, parse_name
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint
+from subtrain.tasks.relabel import Twins
 
 Labelled = tuple[NDArray[Any], NDArray[np.int64]]
 Logits = list[NDArray[np.float32]]
@@ -53,6 +54,7 @@ class Classification:
     classes: int
     names: list[str]
     margin: str
+    twins: Twins | None = None
 
     @classmethod
     def of(
@@ -78,25 +80,46 @@ class Classification:
         """The splits that the outputs are about."""
         return sorted({parse_name(name)[0] for name in self.names})
 
+    @property
+    def trained(self) -> Labelled:
+        """What models are trained on: the training split, and its relabelled twins."""
+        return self.twins.added(*self.parts["train"]) if self.twins else self.parts["train"]
+
     def frozen(self) -> Any:
         """A trainers.frozen.Frozen that evaluates the splits asked for."""
         from subtrain.trainers.frozen import frozen
 
-        return frozen(*self.parts["train"], [self.parts[s][0] for s in self.asked], self.classes)
+        return frozen(*self.trained, [self.parts[s][0] for s in self.asked], self.classes)
 
     def mapped(self, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Classification:
         """The same with other features."""
-        parts = {split: (function(x), y) for split, (x, y) in self.parts.items()}
-        return Classification(parts, self.classes, self.names, self.margin)
+        return replace(self, parts={split: (function(x), y) for split, (x, y) in self.parts.items()})
 
-    def task(self, kind: str, settings: Mapping[str, Any], fit: Fit, view: View | None) -> BatchTask:
-        """The task whose logits are fit(masks, seeds): [k, N, C] for each split asked for."""
+    def task(
+        self, kind: str, settings: Mapping[str, Any], make: Callable[[Classification], Fit], view: View | None
+    ) -> BatchTask:
+        """The task whose logits are make(self)(masks, seeds): [k, N, C] for each split asked for."""
         schema = declare(self.names, {s: len(y) for s, (_, y) in self.parts.items()}, self.classes, self.margin)
         arrays = [array for part in self.parts.values() for array in part]
+        arrays += [self.twins.units, self.twins.labels] if self.twins else []
         about = fingerprint(kind, dict(settings), self.names, self.margin, self.classes, *arrays)
         labels = {split: self.parts[split][1] for split in self.asked}
-        train = partial(_train, fit, self.names, labels, self.margin)
-        return BatchTask(train, checked_n(len(self.parts["train"][1])), schema, about, view=view)
+        train = partial(_train, make(self), self.names, labels, self.margin)
+        relabel = None if self.twins else partial(_with_twins, self, kind, settings, make, view)
+        return BatchTask(train, checked_n(len(self.trained[1])), schema, about, view=view, relabel=relabel)
+
+
+def _with_twins(
+    data: Classification,
+    kind: str,
+    settings: Mapping[str, Any],
+    make: Callable[[Classification], Fit],
+    view: View | None,
+    units: ArrayLike,
+    labels: ArrayLike,
+) -> BatchTask:
+    twins = Twins.of(units, labels, len(data.parts["train"][1]), data.classes)
+    return replace(data, twins=twins).task(kind, settings, make, view)
 
 
 def _check_numbers(split: str, x: NDArray[Any]) -> None:

@@ -20,6 +20,7 @@ BUILTIN = {
     "airbench": "subtrain.tasks.cifar:airbench",
     "command": "subtrain.tasks.command:command",
     "digits": "subtrain.tasks.digits:digits",
+    "planted": "subtrain.tasks.planted:planted",
     "resnet18": "subtrain.tasks.fmow:resnet18",
     "resnet9": "subtrain.tasks.cifar:resnet9",
     "tabular": "subtrain.tasks.tabular:tabular",

@@ -14,6 +14,7 @@ from subtrain.outputs import declare, from_logits, parse_name
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.labelled import class_count, labelled
+from subtrain.tasks.relabel import Twins
 from subtrain.trainers.sgd import Sgd
 
 Data = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -51,12 +52,14 @@ def network_task(
     margin: str,
     view: View | None,
     batch: int = 16,
+    twins: Twins | None = None,
 ) -> BatchTask:
     """A task of the networks that `learner` trains with these settings, one of them the recipe and one the init.
 
-    layers: what of the settings, as JSON, tells one network from another.
+    layers: what of the settings, as JSON, tells one network from another. twins: relabelled examples to train on too.
     """
     classes = class_count(data)
+    again = partial(network_task, learner, data, settings, layers, outputs, margin, view, batch)
     names = list(outputs)
     schema = declare(names, {s: len(labels) for s, (_, labels) in data.items()}, classes, margin)
     about = fingerprint(
@@ -67,9 +70,18 @@ def network_task(
         asdict(settings["recipe"]),
         settings["init"],
         *(array for part in data.values() for array in part),
+        *((twins.units, twins.labels) if twins else ()),
     )
-    train = partial(_train, learner, data, {"classes": classes, **settings}, names, margin)
-    return BatchTask(train, checked_n(len(data["train"][1])), schema, about, batch=batch, view=view)
+    trained = twins.added(*data["train"]) if twins else data["train"]
+    train = partial(_train, learner, trained, data, {"classes": classes, **settings}, names, margin)
+    relabel = None if twins else partial(_with_twins, again, len(data["train"][1]), classes)
+    return BatchTask(train, checked_n(len(trained[1])), schema, about, batch=batch, view=view, relabel=relabel)
+
+
+def _with_twins(
+    again: Callable[..., BatchTask], n: int, classes: int, units: ArrayLike, labels: ArrayLike
+) -> BatchTask:
+    return again(twins=Twins.of(units, labels, n, classes))
 
 
 def _features(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -85,6 +97,7 @@ def _train_mlp(*arguments: Any, **settings: Any) -> list[NDArray[np.float32]]:
 
 def _train(
     learner: Learner,
+    trained: tuple[NDArray[np.float32], NDArray[np.int64]],
     data: Data,
     settings: dict[str, Any],
     names: Sequence[str],
@@ -93,6 +106,5 @@ def _train(
     seeds: NDArray[np.uint32],
 ) -> dict[str, Any]:
     splits = sorted({parse_name(name)[0] for name in names})
-    x, y = data["train"]
-    logits = learner(x, y, masks, seeds, [data[s][0] for s in splits], **settings)
+    logits = learner(*trained, masks, seeds, [data[s][0] for s in splits], **settings)
     return from_logits(names, dict(zip(splits, logits, strict=True)), {s: data[s][1] for s in splits}, margin)

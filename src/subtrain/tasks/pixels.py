@@ -26,9 +26,10 @@ Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
 def image_data(data: str | Sequence[Any], n: int | None = None, targets: int | None = None) -> dict[str, Split]:
     """The splits "train" and "test" of image data, images uint8 [N, H, W, C]: the first n and the first `targets`.
 
-    data: the arrays (x_train, y_train, x_test, y_test); the path of an .npz file that holds them; or a path with
-    "{split}" in it that leads to two .npz files of JPEG bytes: data uint8 (all files in a row), offsets int64 [N + 1]
-    and labels [N]. Raises InputError for anything else.
+    data: the arrays (x_train, y_train, x_test, y_test); the path of an .npz file that holds them; CIFAR-10's official
+    archive or folder; a WILDS folder of FMoW (its splits train and id_test); or a path with "{split}" in it that leads
+    to two .npz files of JPEG bytes: data uint8 (all files in a row), offsets int64 [N + 1] and labels [N]. Raises
+    InputError for anything else.
     """
     if not isinstance(data, str):
         if len(data) != len(NAMES):
@@ -39,8 +40,7 @@ def image_data(data: str | Sequence[Any], n: int | None = None, targets: int | N
         for split, most in (("train", n), ("test", targets)):
             arrays += _decoded(_arrays(Path(data.format(split=split)), JPEG_NAMES), most)
     else:
-        found = _arrays(Path(data), NAMES)
-        arrays = [found[name] for name in NAMES]
+        arrays = _collection(Path(data), n, targets)
     x, y, x_test, y_test = arrays
     return {"train": _split("train", x, y, n), "test": _split("test", x_test, y_test, targets)}
 
@@ -72,6 +72,19 @@ def _split(name: str, x: NDArray[Any], y: NDArray[Any], most: int | None) -> Spl
     if most is not None and not 1 <= most <= len(x):
         raise InputError(f"{most} {name} images were asked for, there are {len(x)}")
     return x[:most], y[:most].astype(np.int64)
+
+
+def _collection(path: Path, n: int | None, targets: int | None) -> list[NDArray[Any]]:
+    from subtrain.datasets import FMoW, cifar10, fmow
+
+    if path.suffix == ".npz":
+        found = _arrays(path, NAMES)
+        return [found[name] for name in NAMES]
+    if fmow.find(path) is not None:
+        splits = [FMoW.open(path, "train").arrays(n), FMoW.open(path, "id_test").arrays(targets)]
+    else:
+        splits = list(cifar10(path).values())
+    return [array for split in splits for array in split]
 
 
 def _arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from subtrain.errors import InputError
 from subtrain.outputs import declare, from_logits, parse_name
 from subtrain.tasks.base import FunctionTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint, source_of
+from subtrain.tasks.relabel import Twins
 
 FLOOR = 10.0
 
@@ -46,9 +48,22 @@ def sklearn(
     names = list(outputs or (["test_predictions"] if classes is None else ["test_margins"]))
     schema = declare(names, {"train": len(x), "test": len(x_test)}, None if classes is None else len(classes), margin)
     data = {"train": (x, y), "test": (x_test, y_test)}
-    train = partial(_train, estimator, data, None if classes is None else len(classes), names, margin)
+    count = None if classes is None else len(classes)
+    train = partial(_train, estimator, data["train"], data, count, names, margin)
     about = fingerprint(_settings(estimator), names, margin, x, y, x_test, y_test)
-    return FunctionTask(train, checked_n(len(x)), schema, about, view=view)
+    task = FunctionTask(train, checked_n(len(x)), schema, about, view=view)
+    return task if count is None else replace(task, relabel=partial(_with_twins, task, train, count))
+
+
+def _with_twins(
+    task: FunctionTask, train: partial[Any], classes: int, units: ArrayLike, labels: ArrayLike
+) -> FunctionTask:
+    """Labels are numbers of classes, in the order of the estimator's `classes_`."""
+    estimator, trained, *others = train.args
+    twins = Twins.of(units, labels, task.n, classes)
+    about = fingerprint(task.fingerprint, twins.units, twins.labels)
+    run = partial(_train, estimator, twins.added(*trained), *others)
+    return replace(task, train_one=run, n=task.n + twins.units.size, fingerprint=about)
 
 
 def _settings(value: Any) -> Any:
@@ -71,6 +86,7 @@ def _encode(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
 
 def _train(
     estimator: Any,
+    trained: tuple[NDArray[Any], NDArray[Any]],
     data: dict[str, tuple[NDArray[Any], NDArray[Any]]],
     classes: int | None,
     names: Sequence[str],
@@ -82,7 +98,7 @@ def _train(
 
     model = clone(estimator)
     model.set_params(**{k: seed for k in model.get_params() if k.split("__")[-1] == "random_state"})
-    x, y = data["train"]
+    x, y = trained
     model.fit(x[indices], y[indices])
     splits = {parse_name(name)[0] for name in names}
     scores = {s: model.predict(data[s][0]) if classes is None else _logits(model, data[s][0], classes) for s in splits}

@@ -36,7 +36,7 @@ def tabular(
     arrays x and y (and x_test, y_test; otherwise `test_size` of the rows become targets, chosen by `seed`).
     estimator: import path of the estimator class, `params` its arguments; scale: standardise the features first.
     """
-    arrays = _load(data)
+    arrays, columns = _load(data)
     if len(arrays) == 2:
         arrays = _split(*arrays, test_size, seed)
     x, y, x_test, y_test = arrays
@@ -46,15 +46,25 @@ def tabular(
         from sklearn.preprocessing import StandardScaler
 
         model = make_pipeline(StandardScaler(), model)
-    view = View(labels={"train": [str(v) for v in y], "test": [str(v) for v in y_test]})
+    view = View(
+        labels={"train": [str(v) for v in y], "test": [str(v) for v in y_test]},
+        tables={split: _table(part, columns) for split, part in (("train", x), ("test", x_test))},
+    )
     return sklearn(model, x, y, x_test, y_test, outputs, margin, view)
 
 
-def _load(data: str) -> tuple[NDArray[Any], ...]:
+def _table(x: NDArray[Any], columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Features by name, by number where they have no names of their own."""
+    flat = x.reshape(len(x), -1)
+    names = columns if len(columns) == flat.shape[1] else [f"x{number}" for number in range(flat.shape[1])]
+    return {str(name): flat[:, number] for number, name in enumerate(names)}
+
+
+def _load(data: str) -> tuple[tuple[NDArray[Any], ...], Sequence[str]]:
+    """x and y, or x, y, x_test and y_test, and the names of the features as far as they are known."""
     if data in BUNDLED:
-        datasets = importlib.import_module("sklearn.datasets")
-        x, y = getattr(datasets, f"load_{data}")(return_X_y=True)
-        return x, y
+        found = getattr(importlib.import_module("sklearn.datasets"), f"load_{data}")()
+        return (found.data, found.target), list(found.feature_names)
     path = Path(data)
     if path.suffix != ".npz" or not path.is_file():
         raise InputError(f"data must be one of {', '.join(BUNDLED)} or an .npz file that exists, got {data!r}")
@@ -67,7 +77,7 @@ def _load(data: str) -> tuple[NDArray[Any], ...]:
     missing = [name for name in names if name not in arrays]
     if missing:
         raise InputError(f"{path} holds no array named {', '.join(missing)}")
-    return tuple(arrays[name] for name in names)
+    return tuple(arrays[name] for name in names), ()
 
 
 def _split(x: NDArray[Any], y: NDArray[Any], test_size: float, seed: int) -> tuple[NDArray[Any], ...]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.outputs import declare, from_logits, parse_name
 from subtrain.tasks.base import FunctionTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint, source_of
+from subtrain.tasks.relabel import Twins
 from subtrain.trainers.torch.data import Pair, as_pair
 from subtrain.trainers.torch.recipe import HOW, Augment, TorchRecipe
 
@@ -50,9 +51,22 @@ def torch_module(
     schema = declare(names, {s: len(part[1]) for s, part in data.items()}, classes, margin)
     arrays = (array for part in data.values() for array in part)
     about = fingerprint(names, margin, source_of(make_model), _settings(recipe), *arrays)
-    run = partial(_train, _Kept(make_model, data, recipe), names, margin)
+    labels = {s: part[1] for s, part in data.items()}
+    run = partial(_train, _Kept(make_model, data, recipe), labels, names, margin)
     device = "cuda" if (recipe.device or "cuda").startswith("cuda") else None
-    return FunctionTask(run, checked_n(len(data["train"][1])), schema, about, view=view, device=device)
+    task = FunctionTask(run, checked_n(len(labels["train"])), schema, about, view=view, device=device)
+    return replace(task, relabel=partial(_with_twins, task, run, classes))
+
+
+def _with_twins(
+    task: FunctionTask, run: partial[Any], classes: int, units: ArrayLike, labels: ArrayLike
+) -> FunctionTask:
+    twins = Twins.of(units, labels, task.n, classes)
+    kept, *others = run.args
+    make_model, data, recipe = kept.what
+    kept = _Kept(make_model, {**data, "train": twins.added(*data["train"])}, recipe)
+    about = fingerprint(task.fingerprint, twins.units, twins.labels)
+    return replace(task, train_one=partial(_train, kept, *others), n=task.n + twins.units.size, fingerprint=about)
 
 
 class _Kept:
@@ -65,10 +79,6 @@ class _Kept:
     def __reduce__(self) -> tuple[Any, ...]:
         return _Kept, self.what
 
-    @property
-    def data(self) -> Mapping[str, Pair]:
-        return self.what[1]
-
     def logits(self, indices: NDArray[np.int64], seed: int, splits: Sequence[str]) -> dict[str, NDArray[Any]]:
         if self.trainer is None:
             from subtrain.trainers.torch.loop import Trainer
@@ -79,11 +89,17 @@ class _Kept:
 
 
 def _train(
-    kept: _Kept, names: Sequence[str], margin: str, indices: NDArray[np.int64], seed: int
+    kept: _Kept,
+    labels: Mapping[str, NDArray[np.int64]],
+    names: Sequence[str],
+    margin: str,
+    indices: NDArray[np.int64],
+    seed: int,
 ) -> dict[str, NDArray[Any]]:
     splits = sorted({parse_name(name)[0] for name in names})
-    logits = kept.logits(indices, seed, splits)
-    return from_logits(names, logits, {s: kept.data[s][1] for s in splits}, margin)
+    found = kept.logits(indices, seed, splits)
+    logits = {s: found[s][: len(labels[s])] for s in splits}  # without relabelled twins, which come last
+    return from_logits(names, logits, {s: labels[s] for s in splits}, margin)
 
 
 def _settings(recipe: TorchRecipe) -> dict[str, Any]:

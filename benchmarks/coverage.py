@@ -1,0 +1,115 @@
+"""Do 95 % intervals of weights hold the true weight 95 times in 100, and are 5 % of the weights found false?
+
+Planted worlds: 10 % of the weights not zero (sparse), or all of them, rank^-1 (power law) or normal (dense); as much
+noise as signal.
+
+    python benchmarks/coverage.py [--quick] [--out FILE.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import subtrain as st
+from subtrain.regression.counts import count
+from subtrain.uses.covariance import design_covariance
+from subtrain.uses.debias import Estimates, debias, least_squares
+from subtrain.uses.residuals import sums_of_counts
+from subtrain.uses.significance import Significance
+
+UNITS = 200
+
+
+def planted(shape: str, targets: int, random: np.random.Generator) -> np.ndarray:
+    """True weights [n, T] with a median of 0."""
+    sign = random.choice([-1.0, 1.0], (UNITS, targets))
+    if shape == "dense":
+        weight = random.normal(size=sign.shape)
+        return weight - np.median(weight, axis=0)
+    if shape == "sparse":
+        return np.where(random.random((UNITS, targets)) < 0.1, sign * random.uniform(0.5, 1.5, sign.shape), 0.0)
+    rank = 1.0 + np.argsort(random.random(sign.shape), axis=0)
+    weight = sign / rank
+    return weight - np.median(weight, axis=0)
+
+
+def world(kind: str, alpha, shape: str, m: int, targets: int, seed: int):
+    """Design, masks [m, n], outputs [m, T] and true weights [n, T]; noise of the signal's variance."""
+    random = np.random.default_rng(seed)
+    weight = planted(shape, targets, random)
+    design = st.Design(alpha=alpha, models=m, seed=seed, kind=kind, heldout=0, n=UNITS)
+    masks = design.masks()
+    signal = masks.unpack() @ weight
+    return design, masks, signal + signal.std(axis=0) * random.normal(size=signal.shape), weight
+
+
+def measured(found: Estimates, weight: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    result = Significance(np.arange(truth.shape[1]), found.weight, found.error, found.freedom, weight)
+    low, high = result.interval()
+    held = (low <= truth) & (truth <= high)
+    zero = np.abs(truth) < 1e-12
+    width = np.median(high - low)
+    return {
+        "coverage": float(held.mean()),
+        "of zeros": float(held[zero].mean()) if zero.any() else float("nan"),
+        "of the others": float(held[~zero].mean()),
+        "width": float(width),
+        "p < 0.05 of zeros": float((result.p[zero] < 0.05).mean()) if zero.any() else float("nan"),
+        "false of found": float((result.found & zero).sum() / max(1, result.found.sum())),
+        "found of real": float(result.found[~zero].mean()),
+    }
+
+
+def rows(cases, targets: int):
+    for kind, alpha, shape, m in cases:
+        design, masks, y, truth = world(kind, alpha, shape, m, targets, seed=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            lasso = st.Lasso().fit(masks, y)
+        counts = count(masks, y)
+        weight = lasso.weight_.astype(np.float32)
+        sums = sums_of_counts(weight, lasso.bias_, counts)
+        support = np.count_nonzero(weight, axis=0)
+        where = {"design": kind, "α": alpha, "weights": shape, "m": m, "support": float(support.mean())}
+        found = debias(weight, sums, design_covariance(design), support)
+        yield where | {"method": "debiased"} | measured(found, weight, truth)
+        if m > 1.5 * UNITS:
+            yield where | {"method": "exact"} | measured(least_squares(counts), weight, truth)
+
+
+def markdown(table) -> str:
+    head = list(table[0])
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in table:
+        cells = [
+            f"{v:.3f}" if isinstance(v, float) and k != "support" else f"{v:.0f}" if k == "support" else str(v)
+            for k, v in row.items()
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="20 targets and few cases")
+    parser.add_argument("--out", type=Path, help="write the table here as Markdown")
+    given = parser.parse_args()
+    mixed = (0.2, 0.4, 0.6, 0.8)
+    cases = [("fixed", 0.5, "sparse", m) for m in (100, 200, 400, 1600)]
+    cases += [("fixed", a, "sparse", 400) for a in (0.1, 0.8)]
+    cases += [("bernoulli", 0.5, "sparse", 400), ("bernoulli", mixed, "sparse", 400), ("fixed", mixed, "sparse", 400)]
+    cases += [("fixed", 0.5, shape, m) for shape in ("power law", "dense") for m in (200, 400, 1600)]
+    targets = 20 if given.quick else 100
+    table = list(rows(cases[::4] if given.quick else cases, targets))
+    text = f"{UNITS} units, {targets} targets a row, noise of the signal's variance.\n\n{markdown(table)}"
+    print(text)
+    if given.out:
+        given.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

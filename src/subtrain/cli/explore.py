@@ -1,0 +1,50 @@
+"""`subtrain explore`: a study to look at in a browser, or as one file to send around."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from subtrain.cli.app import StudyPath, app, out
+from subtrain.cli.progress import stages
+
+
+@app.command()
+def explore(
+    study: StudyPath,
+    fit: Annotated[str | None, typer.Option(help="Fit to show first, a folder below STUDY/fits.")] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="STUDY_B", help="A second study to set beside this one.", show_default=False)
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on. On one that others can reach, a token is asked for.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; by default 8420, or a free one.", show_default=False)
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write one self-contained page instead.", show_default=False),
+    ] = None,
+    targets: Annotated[int, typer.Option(min=1, help="Targets in an exported page.")] = 200,
+) -> None:
+    """Look at a study in a browser: targets, the data that made their predictions, what-ifs, maps, suspect pairs."""
+    from subtrain.explorer.embedded import export_page
+    from subtrain.explorer.serve import library_of, serve
+    from subtrain.store.study import Study
+
+    opened = Study.open(study)
+    other = None if compare is None else Study.open(compare)
+    with stages() as progress:
+        library = library_of(opened, fit, other, progress)
+        if export is not None:
+            made = export_page(library, export, targets, progress)
+    if export is not None:
+        out.print(f"Written to {export}: {made}", soft_wrap=True)
+        return
+    out.print(f"Exploring {escape(opened.where)}; Ctrl+C stops, and loses nothing", soft_wrap=True)
+    serve(library, host, port, browser, lambda address: out.print(f"[bold]{address}[/bold]", soft_wrap=True))

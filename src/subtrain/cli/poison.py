@@ -1,0 +1,41 @@
+"""`subtrain poison`: a planted set of training examples, if there is one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from subtrain.cli.app import AsJson, FitName, StudyPath, app
+from subtrain.cli.mislabeled import Known
+from subtrain.cli.results import PANEL, OutFile, numbers, show
+from subtrain.cli.select import Verify
+
+
+@app.command(rich_help_panel=PANEL)
+def poison(
+    study: StudyPath,
+    fit: FitName = "default",
+    size: Annotated[int | None, typer.Option(help="Of the set; found if not given.", show_default=False)] = None,
+    known: Known = None,
+    triggered: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="With --verify: test targets that carry the trigger.", show_default=False),
+    ] = None,
+    verify: Verify = 0,
+    to: OutFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the units that hold one another up most (a backdoor); the fit must be of a train-set output."""
+    from subtrain.fits import load_fit
+    from subtrain.store.study import Study
+    from subtrain.uses.poison import poison as search
+    from subtrain.uses.training_sets import compare_without, split_targets
+
+    opened = Study.open(study)
+    found = search(load_fit(opened, fit), opened, size, numbers(known, "known"))
+    if verify:
+        groups = split_targets(opened, "test_margins", triggered=numbers(triggered, "triggered"))
+        show(compare_without(opened, found.suspects, verify, "test_margins", groups), to, as_json)
+    else:
+        show(found, to, as_json)

@@ -1,0 +1,88 @@
+"""What the verbs of `uses` share: lists of numbers in, and a result as a table, as JSON or as a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from subtrain.cli.app import out
+from subtrain.errors import InputError
+from subtrain.store import files
+from subtrain.uses.result import Result, to_json
+
+PANEL = "Use datamodels"
+Targets = Annotated[
+    str | None, typer.Option(metavar="LIST", help="Which targets, as in 3,8,10-19; by default all.", show_default=False)
+]
+OutFile = Annotated[
+    Path | None, typer.Option("--out", help="Also write it here: .csv, .json or .png.", show_default=False)
+]
+
+
+def numbers(text: str | None, name: str = "targets") -> list[int] | None:
+    """[3, 8, 10, 11] of "3,8,10-11"; None of None."""
+    if text is None:
+        return None
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise InputError(f"{name} must be numbers with commas, or ranges as 10-19, got {text!r}")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def show(result: Result, to: Path | None, as_json: bool, rows: int = 20) -> None:
+    """Print a result, its repr and the first rows of its table, or all of it as JSON; write it where asked."""
+    if to is not None:
+        write(result, to)
+    if as_json:
+        print(json.dumps({"summary": repr(result), "table": to_json(result)}, indent=1))
+        return
+    out.print(repr(result), soft_wrap=True)
+    columns = result.table()
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row in list(zip(*columns.values(), strict=True))[:rows]:
+        table.add_row(*map(_cell, row))
+    out.print(table)
+    length = len(next(iter(columns.values()), []))
+    if length > rows:
+        out.print(f"… and {length - rows:,} more rows: --out FILE.csv writes all", style="dim")
+    if to is not None:
+        out.print(f"Written to {to}", soft_wrap=True)
+
+
+def write(result: Result, path: Path) -> None:
+    """The table as .csv or .json, or the figure as .png; InputError for another ending."""
+    if path.suffix == ".png":
+        figure = result.figure()
+        files.replace(path, lambda file: figure.savefig(file, format="png", dpi=110))
+    elif path.suffix == ".json":
+        files.replace(path, lambda file: file.write(files.json_bytes(to_json(result))))
+    elif path.suffix == ".csv":
+        files.replace(path, lambda file: file.write(_csv(result)))
+    else:
+        raise InputError(f"--out must end in .csv, .json or .png, got {path}")
+
+
+def _csv(result: Result) -> bytes:
+    import csv
+    import io
+
+    columns = {name: np.asarray(column).tolist() for name, column in result.table().items()}
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(columns)
+    rows.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)

@@ -1,0 +1,81 @@
+"""Searching, filtering and sorting the targets of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.shown import About
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What targets are found and sorted by. words: name, label, text and row of each, in small letters."""
+
+    fit: OpenFit = field(repr=False)
+    words: list[str] = field(repr=False)
+
+    def matching(
+        self, q: str, label: str | None, correct: bool | None, least: float | None, most: float | None
+    ) -> Index:
+        keep = np.ones(self.fit.dm.targets, bool)
+        if q:
+            wanted = q.casefold().split()
+            keep &= np.array([all(word in words for word in wanted) for words in self.words])
+        if label is not None:
+            labels = self.fit.labels
+            keep &= np.array(labels) == label if labels else False
+        if correct is not None:
+            share = self.fit.table("correct")
+            keep &= (share > 0.5) if correct else (share <= 0.5)
+        with np.errstate(invalid="ignore"):
+            keep &= (self.fit.table("mean") >= least) if least is not None else True
+            keep &= (self.fit.table("mean") <= most) if most is not None else True
+        return np.flatnonzero(keep)
+
+    def ordered(self, found: Index, sort: str) -> Index:
+        """Sorted by a column, by number where it is the same; those without a figure last; `-` for falling order."""
+        down, name = sort.startswith("-"), sort.lstrip("-")
+        if name == "target":
+            return found[::-1] if down else found
+        values = self._column(name)[found]
+        if down:
+            values = -values
+        return found[np.argsort(values, kind="stable")]
+
+    def _column(self, name: str) -> NDArray[np.float64]:
+        if name == "label":
+            labels = self.fit.labels or [""] * self.fit.dm.targets
+            return np.unique(np.array(labels), return_inverse=True)[1].astype(np.float64)
+        if name == "leakage":
+            scores = leakage_scores(self.fit)
+            return np.full(self.fit.dm.targets, np.nan) if scores is None else scores
+        return np.asarray(self.fit.table({"margin": "mean"}.get(name, name)), np.float64)
+
+
+@lru_cache(maxsize=8)
+def columns(fit: OpenFit) -> Columns:
+    return Columns(fit, [_words(fit.viewer.about_target(target)) for target in range(fit.dm.targets)])
+
+
+@lru_cache(maxsize=8)
+def unit_labels(fit: OpenFit) -> list[str]:
+    """Label of every unit, "" for one that has none."""
+    return [fit.viewer.about_unit(unit).label or "" for unit in range(fit.dm.n)]
+
+
+def leakage_scores(fit: OpenFit) -> NDArray[Any] | None:
+    """The highest score of a suspect pair with each target [T]; None where there are none."""
+    return None
+
+
+def _words(about: About) -> str:
+    row = " ".join((about.row or {}).values())
+    return " ".join((about.name, str(about.number), about.label or "", about.text or "", row)).casefold()

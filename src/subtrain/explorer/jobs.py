@@ -1,0 +1,60 @@
+"""Computations in the background: one at a time, each once, its result kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from subtrain.errors import SubtrainError
+
+State = Literal["queued", "computing", "done", "failed"]
+KEPT = 64
+
+
+@dataclass(eq=False)
+class Job:
+    """state: queued, computing, done or failed; value: its result when it is done; why: a sentence when it failed."""
+
+    state: State = "queued"
+    value: Any = None
+    why: str = ""
+
+
+@dataclass(eq=False)
+class Jobs:
+    """A worker thread, so that at most one long computation competes with answers, and results by key."""
+
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "subtrain-explorer"), repr=False)
+    _jobs: OrderedDict[Hashable, Job] = field(default_factory=OrderedDict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> Job:
+        """The job of this key, started now if it is new; the oldest finished ones are forgotten."""
+        with self._lock:
+            job = self._jobs.get(key)
+            if job is None:
+                job = self._jobs[key] = Job()
+                self._pool.submit(_run, job, compute)
+                finished = [old for old, one in self._jobs.items() if one.state in ("done", "failed")]
+                for old in finished[: max(0, len(self._jobs) - KEPT)]:
+                    del self._jobs[old]
+            return job
+
+    def stop(self) -> None:
+        """Begin nothing more; what is under way ends with the process."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(job: Job, compute: Callable[[], Any]) -> None:
+    job.state = "computing"
+    try:
+        job.value = compute()
+        job.state = "done"
+    except SubtrainError as error:
+        job.why, job.state = str(error), "failed"
+    except Exception as error:  # the page must say that it failed, whatever it was
+        job.why, job.state = f"unexpected {type(error).__name__}: {error}", "failed"

@@ -1,0 +1,85 @@
+"""Serving a study on this machine until somebody stops it."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from subtrain.errors import InputError
+from subtrain.explorer.opened import Library
+from subtrain.explorer.sidecar import Progress, nothing
+from subtrain.store.study import Study
+
+PORT = 8420
+
+
+def library_of(
+    study: Study, fit: str | None = None, compare: Study | None = None, progress: Progress = nothing
+) -> Library:
+    """The studies to show; InputError if what shows them is not installed, or there is no such fit."""
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise InputError("the explorer needs FastAPI and uvicorn: pip install 'subtrain[explorer]'")
+    library = Library({"": study} | ({"@b": compare} if compare is not None else {}), fit, progress)
+    if fit is not None or library.default() is not None:
+        library.fit(fit)
+    return library
+
+
+def serve(
+    library: Library,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    browser: bool = True,
+    announce: Callable[[str], object] = print,
+) -> None:
+    """Serve until interrupted. port: by default 8420, or a free one if that is taken.
+
+    On an address that others can reach, a token made now is asked for; `announce` is told the address with it. Raises
+    InputError for an address that cannot be served on.
+    """
+    import uvicorn
+
+    from subtrain.explorer.server.app import make_app
+    from subtrain.explorer.server.safety import LOCAL
+
+    listening = _listen(host, port)
+    token = None if _local(host) else secrets.token_urlsafe(24)
+    app = make_app(library, hosts=LOCAL if token is None else None, token=token)
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    announce(address)
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    with listening:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for wanted in (PORT, 0) if port is None else (port,):
+        found = socket.socket(family)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind((host, wanted))
+            found.listen()
+            return found
+        except (OSError, OverflowError) as error:
+            found.close()
+            why = getattr(error, "strerror", None) or str(error)
+    raise InputError(f"cannot serve on {host}, port {wanted}: {why}; try another --port, 0 for any")
+
+
+def _local(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,73 @@
+"""The app: routers, errors as sentences, the page, and the guard in front of it all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from subtrain._version import __version__
+from subtrain.errors import InputError, SubtrainError
+from subtrain.explorer.opened import Library
+from subtrain.explorer.page import page, policy
+from subtrain.explorer.server import compare, leakage, maps, media, study, targets, units, verify
+from subtrain.explorer.server.safety import LOCAL, Guard, TooLarge
+from subtrain.explorer.verification import Desk
+
+
+def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: str | None = None) -> FastAPI:
+    """The explorer of these studies as an ASGI app.
+
+    hosts: names the server answers to (None: any, where a token is asked for); token: what every request must show.
+    """
+    desk = Desk()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk.stop()
+        library.jobs.stop()
+
+    app = FastAPI(
+        title="subtrain explorer",
+        version=__version__,
+        summary="A study, its targets, and the training data that made their predictions, as JSON.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses={code: {"model": study.Problem, "description": why} for code, why in _PROBLEMS.items()},
+    )
+    app.state.library, app.state.desk = library, desk
+    for part in (study, targets, units, maps, leakage, compare, verify, media):
+        app.include_router(part.router)
+    app.get("/", include_in_schema=False, response_class=HTMLResponse)(front)
+    app.exception_handler(SubtrainError)(_sentence)
+    app.exception_handler(TooLarge)(_too_large)
+    app.add_middleware(Guard, hosts=hosts, token=token)
+    return app
+
+
+_PROBLEMS: dict[int | str, str] = {
+    404: "There is no such thing.",
+    409: "It cannot be done now, or here.",
+    413: "The request is too large.",
+}
+
+
+def front() -> HTMLResponse:
+    """The front end, with the policy that lets nothing else run in it."""
+    html = page()
+    return HTMLResponse(html, headers={"content-security-policy": f"{policy(html)}; frame-ancestors 'none'"})
+
+
+def _sentence(_request: Request, error: Any) -> JSONResponse:
+    """What subtrain says of itself: never a server error, which would be a defect."""
+    return JSONResponse({"detail": str(error)}, 404 if isinstance(error, InputError) else 409)
+
+
+def _too_large(_request: Request, _error: Any) -> JSONResponse:
+    return JSONResponse({"detail": "the request is too large"}, 413)

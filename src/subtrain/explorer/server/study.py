@@ -1,0 +1,319 @@
+"""The study itself: what was run, how it stands, what its fits are worth."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from subtrain._version import __version__
+from subtrain.explorer.opened import Library, OpenFit
+from subtrain.explorer.provenance import provenance
+from subtrain.explorer.server.maps import map_available
+from subtrain.explorer.server.shared import LONGEST, Answer, Available, Background, Books, Fit, find_fit
+from subtrain.explorer.server.targets import Histogram
+from subtrain.explorer.server.verify import verify_available
+from subtrain.store.study import Study
+
+router = APIRouter(prefix="/api", tags=["study"])
+
+
+class Problem(Answer):
+    """What went wrong, in one sentence."""
+
+    detail: str
+
+
+class FitName(Answer):
+    """A fit that can be asked for by its ref; study: the name of the study it belongs to."""
+
+    ref: str
+    name: str
+    study: str
+
+
+class Meaning(Answer):
+    """Words for the output. short: what it is called; raising, lowering: headings for helpful and harmful units."""
+
+    output: str
+    short: str
+    about: str
+    raising: str
+    lowering: str
+
+
+class IntervalOf(Answer):
+    """An estimate with its 95 % interval."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class EvaluationOf(Answer):
+    """What the fit is worth on held-out subsets. Per target, mean over targets, unless it says pooled; `lds` against
+    the mean of `replicates` runs, `lds_one` against single runs, each with its own noise ceiling."""
+
+    output: str
+    subsets: int
+    replicates: int
+    targets: int
+    alpha: float | None
+    models_fitted: int
+    lds: IntervalOf
+    lds_ceiling: float | None
+    lds_one: IntervalOf
+    lds_one_ceiling: float | None
+    noise_share: float | None
+    pearson: float | None
+    mse: float | None
+    mse_floor: float | None
+    r2: float | None
+    pooled_spearman: float | None
+    pooled_pearson: float | None
+    histogram: Histogram
+
+
+class Facts(Answer):
+    """Facts below a heading, as [name, value]."""
+
+    title: str
+    rows: list[tuple[str, str]]
+
+
+class Provenance(Answer):
+    """Where it all comes from, and the commands that make it again."""
+
+    facts: list[Facts]
+    commands: list[str]
+    remarks: list[str]
+
+
+class Features(Answer):
+    """What can be asked of this study here."""
+
+    map: Available
+    clusters: Available
+    leakage: Available
+    compare: Available
+    verify: Available
+
+
+class StudyOf(Answer):
+    """The study and the fit on show; fit and what follows from it are null while nothing is fitted."""
+
+    name: str
+    subtrain: str
+    task: str | None
+    n: int
+    alpha: list[float]
+    models: int
+    seed: int | None
+    outputs: dict[str, list[int]]
+    fits: list[FitName]
+    fit: str | None
+    version: str | None
+    output: str | None
+    targets: int | None
+    unit_name: str
+    units_name: str
+    classes: list[str] | None
+    words: Meaning | None
+    has_images: bool
+    why_not: str
+    evaluation: EvaluationOf | None
+    no_evaluation: str
+    provenance: Provenance | None
+    features: Features
+
+
+class Failure(Answer):
+    """A model that failed, and why."""
+
+    model: int
+    why: str
+    host: str
+
+
+class StatusOf(Answer):
+    """How the study stands now. rate: models a second; state: done, running or stopped; fits: version of each whole
+    fit by its ref, so that a page can tell when to load it again."""
+
+    name: str
+    models: int
+    committed: int
+    fit_models: int
+    fit_committed: int
+    evaluation_models: int
+    evaluation_committed: int
+    failed: int
+    failures: list[Failure]
+    running: int
+    rate: float
+    eta_s: float | None
+    state: str
+    updated: str
+    fits: dict[str, str | None]
+
+
+class CurvePoint(Answer):
+    """LDS of a fit on so many models."""
+
+    models: int
+    lds: float | None
+    low: float | None
+    high: float | None
+    ceiling: float | None
+
+
+class Curve(Background):
+    """LDS against models, per target, mean over some `targets`, on `subsets` held-out subsets of `replicates` runs."""
+
+    output: str | None = None
+    targets: int | None = None
+    subsets: int | None = None
+    replicates: int | None = None
+    points: list[CurvePoint] = Field(default_factory=list)
+
+
+@router.get("/study", operation_id="study")
+def study(
+    library: Books, fit: Annotated[str | None, Query(max_length=LONGEST, description="Name of a fit.")] = None
+) -> StudyOf:
+    """What was run and fitted, what it is worth, and what can be done with it here."""
+    found = find_fit(library, fit) if fit is not None or library.default() is not None else None
+    of = library.study if found is None else found.study
+    fits = [FitName(ref=ref, name=name, study=one.name) for ref, name, one in library.refs()]
+    return StudyOf(
+        name=of.name,
+        subtrain=__version__,
+        task=of.source.name.rpartition("/")[2] if of.source else None,
+        n=of.n,
+        alpha=[float(a) for a in np.atleast_1d(np.asarray(of.design.alpha))],
+        models=of.models,
+        seed=getattr(of.design, "seed", None),
+        outputs={name: list(spec.shape) for name, spec in of.outputs.items()},
+        fits=fits,
+        **_fitted(library, found),
+    )
+
+
+def _fitted(library: Library, fit: OpenFit | None) -> dict[str, Any]:
+    if fit is None:
+        none = Available(available=False, why=f"Nothing is fitted yet: run subtrain fit {library.study.name}.")
+        return {
+            **dict.fromkeys(("fit", "version", "output", "targets", "classes", "words", "evaluation", "provenance")),
+            "unit_name": "training example",
+            "units_name": "training examples",
+            "has_images": False,
+            "why_not": "",
+            "no_evaluation": none.why,
+            "features": Features(map=none, clusters=none, leakage=none, compare=none, verify=none),
+        }
+    return {
+        "fit": fit.ref,
+        "version": fit.version,
+        "output": fit.output,
+        "targets": fit.dm.targets,
+        "unit_name": fit.viewer.unit_name,
+        "units_name": fit.viewer.units_name,
+        "classes": _classes(fit.labels),
+        "words": Meaning(**vars(fit.words)),
+        "has_images": fit.viewer.has_images,
+        "why_not": fit.viewer.why_not,
+        "evaluation": _evaluation(fit),
+        "no_evaluation": fit.sidecar.about["no_evaluation"],
+        "provenance": _provenance(fit),
+        "features": _features(library, fit),
+    }
+
+
+def _classes(labels: list[str] | None) -> list[str] | None:
+    """Each label once: in the order of their numbers if they are numbers."""
+    found = sorted(set(labels or ()))
+    return (sorted(found, key=int) if all(label.isdecimal() for label in found) else found) or None
+
+
+def _features(library: Library, fit: OpenFit) -> Features:
+    yes = Available(available=True, why="")
+    several = sum(1 for _ in library.refs()) > 1
+    compare = yes if several else Available(available=False, why="There is only one fit, and no second study.")
+    mapped = map_available(fit)
+    return Features(map=mapped, clusters=mapped, leakage=yes, compare=compare, verify=verify_available(fit))
+
+
+def _evaluation(fit: OpenFit) -> EvaluationOf | None:
+    about = fit.sidecar.about["evaluation"]
+    if about is None:
+        return None
+    lds = fit.table("lds")
+    counts, edges = np.histogram(lds[np.isfinite(lds)], np.linspace(-1, 1, 81))
+    kept = slice(int(np.argmax(counts > 0)) if counts.any() else 0, None)
+    histogram = Histogram(edges=np.round(edges[kept], 4).tolist(), counts=counts[kept].tolist())
+    return EvaluationOf(**{k: v for k, v in about.items() if k != "baselines"}, histogram=histogram)
+
+
+def _provenance(fit: OpenFit) -> Provenance:
+    found = provenance(fit.study, fit.dm)
+    return Provenance(
+        facts=[Facts(title=title, rows=list(rows.items())) for title, rows in found.facts.items()],
+        commands=[" ".join(command) for command in found.commands],
+        remarks=list(found.remarks),
+    )
+
+
+@router.get("/status", operation_id="status")
+def status(library: Books) -> StatusOf:
+    """How the study stands now, read from what is committed."""
+    found = Study.open(library.study.store).status()
+    state = "running" if found.runners or found.jobs else ("done" if found.done == found.models else "stopped")
+    return StatusOf(
+        name=library.study.name,
+        models=found.models,
+        committed=found.done,
+        fit_models=found.fit_models,
+        fit_committed=found.fit_done,
+        evaluation_models=found.evaluation_models,
+        evaluation_committed=found.evaluation_done,
+        failed=len(found.failed),
+        failures=[Failure(model=one.model, why=one.why, host=one.host) for one in found.failed[:20]],
+        running=found.running,
+        rate=found.rate,
+        eta_s=found.eta_seconds,
+        state=state,
+        updated=datetime.now(UTC).isoformat(timespec="seconds"),
+        fits=library.versions(),
+    )
+
+
+@router.get("/curve", operation_id="curve")
+def curve(fit: Fit, library: Books) -> Curve:
+    """LDS against models, computed in the background when it is first asked for."""
+    job = library.jobs.once(("curve", fit.ref, fit.version), lambda: _curve(fit))
+    if job.state != "done":
+        return Curve(state=job.state, why=job.why)
+    found: Curve = job.value
+    return found
+
+
+def _curve(fit: OpenFit) -> Curve:
+    from subtrain.curve import learning_curve
+
+    found = learning_curve(fit.study, output=fit.output)
+    points = [
+        CurvePoint(models=p["models"], ceiling=p["ceiling"], **_flat(p["lds"])) for p in found.to_json()["points"]
+    ]
+    return Curve(
+        output=found.output,
+        targets=found.targets,
+        subsets=found.subsets,
+        replicates=found.replicates,
+        points=points,
+    )
+
+
+def _flat(interval: dict[str, float | None]) -> dict[str, float | None]:
+    return {"lds": interval["value"], "low": interval["low"], "high": interval["high"]}

@@ -1,0 +1,281 @@
+"""Targets: the gallery, one of them in full, and what it would be without some units."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from subtrain.explorer.columns import columns, leakage_scores
+from subtrain.explorer.intervals import half_width
+from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.server.shared import (
+    LONGEST,
+    Answer,
+    Fit,
+    Offset,
+    Shown,
+    Target,
+    UnitWeight,
+    check_unit,
+    known,
+    rounded,
+    target_shown,
+    unit_shown,
+)
+from subtrain.explorer.transposed import K
+
+router = APIRouter(prefix="/api/targets", tags=["targets"])
+MOST_ROWS = 500
+MOST_REMOVED = 100_000
+
+
+class TargetRow(Shown):
+    """A target in the gallery. margin: mean output over all models; correct: share of models that are right about it;
+    support: units with a weight that is not zero; leakage: the highest score of a suspect pair with this target."""
+
+    margin: float | None
+    correct: float | None
+    lds: float | None
+    lds_ceiling: float | None
+    support: int
+    leakage: float | None
+    cluster: int | None
+
+
+class TargetRows(Answer):
+    """total: targets that match, of which these are some."""
+
+    total: int
+    offset: int
+    version: str
+    items: list[TargetRow]
+
+
+class Histogram(Answer):
+    """counts [B] of models between edges [B + 1]."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class Heldout(Answer):
+    """Predicted and actual output on held-out subsets, the actual one a mean over `runs`; at most 400 of `subsets`."""
+
+    predicted: list[float | None]
+    actual: list[float | None]
+    runs: int
+    subsets: int
+    ceiling: float | None
+
+
+class TargetDetail(Answer):
+    """One target. full and average: predicted output of a model trained on every unit, and of one trained on a random
+    subset (alpha of them); each unit that is removed takes its weight away from `full`."""
+
+    shown: Shown
+    fit: str
+    version: str
+    margin: float | None
+    sd: float | None
+    accuracy: float | None
+    models: int
+    margins: Histogram
+    lds: float | None
+    lds_ceiling: float | None
+    lds_one: float | None
+    lds_one_ceiling: float | None
+    lam: float | None
+    support: int
+    bias: float
+    weight_sum: float
+    alpha: float
+    full: float
+    average: float
+    leakage: float | None
+    helpful: list[UnitWeight]
+    harmful: list[UnitWeight]
+    heldout: Heldout | None
+    previous: int | None
+    next: int | None
+
+
+class Weights(Answer):
+    """Every unit with a weight that is not zero, strongest first; total of them, of which these are some."""
+
+    total: int
+    unit: list[int]
+    weight: list[float]
+
+
+class WhatIf(BaseModel):
+    """Units to leave out of the training set."""
+
+    removed: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(max_length=MOST_REMOVED)
+
+
+class Predicted(Answer):
+    """full: predicted output of a model trained on every unit; predicted: without those removed; low, high: its 95 %
+    interval, null where none is known; weights: of the units removed."""
+
+    full: float
+    predicted: float
+    low: float | None
+    high: float | None
+    weights: dict[int, float]
+
+
+class Sort(StrEnum):
+    """What targets are sorted by; a minus in front: largest first."""
+
+    NUMBER, NUMBER_DOWN = "target", "-target"
+    LABEL, LABEL_DOWN = "label", "-label"
+    MARGIN, MARGIN_DOWN = "margin", "-margin"
+    CORRECT, CORRECT_DOWN = "correct", "-correct"
+    LDS, LDS_DOWN = "lds", "-lds"
+    SUPPORT, SUPPORT_DOWN = "support", "-support"
+    LEAKAGE, LEAKAGE_DOWN = "leakage", "-leakage"
+
+
+Bound = Annotated[float | None, Query(allow_inf_nan=False)]
+
+
+@router.get("", operation_id="targets")
+def targets(
+    fit: Fit,
+    q: Annotated[str, Query(max_length=LONGEST, description="Part of the name, label, text or table row.")] = "",
+    label: Annotated[str | None, Query(max_length=LONGEST)] = None,
+    correct: Annotated[bool | None, Query(description="Whether most models are right about it.")] = None,
+    min_margin: Bound = None,
+    max_margin: Bound = None,
+    sort: Sort = Sort.NUMBER,
+    offset: Offset = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 60,
+) -> TargetRows:
+    """Targets that match, sorted, a page at a time."""
+    found = columns(fit).matching(q, label, correct, min_margin, max_margin)
+    found = columns(fit).ordered(found, sort)
+    page = found[offset : offset + limit]
+    return TargetRows(
+        total=found.size, offset=offset, version=fit.version, items=[row(fit, int(target)) for target in page]
+    )
+
+
+def row(fit: OpenFit, target: int) -> TargetRow:
+    leakage = leakage_scores(fit)
+    return TargetRow(
+        **dict(target_shown(fit, target)),
+        margin=known(fit.table("mean")[target]),
+        correct=known(fit.table("correct")[target]),
+        lds=known(fit.table("lds")[target]),
+        lds_ceiling=known(fit.table("lds_ceiling")[target]),
+        support=int(fit.table("support")[target]),
+        leakage=None if leakage is None else known(leakage[target]),
+        cluster=None,
+    )
+
+
+@router.get("/{target}", operation_id="target")
+def target(fit: Fit, target: Target, k: Annotated[int, Query(ge=1, le=K)] = K) -> TargetDetail:
+    """Everything about one target, with the k strongest units on either side."""
+    table = fit.table
+    bias, total = float(fit.dm.bias[target]), float(table("total")[target])
+    leakage = leakage_scores(fit)
+    return TargetDetail(
+        shown=target_shown(fit, target),
+        fit=fit.ref,
+        version=fit.version,
+        margin=known(table("mean")[target]),
+        sd=known(table("sd")[target]),
+        accuracy=known(table("correct")[target]),
+        models=int(fit.sidecar.about["models"]),
+        margins=_histogram(fit, target),
+        **{name: known(table(name)[target]) for name in ("lds", "lds_ceiling", "lds_one", "lds_one_ceiling")},
+        lam=known(fit.dm.lam[target]),
+        support=int(table("support")[target]),
+        bias=bias,
+        weight_sum=total,
+        alpha=fit.alpha,
+        full=bias + total,
+        average=bias + fit.alpha * total,
+        leakage=None if leakage is None else known(leakage[target]),
+        helpful=_strongest(fit, target, slice(0, k)),
+        harmful=_strongest(fit, target, slice(K, K + k)),
+        heldout=_heldout(fit, target),
+        previous=target - 1 if target else None,
+        next=target + 1 if target + 1 < fit.dm.targets else None,
+    )
+
+
+@router.get("/{target}/weights", operation_id="target_weights")
+def weights(fit: Fit, target: Target, limit: Annotated[int, Query(ge=1, le=MOST_REMOVED)] = 5000) -> Weights:
+    """The units with a weight that is not zero, largest absolute weight first."""
+    values = fit.sidecar.weight[target]
+    there = np.flatnonzero(values)
+    order = there[np.argsort(-np.abs(values[there]), kind="stable")][:limit]
+    return Weights(total=there.size, unit=order.tolist(), weight=_floats(values[order]))
+
+
+@router.post("/{target}/whatif", operation_id="whatif")
+def whatif(fit: Fit, target: Target, change: WhatIf) -> Predicted:
+    """The predicted output of a model trained on every unit but these."""
+    removed = sorted(set(change.removed))
+    for unit in removed[-1:]:
+        check_unit(fit, unit)
+    values = fit.sidecar.weight[target][removed].astype(np.float64)
+    full = float(fit.dm.bias[target]) + float(fit.table("total")[target])
+    predicted = full - float(values.sum())
+    half = half_width(fit, target, len(removed))
+    return Predicted(
+        full=full,
+        predicted=predicted,
+        low=None if half is None else predicted - half,
+        high=None if half is None else predicted + half,
+        weights=dict(zip(removed, _floats(values), strict=True)),
+    )
+
+
+def _histogram(fit: OpenFit, target: int) -> Histogram:
+    counts = fit.table("counts")[target]
+    low, high = float(fit.table("low")[target]), float(fit.table("high")[target])
+    if not np.isfinite(high - low):
+        return Histogram(edges=[0.0, 1.0], counts=[0])
+    edges = np.linspace(low, high if high > low else low + 1, counts.size + 1)
+    return Histogram(edges=_floats(edges), counts=counts.tolist())
+
+
+def _strongest(fit: OpenFit, target: int, side: slice) -> list[UnitWeight]:
+    units, values = fit.table("unit")[target, side], fit.table("value")[target, side]
+    half = half_width(fit, target, 1)
+    return [
+        UnitWeight(
+            unit=unit_shown(fit, unit),
+            weight=weight,
+            low=None if half is None else weight - half,
+            high=None if half is None else weight + half,
+            itself=fit.viewer.is_itself(unit, target),
+        )
+        for unit, weight in zip(units.tolist(), _floats(values), strict=True)
+        if unit >= 0
+    ]
+
+
+def _heldout(fit: OpenFit, target: int) -> Heldout | None:
+    evaluation = fit.sidecar.about["evaluation"]
+    if evaluation is None:
+        return None
+    return Heldout(
+        predicted=rounded(fit.table("predicted")[target]),
+        actual=rounded(fit.table("actual")[target]),
+        runs=evaluation["replicates"],
+        subsets=evaluation["subsets"],
+        ceiling=known(fit.table("lds_ceiling")[target]),
+    )
+
+
+def _floats(values: NDArray[Any]) -> list[float]:
+    return [float(f"{value:.7g}") for value in values.tolist()]

@@ -1,0 +1,132 @@
+"""Verifications while somebody watches: one after another, each in a process of its own, kept when it is done."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from subtrain.errors import InputError
+from subtrain.explorer.leaks import REVIEWS
+from subtrain.explorer.retraining import Order
+from subtrain.store.base import put_json, read_json
+from subtrain.store.study import Study
+
+WAITING = 8
+RUNS = 100
+
+
+@dataclass(eq=False)
+class Verification:
+    """state: queued, running, done, failed or cancelled; values: outputs of the retrained models by kind."""
+
+    order: Order
+    state: str = "queued"
+    why: str = ""
+    values: Mapping[str, list[float]] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def total(self) -> int:
+        return 2 * self.order.runs
+
+    def done(self) -> int:
+        """Models that are trained."""
+        if self.state == "done":
+            return self.total
+        with suppress(Exception):
+            return min(self.total, Study.open(self.order.folder).models_done())
+        return 0
+
+
+@dataclass(eq=False)
+class Desk:
+    """Takes orders and has them done one after another. What is finished is kept in the study, below `reviews/`."""
+
+    _held: dict[str, Verification] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def take(self, order: Order) -> Verification:
+        """The verification of this order, begun now unless it is under way or done; InputError if too many wait."""
+        with self._lock:
+            held = self._held.get(order.id)
+            if held is not None and held.state in ("queued", "running", "done"):
+                return held
+            if sum(one.state in ("queued", "running") for one in self._held.values()) >= WAITING:
+                raise InputError(f"{WAITING} verifications are waiting already: let one finish, or cancel one")
+            made = self._held[order.id] = Verification(order)
+        threading.Thread(target=self._do, args=(made,), name=f"verify-{order.id}", daemon=True).start()
+        return made
+
+    def find(self, number: str) -> Verification | None:
+        return self._held.get(number)
+
+    def cancel(self, one: Verification) -> None:
+        """Stop it; models that are trained stay, for the next time."""
+        with self._lock:
+            if one.state in ("queued", "running"):
+                one.state = "cancelled"
+                if one.process is not None:
+                    one.process.terminate()
+
+    def stop(self) -> None:
+        for one in list(self._held.values()):
+            self.cancel(one)
+
+    def _do(self, one: Verification) -> None:
+        with self._turn:
+            with self._lock:
+                if one.state == "cancelled":
+                    return
+                one.state = "running"
+                one.process = _start()
+            answer, said = one.process.communicate(json.dumps(one.order.to_json()).encode())
+            with self._lock:
+                if one.state == "cancelled":
+                    return
+            try:
+                if one.process.returncode:
+                    lines = said.decode(errors="replace").strip().splitlines() or ["the process ended without a word"]
+                    raise InputError(lines[-1])
+                one.values = json.loads(answer)
+                keep(one)
+                one.state = "done"
+            except Exception as error:  # the page must say that it failed, whatever it was
+                one.why, one.state = str(error), "failed"
+
+
+def keep(one: Verification) -> None:
+    """Write a finished verification into the study."""
+    order = one.order
+    data = {
+        "output": order.output,
+        "target": order.target,
+        "removed": list(order.removed),
+        "runs": order.runs,
+        "base": order.base,
+        "predicted": dict(order.predicted),
+        "observed": {kind: list(values) for kind, values in one.values.items()},
+    }
+    put_json(order.study.store, f"{REVIEWS}/verified/{order.id}.json", data)
+
+
+def kept(study: Study, target: int | None = None) -> list[dict[str, Any]]:
+    """Finished verifications of a target, or all, as they were written."""
+    found = []
+    for name in study.store.names(f"{REVIEWS}/verified"):
+        with suppress(Exception):  # a file that another program spoiled is no reason to show none
+            data = read_json(study.store, name)
+            if target is None or data["target"] == target:
+                found.append({"job": name.rpartition("/")[2].removesuffix(".json"), **data})
+    return found
+
+
+def _start() -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "subtrain.explorer.retraining"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

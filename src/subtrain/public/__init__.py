@@ -1,0 +1,34 @@
+"""The published four million models: what there is, what a part of it costs, and exactly that part.
+
+>>> import subtrain as st
+>>> models = st.public.open("cifar", alpha=0.5)             # asks for nothing and costs nothing
+>>> models.train_masks.price(slice(100, 200))                # what a slice would cost
+>>> models.train_masks[100:200]                              # reads 5 MB
+>>> dm = st.public.fit(models, targets=slice(0, 100))        # one pass over the bucket
+"""
+
+from subtrain.public.catalogue import Catalogue, Dataset, File, catalogue
+from subtrain.public.download import Downloaded, download
+from subtrain.public.fitting import fit
+from subtrain.public.opened import Published, open
+from subtrain.public.price import Network, Price, Purse, Rates, whole_price
+from subtrain.public.remote import PriceWarning, RemoteArray
+
+__all__ = [
+    "Catalogue",
+    "Dataset",
+    "Downloaded",
+    "File",
+    "Network",
+    "Price",
+    "PriceWarning",
+    "Published",
+    "Purse",
+    "Rates",
+    "RemoteArray",
+    "catalogue",
+    "download",
+    "fit",
+    "open",
+    "whole_price",
+]

@@ -1,0 +1,61 @@
+"""Group debiasing: leave out the units that hurt the group of targets on which models do worst."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.errors import InputError
+from subtrain.regression.models import finished_models
+from subtrain.store.study import Study
+from subtrain.uses.differences import right
+from subtrain.uses.select import Selection, check_fit, selection, sign_of, size_kept
+
+Floats = NDArray[np.float64]
+
+
+def debias_group(
+    dm: Datamodels,
+    study: Study,
+    groups: Sequence[Any],
+    drop: int,
+    group: Any = None,
+    judge: float = 0.5,
+    seed: int = 0,
+) -> Selection:
+    """Drop the `drop` units that lower the worst group's outputs most: weights are averaged over the group's targets.
+
+    groups: the group of every target, [T], of any kind that can be told apart (labels, sources). group: the one to
+    help; by default the one on which the study's models are right least often (for an output that does not tell: whose
+    mean is worst). After D3M (Jain et al. 2024), which weighs the groups by a softmax of their losses; here the worst
+    has all the weight. A share `judge` of every group's targets only judges; `verify_selection` shows each group.
+    """
+    check_fit(dm, study)
+    of_target = np.asarray([str(name) for name in groups])
+    if of_target.shape != (dm.targets,) or np.unique(of_target).size < 2:
+        raise InputError(f"groups must name the group of each of {dm.targets} targets, at least two different ones")
+    if group is not None and str(group) not in of_target:
+        raise InputError(f"no target is of group {group!r}; there are {', '.join(np.unique(of_target))}")
+    helped = str(group) if group is not None else worst_group(dm, study, of_target)
+    members = np.random.default_rng(seed).permutation(np.flatnonzero(of_target == helped))
+    judging = members[: min(members.size - 1, int(judge * members.size))]
+    chosen = np.setdiff1d(members, judging)
+    named = {f"{helped}, chosen for": chosen}
+    if judging.size:
+        named[f"{helped}, others"] = np.sort(judging)
+    named["other groups"] = np.flatnonzero(of_target != helped)
+    score = sign_of(dm) * dm.weight[:, chosen].mean(axis=1, dtype=np.float64)
+    return selection(dm, study, score, size_kept(dm.n, None, drop), named)
+
+
+def worst_group(dm: Datamodels, study: Study, of_target: NDArray[Any]) -> str:
+    """The group of targets on which the study's models, held-out ones aside, do worst on average."""
+    models = finished_models(study, dm.meta["output"])
+    read = right(models.output)
+    total = sum(read(outputs).sum(axis=0, dtype=np.float64) for _, outputs in models.blocks(models.rows))
+    mean = sign_of(dm) * np.asarray(total)
+    return str(min(np.unique(of_target), key=lambda name: float(mean[of_target == name].mean())))

@@ -1,0 +1,158 @@
+"""Empirical influence and memorisation: what models that saw a unit do better than models that did not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import InputError
+from subtrain.regression.models import finished_models
+from subtrain.store.study import Study
+from subtrain.uses.differences import differences, own_differences, right
+from subtrain.uses.names import Columns, example_labels, own_unit, unit_columns
+from subtrain.uses.result import Table, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+# Feldman & Zhang 2020, section 3: pairs count as influential from this difference in accuracy on.
+INFLUENTIAL = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Influences:
+    """value, error: float64 [n, T], mean(correct | in) - mean(correct | out) and its standard error; NaN for a unit
+    that fewer than two models hold or lack. units: columns that name the units. models: m, averaged over.
+    """
+
+    output: str
+    value: Floats
+    error: Floats
+    models: int
+    units: Columns = field(repr=False)
+    strongest: int = 1000
+
+    def __repr__(self) -> str:
+        n, targets = self.value.shape
+        many = np.count_nonzero(self.value >= INFLUENTIAL)
+        return (
+            f"Influences({self.output}: {n} units x {targets} targets, {many} pairs of {INFLUENTIAL} or more, median "
+            f"standard error {_median(self.error):.3g}; difference of means over {self.models:,} models)"
+        )
+
+    def table(self) -> Table:
+        """The `strongest` pairs by |influence|: target, unit, influence, standard error."""
+        size = np.nan_to_num(np.abs(self.value)).ravel()
+        order = np.argsort(-size, kind="stable")[: self.strongest]
+        unit, target = np.unravel_index(order, self.value.shape)
+        named = {name: column[unit] for name, column in self.units.items()}
+        return {"target": target} | named | {"influence": self.value[unit, target], "error": self.error[unit, target]}
+
+    def figure(self) -> Figure:
+        """Histogram of all pairs, beside that of chance alone."""
+        there = np.isfinite(self.error)
+        value, error = self.value[there], self.error[there]
+        chance = np.random.default_rng(0).normal(size=value.size) * error
+        bins = np.linspace(min(value.min(), chance.min()), max(value.max(), chance.max()), 80).tolist()
+        figure = new_figure()
+        axes = figure.add_subplot()
+        axes.hist(value, bins, label="estimated", alpha=0.6)
+        axes.hist(chance, bins, label="chance alone", histtype="step", color="black")
+        axes.set(
+            xlabel="empirical influence, mean(correct | in) − mean(correct | out)", ylabel="pairs (log)", yscale="log"
+        )
+        axes.set_title(f"{self.output}: {value.size:,} (unit, target) pairs, {self.models:,} models", fontsize=9)
+        axes.legend(frameon=False)
+        return figure
+
+
+@dataclass(frozen=True, eq=False)
+class Memorization:
+    """Per training example, float64 [N]: share of models right about it among those trained on its unit (with_unit)
+    and those not (without), and the standard error of the difference, which is its memorisation.
+    """
+
+    output: str
+    with_unit: Floats
+    without: Floats
+    error: Floats
+    models: int
+    unit: NDArray[np.int64] = field(repr=False)
+    label: NDArray[Any] | None = field(repr=False)
+
+    @property
+    def value(self) -> Floats:
+        return self.with_unit - self.without
+
+    def __repr__(self) -> str:
+        high = np.count_nonzero(self.value >= 0.25)
+        return (
+            f"Memorization({self.output}: {self.value.size} training examples, mean {np.nanmean(self.value):.3f}, "
+            f"{high} of 0.25 or more, median standard error {_median(self.error):.3g}; over {self.models:,} models)"
+        )
+
+    def table(self) -> Table:
+        """One row a training example, the most memorised first."""
+        order = np.argsort(-np.nan_to_num(self.value, nan=-np.inf), kind="stable")
+        named: Columns = {"example": order}
+        if not np.array_equal(self.unit, np.arange(self.unit.size)):
+            named["unit"] = self.unit[order]
+        if self.label is not None:
+            named["label"] = self.label[order]
+        figures = {
+            "memorization": self.value,
+            "error": self.error,
+            "correct_in": self.with_unit,
+            "correct_out": self.without,
+        }
+        return named | {name: column[order] for name, column in figures.items()}
+
+    def figure(self) -> Figure:
+        """Accuracy on each example without it, against with it."""
+        figure = new_figure(4.6, 4.4)
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color="0.8", linewidth=1, zorder=0)
+        dots = axes.scatter(self.without, self.with_unit, c=self.value, s=12, cmap="viridis", vmin=0, vmax=1)
+        axes.set(xlabel="share right, models not trained on it", ylabel="share right, models trained on it")
+        axes.set_title(f"{self.value.size:,} training examples, {self.models:,} models", fontsize=9)
+        figure.colorbar(dots, label="memorisation")
+        return figure
+
+
+def empirical_influence(study: Study, output: str | None = None) -> Influences:
+    """How much more often models are right about a target with the unit than without it, for all pairs [n, T].
+
+    Feldman & Zhang 2020, section 2 (infl), estimated from the study's own subsets, as in their section 3. output: of
+    correctness, or of margins (right is above 0), by default the study's first; an output that tells neither is
+    averaged as it is. Held-out models are not used. Raises InputError for an unknown output or fewer than ten models.
+    """
+    models = finished_models(study, output)
+    found = differences(models.blocks(models.rows), right(models.output))
+    return Influences(models.output, found.value, found.error, models.rows.size, unit_columns(study))
+
+
+def memorization(study: Study, output: str | None = None) -> Memorization:
+    """How much more often models are right about a training example when they were trained on it.
+
+    Feldman & Zhang 2020, section 2 (mem): the diagonal of the influence on training examples. Where units are groups,
+    the example's own group is in or out. output: train_correctness or train_margins, whichever the study records.
+    """
+    known = [name for name in ("train_correctness", "train_margins") if name in study.outputs]
+    if output is None and not known:
+        raise InputError(f"{study.where} records neither train_correctness nor train_margins: memorisation needs one")
+    models = finished_models(study, output or known[0])
+    own = own_unit(study, models.output)
+    found = own_differences(models.blocks(models.rows), own, right(models.output))
+    label = example_labels(study, own.size)
+    return Memorization(
+        models.output, found.with_unit, found.without, found.error, models.rows.size, unit=own, label=label
+    )
+
+
+def _median(values: Floats) -> float:
+    there = values[np.isfinite(values)]
+    return float(np.median(there)) if there.size else float("nan")

@@ -1,0 +1,163 @@
+"""Mislabelled training examples: the ones whose label the models not trained on them contradict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.errors import InputError
+from subtrain.regression.models import Models, finished_models
+from subtrain.store.study import Study
+from subtrain.uses.differences import own_differences, right
+from subtrain.uses.names import example_labels, flags, own_unit
+from subtrain.uses.result import Table, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+# Every score: whether high values (1) or low ones (-1) are suspicious, and what it is.
+SCORES = {
+    "without": (-1, "mean margin of the models not trained on the example"),
+    "agreement": (-1, "share of the models not trained on it that give it its label"),
+    "support": (-1, "margin that its datamodel predicts from all other units"),
+    "self": (1, "mean margin with it minus without it"),
+    "self_weight": (1, "weight of its own unit in its datamodel"),
+    "mean": (-1, "mean margin of all models, as a baseline"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Mislabeled:
+    """scores: float64 [N] by name, as SCORES tells them; by: the one that ranks; auc: of each score where the faults
+    are known, the chance that a mislabelled example is more suspicious than one that is not.
+    """
+
+    output: str
+    by: str
+    scores: Mapping[str, Floats] = field(repr=False)
+    unit: NDArray[np.int64] = field(repr=False)
+    label: NDArray[Any] | None = field(repr=False)
+    known: NDArray[np.bool_] | None = field(repr=False)
+    models: int
+    auc: Mapping[str, float]
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Training examples, the most suspicious first."""
+        return np.argsort(-SCORES[self.by][0] * self.scores[self.by], kind="stable")
+
+    def __repr__(self) -> str:
+        few = np.count_nonzero(self.scores["agreement"] < 0.5)
+        known = "" if self.known is None else f"; AUC {self.auc[self.by]:.3f}, {self.known.sum()} mislabelled known"
+        return (
+            f"Mislabeled({self.output} by {self.by}: {few} of {self.unit.size} training examples have a label that "
+            f"most models not trained on them contradict{known}; over {self.models:,} models)"
+        )
+
+    def table(self) -> Table:
+        """One row a training example, the most suspicious first."""
+        order = self.order
+        columns: dict[str, NDArray[Any]] = {"example": np.arange(order.size)}
+        if not np.array_equal(self.unit, columns["example"]):
+            columns["unit"] = self.unit
+        if self.label is not None:
+            columns["label"] = self.label
+        columns |= self.scores
+        if self.known is not None:
+            columns["known"] = self.known
+        return {name: column[order] for name, column in columns.items()}
+
+    def figure(self) -> Figure:
+        """Where the faults are known, how many of them are among the first k of every score; else the scores."""
+        figure = new_figure()
+        axes = figure.add_subplot()
+        if self.known is None:
+            axes.hist(self.scores[self.by], 60)
+            axes.set(xlabel=SCORES[self.by][1], ylabel="training examples")
+        else:
+            for name, values in self.scores.items():
+                order = np.argsort(-SCORES[name][0] * values, kind="stable")
+                found = np.cumsum(self.known[order]) / self.known.sum()
+                axes.plot(
+                    np.arange(1, order.size + 1), found, label=f"{name.replace('_', '-')}, AUC {self.auc[name]:.3f}"
+                )
+            axes.axvline(self.known.sum(), color="0.8", linewidth=1, zorder=0)
+            axes.set(
+                xlabel="training examples looked at, most suspicious first", ylabel="share of the mislabelled found"
+            )
+            axes.legend(frameon=False, fontsize=8)
+        axes.set_title(f"{self.output}: {self.unit.size:,} training examples, {self.models:,} models", fontsize=9)
+        return figure
+
+
+def mislabeled(
+    study: Study,
+    dm: Datamodels | None = None,
+    output: str | None = None,
+    by: str = "without",
+    known: ArrayLike | None = None,
+) -> Mislabeled:
+    """Rank the training examples by how much the study's models contradict their labels.
+
+    Every model leaves out a share of the training set, so each example has models that were not trained on it:
+    "without" and "agreement" are what those say, without any fit. "self" is the example's influence on itself
+    (Feldman & Zhang 2020, on the output itself). Datamodels of the same output add "self_weight" and "support".
+    output: of margins, by default train_margins. by: one of SCORES. known: examples known to be mislabelled, by number
+    or as bool [N], to judge every score by; they change no score. Where units are groups an example is in with its own.
+
+    Raises InputError when the study records no such output, or the datamodels are of other targets or units.
+    """
+    output = output or "train_margins"
+    models = finished_models(study, output)
+    own = own_unit(study, output)
+    scores = _averages(models, own)
+    if dm is not None:
+        scores |= _fitted(dm, models, own)
+    if by not in scores:
+        raise InputError(f"there is no score {by!r} here: choose from {', '.join(scores)} (some need datamodels)")
+    scores = {name: scores[name] for name in SCORES if name in scores}
+    faults = None if known is None else flags(known, own.size)
+    auc = {} if faults is None else {name: _auc(SCORES[name][0] * v, faults) for name, v in scores.items()}
+    return Mislabeled(output, by, scores, own, example_labels(study, own.size), faults, models.rows.size, auc)
+
+
+def _averages(models: Models, own: NDArray[np.int64]) -> dict[str, Floats]:
+    """The scores that need no fit."""
+    is_right = right(models.output)
+
+    def both(outputs: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([outputs, is_right(outputs)], axis=1)
+
+    found = own_differences(models.blocks(models.rows), np.tile(own, 2), both)
+    if np.isnan(found.error).any():
+        unit = own[int(np.isnan(found.error).argmax()) % own.size]
+        raise InputError(f"unit {unit} is in, or out of, fewer than two of {models.rows.size} models: collect more")
+    without, agreement = np.split(found.without, 2)
+    total = sum(outputs.sum(axis=0, dtype=np.float64) for _, outputs in models.blocks(models.rows))
+    mean = np.asarray(total / models.rows.size)
+    return {"without": without, "agreement": agreement, "self": found.value[: own.size], "mean": mean}
+
+
+def _fitted(dm: Datamodels, models: Models, own: NDArray[np.int64]) -> dict[str, Floats]:
+    """The scores from datamodels: what the own unit weighs, and what all others together predict."""
+    fitted_on = dm.meta.get("output", models.output)
+    if (dm.n, dm.targets) != (models.study.n, own.size) or fitted_on != models.output:
+        raise InputError(
+            f"these datamodels are of {fitted_on}, {dm.n} units and {dm.targets} targets; "
+            f"give some of {models.output}, {models.study.n} units and {own.size} targets"
+        )
+    self_weight = dm.weight[own, np.arange(own.size)].astype(np.float64)
+    return {"self_weight": self_weight, "support": dm.bias + dm.weight.sum(axis=0, dtype=np.float64) - self_weight}
+
+
+def _auc(score: Floats, faults: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: Mann-Whitney, ties counting one half."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(faults, score))

@@ -1,0 +1,152 @@
+"""Poisoned training examples: a set whose members hold one another up far more than any clean ones do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.errors import InputError
+from subtrain.store.study import Study
+from subtrain.uses.names import Columns, flags, own_unit, unit_columns
+from subtrain.uses.result import Table, new_figure
+from subtrain.uses.submatrix import Found, densest_submatrix, largest_submatrix, symmetric
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Poison:
+    """inside: bool [n], the suspects; support: float64 [n], what the suspects weigh on a unit and it on them, halved;
+    tried: sizes and the support a suspect of the best set of each size; precision, recall: where poisons are known.
+    """
+
+    output: str
+    inside: NDArray[np.bool_]
+    support: Floats
+    tried: NDArray[np.float64] = field(repr=False)
+    units: Columns = field(repr=False)
+    known: NDArray[np.bool_] | None = field(repr=False)
+    models: int
+
+    @property
+    def suspects(self) -> NDArray[np.int64]:
+        """Units of the set, the best supported first."""
+        return np.flatnonzero(self.inside)[np.argsort(-self.support[self.inside], kind="stable")]
+
+    @property
+    def apart(self) -> float:
+        """Least support of a suspect over the largest of any other unit: about 1 for a set with no edge to it."""
+        if self.inside.all():
+            return float("nan")
+        return float(self.support[self.inside].min() / max(self.support[~self.inside].max(), 1e-12))
+
+    @property
+    def precision(self) -> float:
+        return float("nan") if self.known is None else float(self.known[self.inside].mean())
+
+    @property
+    def recall(self) -> float:
+        return float("nan") if self.known is None else float(self.inside[self.known].mean())
+
+    def __repr__(self) -> str:
+        known = "" if self.known is None else f"; precision {self.precision:.3f}, recall {self.recall:.3f}"
+        return (
+            f"Poison({self.output}: {self.inside.sum()} of {self.inside.size} units hold one another up, "
+            f"{self.support[self.inside].mean():.3g} each, {self.apart:.2g} times the nearest other at least{known}; "
+            f"datamodels from {self.models:,} models)"
+        )
+
+    def table(self) -> Table:
+        """One row a unit, suspects first, each part by falling support."""
+        order = np.lexsort((-self.support, ~self.inside))
+        columns = {**self.units, "suspect": self.inside, "support": self.support}
+        if self.known is not None:
+            columns["known"] = self.known
+        return {name: column[order] for name, column in columns.items()}
+
+    def figure(self) -> Figure:
+        """Left, support a suspect by size of the set; right, every unit's support from the set found."""
+        figure = new_figure(8, 3.4)
+        left, right = figure.subplots(1, 2)
+        left.plot(*self.tried.T, ".-", markersize=4)
+        left.axvline(self.inside.sum(), color="0.7", linewidth=1)
+        left.set(xlabel="size of the set", ylabel="support a member", xscale="log")
+        order = np.argsort(-self.support, kind="stable")
+        for flag, name in ((True, "suspects"), (False, "others")):
+            at = np.flatnonzero(self.inside[order] == flag)
+            right.plot(at, self.support[order][at], ".", markersize=4, label=name)
+        if self.known is not None:
+            at = np.flatnonzero(self.known[order])
+            right.plot(
+                at, self.support[order][at], "o", mfc="none", mec="black", markersize=6, mew=0.5, label="poisons"
+            )
+        right.set(xlabel="units, the best supported first", ylabel="support from the set")
+        right.legend(frameon=False, fontsize=8)
+        figure.suptitle(f"{self.output}: {self.inside.size:,} units, {self.models:,} models", fontsize=9)
+        return figure
+
+
+def poison(
+    dm: Datamodels,
+    study: Study,
+    size: int | None = None,
+    known: ArrayLike | None = None,
+    starts: int = 10,
+    seed: int = 0,
+) -> Poison:
+    """Find the units whose weights on one another sum to most: a planted backdoor, if there is one.
+
+    dm: datamodels of a train-set output, [n, N]; a unit's weight on itself is not counted. Poisoned examples carry a
+    feature that nothing else does, so each depends on the others and on nothing else (Khaddaj et al. 2023, maximum-sum
+    submatrix of the train x train datamodel). size: of the set; by default the one with the most support a member.
+    The search climbs from `starts` units and a few other sets, without a guarantee. known: poisons, by number or
+    as bool [n], to judge by. Of clean data it returns its tightest cluster: read `apart`. Where units are groups, the
+    weights on a group's examples are averaged.
+
+    Raises InputError for datamodels that are not of one number a training example, and a size that is not in 2..n / 2.
+    """
+    weight = between_units(dm, study)
+    n = study.n
+    if size is not None and not 2 <= size <= n // 2:
+        raise InputError(f"a set must have 2 to {n // 2} of {n} units, got {size}")
+    matrix = symmetric(weight)
+    tried: list[Found] = []
+    best = (
+        densest_submatrix(matrix, n // 2, starts, seed, tried.append)
+        if size is None
+        else largest_submatrix(matrix, size, starts, seed)
+    )
+    tried = tried or [best]
+    return Poison(
+        output=dm.meta.get("output", "weights"),
+        inside=best.inside,
+        support=np.asarray(matrix @ best.inside.astype(np.float64)) / 2,
+        tried=np.array([(found.inside.sum(), found.value / found.inside.sum()) for found in tried]),
+        units=unit_columns(study),
+        known=None if known is None else flags(known, n),
+        models=int(dm.meta.get("models", 0)),
+    )
+
+
+def between_units(dm: Datamodels, study: Study) -> NDArray[Any]:
+    """Weights [n, n] of every unit on the (mean of the) training examples of every unit."""
+    output = dm.meta.get("output", "")
+    if output not in study.outputs:
+        raise InputError(f"{study.where} records no output {output!r}, which these datamodels are of")
+    own = own_unit(study, output)
+    if dm.n != study.n or dm.targets != own.size:
+        raise InputError(
+            f"these datamodels are [{dm.n}, {dm.targets}], the study has {study.n} units, {own.size} examples"
+        )
+    if np.array_equal(own, np.arange(study.n)):
+        return dm.weight
+    sums = np.zeros((study.n, dm.n))
+    np.add.at(sums, own, dm.weight.T.astype(np.float64))
+    return np.ascontiguousarray(sums.T) / np.bincount(own, minlength=study.n)

@@ -1,0 +1,153 @@
+"""Data selection: which units to train on for the sake of some targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.errors import InputError
+from subtrain.store.study import Study
+from subtrain.uses.names import Columns, unit_columns
+from subtrain.uses.result import Table, new_figure
+from subtrain.uses.training_sets import TrainingSets, compare_training_sets, random_sets
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """kept: bool [n], the units to train on; score: float64 [n], what ranked them: their mean weight on the targets
+    chosen for, its sign such that more is better. groups: targets by what they are to the selection; those named
+    first chose, the others only judge.
+    """
+
+    output: str
+    kept: NDArray[np.bool_]
+    score: Floats
+    groups: dict[str, Numbers]
+    units: Columns = field(repr=False)
+    models: int
+
+    def __repr__(self) -> str:
+        chose = next(iter(self.groups))
+        return (
+            f"Selection(keep {self.kept.sum()} of {self.kept.size} units by mean weight on {self.groups[chose].size} "
+            f"targets of {self.output} ({chose}), {self.score[self.kept].sum():.3g} of {self.score.sum():.3g} in sum; "
+            f"datamodels from {self.models:,} models)"
+        )
+
+    def table(self) -> Table:
+        """One row a unit, the best first."""
+        order = np.argsort(-self.score, kind="stable")
+        return {k: v[order] for k, v in {**self.units, "score": self.score, "kept": self.kept}.items()}
+
+    def figure(self) -> Figure:
+        """Scores in order, with the cut."""
+        order = np.argsort(-self.score, kind="stable")
+        figure = new_figure()
+        axes = figure.add_subplot()
+        axes.axhline(0, color="0.8", linewidth=1)
+        for flag, name in ((True, "kept"), (False, "left out")):
+            at = np.flatnonzero(self.kept[order] == flag)
+            axes.plot(at, self.score[order][at], ".", markersize=3, label=f"{name}, {at.size}")
+        axes.set(xlabel="units, the best first", ylabel="mean weight on the targets chosen for")
+        axes.set_title(f"{self.output}: {self.kept.size:,} units, datamodels from {self.models:,} models", fontsize=9)
+        axes.legend(frameon=False)
+        return figure
+
+
+def select(
+    dm: Datamodels,
+    study: Study,
+    keep: int | None = None,
+    drop: int | None = None,
+    targets: Sequence[int] | None = None,
+    judge: float = 0.5,
+    seed: int = 0,
+) -> Selection:
+    """Keep the `keep` units with the largest mean weight on the targets, or drop the `drop` with the smallest.
+
+    Minimises the predicted mean loss over training sets of that size (Engstrom et al. 2024, DsDm, section 3). targets:
+    those to choose for; by default a random share 1 - `judge` of all, drawn by `seed`. The other targets only judge:
+    a selection always looks better on the targets that it was chosen for. Of losses, less is better.
+    """
+    check_fit(dm, study)
+    chosen = _targets(dm.targets, targets, judge, seed)
+    rest = np.setdiff1d(np.arange(dm.targets), chosen)
+    groups = {"chosen for": chosen} | ({"other targets": rest} if rest.size else {})
+    score = sign_of(dm) * dm.weight[:, chosen].mean(axis=1, dtype=np.float64)
+    return selection(dm, study, score, size_kept(dm.n, keep, drop), groups)
+
+
+def selection(dm: Datamodels, study: Study, score: Floats, keep: int, groups: dict[str, Numbers]) -> Selection:
+    """The `keep` units with the best scores."""
+    kept = np.zeros(dm.n, np.bool_)
+    kept[np.argsort(-score, kind="stable")[:keep]] = True
+    output = dm.meta.get("output", "weights")
+    return Selection(output, kept, score, groups, unit_columns(study), int(dm.meta.get("models", 0)))
+
+
+def verify_selection(
+    study: Study, chosen: Selection, runs: int = 5, randoms: int = 5, seed: int = 0, **options: Any
+) -> TrainingSets:
+    """Retrain on the selection, on all units, on `randoms` random sets of the same size and on the worst such set.
+
+    Judged on each of the selection's groups of targets. options: as `retrain` takes them. Read the gain over random
+    sets of the same size, on targets that the selection was not chosen for:
+    `verify_selection(study, s).gain("selected", "random", "other targets")`.
+    """
+    size = int(chosen.kept.sum())
+    worst = np.zeros(study.n, np.bool_)
+    worst[np.argsort(chosen.score, kind="stable")[:size]] = True
+    arms = {
+        "selected": chosen.kept,
+        "random": random_sets(study.n, size, randoms, seed),
+        "all": np.ones(study.n, np.bool_),
+        "worst": worst,
+    }
+    return compare_training_sets(study, arms, runs, chosen.output, chosen.groups, **options)
+
+
+def sign_of(dm: Datamodels) -> int:
+    """1 where more of the output is better, -1 for losses."""
+    return -1 if str(dm.meta.get("output", "")).endswith("_losses") else 1
+
+
+def check_fit(dm: Datamodels, study: Study) -> None:
+    """InputError unless the datamodels are over the study's units, of one of its outputs."""
+    output = dm.meta.get("output")
+    if dm.n != study.n:
+        raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
+    if output not in study.outputs:
+        raise InputError(f"{study.where} records no output {output!r}, which these datamodels are of")
+
+
+def _targets(count: int, targets: Sequence[int] | None, judge: float, seed: int) -> Numbers:
+    if targets is None:
+        if not 0 <= judge < 1:
+            raise InputError(f"judge is the share of the targets that only judge, 0 or more and below 1, got {judge}")
+        size = max(1, count - int(judge * count))
+        return np.sort(np.random.default_rng(seed).choice(count, size, replace=False))
+    chosen = np.unique(np.asarray(targets, np.int64))
+    if chosen.size == 0 or chosen[0] < 0 or chosen[-1] >= count:
+        raise InputError(f"choose for some of the targets 0 to {count - 1}")
+    return chosen
+
+
+def size_kept(n: int, keep: int | None, drop: int | None) -> int:
+    """How many units stay; InputError unless one of the two is given, and leaves some and takes some."""
+    if (keep is None) == (drop is None):
+        raise InputError("say how many units to keep, or how many to drop")
+    size = int(keep if keep is not None else n - (drop or 0))
+    if not 1 <= size <= n - 1:
+        raise InputError(f"a selection keeps 1 to {n - 1} of {n} units, not {size}")
+    return size

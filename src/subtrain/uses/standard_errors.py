@@ -1,0 +1,100 @@
+"""Standard errors of a study's datamodels, from the models that they were fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.design import Design, numbers_below
+from subtrain.errors import InputError
+from subtrain.regression.choose import of_targets
+from subtrain.regression.counts import gram_kind
+from subtrain.regression.kept import kept_counts
+from subtrain.regression.stream import count_blocks
+from subtrain.regression.threads import Progress
+from subtrain.store.study import Study
+from subtrain.uses.covariance import MaskCovariance, design_covariance, observed_covariance
+from subtrain.uses.debias import Estimates, debias, least_squares
+from subtrain.uses.residuals import ResidualSums, Rows, fitted_parts, residual_sums
+
+Floats = NDArray[np.float64]
+# Estimators of sparse weights, whose degrees of freedom are how many of these are not zero.
+SPARSE = ("Lasso", "LassoLarge")
+
+
+def standard_errors(
+    dm: Datamodels, study: Study, targets: Sequence[int] | None = None, progress: Progress | None = None
+) -> Floats:
+    """float64 [T], the standard error of every weight of each of these targets (all by default), for error bars.
+
+    One number a target, because a design that prefers no unit knows all weights equally well: weight ± 1.96 times it
+    is a 95 % interval about the de-biased weight (`significance` gives those). Takes the counts that `fit` kept in
+    the study, or one pass over its models. inf where a target's support leaves no degrees of freedom. Raises
+    InputError for a fit of another study, or of an estimator other than the LASSO.
+    """
+    errors: Floats = _debiased(dm, study, chosen_targets(dm, targets), progress=progress).error[0]
+    return errors
+
+
+def chosen_targets(dm: Datamodels, targets: Sequence[int] | None) -> NDArray[np.int64]:
+    """Targets as int64, all of them for None; InputError for one that does not exist."""
+    return np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
+
+
+def estimates(
+    dm: Datamodels,
+    study: Study,
+    targets: NDArray[np.int64],
+    method: str = "debiased",
+    used: ArrayLike | None = None,
+    progress: Progress | None = None,
+) -> Estimates:
+    """`debias` (method "debiased") or `least_squares` ("exact") of the models that these datamodels were fitted on."""
+    if method == "debiased":
+        return _debiased(dm, study, targets, used, progress)
+    if method == "exact":
+        return _exact(dm, study, targets, progress)
+    raise InputError(f"method must be 'debiased' or 'exact', got {method!r}")
+
+
+def _debiased(
+    dm: Datamodels,
+    study: Study,
+    targets: NDArray[np.int64],
+    used: ArrayLike | None = None,
+    progress: Progress | None = None,
+) -> Estimates:
+    models, parts = fitted_parts(dm, study)
+    if used is None:
+        kind = dm.meta.get("estimator")
+        if kind not in SPARSE:
+            raise InputError(
+                f"how many degrees of freedom {kind} uses is not known here: fit a LASSO, use method='exact' with "
+                "more models than units, or give `used`, the degrees of freedom of each target"
+            )
+        used = np.count_nonzero(dm.weight[:, targets], axis=0)
+    sums = residual_sums(dm, models, parts, targets, progress)
+    return debias(dm.weight[:, targets], sums, _covariance(study, parts, sums), used)
+
+
+def _covariance(study: Study, parts: Mapping[str, Rows], sums: ResidualSums) -> MaskCovariance:
+    if isinstance(study.design, Design) and study.design.kind in ("fixed", "bernoulli"):
+        return design_covariance(study.design)
+    sizes = [study.masks(rows).sizes() for rows in parts.values()]
+    return observed_covariance(np.concatenate(sizes), sums.ones)
+
+
+def _exact(dm: Datamodels, study: Study, targets: NDArray[np.int64], progress: Progress | None) -> Estimates:
+    models, parts = fitted_parts(dm, study)
+    gram = gram_kind(study.n)
+    found = []
+    for name, rows in parts.items():
+        kept = kept_counts(models, rows, name, gram)
+        counts = kept or count_blocks(models.blocks(rows), models=rows.size, progress=progress, gram=gram)
+        found.append(of_targets(counts, targets))
+    return least_squares(reduce(add, found))

@@ -1,0 +1,206 @@
+"""Training sets against one another, by retraining: what models trained on each reach, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+from subtrain.store.study import Study
+from subtrain.uses.differences import right
+from subtrain.uses.result import Table, new_figure
+from subtrain.uses.retrain import retrain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+Arms = Mapping[str, ArrayLike]
+Targets = Mapping[str, Sequence[int] | NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % interval by Student's t."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSets:
+    """measured: by arm and measure ("accuracy", where the output tells it, and the output's mean), then by group of
+    targets, float64 [k, runs], the mean over the group's targets for each mask and run. sizes: units of each arm.
+    """
+
+    output: str
+    measured: Mapping[tuple[str, str, str], Floats] = field(repr=False)
+    arms: tuple[str, ...]
+    groups: Mapping[str, int]
+    measures: tuple[str, ...]
+    sizes: Mapping[str, float]
+
+    def __repr__(self) -> str:
+        group = next(iter(self.groups))
+        parts = ", ".join(f"{arm} {self.mean(arm, group)}" for arm in self.arms)
+        return (
+            f"TrainingSets({self.measures[0]} of {self.output} on {self.groups[group]} targets ({group}): {parts}; "
+            "retrained, 95 % intervals)"
+        )
+
+    def mean(self, arm: str, group: str, measure: str | None = None) -> Estimate:
+        """Mean over an arm's models. Of one mask the interval is over runs, of several over masks."""
+        return _interval(*_moments(self._draws(arm, group, measure)))
+
+    def gain(self, arm: str, over: str, group: str, measure: str | None = None) -> Estimate:
+        """Mean of one arm minus that of another, with Welch's interval."""
+        (a, var_a, df_a), (b, var_b, df_b) = (_moments(self._draws(x, group, measure)) for x in (arm, over))
+        scale = var_a**2 / max(df_a, 1) + var_b**2 / max(df_b, 1)
+        freedom = min(df_a, df_b) if scale == 0 or min(df_a, df_b) < 1 else (var_a + var_b) ** 2 / scale
+        return _interval(a - b, var_a + var_b, freedom)
+
+    def _draws(self, arm: str, group: str, measure: str | None) -> Floats:
+        each = self.measured[arm, measure or self.measures[0], group]
+        return each[0] if len(each) == 1 else np.asarray(each.mean(axis=1))
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for group, targets in self.groups.items():
+            for arm in self.arms:
+                masks, runs = self.measured[arm, self.measures[0], group].shape
+                shape = {"units": self.sizes[arm], "targets": targets, "masks": masks, "runs": runs}
+                figures: dict[str, float] = {}
+                for measure in self.measures:
+                    found = self.mean(arm, group, measure)
+                    figures |= {measure: found.value, f"{measure}_low": found.low, f"{measure}_high": found.high}
+                yield {"group": group, "arm": arm} | shape | figures
+
+    def table(self) -> Table:
+        """One row for every group of targets and arm: mean and 95 % interval of each measure."""
+        rows = list(self._rows())
+        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+    def figure(self) -> Figure:
+        """Every arm's mean and interval, a panel for each group of targets."""
+        figure = new_figure(max(5.0, 2.6 * len(self.groups)), 3.4)
+        panels = figure.subplots(1, len(self.groups), squeeze=False)[0]
+        for axes, (group, targets) in zip(panels, self.groups.items(), strict=True):
+            for place, arm in enumerate(self.arms):
+                found = self.mean(arm, group)
+                each = self._draws(arm, group, None)
+                axes.plot(np.full(each.size, place), each, ".", color="0.75", markersize=3, zorder=0)
+                axes.errorbar(place, found.value, [[found.value - found.low], [found.high - found.value]], fmt="o")
+            axes.set_xticks(range(len(self.arms)), self.arms, rotation=20, ha="right", fontsize=8)
+            axes.set_title(f"{group}, {targets} targets", fontsize=9)
+        panels[0].set_ylabel(f"{self.measures[0]} of {self.output}")
+        _, runs = next(iter(self.measured.values())).shape
+        figure.suptitle(f"retrained, {runs} runs of each mask; mean and 95 % interval", fontsize=9)
+        return figure
+
+
+def compare_training_sets(
+    study: Study,
+    arms: Arms,
+    runs: int = 5,
+    output: str | None = None,
+    groups: Targets | None = None,
+    **options: Any,
+) -> TrainingSets:
+    """Retrain on each arm's training set, or several of them, and compare the models on groups of targets.
+
+    arms: by name, a mask [n] or masks [k, n] (bool or 0/1); groups: target numbers by name, by default all targets in
+    one. Models are trained as `retrain` does, with `options`; accuracy is the share of targets with a margin above 0.
+    The targets are taken as they are: intervals are over training runs (and masks), not over other targets.
+    """
+    name = output or next(iter(study.outputs))
+    targets = int(np.prod(study.outputs[name].shape, dtype=np.int64)) if name in study.outputs else 0
+    groups = groups or {"all": range(targets)}
+    empty = [group for group, members in groups.items() if len(members) == 0]
+    if not arms or empty or runs < 1:
+        raise InputError(
+            f"there is nothing to compare: {'no targets in group ' + empty[0] if empty else 'give arms and runs'}"
+        )
+    masks = {arm: np.atleast_2d(np.asarray(given, np.bool_)) for arm, given in arms.items()}
+    found = retrain(study, np.concatenate(list(masks.values())), runs, **options)
+    is_right = right(name)
+    measures = {"accuracy": is_right} if is_right is not np.asarray else {}
+    measures["mean"] = np.asarray
+    measured: dict[tuple[str, str, str], Floats] = {}
+    for group, members in groups.items():
+        outputs = found.outputs(name, list(members))
+        for measure, read in measures.items():
+            each = read(outputs).mean(axis=2, dtype=np.float64)
+            stops = np.cumsum([len(part) for part in masks.values()])
+            for arm, part in zip(masks, np.split(each, stops[:-1]), strict=True):
+                measured[arm, measure, group] = part
+    sizes = {arm: float(part.sum(axis=1).mean()) for arm, part in masks.items()}
+    numbers = {group: len(members) for group, members in groups.items()}
+    return TrainingSets(name, measured, tuple(masks), numbers, tuple(measures), sizes)
+
+
+def compare_without(
+    study: Study,
+    units: Sequence[int] | NDArray[np.int64],
+    runs: int = 5,
+    output: str | None = None,
+    groups: Targets | None = None,
+    randoms: int = 5,
+    seed: int = 0,
+    **options: Any,
+) -> TrainingSets:
+    """Compare training on all units, on all but these, and on all but as many random ones (`randoms` such sets).
+
+    output: by default the study's first of the test set. Raises InputError if no units or all of them are named.
+    """
+    left_out = np.unique(np.asarray(units, np.int64))
+    if left_out.size in (0, study.n) or left_out.min() < 0 or left_out.max() >= study.n:
+        raise InputError(f"name some but not all of the units 0 to {study.n - 1} to leave out")
+    kept = np.ones(study.n, np.bool_)
+    kept[left_out] = False
+    arms = {
+        "all": np.ones(study.n, np.bool_),
+        "without them": kept,
+        "without random ones": random_sets(study.n, study.n - left_out.size, randoms, seed),
+    }
+    output = output or next((name for name in study.outputs if name.startswith("test_")), None)
+    return compare_training_sets(study, arms, runs, output, groups, **options)
+
+
+def split_targets(study: Study, output: str, **named: Sequence[int] | None) -> Targets | None:
+    """The targets of an output as the named ones and the "other targets"; None, for all in one, if none are named."""
+    given = {name: np.unique(np.asarray(members, np.int64)) for name, members in named.items() if members}
+    if not given:
+        return None
+    if output not in study.outputs:
+        raise InputError(f"{study.where} records no output {output!r}; it has {', '.join(study.outputs)}")
+    rest = np.setdiff1d(np.arange(np.prod(study.outputs[output].shape)), np.concatenate(list(given.values())))
+    return given | ({"other targets": rest} if rest.size else {})
+
+
+def random_sets(n: int, size: int, count: int, seed: int = 0) -> NDArray[np.bool_]:
+    """bool [count, n], each with `size` units drawn at random."""
+    random = np.random.default_rng([seed, size])
+    masks = np.zeros((count, n), np.bool_)
+    for mask in masks:
+        mask[random.choice(n, size, replace=False)] = True
+    return masks
+
+
+def _moments(draws: Floats) -> tuple[float, float, float]:
+    """Mean, its squared standard error, degrees of freedom."""
+    variance = float(draws.var(ddof=1) / draws.size) if draws.size > 1 else float("nan")
+    return float(draws.mean()), variance, draws.size - 1
+
+
+def _interval(mean: float, variance: float, freedom: float) -> Estimate:
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, freedom)) * variance**0.5 if freedom >= 1 else float("nan")
+    return Estimate(mean, mean - half, mean + half)

@@ -1,0 +1,200 @@
+"""Data values from the table of subsets and outputs: Banzhaf, average marginal effect, Shapley; no regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import InputError
+from subtrain.regression.models import Models, finished_models
+from subtrain.store.study import Study
+from subtrain.uses.differences import Reading, differences, right
+from subtrain.uses.names import Columns, unit_columns
+from subtrain.uses.result import Table, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+UTILITIES = ("accuracy", "mean")
+# What a kind of design takes from the claim.
+SPREADS = {
+    "fixed": " to order 1/n, about the mean over units, as subsets have a fixed size",
+    "given": " if each unit was drawn by itself",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """What each unit is worth, value [n], and its standard error [n], float64, in units of the utility.
+
+    exact: what the estimate is unbiased for, in words; everything else about it is noise of `error`'s size.
+    """
+
+    method: str
+    utility: str
+    value: Floats
+    error: Floats
+    models: int
+    exact: str
+    units: Columns = field(repr=False)
+
+    def __repr__(self) -> str:
+        clear = np.count_nonzero(np.abs(self.value) > 3 * self.error)
+        return (
+            f"Values({self.method} of {self.value.size} units in {self.utility}: {self.value.min():.3g} to "
+            f"{self.value.max():.3g}, {clear} beyond 3 standard errors; over {self.models:,} models; {self.exact})"
+        )
+
+    def table(self) -> Table:
+        """One row a unit, the most valuable first."""
+        order = np.argsort(-self.value, kind="stable")
+        return {k: v[order] for k, v in {**self.units, "value": self.value, "error": self.error}.items()}
+
+    def figure(self) -> Figure:
+        """Every unit's value, sorted, with two standard errors either way."""
+        order = np.argsort(-self.value, kind="stable")
+        rank = np.arange(order.size)
+        figure = new_figure()
+        axes = figure.add_subplot()
+        axes.axhline(0, color="0.8", linewidth=1)
+        axes.errorbar(rank, self.value[order], 2 * self.error[order], fmt=".", markersize=3, elinewidth=0.5)
+        axes.set(xlabel="units, the most valuable first", ylabel=f"{self.method} value in {self.utility}")
+        axes.set_title(f"{order.size} units, {self.models:,} models, ± 2 standard errors; {self.exact}", fontsize=8)
+        return figure
+
+
+def banzhaf(
+    study: Study, output: str | None = None, utility: str | None = None, targets: Sequence[int] | None = None
+) -> Values:
+    """Data Banzhaf value: mean utility with the unit minus mean utility without it, over subsets of half the units.
+
+    The maximum-sample-reuse estimate of Wang & Jia 2023 (section 4): every model serves every unit. Exact in
+    expectation for `Design(alpha=0.5, kind="bernoulli")`; another alpha gives that alpha's weighted Banzhaf value, and
+    subsets of fixed size give values about their mean. utility: of a model, "accuracy" over the targets (the default
+    where the output tells it) or "mean" of the output. Held-out models are not used.
+    """
+    models = finished_models(study, output)
+    play = _utility(models, utility, targets)
+    alphas = np.atleast_1d(study.design.alpha)
+    if alphas.size > 1:
+        raise InputError(f"subsets of {alphas.size} alphas have no one Banzhaf value: ask for shapley or ame")
+    # Given masks tell their alpha only from a sample.
+    is_half = abs(alphas[0] - 0.5) <= (0.05 if study.imported else 0)
+    name = "Banzhaf" if is_half else f"Banzhaf weighted by alpha = {alphas[0]:g}"
+    value, error = play.values(models.rows)
+    return play.result(name, value, error, "unbiased")
+
+
+def ame(
+    study: Study, output: str | None = None, utility: str | None = None, targets: Sequence[int] | None = None
+) -> Values:
+    """Average marginal effect over the design's alphas, each with the same weight (Lin et al. 2022, section 3).
+
+    As `banzhaf`, from a design of several alphas. The estimator `AME` assumes few units that matter and needs fewer
+    models; this one assumes nothing and says how far it may be off.
+    """
+    models = finished_models(study, output)
+    play = _utility(models, utility, targets)
+    rows = list(models.by_alpha(models.rows).values())
+    value, error = play.weighted(rows, np.full(len(rows), 1 / len(rows)))
+    return play.result("average marginal effect", value, error, f"unbiased for the mean over {len(rows)} alphas")
+
+
+def shapley(
+    study: Study, output: str | None = None, utility: str | None = None, targets: Sequence[int] | None = None
+) -> Values:
+    """Data Shapley value: the average over all alphas from 0 to 1 of the Banzhaf value weighted by alpha (Owen 1972).
+
+    The design's alphas are the nodes of a quadrature. It is unbiased for every game whose utility has interactions
+    among no more units than `exact` says: 2K units with K Gauss-Legendre alphas (`shapley_alphas(K)`), K or K + 1 with
+    others; of higher interactions the polynomial part alone is counted. Otherwise as `banzhaf`.
+    """
+    models = finished_models(study, output)
+    play = _utility(models, utility, targets)
+    by_alpha = models.by_alpha(models.rows)
+    nodes = np.array(list(by_alpha))
+    weights, order = quadrature(nodes)
+    value, error = play.weighted(list(by_alpha.values()), weights)
+    return play.result("Shapley", value, error, f"unbiased for interactions of up to {order} units")
+
+
+def shapley_alphas(count: int) -> tuple[float, ...]:
+    """The alphas whose design makes `shapley` exact for interactions of up to 2 x count units (Gauss-Legendre)."""
+    if count < 1:
+        raise InputError(f"a design needs at least one alpha, got {count}")
+    return tuple(((1 + np.polynomial.legendre.leggauss(count)[0]) / 2).tolist())
+
+
+def quadrature(nodes: Floats) -> tuple[Floats, int]:
+    """Weights with which values at these alphas integrate over 0..1, and how many units may interact for that to be
+    exact: the marginal effect is a polynomial in alpha, of a degree one less than the interaction (Owen 1972).
+    """
+    powers = np.arange(nodes.size)
+    weights = np.asarray(np.linalg.solve(nodes[None, :] ** powers[:, None], 1 / (powers + 1.0)), np.float64)
+    degree = nodes.size - 1
+    while degree < 64 and abs(weights @ nodes ** (degree + 1) - 1 / (degree + 2)) < 1e-6:
+        degree += 1
+    return weights, degree + 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Utility:
+    """One number a model, from a study's output."""
+
+    models: Models
+    name: str
+    read: Reading
+
+    def values(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Differences of means [n] over models of one alpha, and their standard errors."""
+        found = differences(self.models.blocks(rows), self.read)
+        self._check(found.error[:, 0], rows.size)
+        return found.value[:, 0] * self._scale, found.error[:, 0] * self._scale
+
+    def weighted(self, parts: Sequence[NDArray[np.int64]], weights: Floats) -> tuple[Floats, Floats]:
+        """The weighted sum of the values of each alpha's models."""
+        value, error = (np.array(v) for v in zip(*(self.values(rows) for rows in parts), strict=True))
+        return np.asarray(weights @ value), np.sqrt(weights**2 @ error**2)
+
+    def result(self, method: str, value: Floats, error: Floats, exact: str) -> Values:
+        units = unit_columns(self.models.study)
+        exact += SPREADS.get(self.models.study.design.kind, "")
+        return Values(method, self.name, value, error, self.models.rows.size, exact, units)
+
+    @property
+    def _scale(self) -> float:
+        # At fixed size another unit takes the place of one that is out: in an additive game the difference of means is
+        # n / (n - 1) times the unit's value about the mean over units.
+        return 1 - 1 / self.models.study.n if self.models.study.design.kind == "fixed" else 1.0
+
+    def _check(self, error: Floats, m: int) -> None:
+        missing = np.flatnonzero(np.isnan(error))
+        if missing.size:
+            raise InputError(
+                f"unit {missing[0]} (and {missing.size - 1} more) is in or out of fewer than 2 of {m} models of one "
+                "alpha: collect more models"
+            )
+
+
+def _utility(models: Models, utility: str | None, targets: Sequence[int] | None) -> _Utility:
+    is_right = right(models.output)
+    tells = is_right is not np.asarray
+    utility = utility or ("accuracy" if tells else "mean")
+    if utility not in UTILITIES:
+        raise InputError(f"unknown utility {utility!r}; choose from {', '.join(UTILITIES)}")
+    if utility == "accuracy" and not tells:
+        raise InputError(f"{models.output} does not tell whether a model is right: ask for utility 'mean'")
+    chosen = np.arange(models.targets) if targets is None else np.asarray(targets)
+    if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= models.targets:
+        raise InputError(f"{models.output} has {models.targets} targets: choose some of 0 to {models.targets - 1}")
+    of_one: Reading = is_right if utility == "accuracy" else np.asarray
+
+    def read(outputs: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(of_one(outputs[:, chosen]).mean(axis=1, keepdims=True, dtype=np.float64))
+
+    return _Utility(models, f"{utility} of {models.output}", read)

@@ -1,0 +1,62 @@
+import { useCallback } from "preact/hooks";
+import uPlot from "uplot";
+import { axis, Chart } from "./chart";
+import { segment } from "./marks";
+import { colour } from "./theme";
+
+export interface Line {
+  y: (number | null)[];
+  /** Custom property that holds its colour. */
+  colour: string;
+  dash?: number[];
+  dots?: boolean;
+}
+
+interface Props {
+  at: readonly number[];
+  lines: readonly Line[];
+  x: string;
+  y: string;
+  label: string;
+  /** Low and high ends of an interval about each point. */
+  band?: { low: (number | null)[]; high: (number | null)[] } | null;
+  /** Where along x a marker stands. */
+  mark?: number | null;
+  /** Draws the line y = 0. */
+  zero?: boolean;
+  log?: boolean;
+  height?: number;
+}
+
+/** Lines over a common x, with an interval about the first. */
+export function Lines({ at, lines, x, y, label, band, mark, zero, log, height = 220 }: Props) {
+  const make = useCallback(() => {
+    const edges = band ? [band.high, band.low] : [];
+    return {
+      options: {
+        scales: { x: { time: false, distr: log ? 3 : 1 }, y: { range: { min: { pad: 0.1, ...SOFT }, max: { pad: 0.1, ...SOFT } } } },
+        legend: { show: false },
+        cursor: { show: false },
+        axes: [axis(x), axis(y, { size: 50 })],
+        bands: band ? [{ series: [lines.length + 1, lines.length + 2], fill: colour("band") }] : [],
+        series: [
+          {},
+          ...lines.map((line) => ({ stroke: colour(line.colour), width: 2, dash: line.dash, points: { show: !!line.dots } })),
+          ...edges.map(() => ({ width: 0, points: { show: false } })),
+        ],
+        hooks: { draw: [(u: uPlot) => guides(u, zero, mark)] },
+      } as Omit<uPlot.Options, "width" | "height">,
+      data: [[...at], ...lines.map((line) => line.y), ...edges] as uPlot.AlignedData,
+    };
+  }, [at, lines, x, y, band, mark, zero, log]);
+  return <Chart make={make} label={label} height={height} />;
+}
+
+const SOFT = { soft: 0, mode: 3 as const };
+
+function guides(u: uPlot, zero?: boolean, mark?: number | null): void {
+  const { min: left, max: right } = u.scales.x!;
+  const { min: low, max: high } = u.scales.y!;
+  if (zero) segment(u, [left!, 0], [right!, 0], colour("text"), []);
+  if (mark !== null && mark !== undefined) segment(u, [mark, low!], [mark, high!], colour("harm"), [4, 3]);
+}

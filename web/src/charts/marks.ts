@@ -1,0 +1,55 @@
+import type uPlot from "uplot";
+
+export interface Mark {
+  at: number;
+  colour: string;
+  dash?: number[];
+  label?: string;
+}
+
+/** Draws vertical lines over a plot, each with its name at the top. */
+export function vertical(u: uPlot, marks: readonly Mark[]): void {
+  const { ctx, bbox } = u;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  marks.forEach((mark, line) => {
+    const x = Math.round(u.valToPos(mark.at, "x", true));
+    if (x < bbox.left - 1 || x > bbox.left + bbox.width + 1) return;
+    ctx.strokeStyle = ctx.fillStyle = mark.colour;
+    ctx.lineWidth = 2 * ratio;
+    ctx.setLineDash((mark.dash ?? []).map((part) => part * ratio));
+    stroke(ctx, x, bbox.top, x, bbox.top + bbox.height);
+    if (mark.label) write(ctx, bbox, mark.label, x, bbox.top + (12 + 13 * (line % 4)) * ratio, 5 * ratio);
+  });
+  ctx.restore();
+}
+
+/** Draws a line from one point of the plot's values to another. */
+export function segment(u: uPlot, from: [number, number], to: [number, number], colour: string, dash: number[]): void {
+  const { ctx, bbox } = u;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash(dash.map((part) => part * devicePixelRatio));
+  const [x0, y0, x1, y1] = [...from, ...to].map((v, i) => u.valToPos(v, i % 2 ? "y" : "x", true));
+  stroke(ctx, x0!, y0!, x1!, y1!);
+  ctx.restore();
+}
+
+function stroke(ctx: CanvasRenderingContext2D, x0: number, y0: number, x1: number, y1: number): void {
+  ctx.beginPath();
+  ctx.moveTo(x0, y0);
+  ctx.lineTo(x1, y1);
+  ctx.stroke();
+}
+
+/** Writes beside a line, on whichever side has room. */
+function write(ctx: CanvasRenderingContext2D, bbox: uPlot.BBox, text: string, x: number, y: number, gap: number): void {
+  const fits = x + gap + ctx.measureText(text).width <= bbox.left + bbox.width;
+  ctx.textAlign = fits ? "left" : "right";
+  ctx.fillText(text, fits ? x + gap : x - gap, y);
+}

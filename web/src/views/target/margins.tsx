@@ -1,0 +1,35 @@
+import { useCallback } from "preact/hooks";
+import type { TargetDetail } from "../../api/types";
+import { Histogram } from "../../charts/histogram";
+import { colour } from "../../charts/theme";
+import { useFit } from "../../fit";
+import { count, fixed, percent } from "../../format";
+import { hasZero } from "../../words";
+import { without } from "../../whatif";
+import { known } from "./known";
+
+/** How the output spreads over models, with the what-if's prediction drawn into it. */
+export function Margins({ detail, removed }: { detail: TargetDetail; removed: ReadonlySet<number> }) {
+  const { study } = useFit();
+  const { edges, counts } = detail.margins;
+  const models = detail.models;
+  const after = removed.size > 0 ? without(detail.full, known(detail), removed) : null;
+  const marks = useCallback(
+    () => [
+      ...(hasZero(study.words) ? [{ at: 0, colour: colour("text") }] : []),
+      { at: detail.full, colour: colour("help"), dash: [5, 3], label: "trained on all" },
+      ...(after === null ? [] : [{ at: after, colour: colour("harm"), label: "without those left out" }]),
+    ],
+    [detail, after, study],
+  );
+  const right = detail.accuracy === null ? "" : ` ${percent(detail.accuracy, 1)} of the models are right.`;
+  const label = `Histogram of the ${study.words.output} of ${count(models, "model")} on this target: mean ${fixed(detail.margin)}.${right} Predicted for training on all: ${fixed(detail.full)}.`;
+  return (
+    <section class="section" aria-label={`Distribution of the ${study.words.short}`}>
+      <h2>
+        {study.words.output} over {count(models, "model")}
+      </h2>
+      <Histogram edges={edges} counts={counts} x={study.words.output} y="models" label={label} marks={marks} />
+    </section>
+  );
+}

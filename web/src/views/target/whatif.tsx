@@ -1,0 +1,124 @@
+import { useState } from "preact/hooks";
+import type { TargetDetail } from "../../api/types";
+import { Lines } from "../../charts/lines";
+import { useFit } from "../../fit";
+import { count, fixed, signed } from "../../format";
+import { hasZero } from "../../words";
+import { removalPath, toCrossZero, without } from "../../whatif";
+import { heading, known, order, type Side } from "./known";
+import { Verify } from "./verify";
+
+interface Props {
+  detail: TargetDetail;
+  removed: ReadonlySet<number>;
+  setRemoved: (units: ReadonlySet<number>) => void;
+}
+
+/** What the models would do without some training examples: a slider, a sum, and a test of it. */
+export function WhatIf({ detail, removed, setRemoved }: Props) {
+  const { study } = useFit();
+  const [side, setSide] = useState<Side>(detail.full >= 0 ? "helpful" : "harmful");
+  const ranked = order(detail, side);
+  const k = leading(ranked.map(({ unit }) => unit), removed);
+  const top = (to: number) => setRemoved(new Set(ranked.slice(0, to).map(({ unit }) => unit)));
+  return (
+    <section class="section whatif" aria-label="What if">
+      <h2>What if they had not been in the training set?</h2>
+      <div class="columns">
+        <div class="section">
+          <Outcome detail={detail} removed={removed} />
+          <Slider side={side} setSide={setSide} k={k} most={ranked.length} custom={removed.size !== k} onTop={top} />
+          <div class="row">
+            <button type="button" disabled={removed.size === 0} onClick={() => setRemoved(new Set())}>
+              Put all back
+            </button>
+            <Crossing at={toCrossZero(detail.full, ranked)} listed={ranked.length} onTop={top} />
+          </div>
+          <Verify detail={detail} removed={removed} />
+        </div>
+        <Path detail={detail} side={side} k={k} />
+      </div>
+      <p class="quiet small">
+        A sum of weights, exact for the datamodel and a prediction for real training. Untick examples below to choose them
+        one by one{study.features.verify.available ? "; verify retrains models and shows what happens" : ""}.
+      </p>
+    </section>
+  );
+}
+
+function Outcome({ detail, removed }: { detail: TargetDetail; removed: ReadonlySet<number> }) {
+  const { study } = useFit();
+  const after = without(detail.full, known(detail), removed);
+  const crosses = hasZero(study.words) && Math.sign(after) !== Math.sign(detail.full);
+  return (
+    <p class="outcome" role="status">
+      <span class="quiet">
+        Predicted {study.words.short} without {count(removed.size, "example")}
+      </span>
+      <b class={after < 0 && hasZero(study.words) ? "harm" : ""}>{fixed(after)}</b>
+      <span>
+        {removed.size === 0 ? "trained on all" : `${signed(after - detail.full)} from ${fixed(detail.full)}`}
+        {crosses && <strong> · crosses zero: the model would be {after < 0 ? "wrong" : "right"}</strong>}
+      </span>
+    </p>
+  );
+}
+
+interface SliderProps {
+  side: Side;
+  setSide: (side: Side) => void;
+  k: number;
+  most: number;
+  /** Whether other examples than the first k are left out. */
+  custom: boolean;
+  onTop: (k: number) => void;
+}
+
+function Slider({ side, setSide, k, most, custom, onTop }: SliderProps) {
+  const { study } = useFit();
+  const pick = (event: Event) => setSide((event.target as HTMLSelectElement).value as Side);
+  return (
+    <div class="slider">
+      <label>
+        Remove the top{" "}
+        <select value={side} onChange={pick}>
+          <option value="helpful">{study.words.raising.toLowerCase()}</option>
+          <option value="harmful">{study.words.lowering.toLowerCase()}</option>
+        </select>
+      </label>
+      <label>
+        <span class="hidden">How many to remove</span>
+        <input type="range" min={0} max={most} value={k} onInput={(event) => onTop(Number((event.target as HTMLInputElement).value))} />
+      </label>
+      <output>{custom ? `${k} and chosen ones` : k}</output>
+    </div>
+  );
+}
+
+function Crossing({ at, listed, onTop }: { at: number | null; listed: number; onTop: (k: number) => void }) {
+  const { study } = useFit();
+  if (!hasZero(study.words)) return null;
+  if (at === null) return <span class="quiet">Even without the {listed} listed it keeps its sign.</span>;
+  return (
+    <button type="button" onClick={() => onTop(at)}>
+      Cross zero (remove {at})
+    </button>
+  );
+}
+
+function Path({ detail, side, k }: { detail: TargetDetail; side: Side; k: number }) {
+  const { study } = useFit();
+  const path = removalPath(detail.full, order(detail, side));
+  const at = path.map((_, i) => i);
+  const name = heading(study.words, side).toLowerCase();
+  const label = `Predicted ${study.words.output} as the ${name} examples leave, one after another: from ${fixed(path[0])} to ${fixed(path.at(-1))} without ${path.length - 1}.`;
+  return (
+    <Lines at={at} lines={[{ y: path, colour: "help" }]} x={`${name} examples removed`} y={`predicted ${study.words.short}`} label={label} mark={k} zero={hasZero(study.words)} height={240} />
+  );
+}
+
+/** How many of the ranked units are removed from the top without a gap. */
+function leading(ranked: readonly number[], removed: ReadonlySet<number>): number {
+  const kept = ranked.findIndex((unit) => !removed.has(unit));
+  return kept < 0 ? ranked.length : kept;
+}

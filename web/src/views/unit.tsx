@@ -1,0 +1,81 @@
+import { api } from "../api/client";
+import type { TargetWeight, UnitDetail } from "../api/types";
+import { useAnswer } from "../api/use";
+import { useFit } from "../fit";
+import { count, percent, signed, whole } from "../format";
+import { Example } from "../ui/example";
+import { Facts } from "../ui/facts";
+import { Failure, Note, Waiting } from "../ui/state";
+import { Tiles } from "../ui/tiles";
+
+/** One training example: which targets it helps and hurts, and how often models saw it. */
+export function UnitView({ unit }: { unit: number }) {
+  const { study, fit, href } = useFit();
+  const { data, error } = useAnswer(`unit ${fit} ${unit}`, () => api.unit(unit, fit));
+  if (error) return <Failure>{error}</Failure>;
+  if (!data) return <Waiting what={`${study.unit_name} ${unit}`} />;
+  return (
+    <article class="section spaced">
+      <div class="head">
+        <h1>{data.shown.name}</h1>
+        {data.shown.label !== null && <p class="quiet">label {data.shown.label}</p>}
+        <nav class="step" aria-label={`Neighbouring ${study.units_name}`}>
+          {data.previous !== null && (
+            <a class="button" rel="prev" href={href("unit", data.previous)}>
+              ← Previous
+            </a>
+          )}
+          {data.next !== null && (
+            <a class="button" rel="next" href={href("unit", data.next)}>
+              Next →
+            </a>
+          )}
+        </nav>
+      </div>
+      <UnitFacts detail={data} />
+      <div class="columns">
+        <Effects title={`Raises the ${study.words.short} of`} kind="help" effects={data.helps} of={data.helped} />
+        <Effects title={`Lowers the ${study.words.short} of`} kind="harm" effects={data.hurts} of={data.hurt} />
+      </div>
+    </article>
+  );
+}
+
+function UnitFacts({ detail }: { detail: UnitDetail }) {
+  const { study } = useFit();
+  return (
+    <section class="summary" aria-label="The example">
+      <Example shown={detail.shown} side={168} lazy={false} />
+      <Facts
+        facts={[
+          ["Label", detail.shown.label ?? "–"],
+          ["Sum of its weights", signed(detail.effect)],
+          ["Sum of their sizes", signed(detail.strength).replace("+", "")],
+          ["Self-influence", detail.self_influence === null ? "– (targets are not training examples)" : signed(detail.self_influence)],
+          ["In subsets", `${percent(detail.share_of_subsets, 1)} (${whole(detail.in_subsets)} of ${whole(detail.subsets)} looked at)`],
+          ["Targets it moves", `${whole(detail.helped)} up, ${whole(detail.hurt)} down, of ${whole(study.targets)}`],
+          detail.shown.note ? ["Note", detail.shown.note] : null,
+        ]}
+      />
+    </section>
+  );
+}
+
+interface EffectsProps {
+  title: string;
+  kind: "help" | "harm";
+  effects: readonly TargetWeight[];
+  of: number;
+}
+
+function Effects({ title, kind, effects, of }: EffectsProps) {
+  return (
+    <section class="section" aria-label={title}>
+      <h2 class={kind}>
+        {title} {of > effects.length ? `(${effects.length} of ${count(of, "target")})` : ""}
+      </h2>
+      {effects.length === 0 && <Note>No target.</Note>}
+      <Tiles items={effects.map((effect) => effect.target)} to="target" below={(_, i) => <b>{signed(effects[i]!.weight, 3)}</b>} />
+    </section>
+  );
+}
