@@ -43,35 +43,40 @@ if TYPE_CHECKING:
     from subtrain.store.study import Study
     from subtrain.uses.brittleness import Brittleness, brittleness
     from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.compare import Comparison, compare
     from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
     from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
     from subtrain.uses.leakage import Leakage, leakage
-    from subtrain.uses.memorization import empirical_influence, memorization
-    from subtrain.uses.mislabeled import mislabeled
+    from subtrain.uses.memorization import Influences, Memorization, empirical_influence, memorization
+    from subtrain.uses.mislabeled import Mislabeled, mislabeled
     from subtrain.uses.neighbors import Neighbors, neighbors
-    from subtrain.uses.poison import poison
+    from subtrain.uses.poison import Poison, poison
     from subtrain.uses.removals import Removal, removals
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
-    from subtrain.uses.select import select, verify_selection
+    from subtrain.uses.select import Selection, select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
     from subtrain.uses.support import Support, support
     from subtrain.uses.tails import TailRemoval, remove_tails
-    from subtrain.uses.training_sets import compare_training_sets, compare_without
-    from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.training_sets import TrainingSets, compare_training_sets, compare_without
+    from subtrain.uses.valuation import Values, ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
 
 _WHERE = {
     "AME": "regression",
     "Brittleness": "uses.brittleness",
     "Clusters": "uses.clusters",
+    "Comparison": "uses.compare",
     "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
+    "DifferenceCheck": "uses.verify_difference",
     "ElasticNet": "regression",
     "Embedding": "uses.embedding",
     "Evaluation": "evaluation",
+    "Influences": "uses.memorization",
     "Lasso": "regression",
     "LassoLarge": "regression",
     "Leakage": "uses.leakage",
@@ -80,23 +85,30 @@ _WHERE = {
     "LeaveSelfOut": "regression",
     "Masks": "masks",
     "MeanDifference": "regression",
+    "Memorization": "uses.memorization",
+    "Mislabeled": "uses.mislabeled",
     "Mislabelling": "uses.retrain_mislabelled",
     "Neighbors": "uses.neighbors",
     "Output": "outputs",
+    "Poison": "uses.poison",
     "Removal": "uses.removals",
     "Retrained": "uses.retrain",
     "Ridge": "regression",
+    "Selection": "uses.select",
     "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
     "Support": "uses.support",
     "TailRemoval": "uses.tails",
+    "TrainingSets": "uses.training_sets",
+    "Values": "uses.valuation",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
     "brittleness": "uses.brittleness",
     "check": "collection.check",
     "clusters": "uses.clusters",
     "collect": "collection",
+    "compare": "uses.compare",
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
     "correctness": "outputs",
@@ -132,6 +144,7 @@ _WHERE = {
     "status": "collection.status",
     "support": "uses.support",
     "tasks": "tasks",
+    "verify_difference": "uses.verify_difference",
     "verify_selection": "uses.select",
     "write_report": "explorer.report",
 }
@@ -140,12 +153,15 @@ __all__ = [
     "AME",
     "Brittleness",
     "Clusters",
+    "Comparison",
     "Counterfactuals",
     "Datamodels",
     "Design",
+    "DifferenceCheck",
     "ElasticNet",
     "Embedding",
     "Evaluation",
+    "Influences",
     "Lasso",
     "LassoLarge",
     "Leakage",
@@ -154,17 +170,23 @@ __all__ = [
     "LeaveSelfOut",
     "Masks",
     "MeanDifference",
+    "Memorization",
+    "Mislabeled",
     "Mislabelling",
     "Neighbors",
     "Output",
+    "Poison",
     "Removal",
     "Retrained",
     "Ridge",
+    "Selection",
     "Significance",
     "Study",
     "SubtrainError",
     "Support",
     "TailRemoval",
+    "TrainingSets",
+    "Values",
     "__version__",
     "ame",
     "banzhaf",
@@ -172,6 +194,7 @@ __all__ = [
     "check",
     "clusters",
     "collect",
+    "compare",
     "compare_training_sets",
     "compare_without",
     "correctness",
@@ -207,6 +230,7 @@ __all__ = [
     "status",
     "support",
     "tasks",
+    "verify_difference",
     "verify_selection",
     "write_report",
 ]

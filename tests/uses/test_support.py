@@ -72,7 +72,7 @@ def test_a_margin_that_is_mispredicted_is_calibrated(make_study, trained_here):
 
 def test_estimates_alone_train_nothing(make_study, trained_here):
     found = support(KNOWN, make_study(done=False, task=planted()), [0, 3], runs=0)
-    assert trained_here == [] and "not retrained" in repr(found)  # noqa: PT018
+    assert trained_here == [] and "none retrained" in repr(found)  # noqa: PT018
     found.figure()
 
 

@@ -26,9 +26,9 @@ def clusters(
     from subtrain.fits import load_fit
     from subtrain.store.study import Study
     from subtrain.uses.clusters import clusters as cut
-    from subtrain.uses.vectors import labels_of
+    from subtrain.uses.names import labels_of
 
     opened = Study.open(study)
     dm = load_fit(opened, fit)
-    labels = labels_of(opened, of, dm.meta["output"]) if of in ("targets", "units") else None
+    labels = labels_of(opened, of, dm.meta["output"])
     show(cut(dm, k, of, affinity, neighbors, method, labels), to, as_json)

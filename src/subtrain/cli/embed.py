@@ -14,7 +14,10 @@ from subtrain.cli.results import PANEL, OutFile, show
 def embed(
     study: StudyPath,
     fit: FitName = "default",
-    components: Annotated[int, typer.Option(help="How many components.")] = 10,
+    components: Annotated[
+        int | None,
+        typer.Option(help="How many components; by default 10, or as many as there are.", show_default=False),
+    ] = None,
     of: Annotated[str, typer.Option(help="What to embed: targets or units.")] = "targets",
     remove: Annotated[
         int | None,
@@ -30,12 +33,12 @@ def embed(
     from subtrain.fits import load_fit
     from subtrain.store.study import Study
     from subtrain.uses.embedding import embedding
+    from subtrain.uses.names import labels_of
     from subtrain.uses.tails import remove_tails
-    from subtrain.uses.vectors import labels_of
 
     opened = Study.open(study)
     dm = load_fit(opened, fit)
-    labels = labels_of(opened, of, dm.meta["output"]) if of in ("targets", "units") else None
+    labels = labels_of(opened, of, dm.meta["output"])
     found = embedding(dm, components, of, labels)
     if remove is None:
         show(found, to, as_json)

@@ -140,7 +140,7 @@ def clusters(
     method: str = "pca",
     labels: Sequence[str] | NDArray[np.str_] | None = None,
 ) -> Clusters:
-    """Spectral clusters of the datamodels (paper, section 5: embeddings).
+    """Spectral clusters of the datamodels (paper: datamodels as embeddings).
 
     of: "targets" or "units"; affinity: "knn" (each with its `neighbors` nearest by cosine, for many thousands) or
     "cosine"; method: of the map in the figure, "pca", "spectral" or "tsne". Raises InputError for a k that cannot be.

@@ -105,17 +105,22 @@ class Embedding:
 
 
 def embedding(
-    dm: Datamodels, components: int = 10, of: str = "targets", labels: Sequence[str] | NDArray[np.str_] | None = None
+    dm: Datamodels,
+    components: int | None = None,
+    of: str = "targets",
+    labels: Sequence[str] | NDArray[np.str_] | None = None,
 ) -> Embedding:
-    """Principal components of the datamodels, row-normalised and centred (paper, section 5: embeddings).
+    """Principal components of the datamodels, row-normalised and centred (paper: datamodels as embeddings).
 
-    of: "targets", each a vector over units, or "units", each over the targets that it moves. labels: of all targets or
-    units, for pictures and tables. Raises InputError when there are not so many components.
+    components: by default 10, or as many as there are. of: "targets", each a vector over units, or "units", each over
+    the targets that it moves. labels: of all targets or units, for pictures and tables. Raises InputError when there
+    are not so many components.
     """
     from sklearn.decomposition import PCA
 
     found = vectors(dm, of)
     most = min(found.index.size - 1, found.rows.shape[1])
+    components = min(10, most) if components is None else components
     if not 1 <= components <= most:
         raise InputError(f"{found.index.size} {of} have 1 to {most} components, got {components}")
     if labels is not None and len(labels) != found.of_all:

@@ -12,7 +12,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.evaluation import correlation
 from subtrain.store.study import Study
-from subtrain.uses.effects import Effect, difference
+from subtrain.uses.effects import Effect, difference, random_sets, without
 from subtrain.uses.embedding import Embedding
 from subtrain.uses.result import Table, new_figure
 
@@ -103,29 +103,17 @@ def remove_tails(
     seed: int = 0,
     **options: Any,
 ) -> TailRemoval:
-    """Retrain without the units at each end of a component, and without as many at random (paper, section 5).
+    """Retrain without the units at each end of a component, and without as many at random (paper: datamodels as embeddings).
 
     found: an embedding of targets of these datamodels. runs: models of each training set; targets: how many at each
     end of the component the effects are averaged over; draws: sets of units at random; options: as `collect` takes
     them. Effects of opposite sign at the two ends mean that the component is a cause and no accident.
     """
-    from subtrain.uses.retrain import retrain
-
     if found.vectors.of != "targets":
         raise InputError("ends are removed of components of targets: make the embedding with of='targets'")
-    if not 1 <= units <= study.n // 2 or runs < 2 or draws < 2:
-        raise InputError(
-            f"removing takes 1 to {study.n // 2} units, at least 2 runs and 2 draws; got {units}, {runs}, {draws}"
-        )
-    high, low = found.direction_ends(component, units)
-    random = np.random.default_rng(seed)
-    sets = [high, low, *(random.choice(study.n, units, replace=False) for _ in range(draws))]
-    masks = np.ones((1 + len(sets), study.n), bool)
-    for mask, gone in zip(masks[1:], sets, strict=True):
-        mask[gone] = False
-    name = found.output or None
-    outputs = retrain(study, masks, runs, **options).outputs(name).astype(np.float64)
-    whole, removed = outputs[0], outputs[1:]
+    random = random_sets(study.n, units, draws, seed)
+    sets = [*found.direction_ends(component, units), *random]
+    whole, removed = without(study, sets, runs, found.output or None, **options)
     ends = found.ends(component, targets)
     samples = {REMOVALS[0]: removed[0], REMOVALS[1]: removed[1], REMOVALS[2]: removed[2:].mean(axis=1)}
     score = np.zeros(dm.targets)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.store.study import Study
 
 Floats = NDArray[np.float64]
 KINDS = ("targets", "units")
@@ -41,15 +40,3 @@ def vectors(dm: Datamodels, of: str = "targets") -> Vectors:
     if index.size < 3:
         raise InputError(f"only {index.size} of {len(rows)} {of} have a weight that is not zero, too few to compare")
     return Vectors(of, index, rows[index] / length[index, None], len(rows))
-
-
-def labels_of(study: Study, of: str, output: str) -> NDArray[np.str_] | None:
-    """What the task calls the targets of an output, or the units: text [T] or [n]; None where it does not say."""
-    split = "train" if of == "units" or output.startswith("train_") else "test"
-    expected = study.n if of == "units" else int(np.prod(study.outputs[output].shape))
-    try:
-        view = getattr(study.task, "view", None)
-    except Exception:  # Making a task runs its author's code: no labels are better than no result.
-        return None
-    labels = view.labels.get(split) if view is not None else None
-    return None if labels is None or len(labels) != expected else np.asarray([str(label) for label in labels])

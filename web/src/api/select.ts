@@ -54,7 +54,8 @@ function sort(items: Row[], order: string | null): Row[] {
   if (!order) return items;
   const name = order.replace("-", "");
   const sign = order.startsWith("-") ? -1 : 1;
-  if (name === "label") return items.toSorted((a, b) => sign * String(a.label).localeCompare(String(b.label), "en", { numeric: true }));
+  if (name === "label")
+    return items.toSorted((a, b) => sign * String(a.label).localeCompare(String(b.label), "en", { numeric: true }));
   const key = name === "target" || name === "unit" ? "number" : name;
   return items.toSorted((a, b) => compare(number(a, key), number(b, key), sign));
 }
