@@ -39,11 +39,15 @@ def cifar_cnn(data, epochs=8):
 
 def fashion(data):
     """Images uint8 [5000, 28, 28] and labels, of the training set; [200, 28, 28] and labels, of the test set."""
-    folder = Path(data) / "fashion-mnist"
+    return _chosen(*fashion_splits(Path(data) / "fashion-mnist"))
+
+
+def fashion_splits(folder):
+    """All of Fashion-MNIST: images and labels to train, then to test."""
     splits = []
     for name in ("train", "t10k"):
         splits += [_idx(folder / f"{name}-images-idx3-ubyte.gz"), _idx(folder / f"{name}-labels-idx1-ubyte.gz")]
-    return _chosen(*splits)
+    return splits
 
 
 def cifar(data):

@@ -41,47 +41,81 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.brittleness import Brittleness, brittleness
+    from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.compare import Comparison, compare
+    from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
+    from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
-    from subtrain.uses.memorization import empirical_influence, memorization
-    from subtrain.uses.mislabeled import mislabeled
-    from subtrain.uses.poison import poison
+    from subtrain.uses.leakage import Leakage, leakage
+    from subtrain.uses.memorization import Influences, Memorization, empirical_influence, memorization
+    from subtrain.uses.mislabeled import Mislabeled, mislabeled
+    from subtrain.uses.neighbors import Neighbors, neighbors
+    from subtrain.uses.poison import Poison, poison
+    from subtrain.uses.removals import Removal, removals
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
-    from subtrain.uses.select import select, verify_selection
+    from subtrain.uses.select import Selection, select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
-    from subtrain.uses.training_sets import compare_training_sets, compare_without
-    from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.support import Support, support
+    from subtrain.uses.tails import TailRemoval, remove_tails
+    from subtrain.uses.training_sets import TrainingSets, compare_training_sets, compare_without
+    from subtrain.uses.valuation import Values, ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
 
 _WHERE = {
     "AME": "regression",
+    "Brittleness": "uses.brittleness",
+    "Clusters": "uses.clusters",
+    "Comparison": "uses.compare",
+    "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
+    "DifferenceCheck": "uses.verify_difference",
     "ElasticNet": "regression",
+    "Embedding": "uses.embedding",
     "Evaluation": "evaluation",
+    "Influences": "uses.memorization",
     "Lasso": "regression",
     "LassoLarge": "regression",
+    "Leakage": "uses.leakage",
     "LearningCurve": "curve",
     "LeastSquares": "regression",
     "LeaveSelfOut": "regression",
     "Masks": "masks",
     "MeanDifference": "regression",
+    "Memorization": "uses.memorization",
+    "Mislabeled": "uses.mislabeled",
     "Mislabelling": "uses.retrain_mislabelled",
+    "Neighbors": "uses.neighbors",
     "Output": "outputs",
+    "Poison": "uses.poison",
+    "Removal": "uses.removals",
     "Retrained": "uses.retrain",
     "Ridge": "regression",
+    "Selection": "uses.select",
     "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
+    "Support": "uses.support",
+    "TailRemoval": "uses.tails",
+    "TrainingSets": "uses.training_sets",
+    "Values": "uses.valuation",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
+    "brittleness": "uses.brittleness",
     "check": "collection.check",
+    "clusters": "uses.clusters",
     "collect": "collection",
+    "compare": "uses.compare",
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
     "correctness": "outputs",
+    "counterfactuals": "uses.counterfactual",
     "cross_entropy": "outputs",
     "debias_group": "uses.group_debias",
+    "embedding": "uses.embedding",
     "empirical_influence": "uses.memorization",
     "evaluate": "evaluation",
     "export": "store.export",
@@ -89,56 +123,85 @@ _WHERE = {
     "import_arrays": "store.imported",
     "import_folder": "store.imported",
     "import_reference": "store.reference",
+    "leakage": "uses.leakage",
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
     "memorization": "uses.memorization",
     "mislabeled": "uses.mislabeled",
+    "neighbors": "uses.neighbors",
     "poison": "uses.poison",
+    "public": "public",
+    "removals": "uses.removals",
+    "remove_tails": "uses.tails",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
-    "significance": "uses.significance",
-    "standard_errors": "uses.standard_errors",
     "select": "uses.select",
     "shapley": "uses.valuation",
     "shapley_alphas": "uses.valuation",
-    "public": "public",
+    "significance": "uses.significance",
+    "standard_errors": "uses.standard_errors",
     "status": "collection.status",
+    "support": "uses.support",
     "tasks": "tasks",
+    "verify_difference": "uses.verify_difference",
     "verify_selection": "uses.select",
     "write_report": "explorer.report",
 }
 
 __all__ = [
     "AME",
+    "Brittleness",
+    "Clusters",
+    "Comparison",
+    "Counterfactuals",
     "Datamodels",
     "Design",
+    "DifferenceCheck",
     "ElasticNet",
+    "Embedding",
     "Evaluation",
+    "Influences",
     "Lasso",
     "LassoLarge",
+    "Leakage",
     "LearningCurve",
     "LeastSquares",
     "LeaveSelfOut",
     "Masks",
     "MeanDifference",
+    "Memorization",
+    "Mislabeled",
     "Mislabelling",
+    "Neighbors",
     "Output",
+    "Poison",
+    "Removal",
     "Retrained",
     "Ridge",
+    "Selection",
     "Significance",
     "Study",
     "SubtrainError",
+    "Support",
+    "TailRemoval",
+    "TrainingSets",
+    "Values",
     "__version__",
     "ame",
     "banzhaf",
+    "brittleness",
     "check",
+    "clusters",
     "collect",
+    "compare",
     "compare_training_sets",
     "compare_without",
     "correctness",
+    "counterfactuals",
     "cross_entropy",
     "debias_group",
+    "embedding",
     "empirical_influence",
     "evaluate",
     "export",
@@ -146,13 +209,17 @@ __all__ = [
     "import_arrays",
     "import_folder",
     "import_reference",
+    "leakage",
     "learning_curve",
     "load_fit",
     "margins",
     "memorization",
     "mislabeled",
+    "neighbors",
     "poison",
     "public",
+    "removals",
+    "remove_tails",
     "retrain",
     "retrain_mislabelled",
     "select",
@@ -161,7 +228,9 @@ __all__ = [
     "significance",
     "standard_errors",
     "status",
+    "support",
     "tasks",
+    "verify_difference",
     "verify_selection",
     "write_report",
 ]

@@ -31,7 +31,16 @@ def test_the_strongest_units_are_those_that_the_datamodels_name(world, monkeypat
             assert strongest.value[target, side][units >= 0].tolist() == [one.weight for one in ranked]
     np.testing.assert_allclose(strongest.unit_effect, weight.sum(axis=1), rtol=1e-5)
     np.testing.assert_allclose(strongest.unit_strength, np.abs(weight).sum(axis=1), rtol=1e-5)
-    np.testing.assert_array_equal(strongest.support, np.count_nonzero(weight, axis=0))
+    np.testing.assert_array_equal(strongest.nonzero, np.count_nonzero(weight, axis=0))
+
+
+def test_the_data_support_is_that_of_the_use(world):
+    from subtrain.uses.support import support
+
+    dm, made = open_sidecar(world, "default")
+    expected = support(dm, world, runs=0).size
+    np.testing.assert_array_equal(made.tables["support"], expected)
+    assert (expected > 0).any()
 
 
 def folder(study):

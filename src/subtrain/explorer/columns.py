@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +53,8 @@ class Columns:
         if name == "label":
             labels = self.fit.labels or [""] * self.fit.dm.targets
             return np.unique(np.array(labels), return_inverse=True)[1].astype(np.float64)
-        if name == "leakage":
-            scores = leakage_scores(self.fit)
-            return np.full(self.fit.dm.targets, np.nan) if scores is None else scores
-        return np.asarray(self.fit.table({"margin": "mean"}.get(name, name)), np.float64)
+        values = np.asarray(self.fit.table({"margin": "mean"}.get(name, name)), np.float64)
+        return np.where(values < 0, np.nan, values) if name == "support" else values
 
 
 @lru_cache(maxsize=8)
@@ -69,11 +66,6 @@ def columns(fit: OpenFit) -> Columns:
 def unit_labels(fit: OpenFit) -> list[str]:
     """Label of every unit, "" for one that has none."""
     return [fit.viewer.about_unit(unit).label or "" for unit in range(fit.dm.n)]
-
-
-def leakage_scores(fit: OpenFit) -> NDArray[Any] | None:
-    """The highest score of a suspect pair with each target [T]; None where there are none."""
-    return None
 
 
 def _words(about: About) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from subtrain._version import __version__
 from subtrain.errors import InputError
 from subtrain.masks import Masks
-from subtrain.public.opened import FITTING, Published
+from subtrain.public.opened import Published
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def fit(
     from subtrain.regression.shards import stack
 
     model = estimator if estimator is not None else Lasso()
-    source = published if published.split else published.fitting
+    source = published.fitting
     masks = source.array("train_masks").part(models)
     outputs = source.array(output).part(models, targets)
     choosing = _choosing(model, len(masks))
@@ -135,7 +135,7 @@ def _meta(
         "gap_max": float(np.max(model.gap_)),
         "models": int(choosing.size),
         "parts": {"fit": int((~choosing).sum()), "validation": int(choosing.sum())},
-        "split": source.split or FITTING,
+        "heldout": published.heldout,
         "targets": list(targets.indices(files[output].header.shape[1])),
         "files": {file.where: file.version.tag for file in files.values()},
         "dollars": round(published.spent, 6),

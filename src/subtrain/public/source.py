@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _TRIES = 5
+# What came before an answer that ends so is right.
+_BROKEN = re.compile("body error|decoding response body|operation timed out")
 _CHUNK = 1 << 20
 _SET = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _PAYS = f"its reader pays, so it answers nobody without credentials: {_SET}"
@@ -129,7 +131,7 @@ class Source:
                 raise StorageError(f"cannot read {self.where(key)}: {reason(error)}") from None
             raise InputError(f"there is no {self.where(key)}") from None
         except (BaseError, PermissionError, TimeoutError, OSError) as error:
-            if isinstance(error, GenericError) and "body error" in str(error):
+            if isinstance(error, GenericError) and _BROKEN.search(str(error)):
                 raise _BrokenOffError(str(error)) from None
             raise StorageError(f"cannot read {self.where(key)}: {self._why(error)}") from None
 

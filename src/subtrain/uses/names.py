@@ -42,6 +42,11 @@ def target_labels(study: Study, output: str) -> NDArray[Any] | None:
     return _labels(study, output.partition("_")[0], int(np.prod(study.outputs[output].shape, dtype=np.int64)))
 
 
+def labels_of(study: Study, of: str, output: str) -> NDArray[Any] | None:
+    """Labels as text of "units" [n], else of an output's targets [T]; None where they are not told."""
+    return unit_columns(study).get("label") if of == "units" else target_labels(study, output)
+
+
 def _labels(study: Study, split: str, count: int) -> NDArray[Any] | None:
     try:
         view = getattr(study.task, "view", None)

@@ -118,6 +118,10 @@ def shapley(
     play = _utility(models, utility, targets)
     by_alpha = models.by_alpha(models.rows)
     nodes = np.array(list(by_alpha))
+    if nodes.size < 2:
+        raise InputError(
+            f"subsets of one alpha, {nodes[0]:g}, have no one Shapley value: design several, or ask for banzhaf"
+        )
     weights, order = quadrature(nodes)
     value, error = play.weighted(list(by_alpha.values()), weights)
     return play.result("Shapley", value, error, f"unbiased for interactions of up to {order} units")

@@ -1,12 +1,10 @@
 """Maps and clusters: planted groups are found."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from subtrain import Datamodels
-from subtrain.explorer.mapped import draw_map
+from subtrain.explorer.mapped import _components
 from subtrain.fits import save_fit
 
 
@@ -37,13 +35,20 @@ def test_planted_groups_become_clusters(copy, serve, settled):
     assert all(one["weight"] > 0 for one in first["units"][:5])
 
 
-def test_components_are_those_of_a_plain_decomposition(world):
-    from subtrain.explorer.opened import open_fit
+def test_components_are_those_of_a_plain_decomposition():
+    random = np.random.default_rng(0)
+    rows = (random.normal(size=(30, 5)) @ random.normal(size=(5, 80))).astype(np.float32)
+    rows[7] = 0
+    found = _components(rows, np.arange(30))
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    np.testing.assert_allclose(found @ found.T, unit @ unit.T, atol=1e-4)
+    assert (found[7] == 0).all()
 
-    fit = open_fit(world, "default", "default")
-    found = draw_map(replace(fit), "targets")
-    weight = np.asarray(fit.sidecar.weight, np.float64)
-    centred = weight - weight.mean(axis=0)
-    left, size, _ = np.linalg.svd(centred, full_matrices=False)
-    np.testing.assert_allclose(np.abs(found.x), np.abs(left[:, 0] * size[0]), rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(np.abs(found.y), np.abs(left[:, 1] * size[1]), rtol=1e-3, atol=1e-4)
+
+def test_a_large_fit_is_mapped_by_its_components(copy, serve, settled, monkeypatch):
+    monkeypatch.setattr("subtrain.explorer.mapped.LARGE", 10)
+    with serve(copy) as client:
+        answer = settled(client, "/api/map?how=pca")
+    assert answer["state"] == "done"
+    assert "of 6 principal components" in answer["method"]

@@ -19,16 +19,19 @@ def test_a_page_of_the_gallery(client, world):
     assert (answer["total"], answer["offset"], len(answer["items"])) == (6, 2, 3)
     item = answer["items"][0]
     margins = world.read("test_margins").astype(np.float64)
-    weight, _ = weights(20, 6)
+    weight, bias = weights(20, 6)
     assert item["number"] == 2
     assert item["margin"] == pytest.approx(margins[:, 2].mean(), rel=1e-5)
     assert item["correct"] == pytest.approx((margins[:, 2] > 0).mean())
-    assert item["support"] == np.count_nonzero(weight[:, 2])
+    assert item["nonzero"] == np.count_nonzero(weight[:, 2])
+    full = bias[2] + weight[:, 2].sum()
+    falling = np.cumsum(-np.sort(-np.maximum(weight[:, 2], 0)))
+    assert item["support"] == (0 if full <= 0 else int((falling <= full).sum()) + 1)
     assert item["lds"] > 0.9
     assert item["image"] == "/api/image/a/test/2.png"
 
 
-@pytest.mark.parametrize("name", ["margin", "correct", "lds", "support", "label", "target"])
+@pytest.mark.parametrize("name", ["margin", "correct", "lds", "nonzero", "label", "target"])
 def test_sorted_both_ways(client, name):
     up = client.get(f"/api/targets?sort={name}").json()["items"]
     down = client.get(f"/api/targets?sort=-{name}").json()["items"]

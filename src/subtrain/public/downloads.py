@@ -14,7 +14,7 @@ from pathlib import Path
 
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.machine import size
-from subtrain.public.catalogue import Catalogue, File, catalogue
+from subtrain.public.catalogue import Catalogue, File, read_catalogue
 from subtrain.public.header import FIRST
 from subtrain.public.journal import Journal, Span, rest, there
 from subtrain.public.opened import look, rates_of
@@ -78,19 +78,19 @@ def download(
     that has been replaced. bandwidth: bytes a second at most; network: how many requests at a time. A file that is
     there already is left. Nothing is asked for before all prices together are within max_cost (dollars, None for no
     limit) and the disk has room. Raises InputError for keys that are not there and for the price, MismatchError for an
-    array that is not as the catalogue says or has been replaced since an earlier call, CorruptError for one that
-    changes meanwhile or comes damaged, StorageError for the disk and the bucket; what came until then is kept.
+    array that is not as the catalogue says or was replaced since an earlier call, CorruptError for one that changes
+    meanwhile or comes damaged, StorageError for the disk and the bucket; what came until then is kept.
     """
     if bandwidth is not None and not bandwidth > 0:
         raise InputError(f"bandwidth must be positive, got {bandwidth}")
-    found = catalogue(catalogue_file)
+    found = read_catalogue(catalogue_file)
     source = open_source(address or found.address, found.requester_pays)
     root, purse, pace = Path(folder), Purse(max_cost), Pace(bandwidth)
     chosen = [found.get(key) for key in keys]
     gone = [file for file in chosen if not (root / file.key).exists()]
-    promised = [whole_price(_left(root / file.key, file.size), rates_of(found, source), network) for file in gone]
-    if promised:
-        purse.promise(sum(promised[1:], promised[0]), "fetching " + ", ".join(file.key for file in gone))
+    costs = [whole_price(_left(root / file.key, file.size), rates_of(found, source), network) for file in gone]
+    if costs:
+        purse.check(sum(costs[1:], costs[0]), "fetching " + ", ".join(file.key for file in gone))
     done = []
     for file in chosen:
         path = root / file.key

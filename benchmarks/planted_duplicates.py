@@ -1,0 +1,76 @@
+"""Duplicates of test images planted in a training set, and how many of them a score finds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from subtrain.uses.leakage import leakage, recall_at
+
+KINDS = ("exact", "flipped", "cropped", "noisy")
+
+
+def planted(x, y, x_test, y_test, each, seed=0):
+    """Copies x, y with a changed duplicate of each of the last 4 * `each` test images; (x, y, units of those images).
+
+    x, x_test uint8 [n, H, W(, C)]; duplicates take the place of random units, and the labels of their images.
+    """
+    random = np.random.default_rng(seed)
+    x, y, count = x.copy(), y.copy(), len(KINDS) * each
+    units = random.choice(len(x), count, replace=False)
+    for k, (unit, target) in enumerate(zip(units, range(len(x_test) - count, len(x_test)), strict=True)):
+        x[unit], y[unit] = changed(x_test[target], KINDS[k % len(KINDS)], random), y_test[target]
+    return x, y, units
+
+
+def changed(image, kind, random):
+    """The image itself, mirrored, its middle 6/7 enlarged and moved by a pixel, or with noise of sd 25 of 255."""
+    if kind == "flipped":
+        return image[:, ::-1]
+    if kind == "noisy":
+        return np.clip(image + random.normal(0, 25, image.shape), 0, 255).astype(image.dtype)
+    if kind == "cropped":
+        side = len(image)
+        edge = max(1, side // 14)
+        at = np.clip(np.round(np.linspace(edge, side - 1 - edge, side)).astype(int), 0, side - 1)
+        return np.roll(image[at][:, at], 1, axis=1)
+    return image
+
+
+def recalls(dm, images, images_test, units, rate=0.01):
+    """Recall at this rate of false positives, by score and kind of duplicate; the last targets have the duplicates."""
+    targets, count = len(images_test), len(units)
+    clean = np.arange(targets) < targets - count
+    expected = np.full(targets, -1)
+    expected[~clean] = units
+    kinds = np.array([KINDS[k % len(KINDS)] for k in range(count)])
+    found = {}
+    for name, (score, right) in _scores(dm, images, images_test, expected).items():
+        found[name] = {"all": recall_at(score, clean, right, rate)}
+        for kind in KINDS:
+            these = clean.copy()
+            these[~clean] = kinds == kind
+            found[name][kind] = recall_at(score[these], clean[these], right[these], rate)
+    return found
+
+
+def _scores(dm, images, images_test, expected):
+    """Of each target the score of its likeliest duplicate, and whether that is the planted one."""
+    targets = np.arange(len(images_test))
+    suspects = leakage(dm)
+    stands_out, right = np.zeros(targets.size), np.zeros(targets.size, bool)
+    for target in targets:
+        here = suspects.target == target
+        stands_out[target] = -np.log(suspects.p[here][0]) if here.any() else 0.0
+        right[target] = expected[target] in suspects.unit[here]
+    similar = cosine(images_test, images)
+    return {
+        "datamodel: stands out (leakage)": (stands_out, right),
+        "datamodel: largest weight": (dm.weight.max(axis=0), dm.weight.argmax(axis=0) == expected),
+        "pixels: cosine similarity": (similar.max(axis=1), similar.argmax(axis=1) == expected),
+    }
+
+
+def cosine(a, b):
+    """Cosine similarity of images [N, …] and [n, …] in pixel space, [N, n]."""
+    a, b = (part.reshape(len(part), -1).astype(np.float32) for part in (a, b))
+    return (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T

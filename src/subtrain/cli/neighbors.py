@@ -1,0 +1,39 @@
+"""`subtrain neighbors`: the training data that helps and harms a target most."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from subtrain.cli.app import AsJson, FitName, StudyPath, app
+from subtrain.cli.results import PANEL, OutFile, Targets, numbers, show
+from subtrain.errors import InputError
+
+
+@app.command(rich_help_panel=PANEL)
+def neighbors(
+    study: StudyPath,
+    fit: FitName = "default",
+    targets: Targets = None,
+    k: Annotated[int, typer.Option("-k", help="Units on each side.")] = 10,
+    per_class: Annotated[bool, typer.Option("--per-class", help="One list for each class of targets.")] = False,
+    together: Annotated[bool, typer.Option("--together", help="One list for all of these targets.")] = False,
+    to: OutFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """The most helpful and most harmful training units of each target, of each class, or of all targets together."""
+    from subtrain.fits import load_fit
+    from subtrain.store.study import Study
+    from subtrain.uses.neighbors import neighbors as find
+    from subtrain.uses.neighbors import target_labels
+
+    opened = Study.open(study)
+    dm, chosen = load_fit(opened, fit), numbers(targets)
+    groups = None
+    if per_class:
+        labels = target_labels(opened, str(dm.meta.get("output")))
+        if labels is None:
+            raise InputError(f"the task of {opened.where} does not tell the classes of its targets")
+        groups = [labels[t] for t in (range(dm.targets) if chosen is None else chosen)]
+    show(find(dm, opened, chosen, k, groups, together=together), to, as_json)

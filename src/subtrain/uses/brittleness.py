@@ -1,0 +1,136 @@
+"""Brittleness to mislabelling: how few training examples, given the runner-up's label, flip a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.design import numbers_below, whole_numbers
+from subtrain.errors import InputError
+from subtrain.store.study import Study
+from subtrain.uses.result import Table, new_figure
+from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
+from subtrain.uses.support import margins_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+_MODELS_FOR_LABELS = 200
+PAPER_MEDIAN = 35
+
+
+@dataclass(frozen=True, eq=False)
+class Brittleness:
+    """How many mislabelled training examples flip each target (paper, section 4.1), by retraining.
+
+    label int64 [T]: the label that the target's most helpful examples get; sizes int64 [L]: how many, ascending;
+    after [T, L]: mean margin over `runs` models trained so; control [T]: of models trained on everything as it is.
+    """
+
+    target: NDArray[np.int64]
+    label: NDArray[np.int64] = field(repr=False)
+    sizes: NDArray[np.int64]
+    after: Floats = field(repr=False)
+    control: Floats = field(repr=False)
+    runs: int
+    output: str
+    n: int
+
+    @property
+    def support(self) -> NDArray[np.int64]:
+        """The smallest of `sizes` that flips each target, int64 [T]; -1 where none does, 0 where it is wrong anyway."""
+        flipped = self.after < 0
+        found = np.where(flipped.any(axis=1), self.sizes[flipped.argmax(axis=1)], -1)
+        return np.where(self.control <= 0, 0, found).astype(np.int64)
+
+    def __repr__(self) -> str:
+        right = self.support[self.support != 0]
+        flipped = right[right > 0]
+        half = f"half flip after {_median(right)}" if flipped.size * 2 > right.size else "fewer than half flip"
+        return (
+            f"Brittleness({self.output}: {flipped.size} of {right.size} targets flip when at most {self.sizes[-1]} of "
+            f"{self.n} examples are mislabelled, {half}; retrained, mean of {self.runs} runs)"
+        )
+
+    def table(self) -> Table:
+        """One row a target."""
+        columns: dict[str, NDArray[Any]] = {"target": self.target, "label": self.label, "control": self.control}
+        for size, after in zip(self.sizes, self.after.T, strict=True):
+            columns[f"after_{size}"] = after
+        return columns | {"support": self.support}
+
+    def figure(self) -> Figure:
+        """The share of targets, right without mislabelling, that so many mislabelled examples flip."""
+        figure = new_figure(6.0, 3.8)
+        axes = figure.add_subplot()
+        right = self.control > 0
+        axes.plot(self.sizes, (self.after[right] < 0).mean(axis=0), "o-", label="flipped, retrained")
+        axes.axhline(0.5, color="0.6", lw=0.8, ls="--")
+        axes.axvline(PAPER_MEDIAN, color="0.6", lw=0.8, ls=":", label=f"paper: half flip at {PAPER_MEDIAN}")
+        axes.set(xscale="log", xlabel="examples given the runner-up's label", ylabel="share of targets", ylim=(0, 1))
+        axes.legend(frameon=False)
+        axes.set_title(
+            f"{self.output}: mislabelling per target, {int(right.sum())} targets that are right without it,\n"
+            f"n = {self.n}, mean of {self.runs} runs each",
+            fontsize="small",
+        )
+        return figure
+
+
+def brittleness(
+    dm: Datamodels,
+    study: Study,
+    targets: Sequence[int] | None = None,
+    sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    runs: int = 10,
+    labels: ArrayLike | None = None,
+    **options: Any,
+) -> Brittleness:
+    """Give each target's most helpful examples another label, ever more of them, and retrain to see when it flips.
+
+    labels: the label for each target's examples, by default the runner-up: the class of the second largest logit,
+    averaged over the study's models, which must then record logits ("test_logits"). A target has no more examples
+    mislabelled than have a positive weight. options: as for `retrain`. Raises InputError where labels are neither given
+    nor recorded, for outputs that are not margins, groups as units, or a task that cannot relabel.
+    """
+    output = margins_of(dm, study)
+    chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
+    given = runner_up(study, output, chosen) if labels is None else whole_numbers("labels", labels)
+    if given.size != chosen.size:
+        raise InputError(f"{chosen.size} targets need a label each, {given.size} are given")
+    ladder = np.unique(np.minimum(whole_numbers("sizes", sizes), dm.n))
+    if not ladder.size or ladder[0] < 1:
+        raise InputError("sizes must be 1 or more: how many examples to mislabel")
+    jobs = [Mislabelling([], [])]
+    for target, label in zip(chosen, given.tolist(), strict=True):
+        weight = dm.weight[:, target]
+        ranked = np.argsort(-weight, kind="stable")[: int((weight > 0).sum())].tolist()
+        jobs += [Mislabelling(ranked[:size], [label] * len(ranked[:size])) for size in ladder]
+    found = retrain_mislabelled(study, jobs, runs, **options)
+    own = found.of_targets([chosen[0], *np.repeat(chosen, ladder.size)], output)[1:].mean(axis=1, dtype=np.float64)
+    control = found.outputs(output, chosen.tolist())[0].mean(axis=0, dtype=np.float64)
+    return Brittleness(chosen, given, ladder, own.reshape(-1, ladder.size), control, runs, output, study.n)
+
+
+def runner_up(study: Study, output: str, targets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class with the second largest mean logit for each target, int64: the runner-up where the model is right."""
+    name = output.replace("margins", "logits")
+    if name not in study.outputs:
+        raise InputError(
+            f"{study.where} records no {name}, so the runner-up is not known: give labels, one a target, or let the "
+            f"task record {name} as well"
+        )
+    rows = study.done()
+    logits = study.read(name, rows[:: max(1, rows.size // _MODELS_FOR_LABELS)])[:, targets].astype(np.float64)
+    return np.asarray(logits.mean(axis=0).argsort(axis=1)[:, -2])
+
+
+def _median(support: NDArray[np.int64]) -> int:
+    """Half of the targets flip after so many, those that never do counted as never."""
+    return int(np.sort(np.where(support < 0, np.iinfo(np.int64).max, support))[(support.size - 1) // 2])

@@ -1,0 +1,200 @@
+"""Train-test leakage: training units whose weight stands out from all others of a target, as a duplicate's does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.design import numbers_below
+from subtrain.errors import InputError
+from subtrain.uses.result import Table, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+COPIES, TAIL_LEAST, TAIL = 3, 10, 30
+"""Suspects looked for at each target, and how many of the largest weights may tell how they fall off."""
+BLOCK = 1 << 23
+"""Weights that are sorted at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Leakage:
+    """Suspect pairs of a training unit and a target, surest first.
+
+    unit, target int64 [k], weight [k]; score [k]: by how many times the gap below the suspects is larger than the
+    target's own gaps say; p [k], of the target's suspects, and q [k]: of the targets with q at most x, a share of x is
+    expected to be clean. scale: by how much clean targets' scores are larger than the model of the tail says; every
+    score is divided by it. tested: targets with enough weights to tell.
+    """
+
+    unit: NDArray[np.int64]
+    target: NDArray[np.int64]
+    weight: Floats = field(repr=False)
+    score: Floats = field(repr=False)
+    p: Floats = field(repr=False)
+    q: Floats = field(repr=False)
+    fdr: float
+    scale: float
+    tested: int
+    targets: int
+    n: int
+    output: str
+    all_p: Floats = field(repr=False)
+
+    def __repr__(self) -> str:
+        found = int((self.q <= self.fdr).sum())
+        return (
+            f"Leakage({self.output}: {found} suspect pairs at {self.fdr:.0%} false discoveries, of {self.n} units and "
+            f"{self.tested} targets that can be told; {self.targets - self.tested} have too few weights)"
+        )
+
+    def table(self) -> Table:
+        """Every target's suspects for review, surest first; the column `decision` is for whoever looks at them."""
+        return {
+            "target": self.target,
+            "unit": self.unit,
+            "weight": self.weight,
+            "score": self.score,
+            "p": self.p,
+            "q": self.q,
+            "suspect": self.q <= self.fdr,
+            "decision": np.full(self.unit.size, "", dtype=np.str_),
+        }
+
+    def figure(self) -> Figure:
+        """p-values of all targets, which are flat where nothing leaks, and the weights of the suspects."""
+        figure = new_figure(8.0, 3.4)
+        left, right = figure.subplots(1, 2)
+        left.hist(self.all_p, np.linspace(0, 1, 21), alpha=0.7)
+        left.axhline(self.all_p.size / 20, color="0.4", ls="--", lw=0.8, label="if nothing leaked")
+        left.set(xlabel="p-value of a target's suspects", ylabel="targets", title="per target")
+        left.legend(frameon=False)
+        suspect = self.q <= self.fdr
+        right.semilogx(self.score[~suspect], self.weight[~suspect], ".", color="0.6", label="others")
+        right.semilogx(self.score[suspect], self.weight[suspect], ".", color="C3", label=f"q ≤ {self.fdr:g}")
+        right.set(xlabel="score", ylabel="weight", title="pairs")
+        right.legend(frameon=False)
+        figure.suptitle(
+            f"{self.output}: {self.tested} targets, n = {self.n} units; not held out, nothing retrained",
+            fontsize="small",
+        )
+        return figure
+
+
+def leakage(dm: Datamodels, targets: Sequence[int] | None = None, fdr: float = 0.1) -> Leakage:
+    """Rank the pairs in which one unit, or up to three, matter to a target far more than all others do.
+
+    A target's weights, by size, fall off like a power law: then the logarithm of the j-th over the (j + 1)-th, times j,
+    is exponential, the same for all j (Rényi). A duplicate breaks that: the gap below it is too large. The score of the
+    first c weights is their gap over the mean gap of those that follow; its p-value that of an F distribution, three
+    times that of the best c = 1, 2, 3, since three are tried. As a guard against tails of another kind, scores are
+    divided by a common scale if the targets' median is larger than it should be. q: Benjamini and Hochberg's over
+    targets, so among targets with q at most `fdr` that share is expected to be clean.
+
+    A suspect is a unit that stands out, as a duplicate does; whether it is one is for a person to say: hence the column
+    for decisions. Weights of both signs count, for a duplicate with a wrong label harms.
+    """
+    if not 0 < fdr < 1:
+        raise InputError(f"fdr must lie between 0 and 1, got {fdr}")
+    chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
+    order, weight, nonzero = _largest(dm, chosen, min(COPIES + TAIL + 1, dm.n))
+    size = np.abs(weight)
+    able = np.flatnonzero((size > 0).sum(axis=0) >= COPIES + 2)
+    score, freedom = _gaps(size[:, able], nonzero[able])
+    scale = _scale(score, freedom)
+    p, copies = _best(score / scale, freedom)
+    from scipy.stats import false_discovery_control
+
+    q = false_discovery_control(p) if p.size else p
+    rows = [(k, c) for k in range(able.size) for c in range(copies[k])]
+    at = np.array([k for k, _ in rows], np.int64)
+    place = np.array([c for _, c in rows], np.int64)
+    unit = order[place, able[at]]
+    strength = (score / scale)[copies[at] - 1, at] if at.size else np.zeros(0)
+    ranked = np.lexsort((place, -strength, p[at]))
+    at, unit = at[ranked], unit[ranked]
+    return Leakage(
+        unit=unit,
+        target=chosen[able[at]],
+        weight=weight[place[ranked], able[at]],
+        score=strength[ranked],
+        p=p[at],
+        q=q[at],
+        fdr=fdr,
+        scale=scale,
+        tested=able.size,
+        targets=chosen.size,
+        n=dm.n,
+        output=str(dm.meta.get("output", "output")),
+        all_p=p,
+    )
+
+
+def _largest(
+    dm: Datamodels, targets: NDArray[np.int64], top: int
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+    """Units [top, T] of the largest absolute weights, largest first, their weights, and how many are not zero [T].
+
+    A block of targets at a time, so that weights that are mapped from a file stay there.
+    """
+    order, weight = np.empty((top, targets.size), np.int64), np.empty((top, targets.size))
+    nonzero = np.empty(targets.size, np.int64)
+    step = max(1, BLOCK // dm.n)
+    for start in range(0, targets.size, step):
+        some = slice(start, start + step)
+        block = dm.weight[:, targets[some]].astype(np.float64)
+        order[:, some] = np.argpartition(-np.abs(block), np.arange(top), axis=0)[:top]
+        weight[:, some] = np.take_along_axis(block, order[:, some], axis=0)
+        nonzero[some] = np.count_nonzero(block, axis=0)
+    return order, weight, nonzero
+
+
+def _gaps(size: Floats, nonzero: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Scores [COPIES, T] of the gap below the first c sizes [top, T], sorted, and the degrees of freedom of each.
+
+    Of `nonzero` weights [T] only the largest fifth, at least TAIL_LEAST, tell how they fall off: they are the tail.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(np.where(size > 0, size, np.nan))
+    gaps = (logs[:-1] - logs[1:]) * np.arange(1, len(size))[:, None]
+    gaps[np.arange(len(gaps))[:, None] >= COPIES + np.maximum(TAIL_LEAST, nonzero // 5)] = np.nan
+    score, freedom = np.empty((COPIES, size.shape[1])), np.empty((COPIES, size.shape[1]))
+    for c in range(COPIES):
+        below = gaps[c + 1 :]
+        freedom[c] = 2 * np.isfinite(below).sum(axis=0)
+        score[c] = gaps[c] / np.maximum(np.nanmean(below, axis=0), 1e-12)
+    return score, freedom
+
+
+def _scale(score: Floats, freedom: Floats) -> float:
+    """How much larger the median score of single suspects is than that of its distribution; 1 if it is smaller."""
+    from scipy.stats import f
+
+    if not score.size:
+        return 1.0
+    return max(1.0, float(np.median(score[0] / f.median(2, freedom[0]))))
+
+
+def _best(score: Floats, freedom: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """p [T] of the most surprising number of suspects, corrected for trying COPIES of them, and that number [T]."""
+    from scipy.stats import f
+
+    p = f.sf(score, 2, freedom)
+    copies = p.argmin(axis=0)
+    return np.minimum(1.0, COPIES * p.min(axis=0)), copies + 1
+
+
+def recall_at(score: Floats, clean: NDArray[np.bool_], right: NDArray[np.bool_], rate: float = 0.01) -> float:
+    """Of the targets [T] that are not clean, the share whose suspect is the right one and scores above all but `rate`
+    of the clean ones."""
+    if clean.all() or not clean.any():
+        raise InputError("recall at a rate of false positives needs both clean targets and others")
+    limit: Any = np.quantile(score[clean], 1 - rate, method="higher")
+    return float(((score > limit) & right)[~clean].mean())

@@ -1,0 +1,179 @@
+"""Nearest examples: the units that help and harm a target most, or a group of targets, or every class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.design import numbers_below
+from subtrain.errors import InputError
+from subtrain.store.study import Study
+from subtrain.tasks.base import View
+from subtrain.uses.result import Table, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HELPFUL, HARMFUL = "helpful", "harmful"
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbors:
+    """For each of G groups of targets the units with the largest mean weights of either sign.
+
+    groups: their names; count [G]: targets in each. Rows of the other arrays, one a group and side and unit, are in the
+    order of the groups, helpful before harmful, largest weight first: group (its number), side, unit, weight (mean over
+    the group's targets), q (NaN where no significance is known), label (of the unit, "" if unknown).
+    """
+
+    groups: tuple[str, ...]
+    count: NDArray[np.int64]
+    group: NDArray[np.int64] = field(repr=False)
+    side: NDArray[np.str_] = field(repr=False)
+    unit: NDArray[np.int64] = field(repr=False)
+    weight: NDArray[np.float64] = field(repr=False)
+    q: NDArray[np.float64] = field(repr=False)
+    label: NDArray[np.str_] = field(repr=False)
+    output: str
+    n: int
+    view: View | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        known = f", {int((self.q <= 0.05).sum())} of them with q ≤ 0.05" if np.isfinite(self.q).any() else ""
+        names = ", ".join(self.groups[:3]) + (", …" if len(self.groups) > 3 else "")
+        return (
+            f"Neighbors({self.output}: {self.unit.size} helpful and harmful units of {self.n} for {names}; weights are "
+            f"means over {self.count.sum()} targets{known})"
+        )
+
+    def table(self) -> Table:
+        """One row a neighbour."""
+        columns: dict[str, NDArray[Any]] = {
+            "group": np.array(self.groups)[self.group],
+            "side": self.side,
+            "unit": self.unit,
+            "weight": self.weight,
+        }
+        if any(self.label):
+            columns["label"] = self.label
+        return columns | ({"q": self.q} if np.isfinite(self.q).any() else {})
+
+    def figure(self) -> Figure:
+        """The neighbours of the first eight groups: as images where the task shows them, else as bars."""
+        images = None if self.view is None else self.view.images.get("train")
+        shown = range(min(8, len(self.groups)))
+        width = int(max(np.bincount(2 * self.group + (self.side == HELPFUL), minlength=1).max(initial=0), 1))
+        figure = new_figure(1.0 + 1.1 * width, 0.6 + 1.5 * len(shown) * (1 if images is None else 1.4))
+        axes = figure.subplots(2 * len(shown), width if images is not None else 1, squeeze=False)
+        for row, (g, side) in enumerate((g, side) for g in shown for side in (HELPFUL, HARMFUL)):
+            here = np.flatnonzero((self.group == g) & (self.side == side))
+            if images is None:
+                _bars(axes[row, 0], self, here)
+            else:
+                _pictures(axes[row], self, here, images)
+            axes[row, 0].set_ylabel(f"{self.groups[g]}\n{side}", fontsize="small")
+        figure.suptitle(
+            f"{self.output}: helpful and harmful units, n = {self.n}, weights averaged over each group's targets",
+            fontsize="small",
+        )
+        return figure
+
+
+def _bars(axes: Any, found: Neighbors, here: NDArray[np.int64]) -> None:
+    weight = found.weight[here]
+    axes.bar([str(unit) for unit in found.unit[here]], weight, color=np.where(weight > 0, "C0", "C1"))
+    axes.tick_params(labelsize="x-small")
+
+
+def _pictures(axes: Any, found: Neighbors, here: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
+    for cell in axes:
+        cell.set(xticks=[], yticks=[])
+        cell.spines[:].set_visible(False)
+    for cell, k in zip(axes, here, strict=False):
+        cell.imshow(np.squeeze(images[found.unit[k]]), cmap="gray")
+        cell.set_title(f"{found.label[k]} ({found.weight[k]:+.2g})", fontsize="x-small")
+
+
+def neighbors(
+    dm: Datamodels,
+    study: Study | None = None,
+    targets: Sequence[int] | None = None,
+    k: int = 10,
+    groups: ArrayLike | None = None,
+    q: ArrayLike | None = None,
+    together: bool = False,
+) -> Neighbors:
+    """The k most helpful and the k most harmful units of each target (paper, section 4.2), by weight.
+
+    targets: by default all. groups [T of the targets]: what each belongs to, a class for example; each group then has
+    one list, by the mean of its targets' weights; together=True makes all of them one group. q [n, targets] or, with
+    groups, [n, G]: how sure each weight is (false-discovery rates, as `significance` finds them), to stand beside it.
+    study: tells labels and images where its task does. Raises InputError where shapes do not fit.
+    """
+    chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
+    names, member = _grouped(chosen, groups, together)
+    weight = np.stack([dm.weight[:, chosen[member == g]].mean(axis=1, dtype=np.float64) for g in range(len(names))], 1)
+    sure = np.full(weight.shape, np.nan) if q is None else np.asarray(q, np.float64)
+    if sure.shape != weight.shape:
+        raise InputError(f"q must be {list(weight.shape)}, one a unit and target or group, got {list(sure.shape)}")
+    rows = [
+        (g, side, unit)
+        for g in range(len(names))
+        for side, sign in ((HELPFUL, 1), (HARMFUL, -1))
+        for unit in _ranked(weight[:, g], sign, k)
+    ]
+    group = np.array([row[0] for row in rows], np.int64)
+    unit = np.array([row[2] for row in rows], np.int64)
+    view = None if study is None or study.groups is not None else _view(study)
+    labels = None if view is None else view.labels.get("train")
+    return Neighbors(
+        names,
+        np.bincount(member, minlength=len(names)),
+        group,
+        np.array([row[1] for row in rows], np.str_),
+        unit,
+        weight[unit, group],
+        sure[unit, group],
+        np.array(["" if labels is None else str(labels[u]) for u in unit], np.str_),
+        str(dm.meta.get("output", "output")),
+        dm.n,
+        view,
+    )
+
+
+def _grouped(
+    chosen: NDArray[np.int64], groups: ArrayLike | None, together: bool
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Names of the groups, and the number of each target's."""
+    if groups is not None:
+        names, member = np.unique(np.asarray(groups).reshape(-1), return_inverse=True)
+        if member.size != chosen.size:
+            raise InputError(f"groups must name the group of each of {chosen.size} targets, got {member.size}")
+        return tuple(str(name) for name in names), member
+    if together:
+        return (f"{chosen.size} targets",), np.zeros(chosen.size, np.int64)
+    return tuple(f"target {t}" for t in chosen), np.arange(chosen.size)
+
+
+def _ranked(weight: NDArray[np.float64], sign: int, k: int) -> list[int]:
+    order = np.argsort(-sign * weight, kind="stable")[: max(0, k)]
+    return [int(u) for u in order if sign * weight[u] > 0]
+
+
+def _view(study: Study) -> View | None:
+    try:
+        found: View | None = getattr(study.task, "view", None)
+    except Exception:  # Making a task runs its author's code; numbers without names beat none.
+        return None
+    return found
+
+
+def target_labels(study: Study, output: str) -> Sequence[str] | None:
+    """The labels of the targets of an output, None where the task does not tell them."""
+    view = _view(study)
+    return None if view is None else view.labels.get(output.partition("_")[0])

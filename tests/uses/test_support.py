@@ -1,0 +1,128 @@
+"""Data support and brittleness: found exactly in known worlds, and certified there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+import worlds
+from subtrain import Datamodels, Output
+from subtrain.errors import InputError
+from subtrain.tasks import batch, sklearn
+from subtrain.uses.brittleness import brittleness
+from subtrain.uses.proportion import proportion
+from subtrain.uses.support import smallest, support
+
+N, T = 40, 8
+WEIGHT, _ = worlds.weights(N, T)
+HELPFUL = np.maximum(WEIGHT, 0).sum(axis=0)
+# Margins on everything: half, 1.5 times, and none of what the helpful units give; the rest of the bias makes it so.
+MARGIN = np.array([0.5, 1.5, -0.2, 0.3, 0.7, 0.9, 0.1, 0.4]) * HELPFUL
+BIAS = MARGIN - WEIGHT.sum(axis=0)
+KNOWN = Datamodels(WEIGHT.astype(np.float32), BIAS, np.zeros(T), {"output": "test_margins"})
+
+
+def planted(shift=0.0):
+    """The linear world with these biases; `shift` moves every margin by a part of itself."""
+
+    def train(masks, seeds):
+        return {"test_margins": masks @ WEIGHT + BIAS + shift * MARGIN}
+
+    return batch(train, N, {"test_margins": Output((T,), "float64")})
+
+
+def by_hand(target, margin):
+    left, ranked = margin, np.sort(WEIGHT[:, target])[::-1]
+    for k, weight in enumerate(ranked, 1):
+        left -= max(weight, 0)
+        if left < 0:
+            return k
+    return -1
+
+
+def test_the_support_is_the_smallest_set_that_flips(make_study, trained_here):
+    study = make_study(done=False, task=planted())
+    found = support(KNOWN, study, runs=2)
+    assert np.allclose(found.margin, MARGIN, atol=1e-5)
+    assert found.size.tolist() == [0 if t == 2 else by_hand(t, MARGIN[t]) for t in range(T)]
+    assert found.size[1] == -1
+    assert (found.after[1.0][found.size > 0] < 0).all()  # the world is linear: every estimate holds
+    assert np.isnan(found.after[1.0][[1, 2]]).all()
+    for share in found.certified.values():
+        assert (share.value, share.high) == (1.0, 1.0)
+    assert "x1 flips 100%" in repr(found)
+    assert set(found.table()) == {"target", "margin", "support", "control", "after_x1", "after_x1.2"}
+    found.figure()
+    one_less = np.array(sorted(range(N), key=lambda u: -WEIGHT[u, 0])[: found.size[0] - 1], int)
+    assert MARGIN[0] - WEIGHT[one_less, 0].sum() > 0
+
+
+def test_a_margin_that_is_mispredicted_is_calibrated(make_study, trained_here):
+    study = make_study(done=False, task=planted(shift=0.2))
+    plain = support(KNOWN, study, runs=1)
+    assert plain.certified[1.0].value < 1
+    assert plain.certified[1.0].value <= plain.certified[1.2].value
+    calibrated = support(KNOWN, study, runs=1, calibrate=True)
+    assert np.allclose(calibrated.margin, 1.2 * MARGIN, atol=1e-5)
+    assert calibrated.certified[1.0].value == 1
+    assert trained_here[0] == 1 and 0 in trained_here  # noqa: PT018  the control is trained once for both
+
+
+def test_estimates_alone_train_nothing(make_study, trained_here):
+    found = support(KNOWN, make_study(done=False, task=planted()), [0, 3], runs=0)
+    assert trained_here == [] and "none retrained" in repr(found)  # noqa: PT018
+    found.figure()
+
+
+def test_smallest():
+    weights = np.array([[3.0, 1.0], [2.0, 0.5], [-1.0, -5.0]])
+    assert smallest(np.array([4.9, 1.5]), weights).tolist() == [2, -1]
+    assert smallest(np.array([3.0, 0.9]), weights).tolist() == [2, 1]
+
+
+def test_what_is_refused(make_study):
+    study = make_study(done=False, task=planted())
+    with pytest.raises(InputError, match="train_logits is not margins"):
+        support(Datamodels(KNOWN.weight, BIAS, KNOWN.lam, {"output": "train_logits"}), study)
+    with pytest.raises(InputError, match="to calibrate, models must be trained"):
+        support(KNOWN, study, runs=0, calibrate=True)
+    with pytest.raises(InputError, match="targets are numbered 0 to 7, got 8"):
+        support(KNOWN, study, [8])
+    with pytest.raises(InputError, match="records no test_logits"):
+        brittleness(KNOWN, study, [0])
+    with pytest.raises(InputError, match="cannot relabel"):
+        brittleness(KNOWN, study, [0], labels=[1])
+
+
+def test_wilsons_interval():
+    found = proportion(67, 100)
+    assert (found.value, round(found.low, 3), round(found.high, 3)) == (0.67, 0.573, 0.754)
+    assert np.isnan(proportion(0, 0).value)
+
+
+def test_mislabelled_neighbours_flip_a_target(make_study, trained_here):
+    """A target whose helpful examples are its own class: relabelling them to the runner-up flips it at a known size."""
+    images, labels = load_digits(n_class=2, return_X_y=True)
+    x, y = images[:30] / 16, labels[:30]
+    x_test, y_test = images[100:104] / 16, labels[100:104]
+    task = sklearn(LogisticRegression(), x, y, x_test, y_test, ["test_margins", "test_logits"])
+    study = make_study(models=10, task=task, heldout=0, segment=10)
+    same = (y[:, None] == y_test) * (1 + 0.01 * np.arange(30)[:, None])  # an order, the target's own class first
+    dm = Datamodels(same.astype(np.float32), np.zeros(4), np.zeros(4), {"output": "test_margins"})
+    sizes = [1, 4, 10]
+    found = brittleness(dm, study, sizes=sizes, runs=1)
+    assert np.array_equal(found.label, 1 - y_test)
+    assert (found.control > 0).all()
+    assert (found.support > 1).all()
+    for target in range(4):
+        for k, size in enumerate(sizes):
+            units = np.argsort(-same[:, target], kind="stable")[: min(size, int((same[:, target] > 0).sum()))]
+            changed = y.copy()
+            changed[units] = 1 - y_test[target]
+            score = LogisticRegression().fit(x, changed).decision_function(x_test[[target]])[0]
+            assert np.isclose(found.after[target, k], score if y_test[target] else -score, atol=2e-2)
+    assert "mislabelled" in repr(found)
+    assert found.table()["support"].shape == (4,)
+    found.figure()
