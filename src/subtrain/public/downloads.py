@@ -7,7 +7,6 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from subtrain.public.header import FIRST
 from subtrain.public.journal import Journal, Span, rest, there
 from subtrain.public.opened import look, rates_of
 from subtrain.public.pace import Pace
+from subtrain.public.parallel import at_once
 from subtrain.public.price import MAX_COST, PIECE, Network, Price, Purse, price, whole_price
 from subtrain.public.source import Source, Version, open_source
 from subtrain.public.whole import Checked, check_whole
@@ -185,15 +185,7 @@ def _fill(fetch: _Fetch, descriptor: int, spans: list[Span], journal: Journal, s
             shown(len(data))
             fetch.pace.wait(len(data))
 
-    with ThreadPoolExecutor(fetch.network.parallel) as pool:
-        futures = [pool.submit(one, span) for span in spans]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+    at_once(one, spans, fetch.network.parallel, stop.set)
 
 
 def _check_disk(path: Path, more: int) -> None:
