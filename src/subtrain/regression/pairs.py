@@ -93,5 +93,3 @@ def _both(part: object, split: str, n: int, targets: int) -> tuple[ArrayLike, Ar
         return None
     units, of_targets = shown["train"], shown[split]
     return (units, of_targets) if (len(units), len(of_targets)) == (n, targets) else None
-
-

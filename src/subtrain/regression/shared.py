@@ -140,9 +140,7 @@ class SharedPrior(Linear):
         self.n_iter_ = k + 1
         return state
 
-    def _fitted(
-        self, counts: Counts, rank: int, pairs: Pairs, table: Floats, progress: Progress | None
-    ) -> Fitted:
+    def _fitted(self, counts: Counts, rank: int, pairs: Pairs, table: Floats, progress: Progress | None) -> Fitted:
         plan = problem(counts, "raw")
         task = dense(plan)
         state = self._solved(task, counts.m, rank, pairs, progress)
@@ -177,5 +175,3 @@ def _of_lasso(fit: LassoFit, table: Floats) -> Fitted:
         validation_mse=table,
         n_iter=int(fit.n_iter.max(initial=0)),
     )
-
-
