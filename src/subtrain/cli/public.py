@@ -159,6 +159,7 @@ def show(
 ) -> None:
     """One file: what it holds and who says so; with --rows, the values of these rows, and nothing else is read."""
     from subtrain.public.catalogue import read_catalogue as read
+    from subtrain.public.price import whole_price
 
     found = read(catalogue)
     file = found.get(key)
@@ -169,7 +170,10 @@ def show(
         print(json.dumps(told, indent=1))
         return
     values = told.pop("values", None)
+    told["price"] = str(whole_price(file.size, found.rates))
     for name, value in told.items():
+        if value in ("", []):
+            continue
         out.print(
             f"{name:10} {escape('; '.join(map(str, value)) if name == 'sources' else str(value))}", soft_wrap=True
         )
