@@ -32,7 +32,7 @@ def step(name: str, folder: Path) -> dict[str, float]:
         return {"seconds": 0.0, "peak_mb": round(synthetic.peak_mb(), 1)}
     study = Study.open(folder)
     if name == "plan":
-        _ = len(study.segments), collection._missing(study)
+        _ = len(study.segments), collection._missing(study, study.segments)
     elif name == "status":
         assert study.status().missing > 0
     elif name == "resume":

@@ -10,5 +10,10 @@ export default defineConfig(({ mode }) => ({
     reportCompressedSize: false,
   },
   // `npm run dev` shows the study of a server that `subtrain explore` has started.
-  server: { proxy: { "/api": loadEnv(mode, ".", "SUBTRAIN_").SUBTRAIN_API ?? "http://127.0.0.1:8765" } },
+  // The server answers the page's own origin only, so the Host header must stay as the browser sent it.
+  server: {
+    proxy: {
+      "/api": { target: loadEnv(mode, ".", "SUBTRAIN_").SUBTRAIN_API ?? "http://127.0.0.1:8420", changeOrigin: false },
+    },
+  },
 }));

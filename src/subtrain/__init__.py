@@ -34,39 +34,52 @@ if TYPE_CHECKING:
         LeastSquares,
         LeaveSelfOut,
         MeanDifference,
+        Pairs,
         Ridge,
+        SharedPrior,
         fit,
+        pairs_of,
     )
     from subtrain.store.export import export
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
     from subtrain.uses.brittleness import Brittleness, brittleness
+    from subtrain.uses.clusters import Clusters, clusters
+    from subtrain.uses.compare import Comparison, compare
     from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
+    from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
     from subtrain.uses.leakage import Leakage, leakage
-    from subtrain.uses.memorization import empirical_influence, memorization
-    from subtrain.uses.mislabeled import mislabeled
+    from subtrain.uses.memorization import Influences, Memorization, empirical_influence, memorization
+    from subtrain.uses.mislabeled import Mislabeled, mislabeled
     from subtrain.uses.neighbors import Neighbors, neighbors
-    from subtrain.uses.poison import poison
+    from subtrain.uses.poison import Poison, poison
     from subtrain.uses.removals import Removal, removals
     from subtrain.uses.retrain import Retrained, retrain
     from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
-    from subtrain.uses.select import select, verify_selection
+    from subtrain.uses.select import Selection, select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
     from subtrain.uses.support import Support, support
-    from subtrain.uses.training_sets import compare_training_sets, compare_without
-    from subtrain.uses.valuation import ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.tails import TailRemoval, remove_tails
+    from subtrain.uses.training_sets import TrainingSets, compare_training_sets, compare_without
+    from subtrain.uses.valuation import Values, ame, banzhaf, shapley, shapley_alphas
+    from subtrain.uses.verify_difference import DifferenceCheck, verify_difference
 
 _WHERE = {
     "AME": "regression",
     "Brittleness": "uses.brittleness",
+    "Clusters": "uses.clusters",
+    "Comparison": "uses.compare",
     "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
+    "DifferenceCheck": "uses.verify_difference",
     "ElasticNet": "regression",
+    "Embedding": "uses.embedding",
     "Evaluation": "evaluation",
+    "Influences": "uses.memorization",
     "Lasso": "regression",
     "LassoLarge": "regression",
     "Leakage": "uses.leakage",
@@ -75,27 +88,39 @@ _WHERE = {
     "LeaveSelfOut": "regression",
     "Masks": "masks",
     "MeanDifference": "regression",
+    "Memorization": "uses.memorization",
+    "Mislabeled": "uses.mislabeled",
     "Mislabelling": "uses.retrain_mislabelled",
     "Neighbors": "uses.neighbors",
     "Output": "outputs",
+    "Pairs": "regression",
+    "Poison": "uses.poison",
     "Removal": "uses.removals",
     "Retrained": "uses.retrain",
     "Ridge": "regression",
+    "Selection": "uses.select",
+    "SharedPrior": "regression",
     "Significance": "uses.significance",
     "Study": "store.study",
     "SubtrainError": "errors",
     "Support": "uses.support",
-    "brittleness": "uses.brittleness",
+    "TailRemoval": "uses.tails",
+    "TrainingSets": "uses.training_sets",
+    "Values": "uses.valuation",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
+    "brittleness": "uses.brittleness",
     "check": "collection.check",
+    "clusters": "uses.clusters",
     "collect": "collection",
+    "compare": "uses.compare",
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
     "correctness": "outputs",
     "counterfactuals": "uses.counterfactual",
     "cross_entropy": "outputs",
     "debias_group": "uses.group_debias",
+    "embedding": "uses.embedding",
     "empirical_influence": "uses.memorization",
     "evaluate": "evaluation",
     "export": "store.export",
@@ -107,22 +132,25 @@ _WHERE = {
     "learning_curve": "curve",
     "load_fit": "fits",
     "margins": "outputs",
-    "neighbors": "uses.neighbors",
-    "removals": "uses.removals",
     "memorization": "uses.memorization",
     "mislabeled": "uses.mislabeled",
+    "neighbors": "uses.neighbors",
+    "pairs_of": "regression",
     "poison": "uses.poison",
+    "public": "public",
+    "removals": "uses.removals",
+    "remove_tails": "uses.tails",
     "retrain": "uses.retrain",
     "retrain_mislabelled": "uses.retrain_mislabelled",
-    "significance": "uses.significance",
-    "standard_errors": "uses.standard_errors",
     "select": "uses.select",
     "shapley": "uses.valuation",
     "shapley_alphas": "uses.valuation",
-    "public": "public",
+    "significance": "uses.significance",
+    "standard_errors": "uses.standard_errors",
     "status": "collection.status",
     "support": "uses.support",
     "tasks": "tasks",
+    "verify_difference": "uses.verify_difference",
     "verify_selection": "uses.select",
     "write_report": "explorer.report",
 }
@@ -130,11 +158,16 @@ _WHERE = {
 __all__ = [
     "AME",
     "Brittleness",
+    "Clusters",
+    "Comparison",
     "Counterfactuals",
     "Datamodels",
     "Design",
+    "DifferenceCheck",
     "ElasticNet",
+    "Embedding",
     "Evaluation",
+    "Influences",
     "Lasso",
     "LassoLarge",
     "Leakage",
@@ -143,28 +176,40 @@ __all__ = [
     "LeaveSelfOut",
     "Masks",
     "MeanDifference",
+    "Memorization",
+    "Mislabeled",
     "Mislabelling",
     "Neighbors",
     "Output",
+    "Pairs",
+    "Poison",
     "Removal",
     "Retrained",
     "Ridge",
+    "Selection",
+    "SharedPrior",
     "Significance",
     "Study",
     "SubtrainError",
     "Support",
+    "TailRemoval",
+    "TrainingSets",
+    "Values",
     "__version__",
     "ame",
     "banzhaf",
     "brittleness",
     "check",
+    "clusters",
     "collect",
+    "compare",
     "compare_training_sets",
     "compare_without",
     "correctness",
     "counterfactuals",
     "cross_entropy",
     "debias_group",
+    "embedding",
     "empirical_influence",
     "evaluate",
     "export",
@@ -179,9 +224,11 @@ __all__ = [
     "memorization",
     "mislabeled",
     "neighbors",
+    "pairs_of",
     "poison",
     "public",
     "removals",
+    "remove_tails",
     "retrain",
     "retrain_mislabelled",
     "select",
@@ -192,6 +239,7 @@ __all__ = [
     "status",
     "support",
     "tasks",
+    "verify_difference",
     "verify_selection",
     "write_report",
 ]

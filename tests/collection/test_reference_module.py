@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from subtrain import Study
+from subtrain import MeanDifference, Study, fit, import_reference
+from subtrain.errors import InputError
 
 MODULE = """
 import argparse
@@ -68,6 +69,17 @@ def test_a_model_that_fails_stops_nothing_else_and_the_exit_code_says_so(collect
     assert "model 7: ValueError: told to fail" in done.stderr
     assert Study.open(tmp_path / "out" / "trained").models_done() == 39
     assert not (tmp_path / "out" / "study.json").exists()
+
+    with pytest.raises(InputError, match=r"subtrain import-reference .*out NEW makes a study"):
+        fit(Study.open(tmp_path / "out" / "trained"), "margins", MeanDifference())
+    so_far = import_reference(tmp_path / "out", tmp_path / "so-far", heldout=4)
+    there = [i for i in range(40) if i != 7]
+    right = np.stack([np.random.default_rng(i).random(10) < 0.5 for i in there])
+    np.testing.assert_array_equal(so_far.masks().unpack(), right)
+    np.testing.assert_array_equal(so_far.read("margins"), right[:, :3])
+    assert fit(so_far, "margins", MeanDifference()).weight.shape == (10, 3)
+    with pytest.raises(InputError, match="is a study already"):
+        import_reference(tmp_path / "out", tmp_path / "so-far")
 
 
 def test_other_arguments_are_another_task(collect):

@@ -97,8 +97,9 @@ def gateway(here: Path) -> Iterator[Endpoint]:
         run("ceph", "auth", "get-or-create", "client.rgw.a", *rights, stdout="rgw/keyring")
         start("radosgw", "-n", "client.rgw.a")
         wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1).close(), 90)
-        user = ("--uid=owner", "--display-name=owner", "--access-key=OWNERKEY", "--secret-key=ownersecret")
-        run("radosgw-admin", "user", "create", *user)
+        for name in ("owner", "reader"):
+            keys = (f"--access-key={name.upper()}KEY", f"--secret-key={name}secret")
+            run("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}", *keys)
         yield Endpoint("ceph", f"http://127.0.0.1:{port}", "OWNERKEY", "ownersecret")
     finally:
         for process in reversed(started):

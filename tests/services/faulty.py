@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from s3 import Endpoint
 
 # What may happen to a request: it never arrives; its reply never arrives; the server fails before or after carrying it
-# out; the reply is slow, or breaks off.
-FAULTS = ("drop", "lose", "503", "500 after", "slow", "cut")
+# out; the reply is slow, stops half-way for a while, breaks off, or arrives with a byte flipped.
+FAULTS = ("drop", "lose", "503", "500 after", "slow", "stall", "cut", "flip")
 EXPIRED = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
 
 
@@ -78,6 +78,9 @@ def proxy(server: Endpoint) -> Iterator[Proxy]:
                 return
             if fault == "slow":
                 time.sleep(made.delay)
+            if fault == "flip" and content:
+                middle = len(content) // 2
+                content = content[:middle] + bytes([content[middle] ^ 0x10]) + content[middle + 1 :]
             self.send_response(reply.status, reply.reason)
             for name, value in reply.getheaders():
                 if name.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server"):
@@ -90,6 +93,11 @@ def proxy(server: Endpoint) -> Iterator[Proxy]:
                 self.wfile.write(content[: len(content) // 2])
                 self.hang_up()
                 return
+            if fault == "stall":
+                self.wfile.write(content[: len(content) // 2])
+                self.wfile.flush()
+                time.sleep(made.delay)
+                content = content[len(content) // 2 :]
             self.wfile.write(content)
 
         def answer(self, status: int, text: str) -> None:

@@ -119,8 +119,9 @@ class TwoNodes:
 
     def subtrain(self, *words: object, **options: object) -> subprocess.Popen[str]:
         """The command line, as a driver on the head node."""
+        # Whoever runs the tests in the background of a script has them ignore SIGINT, and all that they start.
         return subprocess.Popen(
-            [sys.executable, "-m", "subtrain", *map(str, words)],
+            ["env", "--default-signal=INT", sys.executable, "-m", "subtrain", *map(str, words)],
             env={**self.environment, **options.pop("env", {})},  # type: ignore[dict-item]
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

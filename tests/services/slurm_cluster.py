@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo", "munged", "munge")
-CONTROL, NODES = 16917, 17100
+from s3 import free_ports
 
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo", "munged", "munge")
 CONF = """
 ClusterName=subtrain
 SlurmctldHost={host}(127.0.0.1)
@@ -44,7 +45,7 @@ KillWait=2
 JobRequeue=1
 GresTypes=gpu,shard
 SlurmdParameters=config_overrides
-NodeName=n[1-{count}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=2 \\
+NodeName=n[1-{count}] NodeHostname={host} NodeAddr=127.0.0.1 Port={ports} CPUs=2 \\
   RealMemory=4000 Gres=gpu:2,shard:8
 PartitionName=debug Nodes=n[1-{count}] Default=YES MaxTime=INFINITE State=UP
 """
@@ -70,8 +71,9 @@ class Cluster:
     def up(self) -> None:
         host = socket.gethostname().split(".")[0]
         (self.home / "state").mkdir(parents=True)
-        places = {"host": host, "home": self.home, "control": CONTROL, "count": self.count}
-        text = CONF.format(**places, first=NODES + 1, last=NODES + self.count)
+        control, *nodes = free_ports(1 + self.count)
+        places = {"host": host, "home": self.home, "control": control, "count": self.count}
+        text = CONF.format(**places, ports=f"[{','.join(map(str, nodes))}]")
         (self.home / "slurm.conf").write_text(text)
         for i in range(2):
             os.mknod(self.home / f"fakegpu{i}", 0o020666, os.makedev(1, 3))
@@ -83,7 +85,7 @@ class Cluster:
         for k in range(1, self.count + 1):
             (self.home / f"spool-n{k}").mkdir()
             self._start("slurmd", "-N", f"n{k}")
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while self.tell("sinfo", "-h", "-N", "-o", "%t").split().count("idle") < self.count:
             assert time.monotonic() < end, (self.home / "slurmctld.log").read_text()[-2000:]
             time.sleep(0.5)
@@ -105,6 +107,11 @@ class Cluster:
     def tell(self, *words: str) -> str:
         """What one of Slurm's commands prints."""
         return subprocess.run(words, capture_output=True, text=True, env=os.environ | self.environment).stdout
+
+    def restarts(self, job: str) -> int:
+        """How often Slurm has requeued a job, "NUMBER_INDEX"."""
+        found = re.search(r"Restarts=(\d+)", self.tell("scontrol", "show", "job", job))
+        return int(found[1]) if found else 0
 
     def pid(self, daemon: str) -> int:
         return int((self.home / f"{daemon}.pid").read_text())

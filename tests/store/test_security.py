@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import subtrain
-from subtrain import Datamodels, Design, Study, export, import_arrays, load_fit
+from subtrain import Datamodels, Design, Lasso, LassoLarge, Study, export, fit, import_arrays, load_fit
 from subtrain.collection.status import check
 from subtrain.errors import CorruptError, InputError, MismatchError, SubtrainError
 from subtrain.fits import save_fit
@@ -170,6 +170,45 @@ def test_links_out_of_the_study_are_not_followed(make_study, tmp_path, name):
         with pytest.raises(InputError, match=r"leads out of .* by a symbolic link"):
             study.store.commit_new("segments/x", lambda file: file.write(b"x"))
         assert "x" not in os.listdir(outside)
+
+
+@pytest.mark.parametrize(("estimator", "part"), [(Lasso(), "fit-0.1-0"), (LassoLarge(), "large")], ids=repr)
+@pytest.mark.parametrize("name", ["counts", "counts/test_margins-{}", "counts/test_margins-{}/rows.json"])
+def test_counts_are_not_kept_where_a_link_leads(make_study, tmp_path, name, estimator, part):
+    study = make_study(models=30)
+    outside = tmp_path / "outside"
+    place = study.path / name.format(part)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    outside.touch() if name.endswith(".json") else outside.mkdir()
+    place.symlink_to(outside)
+    with pytest.raises(InputError, match=r"leads out of .* by a symbolic link"):
+        fit(study, estimator=estimator)
+    assert outside.is_file() or os.listdir(outside) == []
+
+
+def test_workers_log_nothing_where_a_link_leads(make_study, tmp_path):
+    study = make_study(done=False, task="digits", params={"n": 20, "targets": 3})
+    (tmp_path / "outside").mkdir()
+    (study.path / "logs").symlink_to(tmp_path / "outside")
+    with pytest.raises(SubtrainError, match=r"logs leads out of .* by a symbolic link"):
+        study.collect(workers=1, progress=False)
+    assert os.listdir(tmp_path / "outside") == []
+
+
+def test_the_host_in_a_segment_names_no_log_elsewhere(make_study, tmp_path):
+    from subtrain.collection import landed
+    from subtrain.store import segment
+
+    study = make_study(models=4, heldout=0)
+    arrays = {name: study.read(name) for name in study.outputs}
+    (study.path / "logs").mkdir()
+    (study.path / "logs" / "worker-").mkdir()
+    (tmp_path / "secret-1.log").touch()
+    (study.path / "segments" / "000000-000003.seg").write_bytes(
+        segment.encoded(range(4), arrays, study.identity, "", {"host": "/../../../secret", "pid": 1, "seconds": 1.0})
+    )
+    [one] = landed.trained(study, landed.landed(study))
+    assert one.log == ""
 
 
 def test_a_link_inside_the_study_is_no_danger(make_study):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from subtrain import Design, Lasso
+from subtrain import Design, Lasso, Output
 from subtrain.regression.counts import count
+from subtrain.tasks import batch
 
 
 def sparse_world(n=60, targets=40, m=300, alpha=0.5, kind="fixed", share=0.1, noise=1.0, seed=0):
@@ -22,3 +23,38 @@ def lasso(masks, y):
     """Weight float32 [n, T], bias [T] and the counts of a LASSO with its lambda chosen."""
     fitted = Lasso(threads=1).fit(masks, y)
     return fitted.weight_.astype(np.float32), fitted.bias_, count(masks, y, threads=1)
+
+
+def grouped_weights(groups=4, units=12, targets=15, seed=0):
+    """Datamodels weights [groups * units, groups * targets]: a group's units raise its own targets, and few others do.
+
+    With the group of each unit and of each target.
+    """
+    random = np.random.default_rng(seed)
+    of_unit, of_target = (np.repeat(np.arange(groups), k) for k in (units, targets))
+    same = of_unit[:, None] == of_target
+    weight = np.where(same, random.uniform(0.5, 1.5, same.shape), 0.15 * random.normal(size=same.shape))
+    return weight, of_unit, of_target
+
+
+def opposed_weights(n=60, targets=40, seed=0):
+    """Weights [n, T] in which the first 10 units raise the first half of the targets and lower the others, the next 10
+    do the reverse, and the rest are weak."""
+    random = np.random.default_rng(seed)
+    weight = 0.05 * random.normal(size=(n, targets))
+    side = np.where(np.arange(targets) < targets // 2, 1.0, -1.0)
+    weight[:10] += side
+    weight[10:20] -= side
+    return weight
+
+
+def world_of(weight, noise=0.3, bias=0.0):
+    """A task that answers mask @ weight + bias + noise of its seed."""
+    n, targets = weight.shape
+
+    def train(masks, seeds):
+        exact = masks @ weight + bias
+        exact = exact + noise * np.stack([np.random.default_rng(int(s)).normal(size=targets) for s in seeds])
+        return {"test_margins": exact.astype("float32")}
+
+    return batch(train, n, {"test_margins": Output((targets,), "float32")}, size=64, data=[weight])

@@ -1,11 +1,13 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { api } from "./api/client";
 import { isFitted, type Study } from "./api/types";
-import { Fit } from "./fit";
+import { Fit, type Shared } from "./fit";
 import { href, parse, type Route } from "./router";
 import { Failure, Note, Waiting } from "./ui/state";
 import { Top } from "./ui/top";
-import { useAnswer } from "./api/use";
+import { forget, useAnswer } from "./api/use";
+import { isStale, useStatus } from "./live";
+import { embedded } from "./api/embedded";
 import { ClustersView } from "./views/clusters";
 import { CompareView } from "./views/compare";
 import { LeakageView } from "./views/leakage";
@@ -18,33 +20,50 @@ import { UnitView } from "./views/unit";
 export function App() {
   const route = useRoute();
   const fit = route.query.fit ?? null;
-  const study = useAnswer(`study ${fit}`, () => api.study(fit));
+  const [turn, setTurn] = useState(0);
+  const study = useAnswer(`study ${fit} ${turn}`, () => api.study(fit));
+  const live = useStatus();
+  useEffect(() => {
+    if (!study.data || study.waiting || !live.status || !isStale(study.data, live.status)) return;
+    forget("");
+    setTurn(turn + 1);
+  }, [live.status]);
+  const link = useCallback<Shared["href"]>((view, arg, query) => href(view, arg, { ...query, fit }), [fit]);
   const main = useRef<HTMLElement>(null);
   const place = `${route.view}/${route.arg ?? ""}`;
   const first = useRef(true);
   useEffect(() => {
     if (first.current) first.current = false;
-    else enter(main.current!, route.view);
-  }, [route.view]);
+    else enter(main.current);
+  }, [place]);
   useEffect(() => {
     document.title = [TITLES[route.view], route.arg, study.data?.name, "subtrain"].filter(Boolean).join(" · ");
   }, [place, study.data]);
   if (!study.data)
-    return (
-      <main class="page">
-        {study.error ? <Failure>{study.error}</Failure> : <Waiting what="the study" />}
-      </main>
-    );
+    return <main class="page">{study.error ? <Failure>{study.error}</Failure> : <Waiting what="the study" />}</main>;
   return (
-    <Fit.Provider value={{ fit, study: study.data, href: (view, arg, query) => href(view, arg, { ...query, fit }) }}>
+    <Fit.Provider value={{ fit, study: study.data, live, href: link }}>
       <a class="skip" href="#main" onClick={(event) => skip(event, main.current!)}>
         Skip to the content
       </a>
       <Top route={route} />
+      {embedded && <Exported made={embedded.made} note={embedded.note} />}
       <main class="page" id="main" ref={main} tabIndex={-1}>
-        {isFitted(study.data) || route.view === "study" ? <Show route={route} /> : <Unfitted study={study.data} />}
+        {isFitted(study.data) || route.view === "study" ? (
+          <Show key={study.data.version} route={route} />
+        ) : (
+          <Unfitted study={study.data} />
+        )}
       </main>
     </Fit.Provider>
+  );
+}
+
+function Exported({ made, note }: { made: string; note: string }) {
+  return (
+    <p class="page exported small quiet">
+      An export of {made.slice(0, 16).replace("T", " ")} UTC: {note}.
+    </p>
   );
 }
 
@@ -102,9 +121,9 @@ function useRoute(): Route {
 }
 
 /** Takes the reader, and whatever reads aloud to them, to the top of a new view. */
-function enter(main: HTMLElement, _view: Route["view"]): void {
+function enter(main: HTMLElement | null): void {
   scrollTo(0, 0);
-  main.focus({ preventScroll: true });
+  main?.focus({ preventScroll: true });
 }
 
 function skip(event: Event, main: HTMLElement): void {

@@ -1,12 +1,15 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import { type Fitted, isFitted, type Study } from "./api/types";
+import type { Live } from "./live";
 import type { Query, View } from "./router";
 
 export interface Shared<S extends Study = Study> {
   /** Which fit is looked at; null is the study's own choice. */
   fit: string | null;
   study: S;
+  /** How the study stands just now. */
+  live: Live;
   /** The fragment of a view of the same fit. */
   href: (view: View, arg?: string | number | null, query?: Query) => string;
 }

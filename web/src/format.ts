@@ -12,11 +12,11 @@ export function signed(value: number, places = 2): string {
 }
 
 export function percent(value: number | null | undefined, places = 0): string {
-  return value === null || value === undefined ? "–" : `${fixed(100 * value, places)} %`;
+  return value === null || value === undefined ? "–" : `${fixed(100 * value, places)}\u202f%`;
 }
 
 export function whole(value: number | null | undefined): string {
-  return value === null || value === undefined ? "–" : value.toLocaleString("en-US").replaceAll(",", " ");
+  return value === null || value === undefined ? "–" : value.toLocaleString("en-US").replaceAll(",", "\u202f");
 }
 
 export function count(n: number, noun: string): string {
@@ -32,4 +32,8 @@ export function duration(seconds: number): string {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -51,7 +51,11 @@ function byLevel(map: Grouped, error: readonly (number | null)[]): Group[] {
   const at: number[][] = Array.from({ length: LEVELS }, () => []);
   for (const i of placed(map)) at[Math.min(LEVELS - 1, Math.floor(((error[i] ?? 0) / high) * LEVELS))]!.push(i);
   const edge = (level: number) => ((high * level) / LEVELS).toFixed(2);
-  return at.map((places, level) => ({ name: `error ${edge(level)}–${edge(level + 1)}`, colour: `level-${level}`, at: places }));
+  return at.map((places, level) => ({
+    name: `error ${edge(level)}–${edge(level + 1)}`,
+    colour: `level-${level}`,
+    at: places,
+  }));
 }
 
 function placed(map: Grouped): number[] {

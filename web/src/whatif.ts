@@ -25,7 +25,12 @@ export function toCrossZero(full: number, order: readonly Weight[]): number | nu
 
 /** "3,5,8" as a set of unit numbers; anything else in it is left out. */
 export function parseUnits(text: string | undefined): Set<number> {
-  return new Set((text ?? "").split(",").filter((part) => /^\d+$/.test(part)).map(Number));
+  return new Set(
+    (text ?? "")
+      .split(",")
+      .filter((part) => /^\d+$/.test(part))
+      .map(Number),
+  );
 }
 
 export function formatUnits(units: ReadonlySet<number>): string {

@@ -8,7 +8,8 @@ test("a view, its argument and its query come back from their URL", () => {
 });
 
 test("anything unknown leads to the gallery", () => {
-  for (const hash of ["", "#", "#/", "#/nowhere", "#/%E0%A4%A/x", "#/<script>"]) expect(parse(hash).view).toBe("targets");
+  for (const hash of ["", "#", "#/", "#/nowhere", "#/%E0%A4%A/x", "#/<script>"])
+    expect(parse(hash).view).toBe("targets");
 });
 
 test("text with slashes, ampersands and question marks survives", () => {

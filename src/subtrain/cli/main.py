@@ -2,9 +2,11 @@
 
 from subtrain.cli import demo, check, create, collect, status  # noqa: F401, I001
 from subtrain.cli import worker, cancel  # noqa: F401
-from subtrain.cli import fit, evaluate, report, extend, export, importing, reference, import_fit  # noqa: F401
+from subtrain.cli import fit, evaluate, report, extend, export, importing, reference  # noqa: F401
 from subtrain.cli import counterfactual, support, neighbors, leakage  # noqa: F401
+from subtrain.cli import import_fit  # noqa: F401
 from subtrain.cli import significance  # noqa: F401
+from subtrain.cli import embed, clusters, compare  # noqa: F401
 from subtrain.cli import select, mislabeled, poison, value  # noqa: F401
 from subtrain.cli import public, public_download  # noqa: F401
 from subtrain.cli import explore  # noqa: F401

@@ -17,6 +17,9 @@ def poison(
     study: StudyPath,
     fit: FitName = "default",
     size: Annotated[int | None, typer.Option(help="Of the set; found if not given.", show_default=False)] = None,
+    without: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Units to leave out of the search.", show_default=False)
+    ] = None,
     known: Known = None,
     triggered: Annotated[
         str | None,
@@ -33,7 +36,7 @@ def poison(
     from subtrain.uses.training_sets import compare_without, split_targets
 
     opened = Study.open(study)
-    found = search(load_fit(opened, fit), opened, size, numbers(known, "known"))
+    found = search(load_fit(opened, fit), opened, size, numbers(without, "without") or [], numbers(known, "known"))
     if verify:
         groups = split_targets(opened, "test_margins", triggered=numbers(triggered, "triggered"))
         show(compare_without(opened, found.suspects, verify, "test_margins", groups), to, as_json)

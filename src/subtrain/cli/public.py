@@ -54,38 +54,65 @@ def list_(
     kind: Kind = None,
     alpha: Alpha = None,
     missing: Annotated[bool, typer.Option("--missing", help="Only files that are advertised but not there.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with the bucket's listing; costs some LIST requests.")
+    ] = False,
+    max_cost: MaxCost = 1.0,
     catalogue: CatalogueFile = None,
+    address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every file, with shape, dtype, size and price, those known to be missing too. Asks the bucket for nothing."""
+    """Every file, with shape, dtype, size and price, those known to be missing too.
+
+    Asks the bucket for nothing, but for --check.
+    """
     from subtrain.machine import size
-    from subtrain.public.catalogue import catalogue as read
+    from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.price import dollars, whole_price
 
     found = read(catalogue)
     files = found.find(dataset, kind, percent(alpha), missing=True if missing else None)
+    there: dict[str, int | None] = {}
+    if check:
+        from subtrain.public.presence import present
+
+        there = present(found, files, address, max_cost)
     if as_json:
-        print(json.dumps({"address": found.address, "files": [file.to_json() for file in files]}, indent=1))
+        told = [file.to_json() | ({"bytes_there": there[file.key]} if check else {}) for file in files]
+        print(json.dumps({"address": found.address, "files": told}, indent=1))
         return
     table = Table(
         title=f"{escape(found.name)}, {escape(found.address)}", title_justify="left", box=None, pad_edge=False
     )
-    for name, right in (("file", False), ("shape", True), ("dtype", False), ("size", True), ("whole file", True)):
-        table.add_column(name, justify="right" if right else "left")
-    there = [file for file in files if not file.missing]
+    table.add_column("file", no_wrap=True, min_width=max((len(file.key) for file in files), default=0))
+    for name in ("shape", "size", "price"):
+        table.add_column(name, justify="right")
+    if check:
+        table.add_column("in the bucket")
     for file in files:
-        shape = " × ".join(f"{length:,}" for length in file.shape)
+        shape = "×".join(f"{length:,}" for length in file.shape)
         cost = dollars(whole_price(file.size, found.rates).dollars)
         shown = ("", "missing") if file.missing else (size(file.size), cost)
-        table.add_row(escape(file.key), shape, file.dtype, *shown, style="dim" if file.missing else "")
+        listed = (_compared(file, there[file.key]),) if check else ()
+        table.add_row(escape(file.key), shape, *shown, *listed, style="dim" if file.missing else "")
     out.print(table)
-    total = sum(whole_price(file.size, found.rates).dollars for file in there)
-    out.print(f"{len(there)} files, {size(sum(file.size for file in there))}, {dollars(total)} for all of them")
+    sizes = [file.size for file in files if not file.missing]
+    total = sum(whole_price(each, found.rates).dollars for each in sizes)
+    out.print(f"{len(sizes)} files, {size(sum(sizes))}, {dollars(total)} for all of them")
     for name in dict.fromkeys(file.dataset for file in files):
         about = found.datasets[name]
         for note in about.notes:
             out.print(f"{name}: {escape(note)}", soft_wrap=True)
-        out.print(f"{name}, sources: {escape('; '.join(found.cited(about.sources)))}", soft_wrap=True)
+        if about.sources:
+            out.print(f"{name}, sources: {escape('; '.join(found.cited(about.sources)))}", soft_wrap=True)
+
+
+def _compared(file: File, there: int | None) -> str:
+    if there is None:
+        return "no"
+    # What torch writes besides the values is some kB.
+    same = there == file.size or (not file.is_array and 0 <= there - file.size < 1 << 20)
+    return "yes" if same else f"yes, but of {there:,} bytes"
 
 
 @group.command()
@@ -103,7 +130,7 @@ def price(
     as_json: AsJson = False,
 ) -> None:
     """What files, or rows and columns of them, cost in money and time, and how they are best read. Asks for nothing."""
-    from subtrain.public.catalogue import catalogue as read
+    from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.price import Network, dollars, duration
 
     found = read(catalogue)
@@ -132,7 +159,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """One file: what it holds and who says so; with --rows, the values of these rows, and nothing else is read."""
-    from subtrain.public.catalogue import catalogue as read
+    from subtrain.public.catalogue import read_catalogue as read
+    from subtrain.public.price import whole_price
 
     found = read(catalogue)
     file = found.get(key)
@@ -143,7 +171,10 @@ def show(
         print(json.dumps(told, indent=1))
         return
     values = told.pop("values", None)
+    told["price"] = str(whole_price(file.size, found.rates))
     for name, value in told.items():
+        if value in ("", []):
+            continue
         out.print(
             f"{name:10} {escape('; '.join(map(str, value)) if name == 'sources' else str(value))}", soft_wrap=True
         )
@@ -206,12 +237,12 @@ def span(text: str | None) -> slice:
     """The slice that 5, 100:200 or 0:1000:10 stands for; all for None."""
     if text is None:
         return slice(None)
-    if not re.fullmatch(r"\d+|-?\d*(:-?\d*){1,2}", text):
+    if not re.fullmatch(r"\d+|(-?\d+)?(:(-?\d+)?){1,2}", text):
         raise InputError(f"rows and columns are written 5, 100:200 or 0:1000:10, got {text!r}")
     numbers = [int(part) if part else None for part in text.split(":")]
     if len(numbers) == 1:
         first = numbers[0] or 0
         return slice(first, first + 1)
-    if len(numbers) == 3 and (numbers[2] or 1) < 1:
+    if len(numbers) == 3 and numbers[2] is not None and numbers[2] < 1:
         raise InputError(f"a step must be at least 1, got {text!r}")
     return slice(*numbers)

@@ -30,6 +30,7 @@ def import_reference(
     """Make a study of what the reference code's workers have trained; models not completed are left out.
 
     LOGDIR is only read. If all models are completed its arrays are read where they lie, else they are copied.
+    It may also be a study that collect --reference-module is filling: then the models that have landed are copied.
     """
     from subtrain.design import EVALUATION
     from subtrain.store.reference import import_reference as read

@@ -47,8 +47,8 @@ def show(result: Result, to: Path | None, as_json: bool, rows: int = 20) -> None
     out.print(repr(result), soft_wrap=True)
     columns = result.table()
     table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right")
+    for name, column in columns.items():
+        table.add_column(name, justify="left" if np.asarray(column).dtype.kind == "U" else "right")
     for row in list(zip(*columns.values(), strict=True))[:rows]:
         table.add_row(*map(_cell, row))
     out.print(table)

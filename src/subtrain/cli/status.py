@@ -104,7 +104,7 @@ def _table(now: Status) -> Table:
         table.add_row("running", escape(f"{where}, {runner.get('engine', 'local')}: {what}"))
     for job in now.jobs:
         states = ", ".join(f"{count} {state}" for state, count in job["states"].items())
-        table.add_row("Slurm", f"array {job['array']} of {job['jobs']} jobs: {states or 'squeue is not here to ask'}")
+        table.add_row("Slurm", f"array {job['array']} of {job['jobs']} jobs: {states or 'squeue does not answer here'}")
     if now.missing:
         for slow in now.slowest:
             log = f"; {slow.log}" if slow.log else ""

@@ -6,6 +6,7 @@ One folder an array: `script.sh`; `segments.txt`, a line of segment numbers for 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,9 +18,11 @@ from uuid import uuid4
 from subtrain.collection import sbatch
 from subtrain.errors import InputError
 from subtrain.store import files
-from subtrain.store.study import Study
+from subtrain.store.folder import inside
+from subtrain.store.study import LOGS, Study
 
 SLURM = "slurm"
+_NAME = re.compile(r"[0-9]{6,}-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Batch:
         return int(code) if code.isdigit() else None
 
     def log(self, index: int) -> Path:
-        return self.folder.parent.parent / "logs" / f"slurm-{self.number}_{index}.log"
+        return self.folder.parent.parent / LOGS / f"slurm-{self.number}_{index}.log"
 
     def mark(self, what: str, content: str = "") -> None:
         """Write one of the small files that say what became of it."""
@@ -63,14 +66,15 @@ class Batch:
 
 def new_batch(study: Study, jobs: Sequence[Sequence[int]]) -> Batch:
     """A folder for a new array, numbered in order; not submitted yet, and not written."""
-    root = study.path.resolve() / SLURM
-    before = len(list(root.glob("*-*"))) if root.is_dir() else 0
-    return Batch(root / f"{before + 1:06d}-{uuid4().hex[:6]}", tuple(map(tuple, jobs)))
+    root = _root(study)
+    assert root is not None, "Slurm's jobs need a folder"
+    return Batch(root / f"{len(_folders(root)) + 1:06d}-{uuid4().hex[:6]}", tuple(map(tuple, jobs)))
 
 
 def write_batch(batch: Batch, script: str) -> Path:
-    """Write its folder; the path of the script."""
+    """Write its folder, and make the one of its logs, without which Slurm fails each job; the path of the script."""
     with files.storage_errors(batch.folder):
+        inside(batch.folder.parent.parent, LOGS).mkdir(exist_ok=True)
         batch.folder.mkdir(parents=True)
         (batch.folder / "segments.txt").write_text("".join(f"{_listed(job)}\n" for job in batch.jobs))
         (batch.folder / "script.sh").write_text(script)
@@ -80,13 +84,24 @@ def write_batch(batch: Batch, script: str) -> Path:
 def open_batches(study: Study) -> list[Batch]:
     """Arrays some of whose jobs may be left, oldest first."""
     found: list[Batch] = []
-    root = study.store.path()
-    for folder in sorted((root.resolve() / SLURM).glob("*-*")) if root else ():
+    root = _root(study)
+    for folder in _folders(root) if root else ():
         if not (folder / "over").exists():
             with suppress(FileNotFoundError):
                 lines = (folder / "segments.txt").read_text().splitlines()
                 found.append(Batch(folder, tuple(parse_segments(line) for line in lines)))
     return found
+
+
+def _root(study: Study) -> Path | None:
+    """The folder of all arrays; None for a study in a bucket. InputError if it leads out of the study."""
+    root = study.store.path()
+    return None if root is None else inside(root.resolve(), SLURM)
+
+
+def _folders(root: Path) -> list[Path]:
+    """Those of arrays, oldest first; what is named otherwise is not ours, and its name never reaches squeue."""
+    return sorted(one for one in root.iterdir() if _NAME.fullmatch(one.name)) if root.is_dir() else []
 
 
 def jobs_left(study: Study) -> list[dict[str, Any]]:

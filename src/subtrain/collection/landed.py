@@ -64,7 +64,7 @@ def trained(study: Study, segments: Sequence[Landed]) -> list[Trained]:
     for one in segments[-(HEADERS if study.store.path() else FAR) :]:
         with suppress(CorruptError, FileNotFoundError, KeyError, TypeError, ValueError):
             host, pid, seconds = _about(study, one)
-            log = study.local / LOGS / f"worker-{host}-{pid}.log"
+            log = study.local / LOGS / PurePosixPath(f"worker-{host}-{pid}.log").name
             said = str(log) if log.exists() else ""
             found.append(Trained(one.start, one.stop, host, pid, seconds / one.models, said))
     return found

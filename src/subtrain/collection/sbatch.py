@@ -13,6 +13,7 @@ from pathlib import Path
 
 from subtrain._version import __version__
 from subtrain.errors import CollectError, InputError
+from subtrain.store.study import LOGS
 
 # Slurm's own default for MaxArraySize is 1001: indices 0 to 1000.
 MOST_JOBS = 1000
@@ -83,7 +84,7 @@ def script(study: Path, batch: Path, name: str, jobs: int, at_once: int | None, 
     options = {
         "job-name": name,
         "array": array,
-        "output": str(study / "logs" / "slurm-%A_%a.log").replace("%", "%%").replace("-%%A_%%a.log", "-%A_%a.log"),
+        "output": str(study / LOGS / "slurm-%A_%a.log").replace("%", "%%").replace("-%%A_%%a.log", "-%A_%a.log"),
         "open-mode": "append",
         "chdir": str(Path.cwd()),
         "cpus-per-task": str(request.cpus),

@@ -11,6 +11,7 @@ from subtrain.collection.ledger import Ledger
 from subtrain.collection.report import Failure, Tally, runner_file
 from subtrain.collection.sbatch import MOST_JOBS, Job, Request
 from subtrain.collection.segment import recorded_failures
+from subtrain.collection.silence import Silence
 from subtrain.errors import CollectError, CorruptError, InputError, MismatchError, StorageError, SubtrainError
 from subtrain.store.segment import Range
 from subtrain.store.study import Study
@@ -51,6 +52,11 @@ def slurm(
     commands ("module load cuda"). detach: return once submitted; collect again to pick the jobs up. workers and timeout
     are those of each job, see `collection.local.local`.
     """
+    if study.store.path() is None:
+        raise InputError(
+            f"Slurm's jobs work in a folder that the nodes share, but {study.where} lies in a bucket: there, collect "
+            "with --engine local or ray, or run subtrain worker in jobs of your own"
+        )
     for name, value in (("max_jobs", max_jobs), ("per_job", per_job)):
         if value is not None and value < 1:
             raise InputError(f"{name} must be 1 or more, got {value}")
@@ -69,7 +75,8 @@ def slurm(
 class SlurmExecutor:
     """Submits what nobody is at work on; counts an attempt when a job ends without the commits it owes.
 
-    Jobs outlive this process: another one picks them up from the study's folder and squeue.
+    Jobs outlive this process: another one picks them up from the study's folder and squeue. So do attempts, until a
+    collection comes to its end.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class SlurmExecutor:
         self.settled: set[Element] = set()
         self.gone: dict[Element, float] = {}
         self.fruitful: set[Element] = set()
+        self.silence = Silence(study.where, tally.notes)
 
     def plan(self) -> tuple[Batch, str]:
         """The array of what nobody is at work on, and its script; nothing is written or submitted."""
@@ -111,7 +119,7 @@ class SlurmExecutor:
         while self.ledger.waiting:
             self._submit()
             if self.detach:
-                return []
+                return self.ledger.given_up
             self._pause(wait, tick)
             wait = SOON if self._look() else min(LATE, wait * 1.5)
             if self.ledger.hopeless:
@@ -127,9 +135,21 @@ class SlurmExecutor:
         if known is None:
             raise CollectError("squeue does not answer, so the jobs that are running already are unknown: try later")
         self._update(known)
-        self.settled |= {(b, k) for b in self.batches for k in range(len(b.jobs)) if (b, k) not in self.running}
+        self._credit(self.study.rows.whole())
+        for element in [(b, k) for b in self.batches for k in range(len(b.jobs))]:
+            if element not in self.running:
+                self._missed(element)
         if self.running:
             self.tally.notes.append(f"{len(self.running)} Slurm jobs submitted earlier are still at work")
+
+    def _missed(self, element: Element) -> None:
+        """A job that ended when nobody watched: an attempt, if it brought nothing."""
+        batch, index = element
+        self.settled.add(element)
+        if batch.number and element not in self.fruitful:
+            why = f"Slurm job {batch.number}_{index} ended without them; see {batch.log(index)}"
+            for k in batch.jobs[index]:
+                self.ledger.failed(self.study.segments[k], why)
 
     def _update(self, known: dict[str, list[Job]]) -> None:
         self.running = {
@@ -179,8 +199,9 @@ class SlurmExecutor:
         landed = set(self.ledger.look())
         if landed:
             self._credit(landed)
+        self.silence.heard(answered=known is not None, landed=bool(landed))
         if known is None:
-            return False
+            return bool(landed)
         self._update(known)
         states = {(b, job.index): job.state for b in self.batches for job in known[b.name]}
         for batch in self.batches:

@@ -22,6 +22,7 @@ from subtrain.errors import SubtrainError
 from subtrain.machine import host
 from subtrain.outputs import SchemaError
 from subtrain.store import files
+from subtrain.store.folder import inside
 from subtrain.store.places import local_folder, open_store
 from subtrain.store.study import LOGS, Study
 from subtrain.trainers.oom import release_memory
@@ -32,7 +33,7 @@ def main(path: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     inbox = _follow_parent()
     try:
-        _log_output(local_folder(open_store(path)) / LOGS)
+        _log_output(inside(local_folder(open_store(path)), LOGS))
         study = _open(path, inbox.get())
         _ = study.task
     except SubtrainError as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,16 @@ class Columns:
     words: list[str] = field(repr=False)
 
     def matching(
-        self, q: str, label: str | None, correct: bool | None, least: float | None, most: float | None
+        self,
+        q: str = "",
+        label: str | None = None,
+        correct: bool | None = None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+        only: Collection[int] | None = None,
     ) -> Index:
-        keep = np.ones(self.fit.dm.targets, bool)
+        """Targets that answer to all of it. bounds: least and most of a column, None for none; a target without a
+        figure is outside any."""
+        keep = np.ones(self.fit.dm.targets, bool) if only is None else np.isin(np.arange(self.fit.dm.targets), [*only])
         if q:
             wanted = q.casefold().split()
             keep &= np.array([all(word in words for word in wanted) for words in self.words])
@@ -35,9 +42,10 @@ class Columns:
         if correct is not None:
             share = self.fit.table("correct")
             keep &= (share > 0.5) if correct else (share <= 0.5)
-        with np.errstate(invalid="ignore"):
-            keep &= (self.fit.table("mean") >= least) if least is not None else True
-            keep &= (self.fit.table("mean") <= most) if most is not None else True
+        for name, (least, most) in (bounds or {}).items():
+            values = self._column(name)
+            keep &= (values >= least) if least is not None else True
+            keep &= (values <= most) if most is not None else True
         return np.flatnonzero(keep)
 
     def ordered(self, found: Index, sort: str) -> Index:
@@ -54,10 +62,8 @@ class Columns:
         if name == "label":
             labels = self.fit.labels or [""] * self.fit.dm.targets
             return np.unique(np.array(labels), return_inverse=True)[1].astype(np.float64)
-        if name == "leakage":
-            scores = leakage_scores(self.fit)
-            return np.full(self.fit.dm.targets, np.nan) if scores is None else scores
-        return np.asarray(self.fit.table({"margin": "mean"}.get(name, name)), np.float64)
+        values = np.asarray(self.fit.table({"margin": "mean"}.get(name, name)), np.float64)
+        return np.where(values < 0, np.nan, values) if name == "support" else values
 
 
 @lru_cache(maxsize=8)
@@ -69,11 +75,6 @@ def columns(fit: OpenFit) -> Columns:
 def unit_labels(fit: OpenFit) -> list[str]:
     """Label of every unit, "" for one that has none."""
     return [fit.viewer.about_unit(unit).label or "" for unit in range(fit.dm.n)]
-
-
-def leakage_scores(fit: OpenFit) -> NDArray[Any] | None:
-    """The highest score of a suspect pair with each target [T]; None where there are none."""
-    return None
 
 
 def _words(about: About) -> str:

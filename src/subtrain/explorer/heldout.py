@@ -18,6 +18,8 @@ from subtrain.store.study import Study
 
 Array = NDArray[np.floating[Any]]
 PAIRS = 300_000
+# Above these, a model is right about a target.
+THRESHOLDS = {"margins": 0.0, "correctness": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,5 +62,5 @@ def quantity(output: str) -> str:
 
 
 def _correct(output: str, values: NDArray[Any]) -> Array | None:
-    threshold = {"margins": 0.0, "correctness": 0.5}.get(quantity(output))
+    threshold = THRESHOLDS.get(quantity(output))
     return None if threshold is None else np.asarray((values > threshold).mean(axis=0))

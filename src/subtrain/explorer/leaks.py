@@ -4,54 +4,46 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from subtrain.explorer.opened import OpenFit
-from subtrain.explorer.transposed import K
 from subtrain.store.base import put_json, read_json
 from subtrain.store.study import Study
 
 REVIEWS = "reviews"
-MOST = 500
 DECISIONS = ("yes", "no", "skip")
 _writing = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A pair that may be the same example twice: the higher the score, the more its weight stands out."""
+    """A pair that may be the same example twice; score and q as `leakage` has them."""
 
     target: int
     unit: int
     score: float
     weight: float
-    reason: str
+    q: float
 
     @property
     def pair(self) -> str:
         return f"{self.target}-{self.unit}"
 
+    @property
+    def reason(self) -> str:
+        gap = f"the gap below its weight is {self.score:.1f} times what the target's other weights let expect"
+        return f"{gap}; of targets with q up to {self.q:.2g}, that share is expected to be clean"
+
 
 def suspects(fit: OpenFit) -> list[Suspect]:
-    """The most suspect pairs, most suspect first, one for each target at most."""
-    unit, value = fit.table("unit")[:, :K], fit.table("value")[:, :K].astype(np.float64)
-    scale = np.sqrt((value**2).sum(axis=1) / np.maximum(1, np.count_nonzero(value, axis=1)))
-    score = np.divide(value[:, 0], scale, out=np.zeros(len(value)), where=scale > 0)
-    order = np.argsort(-score, kind="stable")[:MOST]
-    return [
-        Suspect(
-            int(t),
-            int(unit[t, 0]),
-            float(score[t]),
-            float(value[t, 0]),
-            f"its weight is {score[t]:.1f} times the root mean square of the target's {K} largest",
-        )
-        for t in order.tolist()
-        if unit[t, 0] >= 0 and not fit.viewer.is_itself(int(unit[t, 0]), int(t))
-    ]
+    """The most suspect pairs, surest first; a target that is the unit itself is no suspect."""
+    return [one for one in _all(fit) if not fit.viewer.is_itself(one.unit, one.target)]
+
+
+def _all(fit: OpenFit) -> Iterator[Suspect]:
+    columns = (fit.table(f"suspect_{name}").tolist() for name in ("target", "unit", "score", "weight", "q"))
+    return (Suspect(*row) for row in zip(*columns, strict=True))
 
 
 def decisions(study: Study, output: str) -> dict[str, str]:

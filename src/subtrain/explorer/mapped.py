@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.datamodels import Datamodels
 from subtrain.explorer.figures import spread
 from subtrain.explorer.opened import OpenFit
+from subtrain.uses.clusters import clusters
+from subtrain.uses.maps import place
+from subtrain.uses.vectors import vectors
 
-POINTS = 20_000
-DIMENSIONS = 16
-CLUSTERS = 12
+POINTS = 10_000
+DIMENSIONS = 50
+LARGE = 20_000_000
+CLUSTERS = 10
 SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """number [P]: which targets or units; x, y [P]; cluster [P], 0 the largest; method: in words."""
+    """number [P]: which targets or units; x, y [P]; cluster [P], 0 the largest, -1 for those without a weight, which
+    have no place (NaN); method: in words."""
 
     number: NDArray[np.int64]
     x: NDArray[np.float64]
@@ -31,7 +37,7 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A cluster of targets: its members, nearest to its middle first, and the units of the strongest mean weight."""
+    """A cluster of targets, and the units of the strongest mean weight for them."""
 
     members: NDArray[np.int64]
     units: NDArray[np.int64]
@@ -39,17 +45,28 @@ class Group:
     labels: dict[str, int]
 
 
-def draw_map(fit: OpenFit, of: str) -> Map:
-    """Principal components of the weights, of targets or of units, evenly spaced ones where there are too many."""
-    from sklearn.cluster import KMeans
+def draw_map(fit: OpenFit, of: str, how: str) -> Map:
+    """Targets (or units) in the plane, by `how` ("pca", "spectral" or "tsne") of their weights, and spectral clusters.
 
+    Of more than POINTS, evenly spaced ones; where the weights are too many to work on at once, their first principal
+    components stand for them.
+    """
     rows: NDArray[Any] = fit.sidecar.weight if of == "targets" else fit.dm.weight
     number = spread(np.arange(len(rows)), POINTS)
-    points = _components(rows, number)
-    count = min(CLUSTERS, max(1, number.size // 5))
-    cluster = _by_size(KMeans(count, n_init=1, random_state=0).fit_predict(points))
-    flat = points if points.shape[1] > 1 else np.pad(points, ((0, 0), (0, 1)))
-    return Map(number, flat[:, 0], flat[:, 1], cluster, "first two principal components of the weights")
+    large = rows.size > LARGE
+    small = _components(rows, number) if large else np.asarray(rows)[number]
+    as_targets = Datamodels(small.T, np.zeros(number.size), np.zeros(number.size))
+    found = vectors(as_targets)
+    count = min(len(set(fit.labels)) if fit.labels else CLUSTERS, found.index.size - 1)
+    cluster = clusters(as_targets, max(2, count)).cluster
+    points = np.full((number.size, 2), np.nan)
+    points[found.index] = place(found.rows, how)
+    reduced = f" of {small.shape[1]} principal components" if large else ""
+    method = f"{NAMES[how]}{reduced} of the datamodels, each of length 1; spectral clusters"
+    return Map(number, points[:, 0], points[:, 1], cluster, method)
+
+
+NAMES = {"pca": "principal components", "spectral": "spectral embedding", "tsne": "t-SNE"}
 
 
 def groups(fit: OpenFit, found: Map) -> list[Group]:
@@ -63,32 +80,32 @@ def groups(fit: OpenFit, found: Map) -> list[Group]:
             mean += weight[members[start : start + 256]].sum(axis=0, dtype=np.float64)
         mean /= members.size
         units = np.argsort(-np.abs(mean), kind="stable")[:SHOWN]
+        units = units[mean[units] != 0]
         labels = Counter(fit.labels[t] for t in members.tolist()) if fit.labels else Counter()
-        out.append(Group(members, units[mean[units] != 0], mean[units[mean[units] != 0]], dict(labels.most_common())))
+        out.append(Group(members, units, mean[units], dict(labels.most_common())))
     return out
 
 
-def _by_size(cluster: NDArray[Any]) -> NDArray[np.int64]:
-    """Clusters numbered by falling size."""
-    order = np.argsort(-np.bincount(cluster), kind="stable")
-    return np.asarray(np.argsort(order)[cluster], np.int64)
-
-
-def _components(rows: NDArray[Any], number: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Rows projected onto their first principal components, by a random range finder that reads a block at a time."""
+def _components(rows: NDArray[Any], number: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Rows of length 1 projected onto their first principal components, by a random range finder that reads a block at
+    a time: float32 [P, DIMENSIONS], with 0 for rows of zeros."""
     n = rows.shape[1]
     k = min(DIMENSIONS, n, number.size)
-    random = np.random.default_rng(0)
-    basis = random.normal(size=(n, k)).astype(np.float32)
+    basis = np.random.default_rng(0).normal(size=(n, k)).astype(np.float32)
     blocks = np.array_split(number, max(1, number.size * n * 4 // (64 << 20)))
-    total = sum(rows[block].sum(axis=0, dtype=np.float64) for block in blocks)
-    mean = np.asarray(total / number.size, np.float32)
-    for _ in range(3):
+    mean = np.asarray(
+        sum(_unit(rows[block]).sum(axis=0, dtype=np.float64) for block in blocks) / number.size, np.float32
+    )
+    for _ in range(2):
         gathered = np.zeros((n, k))
         for block in blocks:
-            centred = rows[block] - mean
+            centred = _unit(rows[block]) - mean
             gathered += centred.T @ (centred @ basis)
         basis = np.linalg.qr(gathered)[0].astype(np.float32)
-    points = np.concatenate([(rows[block] - mean) @ basis for block in blocks]).astype(np.float64)
-    left, size, _ = np.linalg.svd(points, full_matrices=False)
-    return np.asarray(left * size)
+    return np.concatenate([_unit(rows[block]) @ basis for block in blocks])
+
+
+def _unit(rows: NDArray[Any]) -> NDArray[np.float32]:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = np.divide(rows, length, out=np.zeros(rows.shape, np.float32), where=length > 0)
+    return unit

@@ -106,7 +106,7 @@ class Library:
         if held is not None:
             return held
         if ref is None:
-            ref = self._default = self.default() or ""
+            ref = self._default = self._default or self.default() or ""
         if not ref:
             raise InputError(f"{self.study.where} has no fit yet: run subtrain fit {self.study.where}")
         with self._lock:

@@ -24,7 +24,7 @@ from subtrain.store.places import cache
 from subtrain.store.rows import open_npy, parse_npy
 from subtrain.store.study import FIT_META, Study
 
-FORMAT = 1
+FORMAT = 3
 FOLDER = "explorer"
 Progress = Callable[[str, int, int], None]
 

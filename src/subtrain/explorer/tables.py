@@ -1,8 +1,9 @@
-"""Figures of every target that the gallery sorts by and a target's page shows: one pass over a study's outputs."""
+"""Figures of every target, by which the gallery is sorted and which a target's page shows, and of every unit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,17 @@ from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION
 from subtrain.errors import InputError
 from subtrain.evaluation import even_replicates, refuse_seen, score
+from subtrain.explorer.behaviour import behaviour
 from subtrain.explorer.figures import spread
-from subtrain.explorer.heldout import quantity
 from subtrain.store.study import Study
+from subtrain.uses.leakage import leakage
+from subtrain.uses.standard_errors import standard_errors
 
-BINS = 30
 DOTS = 400
 SUBSETS = 1000
 LOOKED_AT = 4096
+SUSPECTS = 1000
+LARGE = 20_000_000
 BYTES = 64 << 20
 Tables = dict[str, NDArray[Any]]
 Progress = Callable[[str, int, int], None]
@@ -30,61 +34,26 @@ def tables(
 ) -> tuple[Tables, dict[str, Any]]:
     """Arrays by name, and what is known of them as JSON. weight: float32 [T, n], target-major.
 
-    Over all finished models: mean, sd, low, high [T], counts [T, BINS] (a histogram from low to high), correct [T]
-    (share of models that were right; NaN where the output does not tell). On held-out subsets: lds, lds_ceiling,
-    lds_one, lds_one_ceiling, residual [T] (mean squared error against single runs), predicted and actual [T, S] of at
-    most DOTS subsets; NaN or empty without any. in_subsets [n]: in how many of `looked_at` masks each unit is.
+    Those of `behaviour`. On held-out subsets: lds, lds_ceiling, lds_one, lds_one_ceiling, residual [T] (mean squared
+    error against single runs), predicted and actual [T, S] of at most DOTS subsets; NaN or empty without any.
+    in_subsets [n]: in how many of `looked_at` masks each unit is. error [T]: standard error of each weight, NaN where
+    it is not known. suspect_*: pairs that may be leaked, surest first; leakage [T]: each target's highest score.
     """
     output = dm.meta.get("output") or next(iter(study.outputs))
     if output not in study.outputs or int(np.prod(study.outputs[output].shape)) != dm.targets or dm.n != study.n:
         raise InputError(
             f"the datamodels are of {dm.n} units and {dm.targets} targets of {output}, which does not fit {study.where}"
         )
-    found, models = _models(study, output, progress)
+    found, models = behaviour(study, output, progress)
     judged, about = _heldout(study, dm, weight, output)
     in_subsets, looked_at = _in_subsets(study)
-    return {**found, **judged, "in_subsets": in_subsets}, {
+    arrays = {**found, **judged, "in_subsets": in_subsets, "error": _errors(study, dm, judged["residual"])}
+    return arrays | _suspects(dm), {
         "output": output,
         "models": models,
         "looked_at": looked_at,
         **about,
     }
-
-
-def _models(study: Study, output: str, progress: Progress) -> tuple[Tables, int]:
-    rows, targets = study.done(), int(np.prod(study.outputs[output].shape))
-    step = max(1, BYTES // (4 * targets))
-    parts = [rows[start : start + step] for start in range(0, rows.size, step)]
-
-    def values() -> Any:
-        return (study.read(output, part).reshape(len(part), -1).astype(np.float32) for part in parts)
-
-    low, high = np.full(targets, np.inf, np.float32), np.full(targets, -np.inf, np.float32)
-    total, squares, right = np.zeros(targets), np.zeros(targets), np.zeros(targets)
-    threshold = {"margins": 0.0, "correctness": 0.5}.get(quantity(output))
-    for number, some in enumerate(values()):
-        low, high = np.fmin(low, some.min(axis=0)), np.fmax(high, some.max(axis=0))
-        total += some.sum(axis=0, dtype=np.float64)
-        squares += (some.astype(np.float64) ** 2).sum(axis=0)
-        right += (some > (threshold or 0.0)).sum(axis=0)
-        progress("outputs", number + 1, 2 * len(parts))
-    counts = np.zeros((targets, BINS), np.uint32)
-    width = np.where(high > low, high - low, 1)
-    for number, some in enumerate(values()):
-        bins = np.clip(((some - low) / width * BINS).astype(np.int64), 0, BINS - 1)
-        flat = np.bincount((bins + np.arange(targets) * BINS).ravel(), minlength=targets * BINS)
-        counts += flat.reshape(targets, BINS).astype(np.uint32)
-        progress("outputs", len(parts) + number + 1, 2 * len(parts))
-    m = max(1, rows.size)
-    mean = total / m
-    return {
-        "mean": mean,
-        "sd": np.sqrt(np.maximum(0, squares / m - mean**2)),
-        "low": low,
-        "high": high,
-        "counts": counts,
-        "correct": right / m if threshold is not None and rows.size else np.full(targets, np.nan),
-    }, int(rows.size)
 
 
 def _heldout(study: Study, dm: Datamodels, weight: NDArray[np.float32], output: str) -> tuple[Tables, dict[str, Any]]:
@@ -132,3 +101,26 @@ def _in_subsets(study: Study) -> tuple[NDArray[np.int64], int]:
     for start in range(0, rows.size, 256):
         count += study.masks(rows[start : start + 256]).unpack().sum(axis=0)
     return count, int(rows.size)
+
+
+def _errors(study: Study, dm: Datamodels, residual: NDArray[Any]) -> NDArray[Any]:
+    """Standard error of every weight of each target: from the models fitted on, or, where that would take too much
+    memory or is not known for the estimator, from what held-out models leave unexplained, which is a little more."""
+    if dm.n * dm.targets <= LARGE:
+        with suppress(InputError):
+            errors = standard_errors(dm, study)
+            return np.where(np.isfinite(errors), errors, np.nan)
+    alpha = float(np.mean(study.design.alpha))
+    spread = int(dm.meta.get("models", 0)) * alpha * (1 - alpha)
+    return np.sqrt(residual / spread) if spread > 0 else np.full(dm.targets, np.nan)
+
+
+def _suspects(dm: Datamodels) -> Tables:
+    found = leakage(dm)
+    best = np.full(dm.targets, -np.inf)
+    np.maximum.at(best, found.target, found.score)
+    most = slice(0, SUSPECTS)
+    columns = {name: getattr(found, name)[most] for name in ("target", "unit", "weight", "score", "q")}
+    return {f"suspect_{name}": values for name, values in columns.items()} | {
+        "leakage": np.where(np.isfinite(best), best, np.nan)
+    }

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
+from subtrain.uses.support import smallest
 
 K = 50
 BLOCK_BYTES = 256 << 20
@@ -19,11 +20,13 @@ SORTED_BYTES = 16 << 20
 @dataclass(frozen=True, eq=False)
 class Strongest:
     """unit int32 and value float32 [T, 2K]: the K largest positive weights, largest first, then the K most negative,
-    most negative first; unit -1 where there are fewer. support [T]: weights that are not zero; total [T]: their sum;
-    unit_effect, unit_strength [n]: sum and absolute sum of a unit's weights over all targets."""
+    most negative first; unit -1 where there are fewer. nonzero [T]: weights that are not zero; total [T]: their sum;
+    support [T]: the data support by the datamodel alone, -1 where no removal flips the prediction; unit_effect,
+    unit_strength [n]: sum and absolute sum of a unit's weights over all targets."""
 
     unit: NDArray[np.int32]
     value: NDArray[np.float32]
+    nonzero: NDArray[np.int32]
     support: NDArray[np.int32]
     total: NDArray[np.float64]
     unit_effect: NDArray[np.float64]
@@ -35,6 +38,7 @@ class Strongest:
         return Strongest(
             np.full((t, 2 * K), -1, np.int32),
             np.zeros((t, 2 * K), np.float32),
+            np.zeros(t, np.int32),
             np.zeros(t, np.int32),
             np.zeros(t),
             np.zeros(n),
@@ -56,16 +60,18 @@ def transpose(dm: Datamodels, file: BinaryIO, strongest: Strongest, progress: Ca
         file.write(rows.data)
         for first in range(0, len(rows), some):
             part = rows[first : first + some]
-            _rank(part, strongest, start + first)
+            _rank(part, dm.bias, strongest, start + first)
             strongest.unit_effect[:] += part.sum(axis=0, dtype=np.float64)
             strongest.unit_strength[:] += np.abs(part).sum(axis=0, dtype=np.float64)
         progress("weights", min(start + step, t), t)
 
 
-def _rank(rows: NDArray[np.float32], strongest: Strongest, start: int) -> None:
+def _rank(rows: NDArray[np.float32], bias: NDArray[Any], strongest: Strongest, start: int) -> None:
     stop = start + len(rows)
-    strongest.support[start:stop] = np.count_nonzero(rows, axis=1)
-    strongest.total[start:stop] = rows.sum(axis=1, dtype=np.float64)
+    strongest.nonzero[start:stop] = np.count_nonzero(rows, axis=1)
+    total = strongest.total[start:stop] = rows.sum(axis=1, dtype=np.float64)
+    falling = -np.sort(-rows, axis=1).astype(np.float64)
+    strongest.support[start:stop] = smallest(bias[start:stop] + total, falling.T)
     k = min(K, rows.shape[1])
     for side, sign in enumerate((1, -1)):
         units = _largest(sign * rows, k)
@@ -77,7 +83,7 @@ def _rank(rows: NDArray[np.float32], strongest: Strongest, start: int) -> None:
 
 
 def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Columns of each row's k largest values, largest first, the lower number first where they are the same."""
+    """Columns of each row's k largest values, largest first; of equal ones the lower number first."""
     some = np.argpartition(-values, k - 1, axis=1)[:, :k].astype(np.int64)
     some.sort(axis=1)
     order = np.argsort(-np.take_along_axis(values, some, axis=1), axis=1, kind="stable")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from subtrain.errors import InputError
+from subtrain.errors import InputError, SubtrainError
 from subtrain.explorer.leaks import REVIEWS
 from subtrain.explorer.retraining import Order
 from subtrain.store.base import put_json, read_json
@@ -116,14 +116,12 @@ def keep(one: Verification) -> None:
     put_json(order.study.store, f"{REVIEWS}/verified/{order.id}.json", data)
 
 
-def kept(study: Study, target: int | None = None) -> list[dict[str, Any]]:
-    """Finished verifications of a target, or all, as they were written."""
-    found = []
+def kept(study: Study) -> list[Mapping[str, Any]]:
+    """Finished verifications as they were written; what is damaged is left out."""
+    found: list[Mapping[str, Any]] = []
     for name in study.store.names(f"{REVIEWS}/verified"):
-        with suppress(Exception):  # a file that another program spoiled is no reason to show none
-            data = read_json(study.store, name)
-            if target is None or data["target"] == target:
-                found.append({"job": name.rpartition("/")[2].removesuffix(".json"), **data})
+        with suppress(SubtrainError, FileNotFoundError, TypeError):
+            found.append({**read_json(study.store, name), "job": name.rpartition("/")[2].removesuffix(".json")})
     return found
 
 

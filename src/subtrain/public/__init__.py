@@ -7,10 +7,11 @@
 >>> dm = st.public.fit(models, targets=slice(0, 100))        # one pass over the bucket
 """
 
-from subtrain.public.catalogue import Catalogue, Dataset, File, catalogue
-from subtrain.public.download import Downloaded, download
+from subtrain.public.catalogue import Catalogue, Dataset, File, read_catalogue
+from subtrain.public.downloads import Downloaded, download
 from subtrain.public.fitting import fit
 from subtrain.public.opened import Published, open
+from subtrain.public.presence import present
 from subtrain.public.price import Network, Price, Purse, Rates, whole_price
 from subtrain.public.remote import PriceWarning, RemoteArray
 
@@ -26,9 +27,10 @@ __all__ = [
     "Purse",
     "Rates",
     "RemoteArray",
-    "catalogue",
     "download",
     "fit",
     "open",
+    "present",
+    "read_catalogue",
     "whole_price",
 ]

@@ -129,7 +129,7 @@ class Catalogue:
         return [self.sources.get(name, name) for name in names]
 
 
-def catalogue(path: str | Path | None = None) -> Catalogue:
+def read_catalogue(path: str | Path | None = None) -> Catalogue:
     """The catalogue of the published datamodels data, or the one in a JSON file of the same form.
 
     A relative address in a file is a folder beside it. Raises InputError for a file that is not a catalogue.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from subtrain.errors import InputError, MismatchError
-from subtrain.public.catalogue import NPY_HEADER, Catalogue, Dataset, File, catalogue
+from subtrain.public.catalogue import NPY_HEADER, Catalogue, Dataset, File, read_catalogue
 from subtrain.public.header import FIRST, Header, read_header
 from subtrain.public.kept import LIMIT, Kept
 from subtrain.public.price import FREE, MAX_COST, Network, Purse, Rates, price
@@ -75,7 +75,9 @@ class Published:
         return self.purse.spent
 
     def __getattr__(self, kind: str) -> RemoteArray:
-        if kind.startswith("_") or kind not in self.files:
+        if kind.startswith("_") or "catalogue" not in self.__dict__:
+            raise AttributeError(kind)
+        if kind not in self.files:
             raise AttributeError(f"{self!r} has no {kind!r}")
         return self.array(kind)
 
@@ -88,8 +90,8 @@ class Published:
             self._opened[kind] = self._open(files[kind])
         whole = self._opened[kind]
         judged = len(whole) - self.heldout
-        if self.split and not 0 < judged < len(whole):
-            raise InputError(f"{kind} has {len(whole)} models: {self.heldout} of them cannot be for evaluation alone")
+        if (self.split and judged < 1) or (self.split == EVALUATION and not self.heldout):
+            raise InputError(f"{kind} has {len(whole)} models, {self.heldout} of them for evaluation alone")
         return whole.part({"": slice(None), FITTING: slice(judged), EVALUATION: slice(judged, None)}[self.split])
 
     def _open(self, file: File) -> RemoteArray:
@@ -112,28 +114,26 @@ def open(
 
     catalogue_file: another catalogue than the published data's; address: another place for the same files, a mirror's
     bucket, a folder, or a `Source`. max_cost: what all reading through this may cost, in dollars; None for no limit.
-    heldout: how many of the last models are for evaluation, by default as the catalogue says. cache_bytes: how much
-    of what is read is kept on this machine, 0 for none. Raises InputError for what the catalogue does not have.
+    heldout: how many of the last models are for evaluation, by default as the catalogue says. cache_bytes: how much of
+    what is read is kept on this machine, 0 for none. Raises InputError for what the catalogue does not have.
     """
-    found = catalogue(catalogue_file)
+    found = read_catalogue(catalogue_file)
     pct = round(100 * alpha, 6)
-    made = Published(
+    if not found.find(dataset, pct=pct):
+        alphas = ", ".join(f"{p / 100:g}" for p in sorted({f.pct for f in found.find(dataset)}))
+        raise InputError(f"nothing of {dataset} was published at alpha = {alpha:g}, only at {alphas}")
+    if heldout is not None and heldout < 0:
+        raise InputError(f"heldout must be at least 0, got {heldout}")
+    return Published(
         catalogue=found,
         source=open_source(address or found.address, found.requester_pays),
         dataset=dataset,
         pct=pct,
-        heldout=-1,
+        heldout=found.datasets[dataset].heldout if heldout is None else heldout,
         network=network,
         purse=Purse(max_cost),
         kept=Kept(cache() / "public", cache_bytes) if cache_bytes else None,
     )
-    if not found.find(dataset, pct=pct):
-        alphas = ", ".join(f"{p / 100:g}" for p in sorted({f.pct for f in found.find(dataset)}))
-        raise InputError(f"nothing of {dataset} was published at alpha = {alpha:g}, only at {alphas}")
-    judged = made.about.heldout if heldout is None else heldout
-    if judged < 0:
-        raise InputError(f"heldout must be at least 0, got {judged}")
-    return replace(made, heldout=judged)
 
 
 def open_file(found: Catalogue, file: File, purse: Purse, address: str | None = None) -> RemoteArray:

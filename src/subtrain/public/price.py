@@ -79,45 +79,28 @@ def whole_price(count: int, rates: Rates, network: Network = Network()) -> Price
 
 @dataclass
 class Purse:
-    """What may be spent, in dollars; what has been; what was promised to readings that are under way.
-
-    limit: None for no limit. Raises InputError, before anything is read, for what would pass it.
-    """
+    """What may be spent, in dollars, None for no limit, and what has been."""
 
     limit: float | None = MAX_COST
     spent: float = 0.0
-    promised: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def promise(self, cost: Price, what: str) -> None:
-        """Set money aside for a reading that comes in parts, or refuse it as a whole."""
-        with self._lock:
-            self._check(cost, cost.dollars, what)
-            self.promised += cost.dollars
-
-    def pay(self, cost: Price, what: str) -> None:
-        """Account for a request that is about to be made; what was promised pays first."""
-        with self._lock:
-            from_promise = min(self.promised, cost.dollars)
-            self._check(cost, cost.dollars - from_promise, what)
-            self.promised -= from_promise
-            self.spent += cost.dollars
-
-    def take_back(self, amount: float) -> None:
-        """Give up what is left of a promise."""
-        with self._lock:
-            self.promised = max(0.0, self.promised - amount)
-
-    def _check(self, cost: Price, more: float, what: str) -> None:
-        before = self.spent + self.promised
+    def check(self, cost: Price, what: str) -> None:
+        """Raise InputError, before anything of it is read, for a reading that would pass the limit."""
         # A reading that is cut otherwise than was foreseen takes some requests more.
-        if self.limit is None or more <= 1e-12 or before + more <= self.limit * 1.01:
+        if self.limit is None or cost.dollars == 0 or self.spent + cost.dollars <= 1.01 * self.limit:
             return
-        beside = f" beside the {dollars(before)} before it" if before else ""
+        beside = f" beside the {dollars(self.spent)} before it" if self.spent else ""
         raise InputError(
             f"{what} takes {cost}{beside}; that passes the limit of {dollars(self.limit)}: allow it with a higher "
             "max_cost (--max-cost, or --yes), or read less"
         )
+
+    def pay(self, cost: Price, what: str) -> None:
+        """Account for what is about to be asked for, or refuse it as `check` does."""
+        with self._lock:
+            self.check(cost, what)
+            self.spent += cost.dollars
 
 
 def dollars(amount: float) -> str:

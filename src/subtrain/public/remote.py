@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,14 +14,16 @@ from subtrain.errors import CorruptError, InputError
 from subtrain.machine import available_memory, size
 from subtrain.public.header import Header
 from subtrain.public.kept import KeptFile
+from subtrain.public.parallel import at_once
 from subtrain.public.price import FREE, Network, Price, Purse, Rates, price
 from subtrain.public.ranges import Choice, Indices, Runs, choose, runs_of
 from subtrain.public.source import Source, Version
 
 # A reading in more requests than this says so, and what it costs.
 MANY = 256
-# Readings in more pieces than this are not kept: a file for each would be dearer than the next reading.
-_KEPT_PIECES = 1024
+# Readings in more pieces are not kept, as a file for each would be dearer than the next reading; nor are those of more
+# bytes, which are passes over a file and would drive everything else out.
+_KEPT_PIECES, _KEPT_BYTES = 1024, 32 << 20
 _TASKS = 4096
 
 
@@ -59,7 +60,7 @@ class Opened:
         pieces = asked.pieces()
         cost = self.price_of(pieces)
         what = f"reading {size(wanted.bytes)} of {self.key}"
-        keep = self.kept if len(pieces.starts) <= _KEPT_PIECES else None
+        keep = self._keeps(pieces)
 
         def pay_and_read(start: int, stop: int) -> bytes:
             self.purse.pay(price(stop - start, 1, self.rates, self.network), what)
@@ -70,23 +71,24 @@ class Opened:
             data = keep.read(start, stop, pay_and_read) if keep else pay_and_read(start, stop)
             _scatter(np.frombuffer(data, np.uint8), start, wanted, places, out)
 
-        more = cost.dollars - min(self.purse.promised, cost.dollars)
-        self.purse.promise(replace(cost, dollars=more), what)
-        try:
-            for first in range(0, len(pieces.starts), _TASKS):
-                _at_once(one, range(first, min(first + _TASKS, len(pieces.starts))), self.network.parallel)
-        except BaseException:
-            self.purse.take_back(more)
-            raise
+        self.purse.check(cost, what)
+        for first in range(0, len(pieces.starts), _TASKS):
+            some = range(first, min(first + _TASKS, len(pieces.starts)))
+            at_once(one, some, min(len(some), self.network.parallel))
         return out
 
     def price_of(self, pieces: Runs) -> Price:
         """What asking for these costs now, without what is kept."""
-        if self.kept is None or len(pieces.starts) > _KEPT_PIECES:
+        keep = self._keeps(pieces)
+        if keep is None:
             return price(pieces.bytes, len(pieces.starts), self.rates, self.network)
         spans = zip(pieces.starts.tolist(), pieces.stops.tolist(), strict=True)
-        gone = [count for count in (self.kept.missing(*span) for span in spans) if count]
+        gone = [count for count in (keep.missing(*span) for span in spans) if count]
         return price(sum(gone), len(gone), self.rates, self.network)
+
+    def _keeps(self, pieces: Runs) -> KeptFile | None:
+        few = len(pieces.starts) <= _KEPT_PIECES and pieces.bytes <= _KEPT_BYTES
+        return self.kept if few else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +154,12 @@ class RemoteArray:
         key = (rows, columns) if self.ndim > 1 else (rows,)
         return self._choice(runs_of(self.file.header, [each for each, _ in self._chosen(key)]))
 
-    def expect_all(self) -> None:
-        """Say that all rows are about to be read, once: what that costs is set aside, or refused before it begins."""
-        runs = runs_of(self.file.header, [each for each, _ in self._chosen(())])
-        self.file.purse.promise(self.file.price_of(self._choice(runs).taken.runs.pieces()), f"reading {self.file.key}")
+    def expect_all(self, among: Sequence[object]) -> None:
+        """Called before all of these arrays are read, once each: refuses it where they cost too much together."""
+        ours = [array for array in among if isinstance(array, RemoteArray) and array.file.purse is self.file.purse]
+        costs = [array.file.price_of(array.price().taken.runs.pieces()) for array in ours]
+        what = "reading " + " and ".join(dict.fromkeys(array.file.key for array in ours))
+        self.file.purse.check(sum(costs[1:], costs[0]), what)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         chosen = self._chosen(key if isinstance(key, tuple) else (key,))
@@ -245,18 +249,3 @@ def _scatter(data: NDArray[np.uint8], start: int, wanted: Runs, places: Indices,
         a, b = max(int(wanted.starts[k]), start), min(int(wanted.stops[k]), stop)
         to = int(places[k]) + a - int(wanted.starts[k])
         out[to : to + b - a] = data[a - start : b - start]
-
-
-def _at_once(work: Any, items: range, threads: int) -> None:
-    """work(item) for each on some threads; the first error is raised and ends the rest."""
-    if len(items) == 1:
-        work(items[0])
-        return
-    with ThreadPoolExecutor(min(threads, len(items) or 1)) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _TRIES = 5
+# What came before an answer that ends so is right.
+_BROKEN = re.compile("body error|decoding response body|operation timed out")
 _CHUNK = 1 << 20
 _SET = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _PAYS = f"its reader pays, so it answers nobody without credentials: {_SET}"
@@ -129,7 +131,7 @@ class Source:
                 raise StorageError(f"cannot read {self.where(key)}: {reason(error)}") from None
             raise InputError(f"there is no {self.where(key)}") from None
         except (BaseError, PermissionError, TimeoutError, OSError) as error:
-            if isinstance(error, GenericError) and "body error" in str(error):
+            if isinstance(error, GenericError) and _BROKEN.search(str(error)):
                 raise _BrokenOffError(str(error)) from None
             raise StorageError(f"cannot read {self.where(key)}: {self._why(error)}") from None
 
@@ -137,6 +139,8 @@ class Source:
         text = str(error)
         if "169.254" in text or re.search(r"security-credentials|latest/api/token", text):
             return f"no credentials were found, and {_PAYS}" if self.pays else reason(error)
+        if re.search("configured region|PermanentRedirect|AuthorizationHeaderMalformed|301 Moved", text):
+            return "the bucket is in another region than this was told: set AWS_REGION to the bucket's"
         if self.pays and re.search("AccessDenied|403 Forbidden", text) and not re.search("InvalidAccessKey", text):
             return (
                 "access denied; either there is no such file (a bucket says 403 then to those who may not list it), or "

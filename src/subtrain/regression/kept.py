@@ -17,6 +17,7 @@ from subtrain.regression.saved import load, save
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
 from subtrain.store import files, segment
+from subtrain.store.folder import inside
 
 COUNTS = "counts"
 ROWS, HEAD = "rows.json", "counts.json"
@@ -81,9 +82,12 @@ def _count_on(
 
 
 def kept_folder(models: Models, part: str, gram: str = "dense") -> Path:
-    """Where this machine keeps the counts of one part of the models of an output: below `counts/` of `study.local`."""
+    """Where this machine keeps the counts of one part of the models of an output: below `counts/` of `study.local`.
+
+    InputError if a symbolic link leads out of there: whoever made the study may have put it there.
+    """
     kind = "" if gram == "dense" else f"-{gram}"
-    return models.study.local / COUNTS / f"{models.output}-{part}{kind}"
+    return inside(models.study.local, f"{COUNTS}/{models.output}-{part}{kind}")
 
 
 def _usable(folder: Path, identity: str, rows: NDArray[np.int64]) -> int:

@@ -30,6 +30,7 @@ from subtrain.regression.spool import Many, Room, check_disk, room, spooled
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn, warn_constant, warn_ends, warn_gaps
 from subtrain.store.files import storage_errors
+from subtrain.store.folder import inside
 
 Rows = NDArray[np.int64]
 STAGES = ("path", "refit")
@@ -144,7 +145,7 @@ class LassoLarge(Linear):
         progress: Progress | None = None,
     ) -> Self:
         """Fit a study's models; the first of `parts` fits, a second one chooses lambda. Counts are not used."""
-        folder = self.folder or models.study.local / COUNTS / f"{models.output}-large"
+        folder = self.folder or inside(models.study.local, f"{COUNTS}/{models.output}-large")
 
         def part(numbers: Rows) -> Part:
             return Part(numbers.size, lambda k: (models.read(numbers[i : i + k]) for i in range(0, numbers.size, k)))

@@ -15,6 +15,7 @@ from subtrain.masks import Masks, row_bytes
 from subtrain.regression.arrivals import LAST
 from subtrain.regression.judging import Judges
 from subtrain.store.study import Study
+from subtrain.tasks.reference import REFERENCE
 
 BLOCK = 4096
 MIN_MODELS = 10
@@ -100,6 +101,11 @@ def finished_models(study: Study, output: str | None, drop_nonfinite: bool = Fal
     name = output or next(iter(study.outputs))
     if name not in study.outputs:
         raise InputError(f"{study.where} records no output {name!r}; it has {', '.join(study.outputs)}")
+    if study.source is not None and study.source.name == REFERENCE:
+        raise InputError(
+            f"the masks of the models in {study.where} are among what their module returned: "
+            f"subtrain import-reference {study.path.parent} NEW makes a study of those that have landed"
+        )
     models = Models(study, name, study.done(FIT))
     if study.imported:
         models = _finite(models, drop_nonfinite)

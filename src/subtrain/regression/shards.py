@@ -42,8 +42,8 @@ class Distant(Protocol):
 
     def __getitem__(self, rows: slice) -> NDArray[Any]: ...
 
-    def expect_all(self) -> None:
-        """Called before all rows are read, once; raises InputError where that is not allowed."""
+    def expect_all(self, among: Sequence[Distant]) -> None:
+        """Called on one of the arrays that are about to be read, once each and whole; InputError forbids it."""
         ...
 
 
@@ -54,10 +54,10 @@ def is_distant(array: object) -> TypeGuard[Distant]:
 
 def expect_all(*arrays: object) -> None:
     """Tell the distant ones among these arrays, and lists of them, that all of them are about to be read."""
-    for array in arrays:
-        for part in array if isinstance(array, (list, tuple)) else [array]:
-            if is_distant(part):
-                part.expect_all()
+    parts = (part for array in arrays for part in (array if isinstance(array, (list, tuple)) else [array]))
+    distant = [part for part in parts if is_distant(part)]
+    if distant:
+        distant[0].expect_all(distant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Stack:
     def _read(self, start: int, stop: int) -> tuple[Masks, NDArray[Any]]:
         bits = [_packed(part, rows, first) for first, part, rows in _between(self.masks, start, stop)]
         ys = [part[rows] for _, part, rows in _between(self.outputs, start, stop)]
-        return _one(bits), ys[0] if len(ys) == 1 else np.concatenate(ys)
+        return _joined(bits), ys[0] if len(ys) == 1 else np.concatenate(ys)
 
     def check_finite(self) -> None:
         """Raise InputError that names the first model and target whose output is inf or NaN.
@@ -158,7 +158,7 @@ def whole_masks(masks: object) -> Masks:
     """All parts of masks in one piece."""
     parts = mask_parts(masks)
     starts = ((part, k) for part in parts for k in range(0, max(len(part), 1), PACKED))
-    return _one([_packed(part, slice(k, min(k + PACKED, len(part))), k) for part, k in starts])
+    return _joined([_packed(part, slice(k, min(k + PACKED, len(part))), k) for part, k in starts])
 
 
 def whole_outputs(outputs: object, masks: object) -> NDArray[Any]:
@@ -229,10 +229,10 @@ def _packed(part: Any, rows: slice, first: int) -> Masks:
         return pack(part[rows], first)
     step = max(1, UNPACKED // (max(1, part.shape[1]) * part.dtype.itemsize))
     starts = range(rows.start, max(rows.stop, rows.start + 1), step)
-    return _one([pack(part[k : min(k + step, rows.stop)], first + k - rows.start) for k in starts])
+    return _joined([pack(part[k : min(k + step, rows.stop)], first + k - rows.start) for k in starts])
 
 
-def _one(parts: Sequence[Masks]) -> Masks:
+def _joined(parts: Sequence[Masks]) -> Masks:
     return parts[0] if len(parts) == 1 else Masks(np.concatenate([part.data for part in parts]), parts[0].n)
 
 

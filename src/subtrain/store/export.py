@@ -24,7 +24,7 @@ def export(study: Study, folder: str | Path, name: str | None = None, progress: 
     name: by default that of the study's folder. Beside every array lies its sha256, and `study_{PCT}pct.json` says
     which rows are for judging only. An export that was interrupted goes on where it stopped, after checking what is
     there; one that was finished is written anew. Raises InputError while models are missing, StorageError when the disk
-    is too small. Returns the paths written. `progress(file, rows done, rows)` is called after each block.
+    is too small, or fails. Returns the paths written. `progress(file, rows done, rows)` is called after each block.
     """
     missing = study.models - study.models_done()
     if missing:
@@ -32,9 +32,13 @@ def export(study: Study, folder: str | Path, name: str | None = None, progress: 
             f"{missing} of {study.models} models of {study.where} are still missing; run collect first, then export"
         )
     data = Path(folder) / (name or study.name) / "data"
-    with files.storage_errors(data):
-        data.mkdir(parents=True, exist_ok=True)
-        files.sweep_temporaries(data)
+    with files.storage_errors(data, answers=()):
+        return _write(study, data, progress)
+
+
+def _write(study: Study, data: Path, progress: Progress | None) -> list[Path]:
+    data.mkdir(parents=True, exist_ok=True)
+    files.sweep_temporaries(data)
     pct = "-".join(f"{alpha * 100:g}" for alpha in np.atleast_1d(study.design.alpha)) + "pct"
     arrays = _arrays(study, pct)
     of = {"study": study.identity, "rows": study.models, "bytes": {array.name: array.bytes() for array in arrays}}

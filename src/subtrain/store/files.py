@@ -33,9 +33,16 @@ _DAY = 86_400.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+# What callers act upon: they know best what a name that is there, or is not, means.
+_ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError)
+
+
 @contextmanager
-def storage_errors(path: Path, verb: str = "write") -> Iterator[None]:
-    """Turn what the operating system says of a full or closed disk into one sentence."""
+def storage_errors(path: Path, verb: str = "write", answers: tuple[type[OSError], ...] = _ANSWERS) -> Iterator[None]:
+    """Turn what the operating system says into one sentence: of a disk that is full, closed, failing or gone.
+
+    answers: kinds of errors that are passed on as they are.
+    """
     try:
         yield
     except OSError as error:
@@ -43,9 +50,10 @@ def storage_errors(path: Path, verb: str = "write") -> Iterator[None]:
             raise StorageError(
                 f"no space left on the disk of {path}; nothing incomplete was kept: free some and run the same again"
             ) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise StorageError(f"cannot {verb} {path}: {os.strerror(error.errno)}") from error
-        raise
+        if isinstance(error, answers):
+            raise
+        why = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+        raise StorageError(f"cannot {verb} {path if answers else error.filename or path}: {why}") from error
 
 
 def commit_new(path: Path, write: Callable[[BinaryIO], object]) -> bool:

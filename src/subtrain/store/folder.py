@@ -46,9 +46,7 @@ class Folder:
 
     def _file(self, name: str) -> Path:
         path = self.root / checked(name)
-        if not self.links and not os.path.realpath(path).startswith(os.path.join(self._real, "")):
-            raise InputError(f"{path} leads out of {self.root} by a symbolic link, which nothing in a study may do")
-        return path
+        return path if self.links else _stays(path, self.root, self._real)
 
     def prepare(self) -> None:
         with files.storage_errors(self.root):
@@ -124,3 +122,29 @@ class Folder:
 
     def sweep(self) -> int:
         return files.sweep_temporaries(self.root, (found for _, found in self._walk("", hidden=True)))
+
+
+def inside(root: Path, name: str) -> Path:
+    """The file or folder `name` of a study's folder, for those who need no store to read and write it.
+
+    InputError if a symbolic link leads it, or anything that is in it, out of `root`.
+    """
+    place, real = root / checked(name), os.path.realpath(root)
+    for path in (place, *_links(place)):
+        _stays(path, root, real)
+    return place
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for entry in os.scandir(folder):
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir():
+                yield from _links(Path(entry.path))
+
+
+def _stays(path: Path, root: Path, real: str) -> Path:
+    if not os.path.realpath(path).startswith(os.path.join(real, "")):
+        raise InputError(f"{path} leads out of {root} by a symbolic link, which nothing in a study may do")
+    return path

@@ -14,9 +14,11 @@ from subtrain.outputs import Output
 from subtrain.store import files
 from subtrain.store.imported import import_arrays
 from subtrain.store.rows import open_npy
-from subtrain.store.study import Study
+from subtrain.store.study import MANIFEST, Study
 
 COMPLETED = "_completed.npy"
+# Where a module's models are collected before the whole becomes a study, with the masks they return as its design.
+TRAINED = "trained"
 _CHUNK = 1024
 
 
@@ -25,27 +27,48 @@ def import_reference(
 ) -> Study:
     """A study from a folder that the reference code's training workers filled, finished or not.
 
-    path: the study's folder, by default `study` in the logdir. masks: the key of the array that says who was trained on
-    whom, by default the only one of 0 and 1 whose name holds "mask". Rows that `_completed` does not mark are left out;
-    if there are any, the completed ones are copied into the study, else arrays are read where they lie. Raises
-    InputError when the folder is not such a logdir, or its arrays are not as its spec says.
+    It may be one that `collect_reference` is filling: then of the models that have landed, which are copied. path: the
+    study's folder, by default `study` in the logdir. masks: the key of the array that says who was trained on whom, by
+    default the only one of 0 and 1 whose name holds "mask". Rows that `_completed` does not mark are left out; if there
+    are any, the completed ones are copied into the study, else arrays are read where they lie. Raises InputError when
+    the folder is not such a logdir, or its arrays are not as its spec says.
     """
     root = Path(logdir)
+    place = Path(path) if path is not None else root / "study"
+    if (root / TRAINED / MANIFEST).is_file():
+        _refuse_existing(place)
+        return import_landed(Study.open(root / TRAINED), place, masks, heldout)
     arrays = _arrays(root)
     key = masks or guess_masks(arrays)
     if key not in arrays:
         raise InputError(f"{root} has no array {key!r}; it has {', '.join(arrays)}")
     if len(arrays) == 1:
         raise InputError(f"{root} holds masks only, no outputs to learn from")
-    done = np.flatnonzero(_completed(root, len(arrays[key])))
-    if done.size < 2:
-        raise InputError(f"{root} has {done.size} completed models; there is nothing to import yet")
-    place = Path(path) if path is not None else root / "study"
+    done = _enough(root, np.flatnonzero(_completed(root, len(arrays[key]))))
     sources = {name: root / f"{name}.npy" for name in arrays}
     if done.size < len(arrays[key]):
         _refuse_existing(place)
         sources = {name: _copied(place, name, arrays[name], done) for name in arrays}
     return import_arrays(place, sources.pop(key), sources, heldout)
+
+
+def import_landed(trained: Study, place: Path, masks: str | None = None, heldout: int | None = None) -> Study:
+    """A study in `place` of those models of `trained` that are committed, with the masks that they returned."""
+    rows, schema = _enough(trained.where, trained.done()), trained.outputs
+    key = masks or guess_masks({name: trained.read(name, rows[:16]) for name in schema})
+    if key not in schema or len(schema) < 2:
+        raise InputError(f"the spec must declare the masks and at least one output; it has {', '.join(schema)}")
+    arrays = {}
+    for name, one in schema.items():
+        parts = (trained.read(name, rows[i : i + _CHUNK]) for i in range(0, rows.size, _CHUNK))
+        arrays[name] = write_array(place / "arrays" / f"{name}.npy", (rows.size, *one.shape), one.dtype, parts)
+    return import_arrays(place, arrays.pop(key), arrays, heldout)
+
+
+def _enough(where: object, done: NDArray[np.int64]) -> NDArray[np.int64]:
+    if done.size < 2:
+        raise InputError(f"{where} has {done.size} completed models; there is nothing to import yet")
+    return done
 
 
 def guess_masks(arrays: dict[str, NDArray[Any]]) -> str:
@@ -100,7 +123,7 @@ def _completed(root: Path, models: int) -> NDArray[np.bool_]:
 
 
 def _refuse_existing(place: Path) -> None:
-    if (place / "study.json").exists():
+    if (place / MANIFEST).exists():
         raise InputError(f"{place} is a study already; choose another folder")
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from subtrain.errors import CorruptError, SubtrainError
 from subtrain.outputs import Output
 from subtrain.store.base import Store
+from subtrain.store.files import storage_errors
 from subtrain.store.remote import RemoteTensors
 
 WHOLE, GAPS = ".seg", ".gaps"
@@ -115,7 +117,10 @@ def _opened(store: Store, name: str) -> Iterator[Any]:
 
     path = store.path(name)
     try:
-        with RemoteTensors(store, name) if path is None else safe_open(path, framework="numpy") as file:
+        with (
+            storage_errors(Path(store.where(name)), "read"),
+            RemoteTensors(store, name) if path is None else safe_open(path, framework="numpy") as file,
+        ):
             yield file
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, SubtrainError):

@@ -19,6 +19,9 @@ from subtrain.outputs import Output, SchemaError
 from subtrain.tasks.base import Source, output_schema
 from subtrain.tasks.fingerprint import fingerprint, source_of
 
+# What makes such a task again; the masks of a study's design are not its models'.
+REFERENCE = f"{__name__}:reference"
+
 
 def reference(
     module: str,
@@ -46,7 +49,7 @@ def reference(
         "folder": root,
     }
     about = fingerprint(module, source_of(inspect.unwrap(main)), schema, list(args))
-    source = Source(f"{__name__}:reference", given)
+    source = Source(REFERENCE, given)
     return ReferenceTask(main, module, schema, about, logdir, tuple(args), source=source)
 
 

@@ -72,12 +72,13 @@ def own_differences(blocks: Iterable[Block], own: NDArray[np.int64], read: Readi
 
 
 def _moments(blocks: Iterable[Block], read: Reading) -> tuple[Floats, Iterator[Block]]:
-    """The first block's mean output [T], and every block's outputs about it beside their squares, [k, 2T]."""
+    """About the first block's mean output [T], and every block's outputs about that beside their squares, [k, 2T]."""
     blocks = iter(blocks)
     first = next(blocks, None)
     if first is None:
         raise InputError("there are no models to average over")
-    centre = read(first[1]).mean(axis=0, dtype=np.float64)
+    # A whole number, so that sums of what is right or wrong stay exact.
+    centre = np.round(read(first[1]).mean(axis=0, dtype=np.float64))
 
     def about(block: Block) -> Block:
         deviation = read(block[1]) - centre

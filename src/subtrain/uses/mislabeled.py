@@ -88,6 +88,7 @@ class Mislabeled:
                     np.arange(1, order.size + 1), found, label=f"{name.replace('_', '-')}, AUC {self.auc[name]:.3f}"
                 )
             axes.axvline(self.known.sum(), color="0.8", linewidth=1, zorder=0)
+            axes.set_xlim(0, min(self.known.size, 4 * self.known.sum()))
             axes.set(
                 xlabel="training examples looked at, most suspicious first", ylabel="share of the mislabelled found"
             )

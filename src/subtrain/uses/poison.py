@@ -55,12 +55,22 @@ class Poison:
     def recall(self) -> float:
         return float("nan") if self.known is None else float(self.inside[self.known].mean())
 
+    @property
+    def label(self) -> tuple[str, int, int] | None:
+        """The suspects' most common label, how many of them carry it, and how many units do; None without labels."""
+        if "label" not in self.units:
+            return None
+        names, counts = np.unique(self.units["label"][self.inside], return_counts=True)
+        name = str(names[counts.argmax()])
+        return name, int(counts.max()), int(np.count_nonzero(self.units["label"] == name))
+
     def __repr__(self) -> str:
+        label = "" if self.label is None else "; {1} of all {2} labelled {0}".format(*self.label)
         known = "" if self.known is None else f"; precision {self.precision:.3f}, recall {self.recall:.3f}"
         return (
-            f"Poison({self.output}: {self.inside.sum()} of {self.inside.size} units hold one another up, "
-            f"{self.support[self.inside].mean():.3g} each, {self.apart:.2g} times the nearest other at least{known}; "
-            f"datamodels from {self.models:,} models)"
+            f"Poison({self.output}: {self.inside.sum()} of {self.inside.size} units hold one another up{label}; "
+            f"support {self.support[self.inside].mean():.3g} each, the least {self.apart:.2g} times that of any other "
+            f"unit{known}; datamodels from {self.models:,} models)"
         )
 
     def table(self) -> Table:
@@ -97,6 +107,7 @@ def poison(
     dm: Datamodels,
     study: Study,
     size: int | None = None,
+    without: ArrayLike = (),
     known: ArrayLike | None = None,
     starts: int = 10,
     seed: int = 0,
@@ -106,31 +117,33 @@ def poison(
     dm: datamodels of a train-set output, [n, N]; a unit's weight on itself is not counted. Poisoned examples carry a
     feature that nothing else does, so each depends on the others and on nothing else (Khaddaj et al. 2023, maximum-sum
     submatrix of the train x train datamodel). size: of the set; by default the one with the most support a member.
-    The search climbs from `starts` units and a few other sets, without a guarantee. known: poisons, by number or
-    as bool [n], to judge by. Of clean data it returns its tightest cluster: read `apart`. Where units are groups, the
-    weights on a group's examples are averaged.
+    without: units to leave out of the search, as the suspects of an earlier one; known: poisons, by number or as bool
+    [n], to judge by. The search climbs from `starts` units and a few other sets, without a guarantee. Where units are
+    groups, the weights on a group's examples are averaged.
 
-    Raises InputError for datamodels that are not of one number a training example, and a size that is not in 2..n / 2.
+    A set is found in any data: of clean data it is a class, or a part of one that looks alike. Raises InputError for
+    datamodels that are not of one number a training example, and a size that is not in 2..n / 2.
     """
-    weight = between_units(dm, study)
-    n = study.n
-    if size is not None and not 2 <= size <= n // 2:
-        raise InputError(f"a set must have 2 to {n // 2} of {n} units, got {size}")
-    matrix = symmetric(weight)
+    matrix = symmetric(between_units(dm, study))
+    searched = np.setdiff1d(np.arange(study.n), np.asarray(without, np.int64))
+    most = searched.size // 2
+    if not 2 <= (size or 2) <= most:
+        raise InputError(f"a set must have 2 to {most} of {searched.size} units, got {size or 2}")
+    part = matrix[searched][:, searched]
     tried: list[Found] = []
-    best = (
-        densest_submatrix(matrix, n // 2, starts, seed, tried.append)
-        if size is None
-        else largest_submatrix(matrix, size, starts, seed)
-    )
-    tried = tried or [best]
+    if size is None:
+        best = densest_submatrix(part, most, starts, seed, tried.append)
+    else:
+        tried = [best := largest_submatrix(part, size, starts, seed)]
+    inside = np.zeros(study.n, np.bool_)
+    inside[searched[best.inside]] = True
     return Poison(
-        output=dm.meta.get("output", "weights"),
-        inside=best.inside,
-        support=np.asarray(matrix @ best.inside.astype(np.float64)) / 2,
+        output=str(dm.meta["output"]),
+        inside=inside,
+        support=np.asarray(matrix @ inside.astype(np.float64)) / 2,
         tried=np.array([(found.inside.sum(), found.value / found.inside.sum()) for found in tried]),
         units=unit_columns(study),
-        known=None if known is None else flags(known, n),
+        known=None if known is None else flags(known, study.n),
         models=int(dm.meta.get("models", 0)),
     )
 

@@ -83,7 +83,7 @@ def select(
     check_fit(dm, study)
     chosen = _targets(dm.targets, targets, judge, seed)
     rest = np.setdiff1d(np.arange(dm.targets), chosen)
-    groups = {"chosen for": chosen} | ({"other targets": rest} if rest.size else {})
+    groups = {"chosen for": chosen} | ({"others": rest} if rest.size else {})
     score = sign_of(dm) * dm.weight[:, chosen].mean(axis=1, dtype=np.float64)
     return selection(dm, study, score, size_kept(dm.n, keep, drop), groups)
 
@@ -103,7 +103,7 @@ def verify_selection(
 
     Judged on each of the selection's groups of targets. options: as `retrain` takes them. Read the gain over random
     sets of the same size, on targets that the selection was not chosen for:
-    `verify_selection(study, s).gain("selected", "random", "other targets")`.
+    `verify_selection(study, s).gain("selected", "random", "others")`.
     """
     size = int(chosen.kept.sum())
     worst = np.zeros(study.n, np.bool_)

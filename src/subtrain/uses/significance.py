@@ -29,15 +29,16 @@ class Significance:
     """Weights with standard errors, for T chosen targets and all n units.
 
     targets: int64 [T]; estimate: float64 [n, T], unbiased weights in raw-mask units; error: their standard errors,
-    [n, T] or [1, T] where the design knows all units equally well; freedom: [T]; weight: [n, T], of the datamodels
-    themselves (shrunk); fdr: the share of `found` that is false, in expectation, at most; per_target: whether that
-    holds for each target by itself.
+    [n, T] or [1, T] where the design knows all units equally well; freedom: [T], degrees of freedom of the residuals,
+    and noise: [T], their standard deviation; weight: [n, T], of the datamodels themselves (shrunk); fdr: the share of
+    `found` that is false, in expectation, at most; per_target: whether that holds for each target by itself.
     """
 
     targets: NDArray[np.int64]
     estimate: Floats
     error: Floats
     freedom: Floats
+    noise: Floats
     weight: NDArray[np.floating] = field(repr=False)
     fdr: float = 0.05
     per_target: bool = False
@@ -151,6 +152,7 @@ def significance(
         estimate=found.weight,
         error=found.error,
         freedom=found.freedom,
+        noise=found.noise,
         weight=dm.weight[:, index],
         fdr=fdr,
         per_target=per_target,

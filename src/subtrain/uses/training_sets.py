@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,14 +26,14 @@ Targets = Mapping[str, Sequence[int] | NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval by Student's t."""
+    """A mean with its 95 % interval by Student's t, NaN for a single draw."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}" + ("" if np.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class TrainingSets:
     arms: tuple[str, ...]
     groups: Mapping[str, int]
     measures: tuple[str, ...]
-    sizes: Mapping[str, float]
+    sizes: Mapping[str, int]
 
     def __repr__(self) -> str:
         group = next(iter(self.groups))
@@ -72,34 +73,31 @@ class TrainingSets:
         return each[0] if len(each) == 1 else np.asarray(each.mean(axis=1))
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        for group, targets in self.groups.items():
-            for arm in self.arms:
-                masks, runs = self.measured[arm, self.measures[0], group].shape
-                shape = {"units": self.sizes[arm], "targets": targets, "masks": masks, "runs": runs}
-                figures: dict[str, float] = {}
-                for measure in self.measures:
-                    found = self.mean(arm, group, measure)
-                    figures |= {measure: found.value, f"{measure}_low": found.low, f"{measure}_high": found.high}
-                yield {"group": group, "arm": arm} | shape | figures
+        for group, arm, measure in product(self.groups, self.arms, self.measures):
+            found = self.mean(arm, group, measure)
+            sets, runs = self.measured[arm, measure, group].shape
+            figures = {"value": found.value, "low": found.low, "high": found.high}
+            shape = {"targets": self.groups[group], "units": self.sizes[arm], "sets": sets, "runs": runs}
+            yield {"group": group, "trained on": arm, "measure": measure} | figures | shape
 
     def table(self) -> Table:
-        """One row for every group of targets and arm: mean and 95 % interval of each measure."""
+        """One row for every group of targets, arm and measure: mean and 95 % interval, over runs or over sets."""
         rows = list(self._rows())
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
     def figure(self) -> Figure:
-        """Every arm's mean and interval, a panel for each group of targets."""
-        figure = new_figure(max(5.0, 2.6 * len(self.groups)), 3.4)
-        panels = figure.subplots(1, len(self.groups), squeeze=False)[0]
-        for axes, (group, targets) in zip(panels, self.groups.items(), strict=True):
+        """Every arm's mean and interval: a column for each group of targets, a row for each measure."""
+        figure = new_figure(max(5.0, 2.6 * len(self.groups)), 0.6 + 2.3 * len(self.measures))
+        panels = figure.subplots(len(self.measures), len(self.groups), squeeze=False, sharex=True)
+        for (measure, group), axes in zip(product(self.measures, self.groups), panels.flat, strict=True):
             for place, arm in enumerate(self.arms):
-                found = self.mean(arm, group)
-                each = self._draws(arm, group, None)
+                found, each = self.mean(arm, group, measure), self._draws(arm, group, measure)
                 axes.plot(np.full(each.size, place), each, ".", color="0.75", markersize=3, zorder=0)
                 axes.errorbar(place, found.value, [[found.value - found.low], [found.high - found.value]], fmt="o")
             axes.set_xticks(range(len(self.arms)), self.arms, rotation=20, ha="right", fontsize=8)
-            axes.set_title(f"{group}, {targets} targets", fontsize=9)
-        panels[0].set_ylabel(f"{self.measures[0]} of {self.output}")
+            axes.set_title(f"{group}, {self.groups[group]} targets", fontsize=9)
+        for measure, axes in zip(self.measures, panels[:, 0], strict=True):
+            axes.set_ylabel(f"{measure} of {self.output}")
         _, runs = next(iter(self.measured.values())).shape
         figure.suptitle(f"retrained, {runs} runs of each mask; mean and 95 % interval", fontsize=9)
         return figure
@@ -140,7 +138,7 @@ def compare_training_sets(
             stops = np.cumsum([len(part) for part in masks.values()])
             for arm, part in zip(masks, np.split(each, stops[:-1]), strict=True):
                 measured[arm, measure, group] = part
-    sizes = {arm: float(part.sum(axis=1).mean()) for arm, part in masks.items()}
+    sizes = {arm: int(part.sum(axis=1).mean()) for arm, part in masks.items()}
     numbers = {group: len(members) for group, members in groups.items()}
     return TrainingSets(name, measured, tuple(masks), numbers, tuple(measures), sizes)
 
@@ -155,7 +153,7 @@ def compare_without(
     seed: int = 0,
     **options: Any,
 ) -> TrainingSets:
-    """Compare training on all units, on all but these, and on all but as many random ones (`randoms` such sets).
+    """Compare training on all units, without these, and without as many random ones (`randoms` such sets).
 
     output: by default the study's first of the test set. Raises InputError if no units or all of them are named.
     """
@@ -166,22 +164,22 @@ def compare_without(
     kept[left_out] = False
     arms = {
         "all": np.ones(study.n, np.bool_),
-        "without them": kept,
-        "without random ones": random_sets(study.n, study.n - left_out.size, randoms, seed),
+        "without": kept,
+        "random": random_sets(study.n, study.n - left_out.size, randoms, seed),
     }
     output = output or next((name for name in study.outputs if name.startswith("test_")), None)
     return compare_training_sets(study, arms, runs, output, groups, **options)
 
 
 def split_targets(study: Study, output: str, **named: Sequence[int] | None) -> Targets | None:
-    """The targets of an output as the named ones and the "other targets"; None, for all in one, if none are named."""
+    """The targets of an output as the named ones and the "others"; None, for all in one, if none are named."""
     given = {name: np.unique(np.asarray(members, np.int64)) for name, members in named.items() if members}
     if not given:
         return None
     if output not in study.outputs:
         raise InputError(f"{study.where} records no output {output!r}; it has {', '.join(study.outputs)}")
     rest = np.setdiff1d(np.arange(np.prod(study.outputs[output].shape)), np.concatenate(list(given.values())))
-    return given | ({"other targets": rest} if rest.size else {})
+    return given | ({"others": rest} if rest.size else {})
 
 
 def random_sets(n: int, size: int, count: int, seed: int = 0) -> NDArray[np.bool_]:

@@ -118,6 +118,10 @@ def shapley(
     play = _utility(models, utility, targets)
     by_alpha = models.by_alpha(models.rows)
     nodes = np.array(list(by_alpha))
+    if nodes.size < 2:
+        raise InputError(
+            f"subsets of one alpha, {nodes[0]:g}, have no one Shapley value: design several, or ask for banzhaf"
+        )
     weights, order = quadrature(nodes)
     value, error = play.weighted(list(by_alpha.values()), weights)
     return play.result("Shapley", value, error, f"unbiased for interactions of up to {order} units")
@@ -137,7 +141,7 @@ def quadrature(nodes: Floats) -> tuple[Floats, int]:
     powers = np.arange(nodes.size)
     weights = np.asarray(np.linalg.solve(nodes[None, :] ** powers[:, None], 1 / (powers + 1.0)), np.float64)
     degree = nodes.size - 1
-    while degree < 64 and abs(weights @ nodes ** (degree + 1) - 1 / (degree + 2)) < 1e-6:
+    while degree < 64 and abs(weights @ nodes ** (degree + 1) - 1 / (degree + 2)) < 1e-9:
         degree += 1
     return weights, degree + 1
 

@@ -7,9 +7,12 @@ import type { Shown, Study } from "./types";
 import type { paths } from "./schema";
 
 type Decision = "yes" | "no" | "skip" | null;
+export type Base = "full" | "alpha";
 type Order = paths["/api/targets"]["get"]["parameters"]["query"];
 
-const client = createClient<paths>(embedded ? { baseUrl: "http://export", fetch: answerFrom(embedded) } : { baseUrl: location.origin });
+const client = createClient<paths>(
+  embedded ? { baseUrl: "http://export", fetch: answerFrom(embedded) } : { baseUrl: location.origin },
+);
 
 interface Result<T> {
   data?: T;
@@ -34,12 +37,19 @@ function of(fit: string | null): { fit?: string } {
 
 export const api = {
   // The client's types make plain lists of the schema's pairs.
-  study: (fit: string | null) => answer(client.GET("/api/study", { params: { query: of(fit) } })) as Promise<unknown> as Promise<Study>,
+  study: (fit: string | null) =>
+    answer(client.GET("/api/study", { params: { query: of(fit) } })) as Promise<unknown> as Promise<Study>,
   status: () => answer(client.GET("/api/status")),
   curve: (fit: string | null) => answer(client.GET("/api/curve", { params: { query: of(fit) } })),
   targets: (query: Order) => answer(client.GET("/api/targets", { params: { query: query! } })),
   target: (target: number, fit: string | null) =>
     answer(client.GET("/api/targets/{target}", { params: { path: { target }, query: of(fit) } })),
+  weights: async (target: number, fit: string | null) => {
+    const found = await answer(
+      client.GET("/api/targets/{target}/weights", { params: { path: { target }, query: of(fit) } }),
+    );
+    return { target, weights: found.unit.map((unit, i) => ({ unit, weight: found.weight[i]! })) };
+  },
   unit: (unit: number, fit: string | null) =>
     answer(client.GET("/api/units/{unit}", { params: { path: { unit }, query: of(fit) } })),
   map: (kind: "targets" | "units", fit: string | null) =>
@@ -56,8 +66,8 @@ export const api = {
     answer(client.PUT("/api/leakage/{pair}", { params: { path: { pair }, query: of(fit) }, body: { decision } })),
   compare: (other: string, offset: number, limit: number, fit: string | null) =>
     answer(client.GET("/api/compare", { params: { query: { other, offset, limit, ...of(fit) } } })),
-  verify: (target: number, removed: number[], runs: number, fit: string | null) =>
-    answer(client.POST("/api/verify", { params: { query: of(fit) }, body: { target, removed, runs } })),
+  verify: (target: number, removed: number[], runs: number, base: Base, fit: string | null) =>
+    answer(client.POST("/api/verify", { params: { query: of(fit) }, body: { target, removed, runs, base } })),
   job: (job: string) => answer(client.GET("/api/verify/{job}", { params: { path: { job } } })),
   cancel: (job: string) => answer(client.DELETE("/api/verify/{job}", { params: { path: { job } } })),
   exportUrl: (fit: string | null) => `/api/leakage/export?${new URLSearchParams({ format: "csv", ...of(fit) })}`,

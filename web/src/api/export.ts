@@ -4,8 +4,14 @@ import type { Export } from "./embedded";
 import { type Page, select } from "./select";
 
 const WORDS: [path: RegExp, sentence: string][] = [
-  [/^\/api\/targets\/\d+/, "This export does not hold this target in full. Open the study with subtrain explore to see it."],
-  [/^\/api\/units\/\d+/, "This export does not hold this training example. Open the study with subtrain explore to see it."],
+  [
+    /^\/api\/targets\/\d+/,
+    "This export does not hold this target in full. Open the study with subtrain explore to see it.",
+  ],
+  [
+    /^\/api\/units\/\d+/,
+    "This export does not hold this training example. Open the study with subtrain explore to see it.",
+  ],
 ];
 const OTHERWISE = "This export does not hold that. Open the study with subtrain explore to see it.";
 

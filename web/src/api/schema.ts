@@ -4,2464 +4,3478 @@
  */
 
 export interface paths {
-    "/api/clusters": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Clusters
-         * @description Groups of targets that hang on the same units.
-         */
-        get: operations["clusters"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+  "/api/clusters": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/compare": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Compared
-         * @description How alike two fits are, target by target; computed in the background when it is first asked for.
-         */
-        get: operations["compare"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Clusters
+     * @description Groups of targets that hang on the same units.
+     */
+    get: operations["clusters"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/compare": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/curve": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Curve
-         * @description LDS against models, computed in the background when it is first asked for.
-         */
-        get: operations["curve"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Compared
+     * @description How alike two fits are, target by target; computed in the background when it is first asked for.
+     */
+    get: operations["compare"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/curve": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/image/{which}/{split}/{number}.png": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Image
-         * @description An example's picture, of the study (a) or of the one it is compared with (b).
-         */
-        get: operations["image"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Curve
+     * @description LDS against models, computed in the background when it is first asked for.
+     */
+    get: operations["curve"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/image/{which}/{split}/{number}.png": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/leakage": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Leakage
-         * @description Suspect pairs with what was decided about them.
-         */
-        get: operations["leakage"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Image
+     * @description An example's picture, of the study (a) or of the one it is compared with (b).
+     */
+    get: operations["image"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/leakage": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/leakage/{pair}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Decided
-         * @description Keep a decision in the study, at once.
-         */
-        put: operations["decide"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Leakage
+     * @description Suspect pairs with what was decided about them.
+     */
+    get: operations["leakage"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/leakage/{pair}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/leakage/export": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Export
-         * @description All suspect pairs with their decisions as a file.
-         */
-        get: operations["leakage_export"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    /**
+     * Decided
+     * @description Keep a decision in the study, at once.
+     */
+    put: operations["decide"];
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/leakage/export": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/map": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Map Of
-         * @description Where targets or units lie by their weights; computed in the background when it is first asked for.
-         */
-        get: operations["map"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Export
+     * @description All suspect pairs with their decisions as a file.
+     */
+    get: operations["leakage_export"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/map": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/status": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Status
-         * @description How the study stands now, read from what is committed.
-         */
-        get: operations["status"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Map Of
+     * @description Where targets or units lie by their weights; computed in the background when it is first asked for.
+     *
+     *     how: t-SNE by default for up to 2,000 points, else principal components.
+     */
+    get: operations["map"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/status": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/study": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Study
-         * @description What was run and fitted, what it is worth, and what can be done with it here.
-         */
-        get: operations["study"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Status
+     * @description How the study stands now, read from what is committed.
+     */
+    get: operations["status"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/study": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/targets": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Targets
-         * @description Targets that match, sorted, a page at a time.
-         */
-        get: operations["targets"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Study
+     * @description What was run and fitted, what it is worth, and what can be done with it here.
+     */
+    get: operations["study"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/targets": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/targets/{target}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Target
-         * @description Everything about one target, with the k strongest units on either side.
-         */
-        get: operations["target"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Targets
+     * @description Targets that match, sorted, a page at a time.
+     */
+    get: operations["targets"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/targets/{target}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/targets/{target}/weights": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Weights
-         * @description The units with a weight that is not zero, largest absolute weight first.
-         */
-        get: operations["target_weights"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Target
+     * @description Everything about one target, with the k strongest units on either side.
+     */
+    get: operations["target"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/targets/{target}/weights": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/targets/{target}/whatif": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Whatif
-         * @description The predicted output of a model trained on every unit but these.
-         */
-        post: operations["whatif"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Weights
+     * @description The units with a weight that is not zero, largest absolute weight first.
+     */
+    get: operations["target_weights"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/targets/{target}/whatif": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/units": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Units
-         * @description Training units that match, sorted, a page at a time.
-         */
-        get: operations["units"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    /**
+     * Whatif
+     * @description The predicted output of a model trained on every unit but these.
+     */
+    post: operations["whatif"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/units": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/units/{unit}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Unit
-         * @description The targets that a unit helps and hurts most.
-         */
-        get: operations["unit"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Units
+     * @description Training units that match, sorted, a page at a time.
+     */
+    get: operations["units"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/units/{unit}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/verify": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Verifications
-         * @description Finished verifications that are kept in the study, of one target or of all.
-         */
-        get: operations["verifications"];
-        put?: never;
-        /**
-         * Verify
-         * @description Begin to retrain; the same order again gives the same job.
-         */
-        post: operations["verify"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Unit
+     * @description The targets that a unit helps and hurts most.
+     */
+    get: operations["unit"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/verify": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/verify/{job}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Verification
-         * @description How it stands, and what came out.
-         */
-        get: operations["verification"];
-        put?: never;
-        post?: never;
-        /**
-         * Cancel
-         * @description Stop it; models that are trained already are kept for the next time.
-         */
-        delete: operations["cancel_verification"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Verifications
+     * @description Finished verifications that are kept in the study, of one target or of all.
+     */
+    get: operations["verifications"];
+    put?: never;
+    /**
+     * Verify
+     * @description Begin to retrain; the same order again gives the same job.
+     */
+    post: operations["verify"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/verify/{job}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
+    /**
+     * Verification
+     * @description How it stands, and what came out.
+     */
+    get: operations["verification"];
+    put?: never;
+    post?: never;
+    /**
+     * Cancel
+     * @description Stop it; models that are trained already are kept for the next time.
+     */
+    delete: operations["cancel_verification"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
-    schemas: {
-        /**
-         * Available
-         * @description Whether something can be done here, and if not, why, in one sentence.
-         */
-        Available: {
-            /** Available */
-            available: boolean;
-            /** Why */
-            why: string;
-        };
-        /**
-         * Both
-         * @description Of models trained on all units, and on all but those removed; null while they are not there.
-         */
-        Both: {
-            full: components["schemas"]["Observed"] | null;
-            removed: components["schemas"]["Observed"] | null;
-        };
-        /**
-         * Cluster
-         * @description Targets whose datamodels are alike, and the units of the strongest mean weight for them.
-         */
-        Cluster: {
-            /** Cluster */
-            cluster: number;
-            /** Examples */
-            examples: components["schemas"]["Shown"][];
-            /** Label Counts */
-            label_counts: {
-                [key: string]: number;
-            };
-            /** Members */
-            members: number[];
-            /** Size */
-            size: number;
-            /** Units */
-            units: components["schemas"]["UnitWeight"][];
-        };
-        /**
-         * Clusters
-         * @description Clusters, largest first. state: queued, computing, done or failed, and then why in a sentence.
-         */
-        Clusters: {
-            /** Items */
-            items: components["schemas"]["Cluster"][];
-            /** Method */
-            method: string;
-            /** State */
-            state: string;
-            /** Why */
-            why: string;
-        };
-        /**
-         * Compared
-         * @description A target in both fits. cosine: of its weights; overlap: share of the 50 most helpful units in common.
-         */
-        Compared: {
-            a: components["schemas"]["Side"];
-            b: components["schemas"]["Side"];
-            /** Cosine */
-            cosine: number | null;
-            /** Overlap */
-            overlap: number | null;
-            target: components["schemas"]["Shown"];
-        };
-        /**
-         * CompareOf
-         * @description All targets, the least alike first, of which these are some. mean_*: over targets, per target.
-         */
-        CompareOf: {
-            /** A */
-            a: string;
-            /** B */
-            b: string;
-            /** Items */
-            items: components["schemas"]["Compared"][];
-            /** Mean Cosine */
-            mean_cosine: number | null;
-            /** Mean Lds A */
-            mean_lds_a: number | null;
-            /** Mean Lds B */
-            mean_lds_b: number | null;
-            /** Mean Overlap */
-            mean_overlap: number | null;
-            /** Offset */
-            offset: number;
-            /** State */
-            state: string;
-            /** Total */
-            total: number;
-            /** Why */
-            why: string;
-        };
-        /**
-         * Curve
-         * @description LDS against models. state: computing or done, or failed, and then why in a sentence.
-         */
-        Curve: {
-            /** Output */
-            output: string | null;
-            /** Points */
-            points: components["schemas"]["CurvePoint"][];
-            /** Replicates */
-            replicates: number | null;
-            /** State */
-            state: string;
-            /** Subsets */
-            subsets: number | null;
-            /** Targets */
-            targets: number | null;
-            /** Why */
-            why: string;
-        };
-        /**
-         * CurvePoint
-         * @description LDS of a fit on so many models.
-         */
-        CurvePoint: {
-            /** Ceiling */
-            ceiling: number | null;
-            /** High */
-            high: number | null;
-            /** Lds */
-            lds: number | null;
-            /** Low */
-            low: number | null;
-            /** Models */
-            models: number;
-        };
-        /**
-         * Decided
-         * @description What to keep; null takes a decision back.
-         */
-        Decided: {
-            /** Decision */
-            decision: ("yes" | "no" | "skip") | null;
-        };
-        /**
-         * EvaluationOf
-         * @description What the fit is worth on held-out subsets. Per target, mean over targets, unless it says pooled; `lds` against
-         *     the mean of `replicates` runs, `lds_one` against single runs, each with its own noise ceiling.
-         */
-        EvaluationOf: {
-            /** Alpha */
-            alpha: number | null;
-            histogram: components["schemas"]["Histogram"];
-            lds: components["schemas"]["IntervalOf"];
-            /** Lds Ceiling */
-            lds_ceiling: number | null;
-            lds_one: components["schemas"]["IntervalOf"];
-            /** Lds One Ceiling */
-            lds_one_ceiling: number | null;
-            /** Models Fitted */
-            models_fitted: number;
-            /** Mse */
-            mse: number | null;
-            /** Mse Floor */
-            mse_floor: number | null;
-            /** Noise Share */
-            noise_share: number | null;
-            /** Output */
-            output: string;
-            /** Pearson */
-            pearson: number | null;
-            /** Pooled Pearson */
-            pooled_pearson: number | null;
-            /** Pooled Spearman */
-            pooled_spearman: number | null;
-            /** R2 */
-            r2: number | null;
-            /** Replicates */
-            replicates: number;
-            /** Subsets */
-            subsets: number;
-            /** Targets */
-            targets: number;
-        };
-        /**
-         * Facts
-         * @description Facts below a heading, as [name, value].
-         */
-        Facts: {
-            /** Rows */
-            rows: [
-                string,
-                string
-            ][];
-            /** Title */
-            title: string;
-        };
-        /**
-         * Failure
-         * @description A model that failed, and why.
-         */
-        Failure: {
-            /** Host */
-            host: string;
-            /** Model */
-            model: number;
-            /** Why */
-            why: string;
-        };
-        /**
-         * Features
-         * @description What can be asked of this study here.
-         */
-        Features: {
-            clusters: components["schemas"]["Available"];
-            compare: components["schemas"]["Available"];
-            leakage: components["schemas"]["Available"];
-            map: components["schemas"]["Available"];
-            verify: components["schemas"]["Available"];
-        };
-        /**
-         * FitName
-         * @description A fit that can be asked for by its ref; study: the name of the study it belongs to.
-         */
-        FitName: {
-            /** Name */
-            name: string;
-            /** Ref */
-            ref: string;
-            /** Study */
-            study: string;
-        };
-        /**
-         * Guess
-         * @description What the datamodel predicts for the same.
-         */
-        Guess: {
-            /** Full */
-            full: number;
-            /** Removed */
-            removed: number;
-        };
-        /**
-         * Heldout
-         * @description Predicted and actual output on held-out subsets, the actual one a mean over `runs`; at most 400 of `subsets`.
-         */
-        Heldout: {
-            /** Actual */
-            actual: (number | null)[];
-            /** Ceiling */
-            ceiling: number | null;
-            /** Predicted */
-            predicted: (number | null)[];
-            /** Runs */
-            runs: number;
-            /** Subsets */
-            subsets: number;
-        };
-        /**
-         * Histogram
-         * @description counts [B] of models between edges [B + 1].
-         */
-        Histogram: {
-            /** Counts */
-            counts: number[];
-            /** Edges */
-            edges: number[];
-        };
-        /** HTTPValidationError */
-        HTTPValidationError: {
-            /** Detail */
-            detail?: components["schemas"]["ValidationError"][];
-        };
-        /**
-         * IntervalOf
-         * @description An estimate with its 95 % interval.
-         */
-        IntervalOf: {
-            /** High */
-            high: number | null;
-            /** Low */
-            low: number | null;
-            /** Value */
-            value: number | null;
-        };
-        /**
-         * Kept
-         * @description The decision as it is kept now, and how many pairs have one.
-         */
-        Kept: {
-            /** Decided */
-            decided: number;
-            /** Decision */
-            decision: ("yes" | "no" | "skip") | null;
-            /** Pair */
-            pair: string;
-        };
-        /**
-         * MapOf
-         * @description Points in the plane by column. state: queued, computing, done or failed, and then why; number: the target or
-         *     unit; error: of a target, 1 minus the share of models that are right about it, or what there is of its LDS missing.
-         */
-        MapOf: {
-            /** Cluster */
-            cluster: number[] | null;
-            /** Error */
-            error: (number | null)[] | null;
-            /** Label */
-            label: (string | null)[] | null;
-            /** Method */
-            method: string;
-            /** Number */
-            number: number[];
-            /** Of */
-            of: string;
-            /** State */
-            state: string;
-            /** Total */
-            total: number;
-            /** Why */
-            why: string;
-            /** X */
-            x: (number | null)[];
-            /** Y */
-            y: (number | null)[];
-        };
-        /**
-         * Meaning
-         * @description Words for the output. short: what it is called; raising, lowering: headings for helpful and harmful units.
-         */
-        Meaning: {
-            /** About */
-            about: string;
-            /** Lowering */
-            lowering: string;
-            /** Output */
-            output: string;
-            /** Raising */
-            raising: string;
-            /** Short */
-            short: string;
-        };
-        /**
-         * Observed
-         * @description Outputs of retrained models: their mean with its 95 % interval (Student's t over runs, null for one run).
-         */
-        Observed: {
-            /** High */
-            high: number | null;
-            /** Low */
-            low: number | null;
-            /** Mean */
-            mean: number;
-            /** Runs */
-            runs: number;
-            /** Values */
-            values: number[];
-        };
-        /**
-         * Pair
-         * @description A target and a unit that may be the same example. pair: its name in addresses; decision: yes, they are.
-         */
-        Pair: {
-            /** Decision */
-            decision: ("yes" | "no" | "skip") | null;
-            /** Pair */
-            pair: string;
-            /** Reason */
-            reason: string;
-            /** Score */
-            score: number;
-            target: components["schemas"]["Shown"];
-            unit: components["schemas"]["Shown"];
-            /** Weight */
-            weight: number;
-        };
-        /**
-         * Pairs
-         * @description total pairs, most suspect first, of which these are some; decided: how many of them have a decision.
-         */
-        Pairs: {
-            /** Decided */
-            decided: number;
-            /** Items */
-            items: components["schemas"]["Pair"][];
-            /** Offset */
-            offset: number;
-            /** State */
-            state: string;
-            /** Total */
-            total: number;
-            /** Why */
-            why: string;
-        };
-        /**
-         * Predicted
-         * @description full: predicted output of a model trained on every unit; predicted: without those removed; low, high: its 95 %
-         *     interval, null where none is known; weights: of the units removed.
-         */
-        Predicted: {
-            /** Full */
-            full: number;
-            /** High */
-            high: number | null;
-            /** Low */
-            low: number | null;
-            /** Predicted */
-            predicted: number;
-            /** Weights */
-            weights: {
-                [key: string]: number;
-            };
-        };
-        /**
-         * Problem
-         * @description What went wrong, in one sentence.
-         */
-        Problem: {
-            /** Detail */
-            detail: string;
-        };
-        /**
-         * Provenance
-         * @description Where it all comes from, and the commands that make it again.
-         */
-        Provenance: {
-            /** Commands */
-            commands: string[];
-            /** Facts */
-            facts: components["schemas"]["Facts"][];
-            /** Remarks */
-            remarks: string[];
-        };
-        /**
-         * Shown
-         * @description A training unit or a target as a person sees it. image: address of a PNG; row: columns of a table row.
-         */
-        Shown: {
-            /** Alt */
-            alt: string;
-            /** Image */
-            image: string | null;
-            /** Label */
-            label: string | null;
-            /** Name */
-            name: string;
-            /** Note */
-            note: string;
-            /** Number */
-            number: number;
-            /** Row */
-            row: {
-                [key: string]: string;
-            } | null;
-            /** Text */
-            text: string | null;
-        };
-        /**
-         * Side
-         * @description A target in one of the fits.
-         */
-        Side: {
-            /** Correct */
-            correct: number | null;
-            /** Lds */
-            lds: number | null;
-            /** Margin */
-            margin: number | null;
-            /** Support */
-            support: number;
-        };
-        /**
-         * Started
-         * @description The name by which to ask how it stands.
-         */
-        Started: {
-            /** Job */
-            job: string;
-        };
-        /**
-         * StatusOf
-         * @description How the study stands now. rate: models a second; state: done, running or stopped; fits: version of each whole
-         *     fit by its ref, so that a page can tell when to load it again.
-         */
-        StatusOf: {
-            /** Committed */
-            committed: number;
-            /** Eta S */
-            eta_s: number | null;
-            /** Evaluation Committed */
-            evaluation_committed: number;
-            /** Evaluation Models */
-            evaluation_models: number;
-            /** Failed */
-            failed: number;
-            /** Failures */
-            failures: components["schemas"]["Failure"][];
-            /** Fit Committed */
-            fit_committed: number;
-            /** Fit Models */
-            fit_models: number;
-            /** Fits */
-            fits: {
-                [key: string]: string | null;
-            };
-            /** Models */
-            models: number;
-            /** Name */
-            name: string;
-            /** Rate */
-            rate: number;
-            /** Running */
-            running: number;
-            /** State */
-            state: string;
-            /** Updated */
-            updated: string;
-        };
-        /**
-         * StudyOf
-         * @description The study and the fit on show; fit and what follows from it are null while nothing is fitted.
-         */
-        StudyOf: {
-            /** Alpha */
-            alpha: number[];
-            /** Classes */
-            classes: string[] | null;
-            evaluation: components["schemas"]["EvaluationOf"] | null;
-            features: components["schemas"]["Features"];
-            /** Fit */
-            fit: string | null;
-            /** Fits */
-            fits: components["schemas"]["FitName"][];
-            /** Has Images */
-            has_images: boolean;
-            /** Models */
-            models: number;
-            /** N */
-            n: number;
-            /** Name */
-            name: string;
-            /** No Evaluation */
-            no_evaluation: string;
-            /** Output */
-            output: string | null;
-            /** Outputs */
-            outputs: {
-                [key: string]: number[];
-            };
-            provenance: components["schemas"]["Provenance"] | null;
-            /** Seed */
-            seed: number | null;
-            /** Subtrain */
-            subtrain: string;
-            /** Targets */
-            targets: number | null;
-            /** Task */
-            task: string | null;
-            /** Unit Name */
-            unit_name: string;
-            /** Units Name */
-            units_name: string;
-            /** Version */
-            version: string | null;
-            /** Why Not */
-            why_not: string;
-            words: components["schemas"]["Meaning"] | null;
-        };
-        /**
-         * Sort
-         * @description What targets are sorted by; a minus in front: largest first.
-         * @enum {string}
-         */
-        subtrain__explorer__server__targets__Sort: "target" | "-target" | "label" | "-label" | "margin" | "-margin" | "correct" | "-correct" | "lds" | "-lds" | "support" | "-support" | "leakage" | "-leakage";
-        /**
-         * Sort
-         * @description What units are sorted by; a minus in front: largest first.
-         * @enum {string}
-         */
-        subtrain__explorer__server__units__Sort: "unit" | "-unit" | "effect" | "-effect" | "strength" | "-strength";
-        /**
-         * TargetDetail
-         * @description One target. full and average: predicted output of a model trained on every unit, and of one trained on a random
-         *     subset (alpha of them); each unit that is removed takes its weight away from `full`.
-         */
-        TargetDetail: {
-            /** Accuracy */
-            accuracy: number | null;
-            /** Alpha */
-            alpha: number;
-            /** Average */
-            average: number;
-            /** Bias */
-            bias: number;
-            /** Fit */
-            fit: string;
-            /** Full */
-            full: number;
-            /** Harmful */
-            harmful: components["schemas"]["UnitWeight"][];
-            heldout: components["schemas"]["Heldout"] | null;
-            /** Helpful */
-            helpful: components["schemas"]["UnitWeight"][];
-            /** Lam */
-            lam: number | null;
-            /** Lds */
-            lds: number | null;
-            /** Lds Ceiling */
-            lds_ceiling: number | null;
-            /** Lds One */
-            lds_one: number | null;
-            /** Lds One Ceiling */
-            lds_one_ceiling: number | null;
-            /** Leakage */
-            leakage: number | null;
-            /** Margin */
-            margin: number | null;
-            margins: components["schemas"]["Histogram"];
-            /** Models */
-            models: number;
-            /** Next */
-            next: number | null;
-            /** Previous */
-            previous: number | null;
-            /** Sd */
-            sd: number | null;
-            shown: components["schemas"]["Shown"];
-            /** Support */
-            support: number;
-            /** Version */
-            version: string;
-            /** Weight Sum */
-            weight_sum: number;
-        };
-        /**
-         * TargetRow
-         * @description A target in the gallery. margin: mean output over all models; correct: share of models that are right about it;
-         *     support: units with a weight that is not zero; leakage: the highest score of a suspect pair with this target.
-         */
-        TargetRow: {
-            /** Alt */
-            alt: string;
-            /** Cluster */
-            cluster: number | null;
-            /** Correct */
-            correct: number | null;
-            /** Image */
-            image: string | null;
-            /** Label */
-            label: string | null;
-            /** Lds */
-            lds: number | null;
-            /** Lds Ceiling */
-            lds_ceiling: number | null;
-            /** Leakage */
-            leakage: number | null;
-            /** Margin */
-            margin: number | null;
-            /** Name */
-            name: string;
-            /** Note */
-            note: string;
-            /** Number */
-            number: number;
-            /** Row */
-            row: {
-                [key: string]: string;
-            } | null;
-            /** Support */
-            support: number;
-            /** Text */
-            text: string | null;
-        };
-        /**
-         * TargetRows
-         * @description total: targets that match, of which these are some.
-         */
-        TargetRows: {
-            /** Items */
-            items: components["schemas"]["TargetRow"][];
-            /** Offset */
-            offset: number;
-            /** Total */
-            total: number;
-            /** Version */
-            version: string;
-        };
-        /**
-         * TargetWeight
-         * @description A target with the weight that a unit has for it.
-         */
-        TargetWeight: {
-            target: components["schemas"]["Shown"];
-            /** Weight */
-            weight: number;
-        };
-        /**
-         * UnitDetail
-         * @description One unit. self_influence: its weight for itself, where targets are training examples; in_subsets: in how many of
-         *     `subsets` masks looked at it is.
-         */
-        UnitDetail: {
-            /** Effect */
-            effect: number;
-            /** Fit */
-            fit: string;
-            /** Helped */
-            helped: number;
-            /** Helps */
-            helps: components["schemas"]["TargetWeight"][];
-            /** Hurt */
-            hurt: number;
-            /** Hurts */
-            hurts: components["schemas"]["TargetWeight"][];
-            /** In Subsets */
-            in_subsets: number;
-            /** Next */
-            next: number | null;
-            /** Previous */
-            previous: number | null;
-            /** Self Influence */
-            self_influence: number | null;
-            /** Share Of Subsets */
-            share_of_subsets: number | null;
-            shown: components["schemas"]["Shown"];
-            /** Strength */
-            strength: number;
-            /** Subsets */
-            subsets: number;
-            /** Version */
-            version: string;
-        };
-        /**
-         * UnitRow
-         * @description A unit in the list. effect: sum of its weights over all targets; strength: sum of their absolute values.
-         */
-        UnitRow: {
-            /** Alt */
-            alt: string;
-            /** Effect */
-            effect: number;
-            /** Image */
-            image: string | null;
-            /** Label */
-            label: string | null;
-            /** Name */
-            name: string;
-            /** Note */
-            note: string;
-            /** Number */
-            number: number;
-            /** Row */
-            row: {
-                [key: string]: string;
-            } | null;
-            /** Strength */
-            strength: number;
-            /** Text */
-            text: string | null;
-        };
-        /**
-         * UnitRows
-         * @description total: units that match, of which these are some.
-         */
-        UnitRows: {
-            /** Items */
-            items: components["schemas"]["UnitRow"][];
-            /** Offset */
-            offset: number;
-            /** Total */
-            total: number;
-            /** Version */
-            version: string;
-        };
-        /**
-         * UnitWeight
-         * @description A unit with its weight; low, high: its 95 % interval, null where it is not known; itself: the unit is the very
-         *     example that the target asks about.
-         */
-        UnitWeight: {
-            /** High */
-            high: number | null;
-            /** Itself */
-            itself: boolean;
-            /** Low */
-            low: number | null;
-            unit: components["schemas"]["Shown"];
-            /** Weight */
-            weight: number;
-        };
-        /** ValidationError */
-        ValidationError: {
-            /** Context */
-            ctx?: Record<string, never>;
-            /** Input */
-            input?: unknown;
-            /** Location */
-            loc: (string | number)[];
-            /** Message */
-            msg: string;
-            /** Error Type */
-            type: string;
-        };
-        /**
-         * VerificationOf
-         * @description state: queued, running, done, failed or cancelled; done of total models are trained.
-         */
-        VerificationOf: {
-            /** Done */
-            done: number;
-            /** Error */
-            error: string | null;
-            /** Job */
-            job: string;
-            observed: components["schemas"]["Both"];
-            /** Output */
-            output: string;
-            predicted: components["schemas"]["Guess"];
-            /** Removed */
-            removed: number[];
-            /** Runs */
-            runs: number;
-            /** State */
-            state: string;
-            /** Target */
-            target: number;
-            /** Total */
-            total: number;
-        };
-        /**
-         * Wanted
-         * @description Retrain `runs` models on all units, and as many without those removed.
-         */
-        Wanted: {
-            /** Removed */
-            removed: number[];
-            /**
-             * Runs
-             * @default 5
-             */
-            runs: number;
-            /** Target */
-            target: number;
-        };
-        /**
-         * Weights
-         * @description Every unit with a weight that is not zero, strongest first; total of them, of which these are some.
-         */
-        Weights: {
-            /** Total */
-            total: number;
-            /** Unit */
-            unit: number[];
-            /** Weight */
-            weight: number[];
-        };
-        /**
-         * WhatIf
-         * @description Units to leave out of the training set.
-         */
-        WhatIf: {
-            /** Removed */
-            removed: number[];
-        };
+  schemas: {
+    /**
+     * Available
+     * @description Whether something can be done here, and if not, why, in one sentence.
+     */
+    Available: {
+      /** Available */
+      available: boolean;
+      /** Why */
+      why: string;
     };
-    responses: never;
-    parameters: never;
-    requestBodies: never;
-    headers: never;
-    pathItems: never;
+    /**
+     * Both
+     * @description Of models trained with the units, and without them, and the difference; null while they are not there.
+     */
+    Both: {
+      effect: components["schemas"]["Effect"] | null;
+      full: components["schemas"]["Observed"] | null;
+      removed: components["schemas"]["Observed"] | null;
+    };
+    /**
+     * Cluster
+     * @description Targets whose datamodels are alike, and the units of the strongest mean weight for them.
+     */
+    Cluster: {
+      /** Cluster */
+      cluster: number;
+      /** Examples */
+      examples: components["schemas"]["Shown"][];
+      /** Label Counts */
+      label_counts: {
+        [key: string]: number;
+      };
+      /** Members */
+      members: number[];
+      /** Size */
+      size: number;
+      /** Units */
+      units: components["schemas"]["UnitWeight"][];
+    };
+    /**
+     * Clusters
+     * @description Clusters, largest first.
+     */
+    Clusters: {
+      /** Items */
+      items: components["schemas"]["Cluster"][];
+      /**
+       * Method
+       * @default
+       */
+      method: string;
+      /**
+       * State
+       * @default done
+       * @enum {string}
+       */
+      state: "queued" | "computing" | "done" | "failed";
+      /**
+       * Why
+       * @default
+       */
+      why: string;
+    };
+    /**
+     * Compared
+     * @description A target in both fits. cosine: of its weights; overlap: share of the 50 most helpful units in common.
+     */
+    Compared: {
+      a: components["schemas"]["Side"];
+      b: components["schemas"]["Side"];
+      /** Cosine */
+      cosine: number | null;
+      /** Overlap */
+      overlap: number | null;
+      target: components["schemas"]["Shown"];
+    };
+    /**
+     * CompareOf
+     * @description All targets, the least alike first, of which these are some. mean_*: over targets, per target.
+     */
+    CompareOf: {
+      /** A */
+      a: string;
+      /** B */
+      b: string;
+      /** Items */
+      items: components["schemas"]["Compared"][];
+      /** Mean Cosine */
+      mean_cosine: number | null;
+      /** Mean Lds A */
+      mean_lds_a: number | null;
+      /** Mean Lds B */
+      mean_lds_b: number | null;
+      /** Mean Overlap */
+      mean_overlap: number | null;
+      /**
+       * Offset
+       * @default 0
+       */
+      offset: number;
+      /**
+       * State
+       * @default done
+       * @enum {string}
+       */
+      state: "queued" | "computing" | "done" | "failed";
+      /**
+       * Total
+       * @default 0
+       */
+      total: number;
+      /**
+       * Why
+       * @default
+       */
+      why: string;
+    };
+    /**
+     * Curve
+     * @description LDS against models, per target, mean over some `targets`, on `subsets` held-out subsets of `replicates` runs.
+     */
+    Curve: {
+      /** Output */
+      output: string | null;
+      /** Points */
+      points: components["schemas"]["CurvePoint"][];
+      /** Replicates */
+      replicates: number | null;
+      /**
+       * State
+       * @default done
+       * @enum {string}
+       */
+      state: "queued" | "computing" | "done" | "failed";
+      /** Subsets */
+      subsets: number | null;
+      /** Targets */
+      targets: number | null;
+      /**
+       * Why
+       * @default
+       */
+      why: string;
+    };
+    /**
+     * CurvePoint
+     * @description LDS of a fit on so many models.
+     */
+    CurvePoint: {
+      /** Ceiling */
+      ceiling: number | null;
+      /** High */
+      high: number | null;
+      /** Lds */
+      lds: number | null;
+      /** Low */
+      low: number | null;
+      /** Models */
+      models: number;
+    };
+    /**
+     * Decided
+     * @description What to keep; null takes a decision back.
+     */
+    Decided: {
+      /** Decision */
+      decision: ("yes" | "no" | "skip") | null;
+    };
+    /**
+     * Effect
+     * @description Output without the units minus output with them, with its 95 % interval.
+     */
+    Effect: {
+      /** High */
+      high: number | null;
+      /** Low */
+      low: number | null;
+      /** Mean */
+      mean: number;
+    };
+    /**
+     * EvaluationOf
+     * @description What the fit is worth on held-out subsets. Per target, mean over targets, unless it says pooled; `lds` against
+     *     the mean of `replicates` runs, `lds_one` against single runs, each with its own noise ceiling.
+     */
+    EvaluationOf: {
+      /** Alpha */
+      alpha: number | null;
+      histogram: components["schemas"]["Histogram"];
+      lds: components["schemas"]["IntervalOf"];
+      /** Lds Ceiling */
+      lds_ceiling: number | null;
+      lds_one: components["schemas"]["IntervalOf"];
+      /** Lds One Ceiling */
+      lds_one_ceiling: number | null;
+      /** Models Fitted */
+      models_fitted: number;
+      /** Mse */
+      mse: number | null;
+      /** Mse Floor */
+      mse_floor: number | null;
+      /** Noise Share */
+      noise_share: number | null;
+      /** Output */
+      output: string;
+      /** Pearson */
+      pearson: number | null;
+      /** Pooled Pearson */
+      pooled_pearson: number | null;
+      /** Pooled Spearman */
+      pooled_spearman: number | null;
+      /** R2 */
+      r2: number | null;
+      /** Replicates */
+      replicates: number;
+      /** Subsets */
+      subsets: number;
+      /** Targets */
+      targets: number;
+    };
+    /**
+     * Facts
+     * @description Facts below a heading, as [name, value].
+     */
+    Facts: {
+      /** Rows */
+      rows: [string, string][];
+      /** Title */
+      title: string;
+    };
+    /**
+     * Failure
+     * @description A model that failed, and why.
+     */
+    Failure: {
+      /** Host */
+      host: string;
+      /** Model */
+      model: number;
+      /** Why */
+      why: string;
+    };
+    /**
+     * Features
+     * @description What can be asked of this study here.
+     */
+    Features: {
+      clusters: components["schemas"]["Available"];
+      compare: components["schemas"]["Available"];
+      leakage: components["schemas"]["Available"];
+      map: components["schemas"]["Available"];
+      verify: components["schemas"]["Available"];
+    };
+    /**
+     * FitName
+     * @description A fit that can be asked for by its ref; study: the name of the study it belongs to.
+     */
+    FitName: {
+      /** Name */
+      name: string;
+      /** Ref */
+      ref: string;
+      /** Study */
+      study: string;
+    };
+    /**
+     * Guess
+     * @description What the datamodel predicts for the same.
+     */
+    Guess: {
+      /** Full */
+      full: number;
+      /** Removed */
+      removed: number;
+    };
+    /**
+     * Heldout
+     * @description Predicted and actual output on held-out subsets, the actual one a mean over `runs`; at most 400 of `subsets`.
+     */
+    Heldout: {
+      /** Actual */
+      actual: (number | null)[];
+      /** Ceiling */
+      ceiling: number | null;
+      /** Predicted */
+      predicted: (number | null)[];
+      /** Runs */
+      runs: number;
+      /** Subsets */
+      subsets: number;
+    };
+    /**
+     * Histogram
+     * @description counts [B] of models between edges [B + 1].
+     */
+    Histogram: {
+      /** Counts */
+      counts: number[];
+      /** Edges */
+      edges: number[];
+    };
+    /** HTTPValidationError */
+    HTTPValidationError: {
+      /** Detail */
+      detail?: components["schemas"]["ValidationError"][];
+    };
+    /**
+     * IntervalOf
+     * @description An estimate with its 95 % interval.
+     */
+    IntervalOf: {
+      /** High */
+      high: number | null;
+      /** Low */
+      low: number | null;
+      /** Value */
+      value: number | null;
+    };
+    /**
+     * Kept
+     * @description The decision as it is kept now, and how many pairs have one.
+     */
+    Kept: {
+      /** Decided */
+      decided: number;
+      /** Decision */
+      decision: ("yes" | "no" | "skip") | null;
+      /** Pair */
+      pair: string;
+    };
+    /**
+     * MapOf
+     * @description Points in the plane by column, of `total` targets or units. number: which one; error, of targets: the share of
+     *     models that are wrong about it, or, where the output does not tell, 1 - LDS.
+     */
+    MapOf: {
+      /** Cluster */
+      cluster: number[] | null;
+      /** Error */
+      error: (number | null)[] | null;
+      /** Label */
+      label: (string | null)[] | null;
+      /**
+       * Method
+       * @default
+       */
+      method: string;
+      /** Number */
+      number: number[];
+      /** Of */
+      of: string;
+      /**
+       * State
+       * @default done
+       * @enum {string}
+       */
+      state: "queued" | "computing" | "done" | "failed";
+      /**
+       * Total
+       * @default 0
+       */
+      total: number;
+      /**
+       * Why
+       * @default
+       */
+      why: string;
+      /** X */
+      x: (number | null)[];
+      /** Y */
+      y: (number | null)[];
+    };
+    /**
+     * Meaning
+     * @description Words for the output. short: what it is called; raising, lowering: headings for helpful and harmful units.
+     */
+    Meaning: {
+      /** About */
+      about: string;
+      /** Lowering */
+      lowering: string;
+      /** Output */
+      output: string;
+      /** Raising */
+      raising: string;
+      /** Short */
+      short: string;
+    };
+    /**
+     * Observed
+     * @description Outputs of retrained models: their mean with its 95 % interval (Student's t over runs, null for one run).
+     */
+    Observed: {
+      /** High */
+      high: number | null;
+      /** Low */
+      low: number | null;
+      /** Mean */
+      mean: number;
+      /** Runs */
+      runs: number;
+      /** Values */
+      values: number[];
+    };
+    /**
+     * Pair
+     * @description A target and a unit that may be the same example. pair: its name in addresses; q: of the targets with q at most
+     *     x, a share of x is expected to be clean; decision: yes, they are the same.
+     */
+    Pair: {
+      /** Decision */
+      decision: ("yes" | "no" | "skip") | null;
+      /** Pair */
+      pair: string;
+      /** Q */
+      q: number;
+      /** Reason */
+      reason: string;
+      /** Score */
+      score: number;
+      target: components["schemas"]["Shown"];
+      unit: components["schemas"]["Shown"];
+      /** Weight */
+      weight: number;
+    };
+    /**
+     * Pairs
+     * @description total pairs, most suspect first, of which these are some; decided: how many of them have a decision.
+     */
+    Pairs: {
+      /**
+       * Decided
+       * @default 0
+       */
+      decided: number;
+      /** Items */
+      items: components["schemas"]["Pair"][];
+      /**
+       * Offset
+       * @default 0
+       */
+      offset: number;
+      /**
+       * State
+       * @default done
+       * @enum {string}
+       */
+      state: "queued" | "computing" | "done" | "failed";
+      /**
+       * Total
+       * @default 0
+       */
+      total: number;
+      /**
+       * Why
+       * @default
+       */
+      why: string;
+    };
+    /**
+     * Predicted
+     * @description full: predicted output of a model trained on every unit; predicted: without those removed; low, high: its 95 %
+     *     interval, null where none is known; weights: of the units removed.
+     */
+    Predicted: {
+      /** Full */
+      full: number;
+      /** High */
+      high: number | null;
+      /** Low */
+      low: number | null;
+      /** Predicted */
+      predicted: number;
+      /** Weights */
+      weights: {
+        [key: string]: number;
+      };
+    };
+    /**
+     * Problem
+     * @description What went wrong, in one sentence.
+     */
+    Problem: {
+      /** Detail */
+      detail: string;
+    };
+    /**
+     * Provenance
+     * @description Where it all comes from, and the commands that make it again.
+     */
+    Provenance: {
+      /** Commands */
+      commands: string[];
+      /** Facts */
+      facts: components["schemas"]["Facts"][];
+      /** Remarks */
+      remarks: string[];
+    };
+    /**
+     * Shown
+     * @description A training unit or a target as a person sees it. image: address of a PNG; row: columns of a table row.
+     */
+    Shown: {
+      /** Alt */
+      alt: string;
+      /** Image */
+      image: string | null;
+      /** Label */
+      label: string | null;
+      /** Name */
+      name: string;
+      /** Note */
+      note: string;
+      /** Number */
+      number: number;
+      /** Row */
+      row: {
+        [key: string]: string;
+      } | null;
+      /** Text */
+      text: string | null;
+    };
+    /**
+     * Side
+     * @description A target in one of the fits.
+     */
+    Side: {
+      /** Correct */
+      correct: number | null;
+      /** Lds */
+      lds: number | null;
+      /** Margin */
+      margin: number | null;
+      /** Support */
+      support: number | null;
+    };
+    /**
+     * Started
+     * @description The name by which to ask how it stands.
+     */
+    Started: {
+      /** Job */
+      job: string;
+    };
+    /**
+     * StatusOf
+     * @description How the study stands now. rate: models a second; state: done, running or stopped; fits: version of each whole
+     *     fit by its ref, so that a page can tell when to load it again.
+     */
+    StatusOf: {
+      /** Committed */
+      committed: number;
+      /** Eta S */
+      eta_s: number | null;
+      /** Evaluation Committed */
+      evaluation_committed: number;
+      /** Evaluation Models */
+      evaluation_models: number;
+      /** Failed */
+      failed: number;
+      /** Failures */
+      failures: components["schemas"]["Failure"][];
+      /** Fit Committed */
+      fit_committed: number;
+      /** Fit Models */
+      fit_models: number;
+      /** Fits */
+      fits: {
+        [key: string]: string | null;
+      };
+      /** Models */
+      models: number;
+      /** Name */
+      name: string;
+      /** Rate */
+      rate: number;
+      /** Running */
+      running: number;
+      /** State */
+      state: string;
+      /** Updated */
+      updated: string;
+    };
+    /**
+     * StudyOf
+     * @description The study and the fit on show; fit and what follows from it are null while nothing is fitted.
+     */
+    StudyOf: {
+      /** Alpha */
+      alpha: number[];
+      /** Classes */
+      classes: string[] | null;
+      evaluation: components["schemas"]["EvaluationOf"] | null;
+      features: components["schemas"]["Features"];
+      /** Fit */
+      fit: string | null;
+      /** Fits */
+      fits: components["schemas"]["FitName"][];
+      /** Has Images */
+      has_images: boolean;
+      /** Models */
+      models: number;
+      /** N */
+      n: number;
+      /** Name */
+      name: string;
+      /** No Evaluation */
+      no_evaluation: string;
+      /** Output */
+      output: string | null;
+      /** Outputs */
+      outputs: {
+        [key: string]: number[];
+      };
+      provenance: components["schemas"]["Provenance"] | null;
+      /** Seed */
+      seed: number | null;
+      /** Subtrain */
+      subtrain: string;
+      /** Targets */
+      targets: number | null;
+      /** Task */
+      task: string | null;
+      /** Unit Name */
+      unit_name: string;
+      /** Units Name */
+      units_name: string;
+      /** Version */
+      version: string | null;
+      /** Why Not */
+      why_not: string;
+      words: components["schemas"]["Meaning"] | null;
+    };
+    /**
+     * Sort
+     * @description What targets are sorted by; a minus in front: largest first.
+     * @enum {string}
+     */
+    subtrain__explorer__server__targets__Sort:
+      | "target"
+      | "-target"
+      | "label"
+      | "-label"
+      | "margin"
+      | "-margin"
+      | "correct"
+      | "-correct"
+      | "lds"
+      | "-lds"
+      | "support"
+      | "-support"
+      | "nonzero"
+      | "-nonzero"
+      | "leakage"
+      | "-leakage";
+    /**
+     * Sort
+     * @description What units are sorted by; a minus in front: largest first.
+     * @enum {string}
+     */
+    subtrain__explorer__server__units__Sort: "unit" | "-unit" | "effect" | "-effect" | "strength" | "-strength";
+    /**
+     * TargetDetail
+     * @description One target. full and average: predicted output of a model trained on every unit, and of one trained on a random
+     *     subset (alpha of them); each unit that is removed takes its weight away from `full`.
+     */
+    TargetDetail: {
+      /** Accuracy */
+      accuracy: number | null;
+      /** Alpha */
+      alpha: number;
+      /** Average */
+      average: number;
+      /** Bias */
+      bias: number;
+      /** Fit */
+      fit: string;
+      /** Full */
+      full: number;
+      /** Harmful */
+      harmful: components["schemas"]["UnitWeight"][];
+      heldout: components["schemas"]["Heldout"] | null;
+      /** Helpful */
+      helpful: components["schemas"]["UnitWeight"][];
+      /** Lam */
+      lam: number | null;
+      /** Lds */
+      lds: number | null;
+      /** Lds Ceiling */
+      lds_ceiling: number | null;
+      /** Lds One */
+      lds_one: number | null;
+      /** Lds One Ceiling */
+      lds_one_ceiling: number | null;
+      /** Leakage */
+      leakage: number | null;
+      /** Margin */
+      margin: number | null;
+      margins: components["schemas"]["Histogram"];
+      /** Models */
+      models: number;
+      /** Next */
+      next: number | null;
+      /** Nonzero */
+      nonzero: number;
+      /** Previous */
+      previous: number | null;
+      /** Sd */
+      sd: number | null;
+      shown: components["schemas"]["Shown"];
+      /** Support */
+      support: number | null;
+      /** Version */
+      version: string;
+      /** Weight Sum */
+      weight_sum: number;
+    };
+    /**
+     * TargetRow
+     * @description A target in the gallery. margin: mean output over all models; correct: share of models that are right about it;
+     *     support: how many of the most helpful units must go before the predicted margin falls below zero (0: it is below
+     *     already, null: it never does, or the output is no margin); nonzero: units with a weight that is not zero; leakage:
+     *     the highest score of a suspect pair with this target.
+     */
+    TargetRow: {
+      /** Alt */
+      alt: string;
+      /** Correct */
+      correct: number | null;
+      /** Image */
+      image: string | null;
+      /** Label */
+      label: string | null;
+      /** Lds */
+      lds: number | null;
+      /** Lds Ceiling */
+      lds_ceiling: number | null;
+      /** Leakage */
+      leakage: number | null;
+      /** Margin */
+      margin: number | null;
+      /** Name */
+      name: string;
+      /** Nonzero */
+      nonzero: number;
+      /** Note */
+      note: string;
+      /** Number */
+      number: number;
+      /** Row */
+      row: {
+        [key: string]: string;
+      } | null;
+      /** Support */
+      support: number | null;
+      /** Text */
+      text: string | null;
+    };
+    /**
+     * TargetRows
+     * @description total: targets that match, of which these are some.
+     */
+    TargetRows: {
+      /** Items */
+      items: components["schemas"]["TargetRow"][];
+      /** Offset */
+      offset: number;
+      /** Total */
+      total: number;
+      /** Version */
+      version: string;
+    };
+    /**
+     * TargetWeight
+     * @description A target with the weight that a unit has for it.
+     */
+    TargetWeight: {
+      target: components["schemas"]["Shown"];
+      /** Weight */
+      weight: number;
+    };
+    /**
+     * UnitDetail
+     * @description One unit. self_influence: its weight for itself, where targets are training examples; in_subsets: in how many of
+     *     `subsets` masks looked at it is.
+     */
+    UnitDetail: {
+      /** Effect */
+      effect: number;
+      /** Fit */
+      fit: string;
+      /** Helped */
+      helped: number;
+      /** Helps */
+      helps: components["schemas"]["TargetWeight"][];
+      /** Hurt */
+      hurt: number;
+      /** Hurts */
+      hurts: components["schemas"]["TargetWeight"][];
+      /** In Subsets */
+      in_subsets: number;
+      /** Next */
+      next: number | null;
+      /** Previous */
+      previous: number | null;
+      /** Self Influence */
+      self_influence: number | null;
+      /** Share Of Subsets */
+      share_of_subsets: number | null;
+      shown: components["schemas"]["Shown"];
+      /** Strength */
+      strength: number;
+      /** Subsets */
+      subsets: number;
+      /** Version */
+      version: string;
+    };
+    /**
+     * UnitRow
+     * @description A unit in the list. effect: sum of its weights over all targets; strength: sum of their absolute values.
+     */
+    UnitRow: {
+      /** Alt */
+      alt: string;
+      /** Effect */
+      effect: number;
+      /** Image */
+      image: string | null;
+      /** Label */
+      label: string | null;
+      /** Name */
+      name: string;
+      /** Note */
+      note: string;
+      /** Number */
+      number: number;
+      /** Row */
+      row: {
+        [key: string]: string;
+      } | null;
+      /** Strength */
+      strength: number;
+      /** Text */
+      text: string | null;
+    };
+    /**
+     * UnitRows
+     * @description total: units that match, of which these are some.
+     */
+    UnitRows: {
+      /** Items */
+      items: components["schemas"]["UnitRow"][];
+      /** Offset */
+      offset: number;
+      /** Total */
+      total: number;
+      /** Version */
+      version: string;
+    };
+    /**
+     * UnitWeight
+     * @description A unit with its weight; low, high: its 95 % interval, null where it is not known; itself: the unit is the very
+     *     example that the target asks about.
+     */
+    UnitWeight: {
+      /** High */
+      high: number | null;
+      /** Itself */
+      itself: boolean;
+      /** Low */
+      low: number | null;
+      unit: components["schemas"]["Shown"];
+      /** Weight */
+      weight: number;
+    };
+    /** ValidationError */
+    ValidationError: {
+      /** Context */
+      ctx?: Record<string, never>;
+      /** Input */
+      input?: unknown;
+      /** Location */
+      loc: (string | number)[];
+      /** Message */
+      msg: string;
+      /** Error Type */
+      type: string;
+    };
+    /**
+     * VerificationOf
+     * @description state: queued, running, done, failed or cancelled; done of total models are trained.
+     */
+    VerificationOf: {
+      /** Base */
+      base: string;
+      /** Done */
+      done: number;
+      /** Error */
+      error: string | null;
+      /** Job */
+      job: string;
+      observed: components["schemas"]["Both"];
+      /** Output */
+      output: string;
+      predicted: components["schemas"]["Guess"];
+      /** Removed */
+      removed: number[];
+      /** Runs */
+      runs: number;
+      /** State */
+      state: string;
+      /** Target */
+      target: number;
+      /** Total */
+      total: number;
+    };
+    /**
+     * Wanted
+     * @description Retrain `runs` models with these units and as many without them. base: among all others ("full"), or among random
+     *     ones, as many as in the design's subsets ("alpha").
+     */
+    Wanted: {
+      /**
+       * Base
+       * @default full
+       * @enum {string}
+       */
+      base: "full" | "alpha";
+      /** Removed */
+      removed: number[];
+      /**
+       * Runs
+       * @default 5
+       */
+      runs: number;
+      /** Target */
+      target: number;
+    };
+    /**
+     * Weights
+     * @description Every unit with a weight that is not zero, strongest first; total of them, of which these are some.
+     */
+    Weights: {
+      /** Total */
+      total: number;
+      /** Unit */
+      unit: number[];
+      /** Weight */
+      weight: number[];
+    };
+    /**
+     * WhatIf
+     * @description Units to leave out of the training set.
+     */
+    WhatIf: {
+      /** Removed */
+      removed: number[];
+    };
+  };
+  responses: never;
+  parameters: never;
+  requestBodies: never;
+  headers: never;
+  pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    clusters: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Clusters"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+  clusters: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    compare: {
-        parameters: {
-            query: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                limit?: number;
-                offset?: number;
-                /** @description Name of the other fit; NAME@b of the second study. */
-                other: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CompareOf"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+        content: {
+          "application/json": components["schemas"]["Clusters"];
         };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
     };
-    curve: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Curve"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+  };
+  compare: {
+    parameters: {
+      query: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        limit?: number;
+        offset?: number;
+        /** @description Name of the other fit; NAME@b of the second study. */
+        other: string;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    image: {
-        parameters: {
-            query?: {
-                /** @description Longest side, in pixels; small ones are as they are. */
-                side?: number;
-            };
-            header?: never;
-            path: {
-                number: number;
-                split: "train" | "test";
-                which: "a" | "b";
-            };
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description The picture. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "image/png": unknown;
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+        content: {
+          "application/json": components["schemas"]["CompareOf"];
         };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
     };
-    leakage: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                limit?: number;
-                offset?: number;
-                /** @description Only pairs without a decision. */
-                undecided?: boolean;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Pairs"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+  };
+  curve: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    decide: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-            };
-            header?: never;
-            path: {
-                pair: string;
-            };
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Decided"];
-            };
+        content: {
+          "application/json": components["schemas"]["Curve"];
         };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Kept"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
         };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
     };
-    leakage_export: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                format?: "csv" | "json";
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The list as a file to keep. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    "text/csv": unknown;
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+  };
+  image: {
+    parameters: {
+      query?: {
+        /** @description Longest side of larger ones, in pixels. */
+        side?: number;
+      };
+      header?: never;
+      path: {
+        number: number;
+        split: "train" | "test";
+        which: "a" | "b";
+      };
+      cookie?: never;
     };
-    map: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                of?: "targets" | "units";
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description The picture. */
+      200: {
+        headers: {
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MapOf"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+        content: {
+          "image/png": unknown;
         };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
     };
-    status: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StatusOf"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
+  };
+  leakage: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        limit?: number;
+        offset?: number;
+        /** @description Only pairs without a decision. */
+        undecided?: boolean;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    study: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit. */
-                fit?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudyOf"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+        content: {
+          "application/json": components["schemas"]["Pairs"];
         };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
     };
-    targets: {
-        parameters: {
-            query?: {
-                /** @description Whether most models are right about it. */
-                correct?: boolean | null;
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                label?: string | null;
-                limit?: number;
-                max_margin?: number | null;
-                min_margin?: number | null;
-                offset?: number;
-                /** @description Part of the name, label, text or table row. */
-                q?: string;
-                sort?: components["schemas"]["subtrain__explorer__server__targets__Sort"];
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TargetRows"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+  };
+  decide: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+      };
+      header?: never;
+      path: {
+        pair: string;
+      };
+      cookie?: never;
     };
-    target: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                k?: number;
-            };
-            header?: never;
-            path: {
-                target: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TargetDetail"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Decided"];
+      };
     };
-    target_weights: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                target: number;
-            };
-            cookie?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Weights"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+        content: {
+          "application/json": components["schemas"]["Kept"];
         };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
     };
-    whatif: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-            };
-            header?: never;
-            path: {
-                target: number;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["WhatIf"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Predicted"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+  };
+  leakage_export: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        format?: "csv" | "json";
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    units: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                limit?: number;
-                offset?: number;
-                /** @description Part of the label, or the number. */
-                q?: string;
-                sort?: components["schemas"]["subtrain__explorer__server__units__Sort"];
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description The list as a file to keep. */
+      200: {
+        headers: {
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["UnitRows"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+        content: {
+          "application/json": unknown;
+          "text/csv": unknown;
         };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
     };
-    unit: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                k?: number;
-            };
-            header?: never;
-            path: {
-                unit: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["UnitDetail"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+  };
+  map: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        how?: ("pca" | "spectral" | "tsne") | null;
+        of?: "targets" | "units";
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    verifications: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-                target?: number | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VerificationOf"][];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+        content: {
+          "application/json": components["schemas"]["MapOf"];
         };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
     };
-    verify: {
-        parameters: {
-            query?: {
-                /** @description Name of a fit; NAME@b of the second study. */
-                fit?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Wanted"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Started"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+  };
+  status: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    verification: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job: string;
-            };
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VerificationOf"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
+        content: {
+          "application/json": components["schemas"]["StatusOf"];
         };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
     };
-    cancel_verification: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VerificationOf"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It cannot be done now, or here. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
+  };
+  study: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit. */
+        fit?: string | null;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["StudyOf"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  targets: {
+    parameters: {
+      query?: {
+        /** @description Whether most models are right about it. */
+        correct?: boolean | null;
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        label?: string | null;
+        limit?: number;
+        max_lds?: number | null;
+        max_leakage?: number | null;
+        max_margin?: number | null;
+        max_support?: number | null;
+        min_lds?: number | null;
+        min_leakage?: number | null;
+        min_margin?: number | null;
+        min_support?: number | null;
+        offset?: number;
+        /** @description Just these numbers, as in 3,17,42. */
+        only?: string | null;
+        /** @description Part of the name, label, text or table row. */
+        q?: string;
+        sort?: components["schemas"]["subtrain__explorer__server__targets__Sort"];
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TargetRows"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  target: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        k?: number;
+      };
+      header?: never;
+      path: {
+        target: number;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TargetDetail"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  target_weights: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        limit?: number;
+      };
+      header?: never;
+      path: {
+        target: number;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Weights"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  whatif: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+      };
+      header?: never;
+      path: {
+        target: number;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["WhatIf"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Predicted"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  units: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        limit?: number;
+        offset?: number;
+        /** @description Just these numbers, as in 3,17,42. */
+        only?: string | null;
+        /** @description Part of the label, or the number. */
+        q?: string;
+        sort?: components["schemas"]["subtrain__explorer__server__units__Sort"];
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["UnitRows"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  unit: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        k?: number;
+      };
+      header?: never;
+      path: {
+        unit: number;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["UnitDetail"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  verifications: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+        target?: number | null;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["VerificationOf"][];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  verify: {
+    parameters: {
+      query?: {
+        /** @description Name of a fit; NAME@b of the second study. */
+        fit?: string | null;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Wanted"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Started"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  verification: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        job: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["VerificationOf"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  cancel_verification: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        job: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["VerificationOf"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing. */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It cannot be done now, or here. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The request is too large. */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
 }

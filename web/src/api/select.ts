@@ -46,15 +46,20 @@ function matches(item: Row, name: string, wanted: string): boolean {
 }
 
 function contains(item: Row, wanted: string): boolean {
-  const texts = [item.name, item.label, item.text, ...Object.values(item.row ?? {})];
-  return texts.some((text) => text?.toLowerCase().includes(wanted.toLowerCase()));
+  const texts = [item.name, item.number, item.label, item.text, ...Object.values(item.row ?? {})];
+  const words = texts.join(" ").toLowerCase();
+  return wanted
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => words.includes(word));
 }
 
 function sort(items: Row[], order: string | null): Row[] {
   if (!order) return items;
   const name = order.replace("-", "");
   const sign = order.startsWith("-") ? -1 : 1;
-  if (name === "label") return items.toSorted((a, b) => sign * String(a.label).localeCompare(String(b.label), "en", { numeric: true }));
+  if (name === "label")
+    return items.toSorted((a, b) => sign * String(a.label).localeCompare(String(b.label), "en", { numeric: true }));
   const key = name === "target" || name === "unit" ? "number" : name;
   return items.toSorted((a, b) => compare(number(a, key), number(b, key), sign));
 }

@@ -48,11 +48,12 @@ export function axis(label: string, more: Partial<uPlot.Axis> = {}): uPlot.Axis 
   const ink = colour("quiet");
   return {
     label,
-    labelSize: 20,
+    labelSize: 18,
+    labelGap: 2,
     labelFont: FONT,
     font: FONT,
     stroke: ink,
-    size: 40,
+    size: 24,
     gap: 4,
     grid: { stroke: colour("grid"), width: 1 },
     ticks: { show: false },

@@ -21,11 +21,22 @@ export function Histogram({ edges, counts, x, y, label, marks, height = 200 }: P
     const lines = marks?.() ?? [];
     return {
       options: {
-        scales: { x: { time: false, range: wide(edges, lines) }, y: { range: (_: uPlot, __: number, high: number) => [0, high * 1.3 || 1] } },
+        scales: {
+          x: { time: false, range: wide(edges, lines) },
+          y: { range: (_: uPlot, __: number, high: number) => [0, high * 1.3 || 1] },
+        },
         legend: { show: false },
         cursor: { show: false },
         axes: [axis(x), axis(y, { size: 44 })],
-        series: [{}, { fill: colour("bar"), width: 0, paths: uPlot.paths.bars!({ size: [1, Infinity], align: 1, gap: 1 }), points: { show: false } }],
+        series: [
+          {},
+          {
+            fill: colour("bar"),
+            width: 0,
+            paths: uPlot.paths.bars!({ size: [1, Infinity], align: 1, gap: 1 }),
+            points: { show: false },
+          },
+        ],
         hooks: { draw: [(u: uPlot) => vertical(u, lines)] },
       } as Omit<uPlot.Options, "width" | "height">,
       data: [[...edges], [...counts, null]] as uPlot.AlignedData,

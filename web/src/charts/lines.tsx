@@ -1,5 +1,5 @@
 import { useCallback } from "preact/hooks";
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import { axis, Chart } from "./chart";
 import { segment } from "./marks";
 import { colour } from "./theme";
@@ -34,14 +34,28 @@ export function Lines({ at, lines, x, y, label, band, mark, zero, log, height = 
     const edges = band ? [band.high, band.low] : [];
     return {
       options: {
-        scales: { x: { time: false, distr: log ? 3 : 1 }, y: { range: { min: { pad: 0.1, ...SOFT }, max: { pad: 0.1, ...SOFT } } } },
+        scales: {
+          x: log
+            ? {
+                time: false,
+                distr: 3 as const,
+                range: (_: uPlot, low: number, high: number) => [low / 1.08, high * 1.08] as [number, number],
+              }
+            : { time: false },
+          y: { range: { min: { pad: 0.1, ...SOFT }, max: { pad: 0.1, ...SOFT } } },
+        },
         legend: { show: false },
         cursor: { show: false },
-        axes: [axis(x), axis(y, { size: 50 })],
+        axes: [axis(x, log ? { splits: () => [...at], filter: (_, splits) => splits } : {}), axis(y, { size: 46 })],
         bands: band ? [{ series: [lines.length + 1, lines.length + 2], fill: colour("band") }] : [],
         series: [
           {},
-          ...lines.map((line) => ({ stroke: colour(line.colour), width: 2, dash: line.dash, points: { show: !!line.dots } })),
+          ...lines.map((line) => ({
+            stroke: colour(line.colour),
+            width: 2,
+            dash: line.dash,
+            points: { show: !!line.dots },
+          })),
           ...edges.map(() => ({ width: 0, points: { show: false } })),
         ],
         hooks: { draw: [(u: uPlot) => guides(u, zero, mark)] },

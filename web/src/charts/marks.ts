@@ -1,4 +1,5 @@
 import type uPlot from "uplot";
+import { colour } from "./theme";
 
 export interface Mark {
   at: number;
@@ -13,14 +14,17 @@ export function vertical(u: uPlot, marks: readonly Mark[]): void {
   const ratio = devicePixelRatio;
   ctx.save();
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-  marks.forEach((mark, line) => {
-    const x = Math.round(u.valToPos(mark.at, "x", true));
-    if (x < bbox.left - 1 || x > bbox.left + bbox.width + 1) return;
-    ctx.strokeStyle = ctx.fillStyle = mark.colour;
+  const seen = marks.map((mark) => ({ mark, x: Math.round(u.valToPos(mark.at, "x", true)) }));
+  const inside = seen.filter(({ x }) => x >= bbox.left - 1 && x <= bbox.left + bbox.width + 1);
+  for (const { mark, x } of inside) {
+    ctx.strokeStyle = mark.colour;
     ctx.lineWidth = 2 * ratio;
     ctx.setLineDash((mark.dash ?? []).map((part) => part * ratio));
     stroke(ctx, x, bbox.top, x, bbox.top + bbox.height);
-    if (mark.label) write(ctx, bbox, mark.label, x, bbox.top + (12 + 13 * (line % 4)) * ratio, 5 * ratio);
+  }
+  inside.forEach(({ mark, x }, line) => {
+    ctx.fillStyle = mark.colour;
+    if (mark.label) write(ctx, bbox, mark.label, x, bbox.top + (12 + 14 * (line % 4)) * ratio, 5 * ratio);
   });
   ctx.restore();
 }
@@ -51,5 +55,10 @@ function stroke(ctx: CanvasRenderingContext2D, x0: number, y0: number, x1: numbe
 function write(ctx: CanvasRenderingContext2D, bbox: uPlot.BBox, text: string, x: number, y: number, gap: number): void {
   const fits = x + gap + ctx.measureText(text).width <= bbox.left + bbox.width;
   ctx.textAlign = fits ? "left" : "right";
+  ctx.setLineDash([]);
+  ctx.strokeStyle = colour("paper");
+  ctx.lineWidth = gap;
+  ctx.lineJoin = "round";
+  ctx.strokeText(text, fits ? x + gap : x - gap, y);
   ctx.fillText(text, fits ? x + gap : x - gap, y);
 }

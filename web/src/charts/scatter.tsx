@@ -25,35 +25,43 @@ interface Props {
   /** Whether the axes carry numbers: those of an embedding mean nothing. */
   numbers?: boolean;
   onPick?: (id: number) => void;
+  onHover?: (id: number | null) => void;
   onSelect?: (ids: number[]) => void;
 }
 
 /** Points in one or more colours; click picks the nearest, dragging a box selects. */
 export function Scatter(props: Props) {
-  const { clouds, x, y, diagonal, numbers = true, radius = 3, onPick, onSelect } = props;
+  const { clouds, x, y, diagonal, numbers = true, radius = 3, onPick, onHover, onSelect } = props;
   const make = useCallback(
     () => ({
       options: {
         mode: 2 as const,
         scales: { x: { time: false, range: padded }, y: { range: padded } },
         legend: { show: false },
-        cursor: { show: true, points: { show: false }, drag: { x: !!onSelect, y: !!onSelect, setScale: false, dist: 4 } },
-        axes: numbers ? [axis(x), axis(y, { size: 46 })] : [axis(x, HIDDEN), axis(y, HIDDEN)],
-        series: [{}, ...clouds.map((cloud) => ({ stroke: colour(cloud.colour), fill: colour(cloud.colour), paths: dots(radius) }))],
+        cursor: {
+          show: true,
+          points: { show: false },
+          drag: { x: !!onSelect, y: !!onSelect, setScale: false, dist: 4 },
+        },
+        axes: numbers ? [axis(x), axis(y, { size: 46 })] : [axis("", HIDDEN), axis("", HIDDEN)],
+        series: [
+          {},
+          ...clouds.map((cloud) => ({ stroke: colour(cloud.colour), fill: colour(cloud.colour), paths: dots(radius) })),
+        ],
         hooks: {
           drawClear: diagonal ? [agreement] : [],
-          ready: onPick ? [(u: uPlot) => pickOn(u, clouds, onPick)] : [],
+          ready: onPick ? [(u: uPlot) => follow(u, clouds, onPick, onHover)] : [],
           setSelect: onSelect ? [(u: uPlot) => u.select.width > 2 && onSelect(inside(u, clouds))] : [],
         },
       } as unknown as Omit<uPlot.Options, "width" | "height">,
       data: [null, ...clouds.map((cloud) => [cloud.x, cloud.y])] as unknown as uPlot.AlignedData,
     }),
-    [clouds, x, y, diagonal, numbers, radius, onPick, onSelect],
+    [clouds, x, y, diagonal, numbers, radius, onPick, onHover, onSelect],
   );
   return <Chart make={make} label={props.label} height={props.height ?? 320} />;
 }
 
-const HIDDEN = { values: (_: uPlot, ticks: number[]) => ticks.map(() => ""), size: 8, ticks: { show: false } };
+const HIDDEN = { values: (_: uPlot, ticks: number[]) => ticks.map(() => ""), size: 4, grid: { show: false } };
 
 /** A scale with a little air around its extremes, also where all values are equal. */
 function padded(_: uPlot, low: number | null, high: number | null): [number, number] {
@@ -93,10 +101,22 @@ function dots(radius: number): uPlot.Series.PathBuilder {
   };
 }
 
-function pickOn(u: uPlot, clouds: readonly Cloud[], onPick: (id: number) => void): void {
+function follow(
+  u: uPlot,
+  clouds: readonly Cloud[],
+  onPick: (id: number) => void,
+  onHover?: (id: number | null) => void,
+): void {
+  const near = (event: MouseEvent) => nearest(u, clouds, event.offsetX, event.offsetY);
   u.over.addEventListener("click", (event) => {
-    const near = nearest(u, clouds, event.offsetX, event.offsetY);
-    if (near !== null) onPick(near);
+    const id = near(event);
+    if (id !== null) onPick(id);
+  });
+  if (!onHover) return;
+  u.over.addEventListener("mousemove", (event) => {
+    const id = near(event);
+    u.over.style.cursor = id === null ? "" : "pointer";
+    onHover(id);
   });
 }
 

@@ -12,7 +12,17 @@ interface Props {
 export function Example({ shown, side = 64, lazy = true }: Props) {
   const source = shown.image ? imageSource(shown.image) : null;
   if (source)
-    return <img class="picture" src={source} alt={shown.alt} width={side} height={side} loading={lazy ? "lazy" : "eager"} decoding="async" />;
+    return (
+      <img
+        class="picture"
+        src={source}
+        alt={shown.alt}
+        width={side}
+        height={side}
+        loading={lazy ? "lazy" : "eager"}
+        decoding="async"
+      />
+    );
   if (shown.text) return <blockquote class="text">{shown.text}</blockquote>;
   if (shown.row) return <Row row={shown.row} />;
   return (
@@ -39,8 +49,13 @@ function Row({ row }: { row: Record<string, unknown> }) {
 export function Caption({ shown }: { shown: Shown }) {
   return (
     <>
-      {shown.name}
-      {shown.label !== null && shown.label !== undefined && <span class="label">{shown.label}</span>}
+      <span>{shown.name}</span>
+      {shown.label !== null && (
+        <span class="label">
+          <span class="hidden">, label </span>
+          {shown.label}
+        </span>
+      )}
     </>
   );
 }

@@ -7,8 +7,7 @@ export function Facts({ facts }: { facts: readonly Fact[] }) {
   return (
     <dl class="facts">
       {facts.map(
-        (fact) =>
-          fact && [<dt key={`${fact[0]}-name`}>{fact[0]}</dt>, <dd key={`${fact[0]}-value`}>{fact[1]}</dd>],
+        (fact) => fact && [<dt key={`${fact[0]}-name`}>{fact[0]}</dt>, <dd key={`${fact[0]}-value`}>{fact[1]}</dd>],
       )}
     </dl>
   );

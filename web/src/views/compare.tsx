@@ -1,4 +1,4 @@
-import { useMemo } from "preact/hooks";
+import { useCallback, useMemo } from "preact/hooks";
 import { api } from "../api/client";
 import type { Comparison } from "../api/types";
 import { useJob } from "../api/use";
@@ -18,14 +18,15 @@ export function CompareView({ query }: { query: Record<string, string> }) {
   const { study, href } = useFit();
   const here = study.fit;
   const others = study.fits.filter(({ ref }) => ref !== here);
-  const other = others.find(({ ref }) => ref === query.with)?.ref ?? others[0]?.ref ?? null;
+  const { available, why } = study.features.compare;
+  const other = available ? (others.find(({ ref }) => ref === query.with) ?? others[0])?.ref : undefined;
   const choose = (event: Event) => go(href("compare", null, { with: (event.target as HTMLSelectElement).value }), true);
   return (
     <>
       <div class="head">
         <h1>Compare</h1>
       </div>
-      {!other && <Note>{study.features.compare.why || "There is nothing to compare with."}</Note>}
+      {!other && <Note>{why || "There is nothing to compare with."}</Note>}
       {other && (
         <>
           <label class="row">
@@ -57,7 +58,12 @@ function Against({ other, offset }: { other: string; offset: number }) {
       {found && <Summary found={found} />}
       {found && <Rows found={found} />}
       {found && (
-        <Pager offset={offset} size={PAGE} total={found.total} to={(next) => href("compare", null, { with: other, offset: next || null })} />
+        <Pager
+          offset={offset}
+          size={PAGE}
+          total={found.total}
+          to={(next) => href("compare", null, { with: other, offset: next || null })}
+        />
       )}
     </>
   );
@@ -65,9 +71,17 @@ function Against({ other, offset }: { other: string; offset: number }) {
 
 function Summary({ found }: { found: Comparison }) {
   const { href } = useFit();
+  const onPick = useCallback((id: number) => go(href("target", id)), [href]);
   const clouds = useMemo(() => {
     const items = found.items.filter(({ a, b }) => a.lds !== null && b.lds !== null);
-    return [{ colour: "ink-0", x: items.map(({ a }) => a.lds!), y: items.map(({ b }) => b.lds!), id: items.map(({ target }) => target.number) }];
+    return [
+      {
+        colour: "ink-0",
+        x: items.map(({ a }) => a.lds!),
+        y: items.map(({ b }) => b.lds!),
+        id: items.map(({ target }) => target.number),
+      },
+    ];
   }, [found]);
   const some = found.total > found.items.length ? `the ${found.items.length} on this page` : "all of them";
   return (
@@ -82,7 +96,15 @@ function Summary({ found }: { found: Comparison }) {
         ]}
       />
       {clouds[0]!.id.length > 0 && (
-        <Scatter clouds={clouds} x={`LDS of ${found.a}`} y={`LDS of ${found.b}`} diagonal height={260} onPick={(id) => go(href("target", id))} label={`Scatter plot of the LDS of ${count(clouds[0]!.id.length, "target")} (${some}) in both fits; the table below has the numbers.`} />
+        <Scatter
+          clouds={clouds}
+          x={`LDS of ${found.a}`}
+          y={`LDS of ${found.b}`}
+          diagonal
+          height={260}
+          onPick={onPick}
+          label={`Scatter plot of the LDS of ${count(clouds[0]!.id.length, "target")} (${some}) in both fits; the table below has the numbers.`}
+        />
       )}
     </div>
   );
@@ -94,7 +116,9 @@ function Rows({ found }: { found: Comparison }) {
   return (
     <div class="scrolls" tabIndex={0} role="region" aria-label="Targets in both fits, the least alike first">
       <table class="table">
-        <caption class="quiet">The least alike first; {found.a} | {found.b}</caption>
+        <caption class="quiet">
+          The least alike first; {found.a} | {found.b}
+        </caption>
         <thead>
           <tr>
             <th scope="col">Target</th>

@@ -4,7 +4,7 @@ import { embedded } from "../api/embedded";
 import type { Pair, Shown } from "../api/types";
 import { forget, useJob } from "../api/use";
 import { useFit } from "../fit";
-import { count, fixed, signed, whole } from "../format";
+import { capital, count, fixed, signed, whole } from "../format";
 import { go } from "../router";
 import { Caption, Example } from "../ui/example";
 import { Failure, JobState, Note } from "../ui/state";
@@ -35,7 +35,10 @@ function Review({ pairs, total, at }: { pairs: readonly Pair[]; total: number; a
   const { fit, href } = useFit();
   const [made, setMade] = useState(() => new Map(pairs.map((pair) => [pair.pair, pair.decision])));
   const [error, setError] = useState<string | null>(null);
-  const place = Math.max(0, at ? pairs.findIndex(({ pair }) => pair === at) : pairs.findIndex((pair) => !pair.decision));
+  const place = Math.max(
+    0,
+    at ? pairs.findIndex(({ pair }) => pair === at) : pairs.findIndex((pair) => !pair.decision),
+  );
   const current = pairs[place]!;
   const show = (to: number) => pairs[to] && go(href("leakage", null, { pair: pairs[to].pair }), true);
   const decide = async (decision: Decision) => {
@@ -95,7 +98,7 @@ function Side({ pair, decision }: { pair: Pair; decision: string | null }) {
         <One shown={pair.unit} kind="unit" />
       </div>
       <p>
-        <span class="quiet">{pair.reason}</span> Score {fixed(pair.score)}, weight {signed(pair.weight, 3)}.
+        {capital(pair.reason)}. Score {fixed(pair.score)}, weight {signed(pair.weight, 3)}.
         {decision && <Decided decision={decision} />}
       </p>
     </section>

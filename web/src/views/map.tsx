@@ -4,7 +4,7 @@ import type { MapOf } from "../api/types";
 import { useAnswer, useJob } from "../api/use";
 import { type Cloud, Scatter } from "../charts/scatter";
 import { useFit } from "../fit";
-import { count, whole } from "../format";
+import { capital, count, whole } from "../format";
 import { go } from "../router";
 import { colourings, type Group, grouped } from "../grouping";
 import { Failure, JobState, Note, Waiting } from "../ui/state";
@@ -40,6 +40,7 @@ function Drawn({ of, map, query }: { of: Of; map: MapOf; query: Record<string, s
   const groups = useMemo(() => grouped(map, by), [map, by]);
   const clouds = useMemo(() => groups.map((group) => cloud(map, group)), [map, groups]);
   const [box, setBox] = useState<number[] | null>(null);
+  const [near, setNear] = useState<number | null>(null);
   const onPick = useCallback((id: number) => go(href(of === "targets" ? "target" : "unit", id)), [of, href]);
   const group = groups.find((one) => one.name === query.group);
   const chosen = box ?? group?.at.map((i) => map.number[i]!) ?? null;
@@ -52,15 +53,33 @@ function Drawn({ of, map, query }: { of: Of; map: MapOf; query: Record<string, s
     <>
       <p class="quiet">
         {count(map.number.length, noun)}
-        {map.number.length < map.total ? ` of ${whole(map.total)}` : ""}, placed by {map.method}. Near means that they hang on
-        the same {of === "targets" ? "training data" : "targets"}; the axes have no unit. Click a point to open it, drag a box
-        to list what is in it.
+        {map.number.length < map.total ? ` of ${whole(map.total)}` : ""}, placed by {map.method}. Near means that they
+        hang on the same {of === "targets" ? "training data" : "targets"}; the axes have no unit. Click a point to open
+        it, drag a box to list what is in it.
       </p>
       <div class="row">
         <Choice title="Colour by" value={by} options={choices} onChange={(value) => set({ by: value, group: null })} />
-        <Choice title="List" value={group?.name ?? ""} options={["", ...groups.map(({ name }) => name)]} none="nothing" onChange={(value) => set({ group: value })} />
+        <Choice
+          title="List"
+          value={group?.name ?? ""}
+          options={["", ...groups.map(({ name }) => name)]}
+          none="nothing"
+          onChange={(value) => set({ group: value })}
+        />
       </div>
-      <Scatter clouds={clouds} x="" y="" numbers={false} height={460} radius={map.number.length > 3000 ? 1.6 : 3} onPick={onPick} onSelect={setBox} label={`Map of ${count(map.number.length, noun)} coloured by ${by}: ${groups.map((g) => `${g.name} ${g.at.length}`).join(", ")}. The list below it holds the members of any group.`} />
+      <Scatter
+        clouds={clouds}
+        x=""
+        y=""
+        numbers={false}
+        height={460}
+        radius={map.number.length > 3000 ? 1.6 : 3}
+        onPick={onPick}
+        onHover={setNear}
+        onSelect={setBox}
+        label={`Map of ${count(map.number.length, noun)} coloured by ${by}: ${groups.map((g) => `${g.name} ${g.at.length}`).join(", ")}. The list below it holds the members of any group.`}
+      />
+      <p class="quiet small near">{near === null ? "\u00a0" : described(map, near, noun)}</p>
       <ul class="legend" aria-label="Colours">
         {groups.map((one) => (
           <li key={one.name}>
@@ -123,6 +142,11 @@ function cloud(map: MapOf, { at, colour }: Group): Cloud {
   return { colour, x: pick(map.x) as number[], y: pick(map.y) as number[], id: pick(map.number) };
 }
 
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+/** A point in words: its number and what it is coloured by. */
+function described(map: MapOf, number: number, noun: string): string {
+  const i = map.number.indexOf(number);
+  const label = map.label?.[i];
+  return [`${noun} ${number}`, label && `label ${label}`, map.cluster && `cluster ${map.cluster[i]}`]
+    .filter(Boolean)
+    .join(", ");
 }

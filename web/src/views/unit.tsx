@@ -1,3 +1,4 @@
+import { useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { TargetWeight, UnitDetail } from "../api/types";
 import { useAnswer } from "../api/use";
@@ -51,8 +52,14 @@ function UnitFacts({ detail }: { detail: UnitDetail }) {
           ["Label", detail.shown.label ?? "–"],
           ["Sum of its weights", signed(detail.effect)],
           ["Sum of their sizes", signed(detail.strength).replace("+", "")],
-          ["Self-influence", detail.self_influence === null ? "– (targets are not training examples)" : signed(detail.self_influence)],
-          ["In subsets", `${percent(detail.share_of_subsets, 1)} (${whole(detail.in_subsets)} of ${whole(detail.subsets)} looked at)`],
+          [
+            "Self-influence",
+            detail.self_influence === null ? "– (targets are not training examples)" : signed(detail.self_influence),
+          ],
+          [
+            "In subsets",
+            `${percent(detail.share_of_subsets, 1)} (${whole(detail.in_subsets)} of ${whole(detail.subsets)} looked at)`,
+          ],
           ["Targets it moves", `${whole(detail.helped)} up, ${whole(detail.hurt)} down, of ${whole(study.targets)}`],
           detail.shown.note ? ["Note", detail.shown.note] : null,
         ]}
@@ -68,14 +75,27 @@ interface EffectsProps {
   of: number;
 }
 
+const FIRST = 20;
+
 function Effects({ title, kind, effects, of }: EffectsProps) {
+  const [all, setAll] = useState(false);
+  const shown = all ? effects : effects.slice(0, FIRST);
   return (
     <section class="section" aria-label={title}>
       <h2 class={kind}>
-        {title} {of > effects.length ? `(${effects.length} of ${count(of, "target")})` : ""}
+        {title} {count(of, "target")}
       </h2>
       {effects.length === 0 && <Note>No target.</Note>}
-      <Tiles items={effects.map((effect) => effect.target)} to="target" below={(_, i) => <b>{signed(effects[i]!.weight, 3)}</b>} />
+      <Tiles
+        items={shown.map((effect) => effect.target)}
+        to="target"
+        below={(_, i) => <b>{signed(effects[i]!.weight, 3)}</b>}
+      />
+      {effects.length > FIRST && (
+        <button type="button" onClick={() => setAll(!all)} aria-expanded={all}>
+          {all ? `Show the first ${FIRST}` : `Show the first ${effects.length}`}
+        </button>
+      )}
     </section>
   );
 }

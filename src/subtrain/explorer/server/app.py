@@ -14,7 +14,7 @@ from subtrain.errors import InputError, SubtrainError
 from subtrain.explorer.opened import Library
 from subtrain.explorer.page import page, policy
 from subtrain.explorer.server import compare, leakage, maps, media, study, targets, units, verify
-from subtrain.explorer.server.safety import LOCAL, Guard, TooLarge
+from subtrain.explorer.server.safety import LOCAL, Guard
 from subtrain.explorer.verification import Desk
 
 
@@ -46,15 +46,19 @@ def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: s
         app.include_router(part.router)
     app.get("/", include_in_schema=False, response_class=HTMLResponse)(front)
     app.exception_handler(SubtrainError)(_sentence)
-    app.exception_handler(TooLarge)(_too_large)
     app.add_middleware(Guard, hosts=hosts, token=token)
     return app
 
 
 _PROBLEMS: dict[int | str, str] = {
+    400: "The request cannot be read.",
+    401: "A token is needed.",
+    403: "Another page asked for it.",
     404: "There is no such thing.",
     409: "It cannot be done now, or here.",
+    411: "The request does not say how long it is.",
     413: "The request is too large.",
+    421: "The server does not answer to this name.",
 }
 
 
@@ -67,7 +71,3 @@ def front() -> HTMLResponse:
 def _sentence(_request: Request, error: Any) -> JSONResponse:
     """What subtrain says of itself: never a server error, which would be a defect."""
     return JSONResponse({"detail": str(error)}, 404 if isinstance(error, InputError) else 409)
-
-
-def _too_large(_request: Request, _error: Any) -> JSONResponse:
-    return JSONResponse({"detail": "the request is too large"}, 413)

@@ -23,6 +23,7 @@ from subtrain.explorer.server.shared import (
     known,
     target_shown,
 )
+from subtrain.explorer.server.targets import support_of
 
 router = APIRouter(prefix="/api/compare", tags=["compare"])
 MOST_ROWS = 500
@@ -34,7 +35,7 @@ class Side(Answer):
     lds: float | None
     margin: float | None
     correct: float | None
-    support: int
+    support: int | None
 
 
 class Compared(Answer):
@@ -102,7 +103,7 @@ def _row(a: OpenFit, b: OpenFit, found: Comparison, target: int) -> Compared:
 def _side(fit: OpenFit, target: int) -> Side:
     return Side(
         **{name: known(fit.table(column)[target]) for name, column in _COLUMNS.items()},
-        support=int(fit.table("support")[target]),
+        support=support_of(fit, target),
     )
 
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from subtrain.explorer.leaks import Suspect, decide, decisions, parse_pair, suspects
-from subtrain.explorer.opened import Library, OpenFit
-from subtrain.explorer.server.shared import Answer, Background, Books, Fit, Offset, Shown, target_shown, unit_shown
+from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.server.shared import Answer, Background, Fit, Offset, Shown, target_shown, unit_shown
 
 router = APIRouter(prefix="/api/leakage", tags=["leakage"])
 MOST_ROWS = 200
@@ -23,13 +23,15 @@ Decision = Literal["yes", "no", "skip"]
 
 
 class Pair(Answer):
-    """A target and a unit that may be the same example. pair: its name in addresses; decision: yes, they are."""
+    """A target and a unit that may be the same example. pair: its name in addresses; q: of the targets with q at most
+    x, a share of x is expected to be clean; decision: yes, they are the same."""
 
     pair: str
     target: Shown
     unit: Shown
     score: float
     weight: float
+    q: float
     reason: str
     decision: Decision | None
 
@@ -60,17 +62,13 @@ class Kept(Answer):
 @router.get("", operation_id="leakage")
 def leakage(
     fit: Fit,
-    library: Books,
     undecided: Annotated[bool, Query(description="Only pairs without a decision.")] = False,
     offset: Offset = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = MOST_ROWS,
 ) -> Pairs:
     """Suspect pairs with what was decided about them."""
-    job = library.jobs.once(("leakage", fit.ref, fit.version), lambda: suspects(fit))
-    if job.state != "done":
-        return Pairs(state=job.state, why=job.why)
     made = decisions(fit.study, fit.output)
-    found: list[Suspect] = job.value
+    found = suspects(fit)
     listed = [one for one in found if not (undecided and one.pair in made)]
     return Pairs(
         total=len(listed),
@@ -87,28 +85,29 @@ def pair_of(fit: OpenFit, one: Suspect, decision: Any) -> Pair:
         unit=unit_shown(fit, one.unit),
         score=one.score,
         weight=one.weight,
+        q=one.q,
         reason=one.reason,
         decision=decision,
     )
 
 
 @router.get("/export", operation_id="leakage_export", response_class=Response, responses=ANSWERS)
-def export(fit: Fit, library: Books, format: Literal["csv", "json"] = "csv") -> Response:
+def export(fit: Fit, format: Literal["csv", "json"] = "csv") -> Response:
     """All suspect pairs with their decisions as a file."""
-    rows = _rows(library, fit)
+    rows = _rows(fit)
     headers = {"Content-Disposition": f'attachment; filename="leakage.{format}"'}
     if format == "json":
         import json
 
         return Response(json.dumps(rows, indent=1), media_type="application/json", headers=headers)
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["target", "unit", "score", "weight", "decision"], lineterminator="\n")
+    writer = csv.DictWriter(text, ["target", "unit", "score", "weight", "q", "decision"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return Response(text.getvalue(), media_type="text/csv", headers=headers)
 
 
-def _rows(library: Library, fit: OpenFit) -> list[dict[str, Any]]:
+def _rows(fit: OpenFit) -> list[dict[str, Any]]:
     made = decisions(fit.study, fit.output)
     return [
         {
@@ -116,6 +115,7 @@ def _rows(library: Library, fit: OpenFit) -> list[dict[str, Any]]:
             "unit": one.unit,
             "score": one.score,
             "weight": one.weight,
+            "q": one.q,
             "decision": made.get(one.pair, ""),
         }
         for one in suspects(fit)

@@ -9,9 +9,8 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from subtrain.explorer.columns import unit_labels
-from subtrain.explorer.jobs import Job
 from subtrain.explorer.mapped import Map, draw_map, groups
-from subtrain.explorer.opened import Library, OpenFit
+from subtrain.explorer.opened import OpenFit
 from subtrain.explorer.server.shared import (
     Answer,
     Available,
@@ -27,6 +26,7 @@ from subtrain.explorer.server.shared import (
 
 router = APIRouter(prefix="/api", tags=["maps"])
 EXAMPLES = 12
+FEW = 2000
 
 
 class MapOf(Background):
@@ -68,9 +68,18 @@ def map_available(fit: OpenFit) -> Available:
 
 
 @router.get("/map", operation_id="map")
-def map_of(fit: Fit, library: Books, of: Literal["targets", "units"] = "targets") -> MapOf:
-    """Where targets or units lie by their weights; computed in the background when it is first asked for."""
-    job = map_job(library, fit, of)
+def map_of(
+    fit: Fit,
+    library: Books,
+    of: Literal["targets", "units"] = "targets",
+    how: Literal["pca", "spectral", "tsne"] | None = None,
+) -> MapOf:
+    """Where targets or units lie by their weights; computed in the background when it is first asked for.
+
+    how: t-SNE by default for up to 2,000 points, else principal components.
+    """
+    way = how or default_map(fit, of)
+    job = library.jobs.once(("map", of, way, fit.ref, fit.version), lambda: draw_map(fit, of, way))
     total = fit.dm.targets if of == "targets" else fit.dm.n
     if job.state != "done":
         return MapOf(state=job.state, why=job.why, of=of, total=total)
@@ -90,8 +99,9 @@ def map_of(fit: Fit, library: Books, of: Literal["targets", "units"] = "targets"
     )
 
 
-def map_job(library: Library, fit: OpenFit, of: str) -> Job:
-    return library.jobs.once(("map", of, fit.ref, fit.version), lambda: draw_map(fit, of))
+def default_map(fit: OpenFit, of: str) -> str:
+    """The prettiest that does not take long."""
+    return "tsne" if (fit.dm.targets if of == "targets" else fit.dm.n) <= FEW else "pca"
 
 
 def _errors(fit: OpenFit, found: Map) -> list[float | None]:
@@ -111,7 +121,7 @@ def clusters(fit: Fit, library: Books) -> Clusters:
 
 
 def _clusters(fit: OpenFit) -> Clusters:
-    found = draw_map(fit, "targets")
+    found = draw_map(fit, "targets", "pca")
     items = [
         Cluster(
             cluster=number,
@@ -126,4 +136,4 @@ def _clusters(fit: OpenFit) -> Clusters:
         )
         for number, group in enumerate(groups(fit, found))
     ]
-    return Clusters(method="k-means on 16 principal components of the weights", items=items)
+    return Clusters(method=found.method.rpartition("; ")[2], items=items)

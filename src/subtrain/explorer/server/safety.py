@@ -47,9 +47,9 @@ class Guard:
         if refusal is not None:
             await _answer(send, *refusal)
         elif fresh and scope["path"] == "/" and scope["method"] == "GET":
-            await _remember(send, fresh, scope)
+            await _remember(send, fresh)
         else:
-            await self.app(scope, _bounded(receive), _with_headers(send))
+            await self.app(scope, receive, _with_headers(send))
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         host = _name(headers.get("host", ""))
@@ -60,6 +60,8 @@ class Guard:
             return 403, "another page asked for this: only the explorer's own page may"
         if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in ("GET", "HEAD"):
             return 403, "another page asked for this: only the explorer's own page may"
+        if "transfer-encoding" in headers:
+            return 411, "say how long the request is: a Content-Length is needed"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length[:20]) > LARGEST_BODY:
             return 413, f"a request may have {LARGEST_BODY:,} bytes at most"
@@ -82,25 +84,6 @@ class Guard:
         return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
 
 
-class TooLarge(Exception):
-    """A body that says it is small and is not."""
-
-
-def _bounded(receive: Receive) -> Receive:
-    """Bodies without a length are counted as they come."""
-    seen = 0
-
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > LARGEST_BODY:
-            raise TooLarge
-        return message
-
-    return counted
-
-
 def _with_headers(send: Send) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -121,9 +104,8 @@ async def _answer(send: Send, status: int, why: str, headers: Iterable[tuple[byt
     await send({"type": "http.response.body", "body": body})
 
 
-async def _remember(send: Send, token: str, scope: Scope) -> None:
+async def _remember(send: Send, token: str) -> None:
     """Keep the token in a cookie that scripts cannot read, and take it out of the address."""
-    del scope
     cookie = f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict"
     headers = [(b"location", b"/"), (b"set-cookie", cookie.encode())]
     await _with_headers(send)({"type": "http.response.start", "status": 303, "headers": headers})

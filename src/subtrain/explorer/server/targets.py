@@ -10,7 +10,8 @@ from fastapi import APIRouter, Query
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from subtrain.explorer.columns import columns, leakage_scores
+from subtrain.explorer.columns import columns
+from subtrain.explorer.heldout import quantity
 from subtrain.explorer.intervals import half_width
 from subtrain.explorer.opened import OpenFit
 from subtrain.explorer.server.shared import (
@@ -18,11 +19,13 @@ from subtrain.explorer.server.shared import (
     Answer,
     Fit,
     Offset,
+    Only,
     Shown,
     Target,
     UnitWeight,
     check_unit,
     known,
+    numbers,
     rounded,
     target_shown,
     unit_shown,
@@ -36,15 +39,17 @@ MOST_REMOVED = 100_000
 
 class TargetRow(Shown):
     """A target in the gallery. margin: mean output over all models; correct: share of models that are right about it;
-    support: units with a weight that is not zero; leakage: the highest score of a suspect pair with this target."""
+    support: how many of the most helpful units must go before the predicted margin falls below zero (0: it is below
+    already, null: it never does, or the output is no margin); nonzero: units with a weight that is not zero; leakage:
+    the highest score of a suspect pair with this target."""
 
     margin: float | None
     correct: float | None
     lds: float | None
     lds_ceiling: float | None
-    support: int
+    support: int | None
+    nonzero: int
     leakage: float | None
-    cluster: int | None
 
 
 class TargetRows(Answer):
@@ -90,7 +95,8 @@ class TargetDetail(Answer):
     lds_one: float | None
     lds_one_ceiling: float | None
     lam: float | None
-    support: int
+    support: int | None
+    nonzero: int
     bias: float
     weight_sum: float
     alpha: float
@@ -138,6 +144,7 @@ class Sort(StrEnum):
     CORRECT, CORRECT_DOWN = "correct", "-correct"
     LDS, LDS_DOWN = "lds", "-lds"
     SUPPORT, SUPPORT_DOWN = "support", "-support"
+    NONZERO, NONZERO_DOWN = "nonzero", "-nonzero"
     LEAKAGE, LEAKAGE_DOWN = "leakage", "-leakage"
 
 
@@ -152,12 +159,25 @@ def targets(
     correct: Annotated[bool | None, Query(description="Whether most models are right about it.")] = None,
     min_margin: Bound = None,
     max_margin: Bound = None,
+    min_lds: Bound = None,
+    max_lds: Bound = None,
+    min_support: Bound = None,
+    max_support: Bound = None,
+    min_leakage: Bound = None,
+    max_leakage: Bound = None,
+    only: Only = None,
     sort: Sort = Sort.NUMBER,
     offset: Offset = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 60,
 ) -> TargetRows:
     """Targets that match, sorted, a page at a time."""
-    found = columns(fit).matching(q, label, correct, min_margin, max_margin)
+    bounds = {
+        "margin": (min_margin, max_margin),
+        "lds": (min_lds, max_lds),
+        "support": (min_support, max_support),
+        "leakage": (min_leakage, max_leakage),
+    }
+    found = columns(fit).matching(q, label, correct, bounds, numbers(only))
     found = columns(fit).ordered(found, sort)
     page = found[offset : offset + limit]
     return TargetRows(
@@ -166,17 +186,22 @@ def targets(
 
 
 def row(fit: OpenFit, target: int) -> TargetRow:
-    leakage = leakage_scores(fit)
     return TargetRow(
         **dict(target_shown(fit, target)),
         margin=known(fit.table("mean")[target]),
         correct=known(fit.table("correct")[target]),
         lds=known(fit.table("lds")[target]),
         lds_ceiling=known(fit.table("lds_ceiling")[target]),
-        support=int(fit.table("support")[target]),
-        leakage=None if leakage is None else known(leakage[target]),
-        cluster=None,
+        support=support_of(fit, target),
+        nonzero=int(fit.table("nonzero")[target]),
+        leakage=known(fit.table("leakage")[target]),
     )
+
+
+def support_of(fit: OpenFit, target: int) -> int | None:
+    """The data support, null where there is none."""
+    size = int(fit.table("support")[target])
+    return size if size >= 0 and quantity(fit.output) == "margins" else None
 
 
 @router.get("/{target}", operation_id="target")
@@ -184,7 +209,6 @@ def target(fit: Fit, target: Target, k: Annotated[int, Query(ge=1, le=K)] = K) -
     """Everything about one target, with the k strongest units on either side."""
     table = fit.table
     bias, total = float(fit.dm.bias[target]), float(table("total")[target])
-    leakage = leakage_scores(fit)
     return TargetDetail(
         shown=target_shown(fit, target),
         fit=fit.ref,
@@ -196,13 +220,14 @@ def target(fit: Fit, target: Target, k: Annotated[int, Query(ge=1, le=K)] = K) -
         margins=_histogram(fit, target),
         **{name: known(table(name)[target]) for name in ("lds", "lds_ceiling", "lds_one", "lds_one_ceiling")},
         lam=known(fit.dm.lam[target]),
-        support=int(table("support")[target]),
+        support=support_of(fit, target),
+        nonzero=int(table("nonzero")[target]),
         bias=bias,
         weight_sum=total,
         alpha=fit.alpha,
         full=bias + total,
         average=bias + fit.alpha * total,
-        leakage=None if leakage is None else known(leakage[target]),
+        leakage=known(table("leakage")[target]),
         helpful=_strongest(fit, target, slice(0, k)),
         harmful=_strongest(fit, target, slice(K, K + k)),
         heldout=_heldout(fit, target),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
@@ -119,7 +120,8 @@ def verify(fit: Fit, library: Books, request: Request, wanted: Wanted) -> Starte
 @router.get("", operation_id="verifications")
 def verifications(fit: Fit, target: Annotated[int | None, Query(ge=0, lt=2**31)] = None) -> list[VerificationOf]:
     """Finished verifications that are kept in the study, of one target or of all."""
-    return [_from_file(data) for data in kept(fit.study, target) if data["output"] == fit.output]
+    found = [_from_file(data) for data in kept(fit.study)]
+    return [one for one in found if one and one.output == fit.output and target in (None, one.target)]
 
 
 @router.get("/{job}", operation_id="verification")
@@ -128,9 +130,10 @@ def verification(library: Books, request: Request, job: Annotated[str, Path(max_
     one = _desk(request).find(job)
     if one is not None:
         return _now(one)
-    for data in kept(library.study):
-        if data["job"] == job:
-            return _from_file(data)
+    found = next((data for data in kept(library.study) if data["job"] == job), None)
+    read = _from_file(found) if found else None
+    if read is not None:
+        return read
     raise HTTPException(404, f"there is no verification {job!r}")
 
 
@@ -168,17 +171,21 @@ def _now(one: Verification) -> VerificationOf:
     )
 
 
-def _from_file(data: dict[str, Any]) -> VerificationOf:
-    runs = data["runs"]
-    return VerificationOf(
-        **{key: data[key] for key in ("job", "target", "output", "removed", "runs", "base")},
-        state="done",
-        done=2 * runs,
-        total=2 * runs,
-        error=None,
-        predicted=Guess(**data["predicted"]),
-        observed=_observed(data["observed"], data["base"]),
-    )
+def _from_file(data: Mapping[str, Any]) -> VerificationOf | None:
+    """A verification that was kept; None for a file that another version or program wrote."""
+    try:
+        runs = data["runs"]
+        return VerificationOf(
+            **{key: data[key] for key in ("job", "target", "output", "removed", "runs", "base")},
+            state="done",
+            done=2 * runs,
+            total=2 * runs,
+            error=None,
+            predicted=Guess(**data["predicted"]),
+            observed=_observed(data["observed"], data["base"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _predicted(fit: OpenFit, target: int, removed: tuple[int, ...], base: str) -> dict[str, float]:

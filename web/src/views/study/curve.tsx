@@ -36,18 +36,26 @@ function Drawn({ curve }: { curve: Points }) {
   return (
     <>
       <p class="quiet">
-        LDS per target, mean over {whole(curve.targets)} targets, on {count(curve.subsets ?? 0, "held-out subset")}, mean of{" "}
-        {count(curve.replicates ?? 1, "run")}. The band is a 95 % interval.
+        LDS per target, mean over {whole(curve.targets)} targets, on {count(curve.subsets ?? 0, "held-out subset")},
+        mean of {count(curve.replicates ?? 1, "run")}. The band is a 95 % interval.
       </p>
       <ul class="legend">
         <li>
           <span class="swatch line" style={{ borderColor: "var(--help)" }} /> LDS
         </li>
         <li>
-          <span class="swatch line" style={{ borderColor: "var(--harm)", borderStyle: "dashed" }} /> ceiling
+          <span class="swatch line dashed" style={{ borderColor: "var(--harm)" }} /> ceiling
         </li>
       </ul>
-      <Lines at={at} lines={lines} band={band} x="models" y="LDS" log label={`LDS against the number of models: ${points.map((p) => `${fixed(p.lds, 3)} at ${whole(p.models)}`).join(", ")}; ceiling ${fixed(last.ceiling, 3)}.`} />
+      <Lines
+        at={at}
+        lines={lines}
+        band={band}
+        x="models"
+        y="LDS"
+        log
+        label={`LDS against the number of models: ${points.map((p) => `${fixed(p.lds, 3)} at ${whole(p.models)}`).join(", ")}; ceiling ${fixed(last.ceiling, 3)}.`}
+      />
     </>
   );
 }

@@ -21,8 +21,8 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
       <h2>Evaluation</h2>
       <p class="quiet">
         On {count(evaluation.subsets, "held-out subset")}, {runs} each. LDS is Spearman's correlation over subsets, per
-        target, averaged over {whole(evaluation.targets)} targets; a ceiling is what a perfect predictor would reach against
-        outputs as noisy as these.
+        target, averaged over {whole(evaluation.targets)} targets; a ceiling is what a perfect predictor would reach
+        against outputs as noisy as these.
       </p>
       <div class="columns">
         <div class="section">
@@ -55,12 +55,22 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
               ["R²", fixed(evaluation.r2, 3)],
               ["Mean squared error", `${fixed(evaluation.mse, 3)} (noise floor ${fixed(evaluation.mse_floor, 3)})`],
               ["Variance that is seed noise", percent(evaluation.noise_share)],
-              ["Pooled over targets", `Spearman ${fixed(evaluation.pooled_spearman, 3)}, Pearson ${fixed(evaluation.pooled_pearson, 3)}; mostly how targets differ`],
+              [
+                "Pooled over targets",
+                `Spearman ${fixed(evaluation.pooled_spearman, 3)}, Pearson ${fixed(evaluation.pooled_pearson, 3)}; mostly how targets differ`,
+              ],
               ["Models fitted on", whole(evaluation.models_fitted)],
             ]}
           />
         </div>
-        <Histogram edges={histogram.edges} counts={histogram.counts} x="LDS of a target" y="targets" marks={marks} label={`Histogram of the LDS of ${count(evaluation.targets, "target")}: mean ${fixed(lds.value, 3)}, ceiling ${fixed(lds_ceiling, 3)}.`} />
+        <Histogram
+          edges={histogram.edges}
+          counts={histogram.counts}
+          x="LDS of a target"
+          y="targets"
+          marks={marks}
+          label={`Histogram of the LDS of ${count(evaluation.targets, "target")}: mean ${fixed(lds.value, 3)}, ceiling ${fixed(lds_ceiling, 3)}.`}
+        />
       </div>
     </section>
   );

@@ -1,18 +1,11 @@
-import { useEffect, useState } from "preact/hooks";
-import { api } from "../../api/client";
-import { embedded } from "../../api/embedded";
 import type { Status } from "../../api/types";
+import { useStudy } from "../../fit";
 import { count, duration, whole } from "../../format";
 import { Failure, Note, Waiting } from "../../ui/state";
 
-const RUNNING = 1000;
-const IDLE = 5000;
-
-/** How collection stands, asked again and again while the page is open. */
+/** How collection stands, live. */
 export function Progress() {
-  const [status, setStatus] = useState<Status | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  useEffect(() => follow(setStatus, setError), []);
+  const { status, error } = useStudy().live;
   return (
     <section class="section" aria-label="Collection">
       <h2>Collection{status?.state === "running" && <span class="live">live</span>}</h2>
@@ -36,7 +29,8 @@ function Standing({ status }: { status: Status }) {
       </p>
       {status.failed > 0 && (
         <Note>
-          {count(status.failed, "model")} failed, for example model {status.failures[0]?.model}: {status.failures[0]?.why}
+          {count(status.failed, "model")} failed, for example model {status.failures[0]?.model}:{" "}
+          {status.failures[0]?.why}
         </Note>
       )}
     </>
@@ -53,29 +47,4 @@ function Share({ name, done, of }: { name: string; done: number; of: number }) {
       </span>
     </label>
   );
-}
-
-/** Asks until told to stop; an export has one answer, which never changes. */
-function follow(setStatus: (status: Status) => void, setError: (error: string | null) => void): () => void {
-  let timer: ReturnType<typeof setTimeout>;
-  let stopped = false;
-  const ask = async () => {
-    let wait = IDLE;
-    try {
-      const status = await api.status();
-      if (stopped) return;
-      setStatus(status);
-      setError(null);
-      wait = status.state === "running" ? RUNNING : IDLE;
-    } catch (error) {
-      if (stopped) return;
-      setError((error as Error).message);
-    }
-    if (!embedded) timer = setTimeout(ask, wait);
-  };
-  void ask();
-  return () => {
-    stopped = true;
-    clearTimeout(timer);
-  };
 }

@@ -24,7 +24,12 @@ export function StudyView() {
               ["Units", count(study.n, study.unit_name)],
               ["α", study.alpha.join(", ")],
               study.seed === null ? null : ["Seed", String(study.seed)],
-              ["Outputs", Object.entries(study.outputs).map(([name, shape]) => `${name} [${shape.join(", ")}]`).join("; ")],
+              [
+                "Outputs",
+                Object.entries(study.outputs)
+                  .map(([name, shape]) => `${name} [${shape.join(", ")}]`)
+                  .join("; "),
+              ],
               ["Fits", study.fits.map(({ ref }) => ref).join(", ") || "none yet"],
             ]}
           />
@@ -32,7 +37,11 @@ export function StudyView() {
         </section>
         <Progress />
       </div>
-      {study.evaluation ? <Evaluation evaluation={study.evaluation} /> : study.no_evaluation && <Note>{study.no_evaluation}</Note>}
+      {study.evaluation ? (
+        <Evaluation evaluation={study.evaluation} />
+      ) : (
+        study.no_evaluation && <Note>{study.no_evaluation}</Note>
+      )}
       {study.fit && <Curve />}
       {study.provenance && <Provenance />}
     </article>

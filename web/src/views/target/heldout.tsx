@@ -9,13 +9,12 @@ import { Note } from "../../ui/state";
 export function Heldout({ detail }: { detail: TargetDetail }) {
   const { study } = useFit();
   const held = detail.heldout;
-  const clouds = useMemo(
-    () => {
-      const pairs = (held?.predicted ?? []).flatMap((x, i) => (x === null || held!.actual[i] == null ? [] : [[x, held!.actual[i]!] as const]));
-      return [{ colour: "ink-0", x: pairs.map(([x]) => x), y: pairs.map(([, y]) => y), id: pairs.map((_, i) => i) }];
-    },
-    [held],
-  );
+  const clouds = useMemo(() => {
+    const pairs = (held?.predicted ?? []).flatMap((x, i) =>
+      x === null || held!.actual[i] == null ? [] : [[x, held!.actual[i]!] as const],
+    );
+    return [{ colour: "ink-0", x: pairs.map(([x]) => x), y: pairs.map(([, y]) => y), id: pairs.map((_, i) => i) }];
+  }, [held]);
   if (!held) return <Note>No held-out subsets have been evaluated for this target.</Note>;
   const runs = held.runs === 1 ? "one run" : `mean of ${held.runs} runs`;
   const score = `LDS ${fixed(detail.lds)}, ceiling ${fixed(detail.lds_ceiling)}`;
@@ -23,10 +22,18 @@ export function Heldout({ detail }: { detail: TargetDetail }) {
     <section class="section" aria-label="Predicted against actual">
       <h2>Predicted against actual</h2>
       <p class="quiet">
-        {count(held.predicted.length, "held-out subset")}, {runs} each. {score}: what a perfect predictor would reach, given the
-        noise of training seeds.
+        {count(held.predicted.length, "held-out subset")}, {runs} each. {score}: what a perfect predictor would reach,
+        given the noise of training seeds.
       </p>
-      <Scatter clouds={clouds} x={`predicted ${study.words.output}`} y={`actual (${runs})`} diagonal label={`Scatter plot of predicted against actual ${study.words.output} on ${count(held.predicted.length, "held-out subset")}, ${runs} each. ${score}.`} />
+      <div class="square">
+        <Scatter
+          clouds={clouds}
+          x={`predicted ${study.words.output}`}
+          y={`actual (${runs})`}
+          diagonal
+          label={`Scatter plot of predicted against actual ${study.words.output} on ${count(held.predicted.length, "held-out subset")}, ${runs} each. ${score}.`}
+        />
+      </div>
     </section>
   );
 }

@@ -3,17 +3,22 @@ import type { TargetDetail } from "../../api/types";
 import { Histogram } from "../../charts/histogram";
 import { colour } from "../../charts/theme";
 import { useFit } from "../../fit";
-import { count, fixed, percent } from "../../format";
+import { capital, count, fixed, percent } from "../../format";
 import { hasZero } from "../../words";
-import { without } from "../../whatif";
-import { known } from "./known";
+import { type Weight, without } from "../../whatif";
+
+interface Props {
+  detail: TargetDetail;
+  weights: readonly Weight[];
+  removed: ReadonlySet<number>;
+}
 
 /** How the output spreads over models, with the what-if's prediction drawn into it. */
-export function Margins({ detail, removed }: { detail: TargetDetail; removed: ReadonlySet<number> }) {
+export function Margins({ detail, weights, removed }: Props) {
   const { study } = useFit();
   const { edges, counts } = detail.margins;
   const models = detail.models;
-  const after = removed.size > 0 ? without(detail.full, known(detail), removed) : null;
+  const after = removed.size > 0 ? without(detail.full, weights, removed) : null;
   const marks = useCallback(
     () => [
       ...(hasZero(study.words) ? [{ at: 0, colour: colour("text") }] : []),
@@ -27,8 +32,12 @@ export function Margins({ detail, removed }: { detail: TargetDetail; removed: Re
   return (
     <section class="section" aria-label={`Distribution of the ${study.words.short}`}>
       <h2>
-        {study.words.output} over {count(models, "model")}
+        {capital(study.words.output)} of {count(models, "model")}
       </h2>
+      <p class="quiet small">
+        Each was trained on {detail.alpha === 1 ? "all" : percent(detail.alpha)} of the {study.units_name}; the dashed
+        line is what training on all of them is predicted to give.
+      </p>
       <Histogram edges={edges} counts={counts} x={study.words.output} y="models" label={label} marks={marks} />
     </section>
   );

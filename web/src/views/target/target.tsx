@@ -6,6 +6,7 @@ import { useFit } from "../../fit";
 import { go } from "../../router";
 import { Failure, Waiting } from "../../ui/state";
 import { formatUnits, parseUnits } from "../../whatif";
+import { useWeights } from "./known";
 import { Heldout } from "./heldout";
 import { Margins } from "./margins";
 import { Summary } from "./summary";
@@ -20,6 +21,7 @@ export function TargetView({ target, query }: { target: number; query: Record<st
   useEffect(() => {
     for (const near of [data?.next, data?.previous]) if (near !== null && near !== undefined) prefetch(...load(near));
   }, [data]);
+  const weights = useWeights(data, fit);
   const removed = useMemo(() => parseUnits(query.out), [query.out]);
   const setRemoved = (units: ReadonlySet<number>) => go(href("target", target, { out: formatUnits(units) }), true);
   if (error) return <Failure>{error}</Failure>;
@@ -30,9 +32,9 @@ export function TargetView({ target, query }: { target: number; query: Record<st
       <Heading detail={data} />
       <div class="columns">
         <Summary detail={data} />
-        <Margins detail={data} removed={removed} />
+        <Margins detail={data} weights={weights} removed={removed} />
       </div>
-      <WhatIf key={data.shown.number} detail={data} removed={removed} setRemoved={setRemoved} />
+      <WhatIf key={data.shown.number} detail={data} weights={weights} removed={removed} setRemoved={setRemoved} />
       <div class="columns">
         <Weights side="helpful" detail={data} removed={removed} setRemoved={setRemoved} />
         <Weights side="harmful" detail={data} removed={removed} setRemoved={setRemoved} />

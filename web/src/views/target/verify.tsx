@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { api } from "../../api/client";
-import type { Observed, TargetDetail, Verification } from "../../api/types";
+import { api, type Base } from "../../api/client";
+import type { TargetDetail, Verification } from "../../api/types";
 import { useFit } from "../../fit";
 import { count, fixed } from "../../format";
 import { Failure, Note } from "../../ui/state";
@@ -17,6 +17,7 @@ interface Props {
 export function Verify({ detail, removed }: Props) {
   const { study, fit } = useFit();
   const [runs, setRuns] = useState(10);
+  const [base, setBase] = useState<Base>("full");
   const [job, setJob] = useState<Verification | null>(null);
   const [error, setError] = useState<string | null>(null);
   useEffect(() => poll(job, setJob, setError), [job]);
@@ -25,7 +26,7 @@ export function Verify({ detail, removed }: Props) {
   const start = () => {
     setError(null);
     api
-      .verify(detail.shown.number, [...removed], runs, fit)
+      .verify(detail.shown.number, [...removed], runs, base, fit)
       .then(({ job }) => api.job(job))
       .then(setJob, (e: Error) => setError(e.message));
   };
@@ -43,8 +44,21 @@ export function Verify({ detail, removed }: Props) {
         </button>
         <label>
           with{" "}
-          <input type="number" min={2} max={MOST} value={runs} onInput={(e) => setRuns(Number((e.target as HTMLInputElement).value))} />{" "}
-          runs each
+          <input
+            type="number"
+            min={2}
+            max={MOST}
+            value={runs}
+            onInput={(event) => setRuns(Number((event.target as HTMLInputElement).value))}
+          />{" "}
+          runs
+        </label>
+        <label>
+          among{" "}
+          <select value={base} onChange={(event) => setBase((event.target as HTMLSelectElement).value as Base)}>
+            <option value="full">all the others</option>
+            <option value="alpha">random subsets</option>
+          </select>
         </label>
         {running && (
           <button type="button" onClick={() => api.cancel(job.job).then(setJob, (e: Error) => setError(e.message))}>
@@ -78,48 +92,57 @@ function Progress({ job }: { job: Verification }) {
 
 function Outcome({ job }: { job: Verification }) {
   const { study } = useFit();
-  const rows: [string, number, Observed | null][] = [
-    ["trained on all", job.predicted.full, job.observed.full],
-    [`without ${count(job.removed.length, "example")}`, job.predicted.removed, job.observed.removed],
+  const { predicted, observed } = job;
+  const those = count(job.removed.length, "example");
+  const rows: [string, number, Interval | null][] = [
+    [`with the ${those}`, predicted.full, observed.full],
+    ["without", predicted.removed, observed.removed],
+    ["difference", predicted.removed - predicted.full, observed.effect],
   ];
   return (
-    <table>
-      <caption class="hidden">Predicted and observed {study.words.output}</caption>
-      <thead>
-        <tr>
-          <th scope="col">{study.words.short}</th>
-          <th scope="col" class="number">
-            predicted
-          </th>
-          <th scope="col" class="number">
-            observed
-          </th>
-          <th scope="col" class="number">
-            95 % interval
-          </th>
-          <th scope="col" class="number">
-            runs
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map(
-          ([name, value, observed]) =>
-            observed && (
-              <tr key={name}>
-                <th scope="row">{name}</th>
-                <td class="number">{fixed(value)}</td>
-                <td class="number">
-                  <b>{fixed(observed.mean)}</b>
-                </td>
-                <td class="number">
-                  {fixed(observed.low)} to {fixed(observed.high)}
-                </td>
-                <td class="number">{observed.runs}</td>
-              </tr>
-            ),
-        )}
-      </tbody>
-    </table>
+    <>
+      <table>
+        <caption>
+          Trained {job.runs} times{" "}
+          {job.base === "full" ? `on all other ${study.units_name}` : "on random subsets of the others"}
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">{study.words.short}</th>
+            {["predicted", "observed", "95 % interval"].map((name) => (
+              <th key={name} scope="col" class="number">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(([name, guess, seen]) => seen && <Row key={name} name={name} guess={guess} seen={seen} />)}
+        </tbody>
+      </table>
+      {job.base === "full" && (
+        <p class="quiet small">
+          The datamodel was fitted on subsets of the {study.units_name}; what it says of training on all is an
+          extrapolation, and the difference is what it is best at.
+        </p>
+      )}
+    </>
+  );
+}
+
+type Interval = NonNullable<Verification["observed"]["effect"]>;
+
+function Row({ name, guess, seen }: { name: string; guess: number; seen: Interval }) {
+  return (
+    <tr>
+      <th scope="row">{name}</th>
+      <td class="number">{fixed(guess)}</td>
+      <td class="number">
+        <b>{fixed(seen.mean)}</b>
+      </td>
+      <td class="number">
+        {fixed(seen.low)} to {fixed(seen.high)}
+      </td>
+    </tr>
   );
 }

@@ -33,7 +33,13 @@ export function Weights({ side, detail, removed, setRemoved }: Props) {
       {influences.length === 0 && <Note>No training example has such a weight here.</Note>}
       <ol class="weights">
         {shown.map((influence) => (
-          <Weight key={influence.unit.number} influence={influence} scale={scale} out={removed.has(influence.unit.number)} toggle={toggle} />
+          <Weight
+            key={influence.unit.number}
+            influence={influence}
+            scale={scale}
+            out={removed.has(influence.unit.number)}
+            toggle={toggle}
+          />
         ))}
       </ol>
       {influences.length > FIRST && (

@@ -1,32 +1,39 @@
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import type { TargetDetail } from "../../api/types";
 import { Lines } from "../../charts/lines";
 import { useFit } from "../../fit";
 import { count, fixed, signed } from "../../format";
 import { hasZero } from "../../words";
-import { removalPath, toCrossZero, without } from "../../whatif";
-import { heading, known, order, type Side } from "./known";
+import { removalPath, toCrossZero, type Weight, without } from "../../whatif";
+import { heading, order, type Side } from "./known";
 import { Verify } from "./verify";
 
 interface Props {
   detail: TargetDetail;
+  weights: readonly Weight[];
   removed: ReadonlySet<number>;
   setRemoved: (units: ReadonlySet<number>) => void;
 }
 
+/** How many the slider reaches: enough to see where it leads, few enough for a URL. */
+const MOST = 200;
+
 /** What the models would do without some training examples: a slider, a sum, and a test of it. */
-export function WhatIf({ detail, removed, setRemoved }: Props) {
+export function WhatIf({ detail, weights, removed, setRemoved }: Props) {
   const { study } = useFit();
   const [side, setSide] = useState<Side>(detail.full >= 0 ? "helpful" : "harmful");
-  const ranked = order(detail, side);
-  const k = leading(ranked.map(({ unit }) => unit), removed);
+  const ranked = order(weights, side).slice(0, MOST);
+  const k = leading(
+    ranked.map(({ unit }) => unit),
+    removed,
+  );
   const top = (to: number) => setRemoved(new Set(ranked.slice(0, to).map(({ unit }) => unit)));
   return (
     <section class="section whatif" aria-label="What if">
       <h2>What if they had not been in the training set?</h2>
       <div class="columns">
         <div class="section">
-          <Outcome detail={detail} removed={removed} />
+          <Outcome full={detail.full} weights={weights} removed={removed} />
           <Slider side={side} setSide={setSide} k={k} most={ranked.length} custom={removed.size !== k} onTop={top} />
           <div class="row">
             <button type="button" disabled={removed.size === 0} onClick={() => setRemoved(new Set())}>
@@ -36,28 +43,34 @@ export function WhatIf({ detail, removed, setRemoved }: Props) {
           </div>
           <Verify detail={detail} removed={removed} />
         </div>
-        <Path detail={detail} side={side} k={k} />
+        <Path full={detail.full} ranked={ranked} side={side} k={k} />
       </div>
       <p class="quiet small">
-        A sum of weights, exact for the datamodel and a prediction for real training. Untick examples below to choose them
-        one by one{study.features.verify.available ? "; verify retrains models and shows what happens" : ""}.
+        A sum of weights, exact for the datamodel and a prediction for real training. Untick examples below to choose
+        them one by one{study.features.verify.available ? "; verify retrains models and shows what happens" : ""}.
       </p>
     </section>
   );
 }
 
-function Outcome({ detail, removed }: { detail: TargetDetail; removed: ReadonlySet<number> }) {
+interface OutcomeProps {
+  full: number;
+  weights: readonly Weight[];
+  removed: ReadonlySet<number>;
+}
+
+function Outcome({ full, weights, removed }: OutcomeProps) {
   const { study } = useFit();
-  const after = without(detail.full, known(detail), removed);
-  const crosses = hasZero(study.words) && Math.sign(after) !== Math.sign(detail.full);
+  const after = without(full, weights, removed);
+  const crosses = hasZero(study.words) && Math.sign(after) !== Math.sign(full);
   return (
     <p class="outcome" role="status">
       <span class="quiet">
-        Predicted {study.words.short} without {count(removed.size, "example")}
+        Predicted {study.words.short}, trained on all{removed.size > 0 && ` but ${count(removed.size, "example")}`}
       </span>
       <b class={after < 0 && hasZero(study.words) ? "harm" : ""}>{fixed(after)}</b>
       <span>
-        {removed.size === 0 ? "trained on all" : `${signed(after - detail.full)} from ${fixed(detail.full)}`}
+        {removed.size > 0 && `${signed(after - full)} from ${fixed(full)}`}
         {crosses && <strong> · crosses zero: the model would be {after < 0 ? "wrong" : "right"}</strong>}
       </span>
     </p>
@@ -88,7 +101,13 @@ function Slider({ side, setSide, k, most, custom, onTop }: SliderProps) {
       </label>
       <label>
         <span class="hidden">How many to remove</span>
-        <input type="range" min={0} max={most} value={k} onInput={(event) => onTop(Number((event.target as HTMLInputElement).value))} />
+        <input
+          type="range"
+          min={0}
+          max={most}
+          value={k}
+          onInput={(event) => onTop(Number((event.target as HTMLInputElement).value))}
+        />
       </label>
       <output>{custom ? `${k} and chosen ones` : k}</output>
     </div>
@@ -98,7 +117,7 @@ function Slider({ side, setSide, k, most, custom, onTop }: SliderProps) {
 function Crossing({ at, listed, onTop }: { at: number | null; listed: number; onTop: (k: number) => void }) {
   const { study } = useFit();
   if (!hasZero(study.words)) return null;
-  if (at === null) return <span class="quiet">Even without the {listed} listed it keeps its sign.</span>;
+  if (at === null) return <span class="quiet">It keeps its sign without the top {listed}, too.</span>;
   return (
     <button type="button" onClick={() => onTop(at)}>
       Cross zero (remove {at})
@@ -106,14 +125,31 @@ function Crossing({ at, listed, onTop }: { at: number | null; listed: number; on
   );
 }
 
-function Path({ detail, side, k }: { detail: TargetDetail; side: Side; k: number }) {
+interface PathProps {
+  full: number;
+  ranked: readonly Weight[];
+  side: Side;
+  k: number;
+}
+
+function Path({ full, ranked, side, k }: PathProps) {
   const { study } = useFit();
-  const path = removalPath(detail.full, order(detail, side));
-  const at = path.map((_, i) => i);
+  const path = useMemo(() => removalPath(full, ranked), [full, ranked.length, side]);
+  const at = useMemo(() => path.map((_, i) => i), [path]);
+  const lines = useMemo(() => [{ y: path, colour: "help" }], [path]);
   const name = heading(study.words, side).toLowerCase();
   const label = `Predicted ${study.words.output} as the ${name} examples leave, one after another: from ${fixed(path[0])} to ${fixed(path.at(-1))} without ${path.length - 1}.`;
   return (
-    <Lines at={at} lines={[{ y: path, colour: "help" }]} x={`${name} examples removed`} y={`predicted ${study.words.short}`} label={label} mark={k} zero={hasZero(study.words)} height={240} />
+    <Lines
+      at={at}
+      lines={lines}
+      x={`${name} examples removed`}
+      y={`predicted ${study.words.short}`}
+      label={label}
+      mark={k}
+      zero={hasZero(study.words)}
+      height={240}
+    />
   );
 }
 

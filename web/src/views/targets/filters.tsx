@@ -29,7 +29,8 @@ const TYPING = 250;
 export function Filters({ query }: { query: Record<string, string> }) {
   const { study, href } = useFit();
   const typing = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  const set = (name: string, value: string) => go(href("targets", null, { ...query, [name]: value, offset: null }), true);
+  const set = (name: string, value: string) =>
+    go(href("targets", null, { ...query, [name]: value, offset: null }), true);
   const onChange = (event: Event) => {
     const field = event.target as HTMLInputElement | HTMLSelectElement;
     set(field.name, field.value);
@@ -44,27 +45,63 @@ export function Filters({ query }: { query: Record<string, string> }) {
     <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
       <label>
         Search
-        <input type="search" name="q" defaultValue={query.q ?? ""} key={query.q ? "asked" : "none"} placeholder="number, label or text" onInput={onInput} />
+        <input
+          type="search"
+          name="q"
+          defaultValue={query.q ?? ""}
+          key={query.q ? "asked" : "none"}
+          placeholder="number, label or text"
+          onInput={onInput}
+        />
       </label>
-      {study.classes && <Choice name="label" title="Class" value={query.label} options={study.classes.map((c) => [c, c])} onChange={onChange} />}
+      {study.classes && (
+        <Choice
+          name="label"
+          title="Class"
+          value={query.label}
+          options={study.classes.map((c) => [c, c])}
+          onChange={onChange}
+        />
+      )}
       {hasCorrect(study.words) && (
         <Choice name="correct" title="Models are" value={query.correct} options={CORRECT} onChange={onChange} />
       )}
-      <Choice name="sort" title="Order" value={query.sort ?? "target"} options={SORTS} every={null} onChange={onChange} />
+      <Choice
+        name="sort"
+        title="Order"
+        value={query.sort ?? "target"}
+        options={SORTS}
+        every={null}
+        onChange={onChange}
+      />
       <details open={narrowed}>
         <summary>Ranges{narrowed ? " (in use)" : ""}</summary>
         <div class="ranges">
           {RANGES.map(([name, title, step]) => (
             <fieldset key={name}>
               <legend>{title}</legend>
-              <Bound name={`min_${name}`} title={`${title}, at least`} value={query[`min_${name}`]} step={step} onChange={onChange} />
+              <Bound
+                name={`min_${name}`}
+                title={`${title}, at least`}
+                value={query[`min_${name}`]}
+                step={step}
+                onChange={onChange}
+              />
               –
-              <Bound name={`max_${name}`} title={`${title}, at most`} value={query[`max_${name}`]} step={step} onChange={onChange} />
+              <Bound
+                name={`max_${name}`}
+                title={`${title}, at most`}
+                value={query[`max_${name}`]}
+                step={step}
+                onChange={onChange}
+              />
             </fieldset>
           ))}
         </div>
       </details>
-      {Object.keys(query).some((name) => !KEPT.includes(name)) && <a href={href("targets", null, { sort: query.sort })}>Clear</a>}
+      {Object.keys(query).some((name) => !KEPT.includes(name)) && (
+        <a href={href("targets", null, { sort: query.sort })}>Clear</a>
+      )}
     </form>
   );
 }

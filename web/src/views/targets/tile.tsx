@@ -21,7 +21,11 @@ export function Tile({ item, onNear }: Props) {
           <Caption shown={item} />
         </span>
         <span class="stats">
-          <Stat name={study.words.short} value={fixed(item.margin, 1)} class={hasZero(study.words) && (item.margin ?? 0) < 0 ? "harm" : ""} />
+          <Stat
+            name={study.words.short}
+            value={fixed(item.margin, 1)}
+            class={hasZero(study.words) && (item.margin ?? 0) < 0 ? "harm" : ""}
+          />
           {item.correct !== null && <Stat name="right" value={percent(item.correct)} />}
           <Stat name="LDS" value={fixed(item.lds, 2)} />
         </span>
@@ -33,7 +37,7 @@ export function Tile({ item, onNear }: Props) {
 function Stat({ name, value, class: kind }: { name: string; value: string; class?: string }) {
   return (
     <span>
-      <span class="quiet">{name}</span> <b class={kind}>{value}</b>
+      <b class={kind}>{value}</b> <span class="quiet">{name}</span>
     </span>
   );
 }

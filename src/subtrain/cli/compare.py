@@ -1,0 +1,52 @@
+"""`subtrain compare`: how two learning algorithms differ in what they learn from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from subtrain.cli.app import AsJson, Workers, app
+from subtrain.cli.results import PANEL, OutFile, show
+
+
+@app.command(rich_help_panel=PANEL)
+def compare(
+    study_a: Annotated[str, typer.Argument(metavar="STUDY_A", help="Study of algorithm A.", show_default=False)],
+    study_b: Annotated[
+        str, typer.Argument(metavar="STUDY_B", help="Study of algorithm B, of the same units and targets.")
+    ],
+    fit_a: Annotated[str, typer.Option(help="Name of A's fit.")] = "default",
+    fit_b: Annotated[str, typer.Option(help="Name of B's fit.")] = "default",
+    components: Annotated[
+        int | None,
+        typer.Option(help="Directions on either side; by default 5, or as many as there are.", show_default=False),
+    ] = None,
+    verify: Annotated[
+        int | None,
+        typer.Option(help="Retrain both without the units of this direction instead.", show_default=False),
+    ] = None,
+    side: Annotated[
+        str, typer.Option(help="With --verify: a direction of A without B (a), or of B without A (b).")
+    ] = "a",
+    units: Annotated[int, typer.Option(help="With --verify: units to remove.")] = 20,
+    runs: Annotated[int, typer.Option(help="With --verify: retrainings of each training set.")] = 5,
+    workers: Workers = None,
+    to: OutFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Training units that move one algorithm and not the other, and whether they do (--verify)."""
+    from subtrain.fits import load_fit
+    from subtrain.store.study import Study
+    from subtrain.uses.compare import compare as differences
+    from subtrain.uses.names import target_labels
+    from subtrain.uses.verify_difference import verify_difference
+
+    a, b = Study.open(study_a), Study.open(study_b)
+    of_a, of_b = load_fit(a, fit_a), load_fit(b, fit_b)
+    names = (a.name, b.name) if a.name != b.name else (f"{a.name} {fit_a}", f"{b.name} {fit_b}")
+    found = differences(of_a, of_b, components, names, target_labels(a, of_a.meta["output"]))
+    if verify is None:
+        show(found, to, as_json)
+    else:
+        show(verify_difference(found, a, b, verify, side, units, runs, workers=workers), to, as_json)

@@ -1,0 +1,38 @@
+"""When squeue does not answer: say so, go on waiting, and give up in the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from subtrain.errors import CollectError
+
+# Times in a row that squeue may fail before it is said.
+SAID_AFTER = 3
+# Seconds without an answer, nor a commit that shows that jobs go on, before it is an error.
+MOST = 1800.0
+
+
+@dataclass
+class Silence:
+    """How long nothing has been heard of the jobs of the study at `where`; what is to be said of it joins `notes`."""
+
+    where: str
+    notes: list[str]
+    unanswered: int = 0
+    last: float = field(default_factory=time.monotonic)
+
+    def heard(self, answered: bool, landed: bool) -> None:
+        """squeue was asked and answered or not, segments have landed or not; CollectError once it is too long."""
+        if answered and self.unanswered >= SAID_AFTER:
+            self.notes.append("squeue answers again")
+        self.unanswered = 0 if answered else self.unanswered + 1
+        if self.unanswered == SAID_AFTER:
+            self.notes.append("squeue does not answer: waiting for it, and counting what is committed meanwhile")
+        if answered or landed:
+            self.last = time.monotonic()
+        elif time.monotonic() - self.last > MOST:
+            raise CollectError(
+                f"squeue has not answered for {MOST / 60:.0f} minutes, and nothing was committed: the jobs of "
+                f"{self.where} may go on; collect again to pick them up"
+            )

@@ -1,0 +1,155 @@
+"""Principal components of datamodels: the directions along which targets differ in what they were learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.errors import InputError
+from subtrain.uses.result import Table, new_figure
+from subtrain.uses.vectors import Vectors, vectors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Vectors of targets (or units) and their c principal components.
+
+    scores: float64 [k, c], where each vector lies along each component; directions: float64 [c, n] (or [c, T]), of
+    length 1, signed so that their largest entry is positive; share: float64 [c], of the variance of the vectors.
+    labels: of the vectors' targets or units, text [k], if they are known.
+    """
+
+    vectors: Vectors = field(repr=False)
+    scores: Floats = field(repr=False)
+    directions: Floats = field(repr=False)
+    share: Floats
+    labels: NDArray[np.str_] | None = field(default=None, repr=False)
+    output: str = ""
+    models: int = 0
+
+    @property
+    def components(self) -> int:
+        """c."""
+        return self.share.size
+
+    def __repr__(self) -> str:
+        return (
+            f"Embedding({self.components} components of {self.vectors.index.size} {self.vectors.of} explain "
+            f"{self.share.sum():.0%} of the variance of their datamodels, the first {self.share[0]:.0%}; "
+            f"{self.output}, {self.models:,} models)"
+        )
+
+    def ends(self, component: int = 0, k: int = 10) -> tuple[Numbers, Numbers]:
+        """The k targets (or units) furthest along a component, and the k furthest the other way."""
+        order = np.argsort(-self.scores[:, self._known(component)], kind="stable")
+        k = min(k, order.size // 2)
+        return self.vectors.index[order[:k]], self.vectors.index[order[::-1][:k]]
+
+    def direction_ends(self, component: int = 0, k: int = 10) -> tuple[Numbers, Numbers]:
+        """The k units that a component of targets weighs most, and the k that it weighs most negatively.
+
+        Targets of positive score rise with the first and fall with the second. (Of units: targets.)
+        """
+        order = np.argsort(-self.directions[self._known(component)], kind="stable")
+        k = min(k, order.size // 2)
+        return order[:k], order[::-1][:k]
+
+    def _known(self, component: int) -> int:
+        if not 0 <= component < self.components:
+            raise InputError(f"components are numbered 0 to {self.components - 1}, got {component}")
+        return component
+
+    def table(self) -> Table:
+        """A row a component: its share of the variance, and who lies at its ends."""
+        ends = [self.ends(c, 5) for c in range(self.components)]
+        return {
+            "component": np.arange(self.components),
+            "share": self.share,
+            "so far": np.cumsum(self.share),
+            "positive end": np.array([self._named(high) for high, _ in ends]),
+            "negative end": np.array([self._named(low) for _, low in ends]),
+        }
+
+    def _named(self, numbers: Numbers) -> str:
+        if self.labels is None:
+            return " ".join(map(str, numbers))
+        label = dict(zip(self.vectors.index.tolist(), self.labels.tolist(), strict=True))
+        return " ".join(f"{number}:{label[number]}" for number in numbers.tolist())
+
+    def figure(self) -> Figure:
+        """Left: what each component explains; right: the vectors along the first two, coloured by label."""
+        figure = new_figure(8.0, 3.6)
+        left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
+        left.bar(np.arange(self.components), self.share, color="C0", alpha=0.7)
+        left.set(xlabel="component", ylabel="share of the variance")
+        second = self.scores[:, 1] if self.components > 1 else np.zeros(len(self.scores))
+        paint(right, np.column_stack([self.scores[:, 0], second]), self.labels)
+        right.set(xlabel="along component 0", ylabel="along component 1")
+        figure.suptitle(
+            f"{self.vectors.index.size} {self.vectors.of}, {self.output}, datamodels from {self.models:,} models, "
+            "one run each",
+            fontsize="medium",
+        )
+        return figure
+
+
+def embedding(
+    dm: Datamodels,
+    components: int | None = None,
+    of: str = "targets",
+    labels: Sequence[str] | NDArray[np.str_] | None = None,
+) -> Embedding:
+    """Principal components of the datamodels, row-normalised and centred (paper: datamodels as embeddings).
+
+    components: by default 10, or as many as there are. of: "targets", each a vector over units, or "units", each over
+    the targets that it moves. labels: of all targets or units, for pictures and tables. Raises InputError when there
+    are not so many components.
+    """
+    from sklearn.decomposition import PCA
+
+    found = vectors(dm, of)
+    most = min(found.index.size - 1, found.rows.shape[1])
+    components = min(10, most) if components is None else components
+    if not 1 <= components <= most:
+        raise InputError(f"{found.index.size} {of} have 1 to {most} components, got {components}")
+    if labels is not None and len(labels) != found.of_all:
+        raise InputError(f"there are {found.of_all} {of}, but {len(labels)} labels")
+    solver = "randomized" if min(found.rows.shape) > 500 and components < 0.1 * most else "full"
+    fitted = PCA(components, svd_solver=solver, random_state=0).fit(found.rows)
+    directions = np.asarray(fitted.components_, np.float64)
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
+    directions *= np.sign(largest)
+    return Embedding(
+        vectors=found,
+        scores=found.rows @ directions.T - found.rows.mean(axis=0) @ directions.T,
+        directions=directions,
+        share=np.asarray(fitted.explained_variance_ratio_, np.float64),
+        labels=None if labels is None else np.asarray(labels, dtype=str)[found.index],
+        output=str(dm.meta.get("output", "")),
+        models=int(dm.meta.get("models", 0)),
+    )
+
+
+def paint(axes: Any, points: Floats, labels: NDArray[np.str_] | None) -> None:
+    """Points [k, 2], in one colour a label where these are few enough to tell apart."""
+    from matplotlib import colormaps
+
+    names = [] if labels is None else np.unique(labels).tolist()
+    if not 1 < len(names) <= 20:
+        axes.scatter(*points.T, s=8, alpha=0.6, lw=0)
+        return
+    colours = colormaps["tab10" if len(names) <= 10 else "tab20"]
+    for k, name in enumerate(names):
+        axes.scatter(*points[labels == name].T, s=8, alpha=0.7, lw=0, color=colours(k), label=name)
+    axes.legend(frameon=False, fontsize="x-small", markerscale=1.5, ncols=1 + len(names) // 11)
