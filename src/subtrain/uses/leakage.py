@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
-FEW_TARGETS, _ROWS, _NEAREST = 20, 1024, 1e-6
+FEW_TARGETS, NEAREST = 20, 1e-6
 BLOCK = 1 << 23
 """Weights that are sorted at a time."""
 TAIL_LEAST, TAIL = 10, 30
@@ -120,9 +120,9 @@ def leakage(
     if not 1 <= copies <= TAIL_LEAST:
         raise InputError(f"copies must lie in 1..{TAIL_LEAST}, got {copies}")
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
-    order, weight, size, counted = _largest(dm, chosen, train, copies)
-    able = np.flatnonzero((counted > 0) & ((size > 0).sum(axis=0) >= copies + 4))
-    score, freedom = _gaps(size[:, able], counted[able], copies)
+    order, size, weight, nonzero = _largest(dm, chosen, copies, train)
+    able = np.flatnonzero((weight != 0).any(axis=0) & ((size > 0).sum(axis=0) >= copies + 4))
+    score, freedom = _gaps(size[:, able], nonzero[able], copies)
     scale = _scale(score, freedom)
     p, best = _best(score / scale, freedom)
     from scipy.stats import false_discovery_control
@@ -134,11 +134,11 @@ def leakage(
     unit = order[place, able[at]]
     strength = (score / scale)[best[at] - 1, at] if at.size else np.zeros(0)
     ranked = np.lexsort((place, -strength, p[at]))
-    at, unit, place = at[ranked], unit[ranked], place[ranked]
+    at, unit = at[ranked], unit[ranked]
     return Leakage(
         unit=unit,
         target=chosen[able[at]],
-        weight=weight[place, able[at]],
+        weight=weight[place[ranked], able[at]],
         score=strength[ranked],
         p=p[at],
         q=q[at],
@@ -153,26 +153,26 @@ def leakage(
 
 
 def _largest(
-    dm: Datamodels, targets: NDArray[np.int64], train: Datamodels | None, copies: int
+    dm: Datamodels, targets: NDArray[np.int64], copies: int, train: Datamodels | None
 ) -> tuple[NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
-    """The units [top, T] that stand out most at each target, their weights, by how much, and how many units count [T].
+    """The units [top, T] that stand out most, by how much, largest first; their weights; and how many there are [T].
 
     A block of targets at a time, so that weights that are mapped from a file stay there.
     """
     top = min(copies + TAIL + 1, dm.n)
-    scale = _scale_of_units(dm, copies) if train is None else np.ones(1)
-    order, counted = np.empty((top, targets.size), np.int64), np.empty(targets.size, np.int64)
-    weight, size = np.empty((top, targets.size)), np.empty((top, targets.size))
+    order = np.empty((top, targets.size), np.int64)
+    size, weight, nonzero = np.empty(order.shape), np.empty(order.shape), np.empty(targets.size, np.int64)
+    scale = _scale_of_units(dm, copies) if train is None else None
     step = max(1, BLOCK // dm.n)
     for start in range(0, targets.size, step):
         some = slice(start, start + step)
         block = dm.weight[:, targets[some]].astype(np.float64)
-        told = np.abs(block) / scale if train is None else 1 / _distances(train, block)
+        told = 1 / _distances(train, block) if train is not None else np.abs(block) / scale
         order[:, some] = np.argpartition(-told, np.arange(top), axis=0)[:top]
         size[:, some] = np.take_along_axis(told, order[:, some], axis=0)
         weight[:, some] = np.take_along_axis(block, order[:, some], axis=0)
-        counted[some] = np.where((block != 0).any(axis=0), np.count_nonzero(told, axis=0), 0)
-    return order, weight, size, counted
+        nonzero[some] = np.count_nonzero(told, axis=0)
+    return order, size, weight, nonzero
 
 
 def _distances(train: Datamodels, weight: Floats) -> Floats:
@@ -188,7 +188,7 @@ def _distances(train: Datamodels, weight: Floats) -> Floats:
     left = np.sqrt(np.maximum(np.square(weight).sum(axis=0) - np.square(weight), 0))
     size = np.linalg.norm(own, axis=0)[:, None] * left
     cosine = np.divide(own.T @ weight, size, out=np.zeros_like(weight), where=size > 0)
-    return np.asarray(np.maximum(1 - cosine, _NEAREST))
+    return np.asarray(np.maximum(1 - cosine, NEAREST))
 
 
 def _scale_of_units(dm: Datamodels, copies: int) -> Floats:
@@ -197,9 +197,10 @@ def _scale_of_units(dm: Datamodels, copies: int) -> Floats:
         return np.ones((dm.n, 1))
     usual = dm.targets - copies
     scale = np.empty((dm.n, 1))
-    for first in range(0, dm.n, _ROWS):
-        sizes = np.partition(np.abs(dm.weight[first : first + _ROWS]), usual, axis=1)[:, :usual]
-        scale[first : first + _ROWS] = sizes.mean(axis=1, keepdims=True, dtype=np.float64)
+    step = max(1, BLOCK // dm.targets)
+    for first in range(0, dm.n, step):
+        sizes = np.partition(np.abs(dm.weight[first : first + step]), usual, axis=1)[:, :usual]
+        scale[first : first + step] = sizes.mean(axis=1, keepdims=True, dtype=np.float64)
     return np.where(scale > 0, scale, 1.0)
 
 
