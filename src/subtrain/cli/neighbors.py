@@ -28,8 +28,8 @@ def neighbors(
     """The most helpful and most harmful training units of each target, of each class, or of all targets together."""
     from subtrain.fits import load_fit
     from subtrain.store.study import Study
+    from subtrain.uses.names import target_labels
     from subtrain.uses.neighbors import neighbors as find
-    from subtrain.uses.neighbors import target_labels
     from subtrain.uses.significance import significance as test
 
     opened = Study.open(study)
