@@ -165,6 +165,20 @@ def test_a_study_from_end_to_end(make_study):
     assert np.all(np.abs(exact.estimate - found.estimate[:, 1:2]) < 5 * exact.error)
 
 
+@pytest.mark.parametrize("keep_counts", [True, False])
+def test_another_estimator_gets_the_errors_of_a_lasso_on_its_models(make_study, keep_counts):
+    study = study_of_noise(make_study)
+    expected = significance(fit(study), study, [2, 0])
+    ridge = fit(study, estimator=Ridge(), keep_counts=keep_counts)
+    found = significance(ridge, study, [2, 0])
+    assert np.allclose(found.estimate, expected.estimate, atol=1e-6)
+    assert np.allclose(found.error, expected.error, rtol=1e-6)
+    assert np.array_equal(found.weight, ridge.weight[:, [2, 0]])
+    assert np.allclose(standard_errors(ridge, study, [2, 0]), expected.error[0], rtol=1e-6)
+    own = significance(ridge, study, [2, 0], used=[19, 19])
+    assert np.abs(own.estimate - expected.estimate).max() < 3 * expected.error.max()
+
+
 def test_imported_masks_are_judged_by_their_sizes(make_study, tmp_path):
     _, masks, y, truth = sparse_world(n=20, targets=3, m=200, noise=0.3)
     study = import_arrays(tmp_path / "given", masks.unpack(), {"y": y}, heldout=0)
@@ -180,8 +194,8 @@ def test_what_cannot_be_answered_is_refused(make_study):
         significance(replace(dm, meta={**dm.meta, "study_id": "other"}), study)
     with pytest.raises(InputError, match="were not fitted on"):
         significance(Datamodels(dm.weight, dm.bias, dm.lam), study)
-    with pytest.raises(InputError, match="degrees of freedom Ridge uses"):
-        significance(fit(study, estimator=Ridge()), study)
+    with pytest.raises(InputError, match="weights of AME have no standard errors"):
+        significance(replace(dm, meta={**dm.meta, "estimator": "AME"}), study)
     with pytest.raises(InputError, match="numbered 0 to 2, got 7"):
         significance(dm, study, [7])
     with pytest.raises(InputError, match="no targets to test"):

@@ -33,11 +33,11 @@ class Estimates:
 def debias(weight: ArrayLike, sums: ResidualSums, covariance: MaskCovariance, used: ArrayLike) -> Estimates:
     """w + Θ X̃ᵀ(y − X̃w) / (m − 1 − used): the de-biased LASSO with the precision Θ of a known design.
 
-    used: degrees of freedom of the fit [T]. Of Bellec & Zhang (2019) and Celentano, Montanari & Wei (2020):
-    dividing by what the fit left free, instead of by m, keeps the estimate unbiased when the support is a fair share
-    of m. Its standard error ‖y − X̃w‖ √Θjj / (m − 1 − used) counts the noise of the outputs and the error in all other
-    weights. Where all masks are of one size, weights are known up to a constant, and theirs is chosen so that the
-    median is 0: the constant that makes Σ|w| least, towards which the LASSO goes too.
+    used: degrees of freedom of the fit [T]. Dividing by what it left free, instead of by m, keeps the estimate unbiased
+    when the support is a fair share of m (Bellec & Zhang 2019; Celentano, Montanari & Wei 2020). The standard error
+    ‖y − X̃w‖ √Θjj / (m − 1 − used) counts the noise of the outputs and the error in all other weights. Where all masks
+    are of one size, weights are known up to a constant, and theirs is chosen so that the median is 0: the constant that
+    makes Σ|w| least, towards which the LASSO goes too.
     """
     freedom = np.maximum(sums.m - 1.0 - np.asarray(used, np.float64), 0.0)
     enough = freedom >= 2

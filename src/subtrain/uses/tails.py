@@ -84,7 +84,7 @@ class TailRemoval:
         axes.set(xlabel=f"target's score along component {self.component}", ylabel=f"change of {self.output}")
         axes.legend(frameon=False, fontsize="small")
         axes.set_title(
-            f"{self.score.size} targets, mean of {self.runs} retrainings (random: {self.draws} sets) less all units'; "
+            f"{self.score.size} targets, mean of {self.runs} retrainings (random: {self.draws} sets) less all units'\n"
             f"predicted and observed r = {self.agreement[0]:.2f}, {self.agreement[1]:.2f}",
             fontsize="small",
         )
