@@ -20,7 +20,10 @@ def fit(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
     estimator: Annotated[
-        str, typer.Option(help="lasso, shared-prior, ridge, least-squares, elastic-net, mean-difference, ame or lasso-large.")
+        str,
+        typer.Option(
+            help="lasso, shared-prior, ridge, least-squares, elastic-net, mean-difference, ame or lasso-large."
+        ),
     ] = "lasso",
     lambdas: Annotated[int, typer.Option(help="Values of λ on each target's path.")] = 100,
     eps: Annotated[float, typer.Option(help="Smallest λ as a fraction of the largest.")] = 1e-3,
