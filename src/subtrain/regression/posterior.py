@@ -50,8 +50,9 @@ def start(task: Dense) -> State:
     )
 
 
-def sweep(task: Dense, models: int, scale: Floats, state: State, threads: int | None = None) -> None:
-    """Update every weight once, given prior variances scale [T, n] times MIXTURE; then the noise and the mixture.
+def sweep(task: Dense, models: int, centre: Floats, scale: Floats, state: State, threads: int | None = None) -> None:
+    """Update every weight once, given prior means centre and variances scale [T, n] times MIXTURE; then the noise and
+    the mixture.
 
     Blocks of units are updated against what the others predict, which a matrix product brings up to date afterwards.
     """
@@ -72,8 +73,9 @@ def sweep(task: Dense, models: int, scale: Floats, state: State, threads: int | 
             some = slice(k * TARGETS, (k + 1) * TARGETS)
             local = np.ascontiguousarray(state.pull[some, units])
             coef, seen = state.coef[some, units], state.seen[some, units]
-            blur, prior = state.blur[some, units], scale[some, units]
-            update_block(local, coef, seen, blur, prior, block, state.share, spread[some], change[some], given[k])
+            prior = centre[some, units], scale[some, units]
+            blur = state.blur[some, units]
+            update_block(local, coef, seen, blur, *prior, block, state.share, spread[some], change[some], given[k])
 
         each(update, list(range(len(starts))), thread_count(threads), lambda _: None)
         state.pull -= change @ task.covariance[units]
@@ -89,6 +91,7 @@ def update_block(
     coef: Floats,
     seen: Floats,
     blur: Floats,
+    centre: Floats,
     scale: Floats,
     covariance: Floats,
     share: Floats,
@@ -96,8 +99,9 @@ def update_block(
     change: Floats,
     given: Floats,
 ) -> None:
-    """Coordinate updates within a block of b units. pull: scratch [T, b]; coef, seen: [T, b], written; blur, scale:
-    [T, b]; covariance: [b, b]; spread [T] gains the predictions' posterior variance, given [K] the responsibilities.
+    """Coordinate updates within a block of b units. pull: scratch [T, b]; coef, seen: [T, b], written; blur,
+    centre, scale: [T, b]; covariance: [b, b]; spread [T] gains the predictions' posterior variance, given [K] the
+    responsibilities.
     """
     size = share.size
     odds, prior = np.empty(size), np.log(share)
@@ -110,9 +114,10 @@ def update_block(
                 continue
             z = coef[t, j] + pull[t, j] / covariance[j, j]
             most = -np.inf
+            off = z - centre[t, j]
             for k in range(size):
                 a = v + s * MIXTURE[k]
-                odds[k] = prior[k] - 0.5 * (np.log(a) + z * z / a)
+                odds[k] = prior[k] - 0.5 * (np.log(a) + off * off / a)
                 most = max(most, odds[k])
             total = 0.0
             for k in range(size):
@@ -122,13 +127,13 @@ def update_block(
             for k in range(size):
                 p, a = odds[k] / total, s * MIXTURE[k]
                 kept = a / (a + v)
-                mean += p * kept * z
-                second += p * (kept * kept * z * z + kept * v)
+                mean += p * kept * off
+                second += p * (kept * kept * off * off + kept * v)
                 given[k] += p
             seen[t, j] = z
             spread[t] += covariance[j, j] * (second - mean * mean)
-            step = mean - coef[t, j]
-            coef[t, j] = mean
+            step = centre[t, j] + mean - coef[t, j]
+            coef[t, j] += step
             change[t, j] = step
             for i in range(covariance.shape[0]):
                 pull[t, i] -= covariance[j, i] * step

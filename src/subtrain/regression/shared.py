@@ -17,21 +17,24 @@ from subtrain.regression.estimator import Fitted, Linear
 from subtrain.regression.models import Models
 from subtrain.regression.pairs import Pairs, pairs_of_study
 from subtrain.regression.posterior import MIXTURE, State, start, sweep
+from subtrain.regression.prior import Floats, Prior
 from subtrain.regression.problem import problem
-from subtrain.regression.scales import Floats, Scales
 from subtrain.regression.threads import Progress
 
-# Sweeps at rank 1 before the scales are split, and updates of the scales after each sweep.
-WARM, UPDATES = 10, 2
+# Sweeps at rank 1 before the scales are split; sweeps before means count, which then move after every second sweep;
+# updates of the scales after each sweep.
+WARM, MEANS, EVERY, UPDATES = 10, 8, 2, 2
 LASSO = "lasso"
 
 
 class SharedPrior(Linear):
     """Datamodels by empirical Bayes: the posterior mean of each weight, under a prior that all weights together teach.
 
-    A weight's prior is a mixture of normal distributions about 0, from a point to a heavy tail, times a scale that its
-    unit shares with other targets, its target with other units, and the pair with pairs of its kind (class of unit x
-    class of target, similarity). Scales, mixture and noise are learned from the fitting models by maximum likelihood.
+    A weight's prior is a mixture of normal distributions, from a point to a heavy tail, times a scale that its unit
+    shares with other targets, its target with other units, and the pair with pairs of its kind (class of unit x class
+    of target, similarity). Its mean is what pairs of the classes have in common, and what units of the target's own
+    neighbourhood in the inputs have; 0 where neither is known. All of it, and the noise, is learned from the fitting
+    models by maximum likelihood.
     Each of `ranks`, and the LASSO (`lasso`), is judged on validation models; the one with the least squared error,
     relative to the targets' variance, is fitted again on all models: where nothing is shared, that may be the LASSO.
 
@@ -90,7 +93,8 @@ class SharedPrior(Linear):
         if valid is None:
             if self._chooses():
                 raise InputError("choosing needs validation models; without them give ranks=(1,), lasso=False")
-            self.candidates_, self.chosen_ = (f"rank {self.ranks[0]}",), f"rank {self.ranks[0]}"
+            self.chosen_ = f"rank {self.ranks[0]}"
+            self.candidates_ = [self.chosen_]
             return self._fitted(train, self.ranks[0], pairs, np.zeros((0, train.targets)), progress)
         judge = judged(plan, valid)
         everything = train + valid if total is None else total
@@ -102,7 +106,7 @@ class SharedPrior(Linear):
             names.append(LASSO)
         table = np.array(errors)
         best = int(np.argmin(_relative(table, judge.variance)))
-        self.candidates_, self.chosen_ = tuple(names), names[best]
+        self.candidates_, self.chosen_ = names, names[best]
         if self.chosen_ == LASSO:
             return _of_lasso(reference, table)
         return self._fitted(everything, self.ranks[best], pairs, table, progress)
@@ -114,7 +118,9 @@ class SharedPrior(Linear):
         if not isinstance(pairs, Pairs):
             if pairs not in ("task", None):
                 raise InputError(f'pairs must be Pairs, "task" or None, got {pairs!r}')
-            return Pairs((), ())
+            return Pairs()
+        if pairs.traits is not None and len(pairs.traits) != counts.n:
+            raise InputError(f"traits are of {len(pairs.traits)} units, the masks over {counts.n}")
         for table in pairs.kinds:
             if table.shape != (counts.n, counts.targets):
                 raise InputError(f"pairs are of shape {list(table.shape)}, not [{counts.n}, {counts.targets}]")
@@ -124,15 +130,18 @@ class SharedPrior(Linear):
         """Sweeps, each followed by what it teaches of the scales, until little moves."""
         state = start(task)
         level = task.variance / max(2.0 * np.trace(task.covariance), np.finfo(float).tiny)
-        scales = Scales(level, task.rho.shape[1], pairs.kinds)
+        prior = Prior(level, task.rho.shape[1], pairs)
         most = min(rank, *task.rho.shape)
         for k in range(self.sweeps):
             if k == WARM and most > 1:
-                scales.split(most, self.seed)
+                prior.split(most, self.seed)
             before = state.coef.copy()
-            sweep(task, models, scales.variances(), state, self.threads)
+            sweep(task, models, prior.centre, prior.variances(), state, self.threads)
+            mixed = float(state.share @ MIXTURE)
             for _ in range(UPDATES):
-                scales.update(state.seen**2, state.blur, float(state.share @ MIXTURE))
+                prior.update(state.seen, state.blur, mixed)
+            if k >= MEANS and k % EVERY == 0:
+                prior.update_means(state.seen, state.blur, mixed, self.threads)
             if progress:
                 progress(f"rank {rank}", k + 1, self.sweeps)
             if k > WARM and np.linalg.norm(state.coef - before) <= self.tol * np.linalg.norm(state.coef):
