@@ -13,7 +13,7 @@ ROWS = 10
 
 
 def html_table(caption: str, columns: Mapping[str, Sequence[Any] | NDArray[Any]], rows: int = ROWS) -> str:
-    """Columns of one length under their names, the first `rows` of them, below a caption that says how many there are."""
+    """Columns of one length under their names: the first `rows` of them, below a caption, and how many there are."""
     total = max((len(column) for column in columns.values()), default=0)
     shown = min(rows, total)
     head = "".join(f"<th>{escape(str(name))}</th>" for name in columns)
