@@ -1,7 +1,7 @@
 """The explorer on a synthetic study of 10,000 targets x 50,000 units.
 
-Making its sidecar, the API under 8 parallel users, and, where Playwright and Chromium are, the first view and the switch
-from target to target in a real browser.
+Making its sidecar, the API under 8 parallel users, and, where Playwright and Chromium are, the first view and the
+switch from target to target in a real browser.
 
 Usage: python benchmarks/explorer.py [--quick] [--out benchmarks/results/explorer.json]
 """
