@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.vectors import Rows, vectors
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Comparison:
     labels: NDArray[np.str_] | None = field(default=None, repr=False)
     output: str = ""
     models: tuple[int, int] = (0, 0)
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         a, b = self.names

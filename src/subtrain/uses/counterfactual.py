@@ -16,7 +16,7 @@ from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.agreement import Agreement, agreement
 from subtrain.uses.removals import RANDOM, Removal, removals
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Counterfactuals:
             chosen[:] = True
         noise, shared = (part[chosen] for part in self.noise)
         return agreement(self.predicted[chosen], self.observed[chosen].mean(axis=1), self.target[chosen], noise, shared)
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         found = f"{self.agreement}; {self.runs} runs each" if self.runs > 1 else "predicted, not retrained"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import numbers_below
 from subtrain.errors import InputError
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +48,8 @@ class Leakage:
     n: int
     output: str
     all_p: Floats = field(repr=False)
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         found = int((self.q <= self.fdr).sum())

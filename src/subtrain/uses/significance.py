@@ -15,7 +15,7 @@ from subtrain.errors import InputError
 from subtrain.regression.threads import Progress
 from subtrain.store.study import Study
 from subtrain.uses.debias import Estimates
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.standard_errors import chosen_targets, estimates
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Significance:
             raise InputError(f"level must lie between 0 and 1, got {level}")
         reach = t.ppf((1 + level) / 2, np.maximum(self.freedom, 1.0)) * self.error
         return self.estimate - reach, self.estimate + reach
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         among = "each target" if self.per_target else "all pairs"

@@ -15,7 +15,7 @@ from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.store.study import Study
 from subtrain.uses.proportion import proportion
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Support:
             asked = np.isfinite(after) & (self.control > 0)
             found[factor] = proportion(int((after[asked] < 0).sum()), int(asked.sum()))
         return found
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         has = self.size[self.size > 0]

@@ -14,7 +14,7 @@ from subtrain.evaluation import correlation
 from subtrain.store.study import Study
 from subtrain.uses.effects import Effect, difference, random_removals, without
 from subtrain.uses.embedding import Embedding
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,6 +50,8 @@ class TailRemoval:
         """Pearson correlation over targets of predicted and observed effects, of each end."""
         r = correlation(self.predicted[:2].T, self.effect[:2].T)
         return float(r[0]), float(r[1])
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         (up, down), (back_up, back_down) = (self.effects[name] for name in REMOVALS[:2])

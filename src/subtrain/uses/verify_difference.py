@@ -12,7 +12,7 @@ from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.compare import Comparison
 from subtrain.uses.effects import Effect, difference, random_removals, without
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +44,8 @@ class DifferenceCheck:
     effect: Floats = field(repr=False)
     effects: tuple[tuple[Effect, Effect], tuple[Effect, Effect]]
     output: str = ""
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         (a, random_a), (b, random_b) = self.effects

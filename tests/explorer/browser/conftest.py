@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,15 +21,8 @@ from subtrain.collection import train_segment
 from subtrain.fits import save_fit
 
 CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
 SIZES = {"laptop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 
 
@@ -85,6 +79,7 @@ def served(study: Study) -> Iterator[str]:
 
 @pytest.fixture
 def serve() -> Any:
+    """serve(study): a context whose value is the address of an explorer of the study."""
     return served
 
 
@@ -127,7 +122,7 @@ class Watched:
             self.strangers.append(url)
 
     def open(self, view: str = "") -> Any:
-        """Go to a view by its address and wait until it has nothing more to read or compute."""
+        """Go to a view by its address and wait until it has nothing more to read or compute (save a learning curve)."""
         self.page.goto("about:blank")
         self.page.goto(f"{self.home}#/{view}")
         self.settle()
@@ -135,7 +130,18 @@ class Watched:
 
     def settle(self) -> None:
         self.page.wait_for_selector("h1")
-        self.page.wait_for_function("!/Reading .*…|Computing/.test(document.body.innerText)", timeout=60_000)
+        self.until("!/Reading .*…|Computing (?!fits)/.test(document.body.innerText)")
+
+    def until(self, condition: str, seconds: float = 90) -> None:
+        """Wait for a condition in JavaScript; the page's own policy forbids Playwright's way, which is to eval."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < end, f"this never came true: {condition}"
+            self.page.wait_for_timeout(50)
+
+    def tiles(self, count: int) -> None:
+        """Wait until so many tiles are shown."""
+        self.until(f"document.querySelectorAll('.tile').length === {count}")
 
 
 @pytest.fixture
@@ -145,7 +151,7 @@ def watch(chromium) -> Iterator[Any]:
 
     def start(home: str, size: str = "laptop", scheme: str = "light") -> Watched:
         context = chromium.new_context(viewport=SIZES[size], color_scheme=scheme, accept_downloads=True)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         opened.append(Watched(context.new_page(), home))
         return opened[-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,14 +46,13 @@ def test_the_study_says_what_was_run_and_what_it_is_worth(explorer, study) -> No
     assert "40 of 40" in collection
     assert "subtrain create" in page.locator(".commands").inner_text()
     curve = page.get_by_role("region", name="Learning curve").get_by_role("img")
+    curve.wait_for(timeout=400_000)
     assert "LDS against the number of models" in curve.get_attribute("aria-label")
 
 
 @pytest.fixture
 def begun(tmp_path):
     """A study of which a part is collected and nothing fitted, and how to go on."""
-    from pathlib import Path
-
     from subtrain.collection import train_segment
 
     task = f"{Path(__file__).parent / 'small_digits.py'}:task"
@@ -70,7 +70,7 @@ def test_a_study_without_a_fit_shows_how_it_stands_and_goes_on_by_itself(watch, 
         watched = watch(home)
         page = watched.open()
         page.get_by_text("Nothing is fitted yet").wait_for()
-        page.get_by_role("link", name="Study").click()
+        page.get_by_role("link", name="Study", exact=True).click()
         collection = page.get_by_role("region", name="Collection")
         collection.get_by_text("25 of 80").wait_for()
         for where in begun.segments[1:]:
@@ -80,3 +80,4 @@ def test_a_study_without_a_fit_shows_how_it_stands_and_goes_on_by_itself(watch, 
         page.get_by_role("region", name="Evaluation").wait_for()
         page.get_by_role("link", name="Targets").click()
         page.locator(".tile").first.wait_for()
+        page.close()

@@ -22,7 +22,7 @@ def test_pairs_are_decided_by_keyboard_kept_and_exported(explorer) -> None:
     for key in "yns":
         seen.append(pair(page))
         page.keyboard.press(key)
-        page.wait_for_function(f"document.querySelector('[role=status]').innerText.includes('{len(seen)} decided')")
+        page.get_by_text(f"{len(seen)} decided").wait_for()
     assert len(set(seen)) == 3
     page.keyboard.press("ArrowLeft")
     page.get_by_text("Decided: skipped").wait_for()
@@ -31,7 +31,7 @@ def test_pairs_are_decided_by_keyboard_kept_and_exported(explorer) -> None:
     explorer.settle()
     with page.expect_download() as waiting:
         page.get_by_role("link", name=re.compile("Download")).click()
-    rows = list(csv.DictReader(Path(waiting.value.path()).open()))
+    rows = list(csv.DictReader(Path(waiting.value.path()).read_text().splitlines()))
     decided = {(int(row["target"]), int(row["unit"])): row["decision"] for row in rows if row["decision"]}
     assert decided == dict(zip(seen, ("yes", "no", "skip"), strict=True))
 

@@ -24,11 +24,11 @@ def test_all_targets_are_shown_with_their_pictures(explorer) -> None:
 
 def test_a_class_is_filtered_and_sorted_and_kept_in_the_address(explorer, address) -> None:
     page = explorer.open()
-    page.get_by_label("Class").select_option("3")
-    page.get_by_label("Order").select_option("margin")
+    page.get_by_role("combobox", name="Class", exact=True).select_option("3")
+    page.get_by_role("combobox", name="Order").select_option("margin")
     page.wait_for_url(re.compile("label=3.*sort=margin"))
     explorer.settle()
-    page.wait_for_function("document.querySelectorAll('.tile').length < 40")
+    explorer.until("document.querySelectorAll('.tile').length < 40")
     labels = page.locator(".tile img").evaluate_all("images => images.map((image) => image.alt.split(' ').pop())")
     assert set(labels) == {"3"}
     found = margins(page)
@@ -41,12 +41,12 @@ def test_a_class_is_filtered_and_sorted_and_kept_in_the_address(explorer, addres
 def test_search_finds_by_number_and_says_when_nothing_is_there(explorer) -> None:
     page = explorer.open()
     page.get_by_label("Search").fill("image 17")
-    page.wait_for_function("document.querySelectorAll('.tile').length === 1")
+    explorer.tiles(1)
     assert numbers(page) == [17]
     page.get_by_label("Search").fill("no such thing")
     page.get_by_text("No target is like that").wait_for()
     page.get_by_role("link", name="Clear").click()
-    page.wait_for_function("document.querySelectorAll('.tile').length === 40")
+    explorer.tiles(40)
 
 
 def test_ranges_narrow_by_margin_and_by_support(explorer) -> None:
@@ -54,7 +54,7 @@ def test_ranges_narrow_by_margin_and_by_support(explorer) -> None:
     page.get_by_text("Ranges").click()
     page.get_by_label("Output, at most").fill("0")
     page.keyboard.press("Tab")
-    page.wait_for_function("document.querySelectorAll('.tile').length < 40")
+    explorer.until("document.querySelectorAll('.tile').length < 40")
     assert all(value <= 0.05 for value in margins(page))
     page.get_by_label("Support, at least").fill("1000")
     page.keyboard.press("Tab")
