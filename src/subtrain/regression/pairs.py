@@ -67,7 +67,7 @@ def pairs_of_study(study: Study, output: str) -> Pairs:
     except Exception:  # a study whose task cannot be made here (imported, or elsewhere) is fitted without it
         view = None
     targets = int(np.prod(study.outputs[output].shape, dtype=np.int64))
-    if view is None or study.design.groups is not None:
+    if view is None or study.groups is not None:
         return Pairs((), ())
     labels, images = (_both(part, split, study.n, targets) for part in (view.labels, view.images))
     return pairs_of(labels, images)
