@@ -16,7 +16,6 @@ def trained_here(monkeypatch):
     def collect(study, progress=True, **options):
         missing = [where for where in study.segments if where not in study.rows.whole()]
         calls.append(sum(stop - start for start, stop in missing))
-        (study.path / "segments").mkdir(exist_ok=True)
         for where in missing:
             train_segment(study, where)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 
 import numpy as np
 import pytest
+from obstore.store import MemoryStore
 
 import worlds
 from subtrain import Design, Study, import_arrays
 from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.masks import pack
+from subtrain.store.bucket import Bucket
 from subtrain.store.listed import ListedDesign
 from subtrain.tasks import batch
 from subtrain.uses.retrain import retrain
@@ -74,6 +77,19 @@ def test_workers_train_it_like_any_study(make_study):
     assert Study.open(found.study.path).models_done() == 14
     packed = np.load(found.study.path / kept["masks"], allow_pickle=False)
     assert np.array_equal(np.unpackbits(packed, axis=1, count=20, bitorder="little"), MASKS)
+
+
+def test_of_a_study_in_a_bucket_it_lies_in_the_bucket(trained_here, monkeypatch):
+    places = defaultdict(MemoryStore)
+    monkeypatch.setattr(
+        "subtrain.uses.retrain.open_store", lambda address: Bucket(places[address], address), raising=True
+    )
+    study = Study.create(Bucket(MemoryStore(), "s3://memory/parent"), worlds.linear(), Design(models=10), segment=4)
+    found = retrain(study, MASKS, runs=2, name="mine")
+    assert found.study.where == "s3://memory/parent/retrained/mine"
+    assert np.allclose(found.outputs()[:, 0], EXACT, atol=1e-5)
+    assert np.allclose(retrain(study, MASKS, runs=3, name="mine").outputs()[:, 2], EXACT, atol=1e-5)
+    assert trained_here == [14, 7]
 
 
 def test_groups_are_units(make_study, trained_here):

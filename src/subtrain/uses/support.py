@@ -61,8 +61,11 @@ class Support:
     def __repr__(self) -> str:
         has = self.size[self.size > 0]
         middle = f"median {np.median(has):.0f} of {self.n} units" if has.size else "none found"
-        shares = [f"x{factor:g} flips {share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
-                  for factor, share in self.certified.items() if share.value == share.value]  # fmt: skip
+        shares = [
+            f"x{factor:g} flips {share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+            for factor, share in self.certified.items()
+            if np.isfinite(share.value)
+        ]
         proof = f"; retrained, mean of {self.runs} runs: {', '.join(shares)}" if shares else "; none retrained"
         return f"Support({self.output}: {middle}, {has.size} of {self.target.size} targets have one{proof})"
 
