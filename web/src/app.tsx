@@ -62,7 +62,7 @@ export function App() {
 function Exported({ made, note }: { made: string; note: string }) {
   return (
     <p class="page exported small quiet">
-      An export of {made}. {note}
+      An export of {made.slice(0, 16).replace("T", " ")} UTC: {note}.
     </p>
   );
 }

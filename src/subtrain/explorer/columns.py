@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -22,9 +23,16 @@ class Columns:
     words: list[str] = field(repr=False)
 
     def matching(
-        self, q: str, label: str | None, correct: bool | None, least: float | None, most: float | None
+        self,
+        q: str = "",
+        label: str | None = None,
+        correct: bool | None = None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+        only: Collection[int] | None = None,
     ) -> Index:
-        keep = np.ones(self.fit.dm.targets, bool)
+        """Targets that answer to all of it. bounds: least and most of a column, None for none; a target without a
+        figure is outside any."""
+        keep = np.ones(self.fit.dm.targets, bool) if only is None else np.isin(np.arange(self.fit.dm.targets), [*only])
         if q:
             wanted = q.casefold().split()
             keep &= np.array([all(word in words for word in wanted) for words in self.words])
@@ -34,9 +42,10 @@ class Columns:
         if correct is not None:
             share = self.fit.table("correct")
             keep &= (share > 0.5) if correct else (share <= 0.5)
-        with np.errstate(invalid="ignore"):
-            keep &= (self.fit.table("mean") >= least) if least is not None else True
-            keep &= (self.fit.table("mean") <= most) if most is not None else True
+        for name, (least, most) in (bounds or {}).items():
+            values = self._column(name)
+            keep &= (values >= least) if least is not None else True
+            keep &= (values <= most) if most is not None else True
         return np.flatnonzero(keep)
 
     def ordered(self, found: Index, sort: str) -> Index:

@@ -15,7 +15,7 @@ from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.tasks.base import View
 from subtrain.uses.names import unit_columns, view_of
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +43,8 @@ class Neighbors:
     output: str
     n: int
     view: View | None = field(default=None, repr=False)
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         known = f", {int((self.q <= 0.05).sum())} of them with q ≤ 0.05" if np.isfinite(self.q).any() else ""

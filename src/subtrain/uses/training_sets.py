@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.differences import right
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class TrainingSets:
     groups: Mapping[str, int]
     measures: tuple[str, ...]
     sizes: Mapping[str, int]
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         group = next(iter(self.groups))

@@ -41,6 +41,22 @@ def test_sorted_both_ways(client, name):
     assert [item[column] for item in down] == sorted(values, reverse=True)
 
 
+@pytest.mark.parametrize("name", ["margin", "lds", "support", "leakage"])
+def test_bounds_hold_for_those_who_have_the_figure(client, name):
+    column = {item["number"]: item[name] for item in client.get("/api/targets").json()["items"]}
+    known = {number: value for number, value in column.items() if value is not None}
+    middle = sorted(known.values())[len(known) // 2] if known else 0
+    assert listed(client, f"min_{name}={middle}") == [n for n, v in known.items() if v >= middle]
+    assert listed(client, f"max_{name}={middle}") == [n for n, v in known.items() if v <= middle]
+
+
+def test_only_some_by_their_numbers(client):
+    assert listed(client, "only=4,1,99") == [1, 4]
+    assert [item["number"] for item in client.get("/api/units?only=19,3").json()["items"]] == [3, 19]
+    for where in ("targets", "units"):
+        assert client.get(f"/api/{where}?only=1,,2").status_code == 422
+
+
 def test_searched_and_filtered(client):
     assert listed(client, "q=number 5") == [5]
     assert listed(client, "q=SCRIPT alert(1) number 4") == [4]

@@ -7,6 +7,7 @@ import type { Shown, Study } from "./types";
 import type { paths } from "./schema";
 
 type Decision = "yes" | "no" | "skip" | null;
+export type How = "tsne" | "pca" | "spectral";
 export type Base = "full" | "alpha";
 type Order = paths["/api/targets"]["get"]["parameters"]["query"];
 
@@ -52,8 +53,8 @@ export const api = {
   },
   unit: (unit: number, fit: string | null) =>
     answer(client.GET("/api/units/{unit}", { params: { path: { unit }, query: of(fit) } })),
-  map: (kind: "targets" | "units", fit: string | null) =>
-    answer(client.GET("/api/map", { params: { query: { of: kind, ...of(fit) } } })),
+  map: (kind: "targets" | "units", how: How | null, fit: string | null) =>
+    answer(client.GET("/api/map", { params: { query: { of: kind, ...(how ? { how } : {}), ...of(fit) } } })),
   only: (kind: "targets" | "units", numbers: readonly number[], fit: string | null): Promise<{ items: Shown[] }> => {
     const query = { only: numbers.join(","), limit: numbers.length, ...of(fit) };
     return kind === "targets"

@@ -154,6 +154,8 @@ export interface paths {
     /**
      * Map Of
      * @description Where targets or units lie by their weights; computed in the background when it is first asked for.
+     *
+     *     how: t-SNE by default for up to 2,000 points, else principal components.
      */
     get: operations["map"];
     put?: never;
@@ -782,13 +784,16 @@ export interface components {
     };
     /**
      * Pair
-     * @description A target and a unit that may be the same example. pair: its name in addresses; decision: yes, they are.
+     * @description A target and a unit that may be the same example. pair: its name in addresses; q: of the targets with q at most
+     *     x, a share of x is expected to be clean; decision: yes, they are the same.
      */
     Pair: {
       /** Decision */
       decision: ("yes" | "no" | "skip") | null;
       /** Pair */
       pair: string;
+      /** Q */
+      q: number;
       /** Reason */
       reason: string;
       /** Score */
@@ -907,7 +912,7 @@ export interface components {
       /** Margin */
       margin: number | null;
       /** Support */
-      support: number;
+      support: number | null;
     };
     /**
      * Started
@@ -1024,6 +1029,8 @@ export interface components {
       | "-lds"
       | "support"
       | "-support"
+      | "nonzero"
+      | "-nonzero"
       | "leakage"
       | "-leakage";
     /**
@@ -1074,13 +1081,15 @@ export interface components {
       models: number;
       /** Next */
       next: number | null;
+      /** Nonzero */
+      nonzero: number;
       /** Previous */
       previous: number | null;
       /** Sd */
       sd: number | null;
       shown: components["schemas"]["Shown"];
       /** Support */
-      support: number;
+      support: number | null;
       /** Version */
       version: string;
       /** Weight Sum */
@@ -1089,13 +1098,13 @@ export interface components {
     /**
      * TargetRow
      * @description A target in the gallery. margin: mean output over all models; correct: share of models that are right about it;
-     *     support: units with a weight that is not zero; leakage: the highest score of a suspect pair with this target.
+     *     support: how many of the most helpful units must go before the predicted margin falls below zero (0: it is below
+     *     already, null: it never does, or the output is no margin); nonzero: units with a weight that is not zero; leakage:
+     *     the highest score of a suspect pair with this target.
      */
     TargetRow: {
       /** Alt */
       alt: string;
-      /** Cluster */
-      cluster: number | null;
       /** Correct */
       correct: number | null;
       /** Image */
@@ -1112,6 +1121,8 @@ export interface components {
       margin: number | null;
       /** Name */
       name: string;
+      /** Nonzero */
+      nonzero: number;
       /** Note */
       note: string;
       /** Number */
@@ -1121,7 +1132,7 @@ export interface components {
         [key: string]: string;
       } | null;
       /** Support */
-      support: number;
+      support: number | null;
       /** Text */
       text: string | null;
     };
@@ -1355,6 +1366,33 @@ export interface operations {
           "application/json": components["schemas"]["Clusters"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -1373,8 +1411,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1418,6 +1474,33 @@ export interface operations {
           "application/json": components["schemas"]["CompareOf"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -1436,8 +1519,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1477,6 +1578,33 @@ export interface operations {
           "application/json": components["schemas"]["Curve"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -1495,8 +1623,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1540,6 +1686,33 @@ export interface operations {
           "image/png": unknown;
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -1558,8 +1731,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1603,6 +1794,33 @@ export interface operations {
           "application/json": components["schemas"]["Pairs"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -1621,8 +1839,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1668,6 +1904,33 @@ export interface operations {
           "application/json": components["schemas"]["Kept"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -1686,8 +1949,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1729,6 +2010,33 @@ export interface operations {
           "text/csv": unknown;
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -1747,8 +2055,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1772,6 +2098,7 @@ export interface operations {
       query?: {
         /** @description Name of a fit; NAME@b of the second study. */
         fit?: string | null;
+        how?: ("pca" | "spectral" | "tsne") | null;
         of?: "targets" | "units";
       };
       header?: never;
@@ -1787,6 +2114,33 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["MapOf"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
         };
       };
       /** @description There is no such thing. */
@@ -1807,8 +2161,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1845,6 +2217,33 @@ export interface operations {
           "application/json": components["schemas"]["StatusOf"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -1863,8 +2262,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1895,6 +2312,33 @@ export interface operations {
           "application/json": components["schemas"]["StudyOf"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -1913,8 +2357,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -1942,9 +2404,17 @@ export interface operations {
         fit?: string | null;
         label?: string | null;
         limit?: number;
+        max_lds?: number | null;
+        max_leakage?: number | null;
         max_margin?: number | null;
+        max_support?: number | null;
+        min_lds?: number | null;
+        min_leakage?: number | null;
         min_margin?: number | null;
+        min_support?: number | null;
         offset?: number;
+        /** @description Just these numbers, as in 3,17,42. */
+        only?: string | null;
         /** @description Part of the name, label, text or table row. */
         q?: string;
         sort?: components["schemas"]["subtrain__explorer__server__targets__Sort"];
@@ -1962,6 +2432,33 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["TargetRows"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
         };
       };
       /** @description There is no such thing. */
@@ -1982,8 +2479,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -2026,6 +2541,33 @@ export interface operations {
           "application/json": components["schemas"]["TargetDetail"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -2044,8 +2586,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -2088,6 +2648,33 @@ export interface operations {
           "application/json": components["schemas"]["Weights"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -2106,8 +2693,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -2153,6 +2758,33 @@ export interface operations {
           "application/json": components["schemas"]["Predicted"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -2171,8 +2803,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -2198,6 +2848,8 @@ export interface operations {
         fit?: string | null;
         limit?: number;
         offset?: number;
+        /** @description Just these numbers, as in 3,17,42. */
+        only?: string | null;
         /** @description Part of the label, or the number. */
         q?: string;
         sort?: components["schemas"]["subtrain__explorer__server__units__Sort"];
@@ -2215,6 +2867,33 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["UnitRows"];
+        };
+      };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
         };
       };
       /** @description There is no such thing. */
@@ -2235,8 +2914,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -2279,6 +2976,33 @@ export interface operations {
           "application/json": components["schemas"]["UnitDetail"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -2297,8 +3021,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -2339,6 +3081,33 @@ export interface operations {
           "application/json": components["schemas"]["VerificationOf"][];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -2357,8 +3126,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -2402,6 +3189,33 @@ export interface operations {
           "application/json": components["schemas"]["Started"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -2420,8 +3234,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -2460,6 +3292,33 @@ export interface operations {
           "application/json": components["schemas"]["VerificationOf"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -2478,8 +3337,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };
@@ -2518,6 +3395,33 @@ export interface operations {
           "application/json": components["schemas"]["VerificationOf"];
         };
       };
+      /** @description The request cannot be read. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description A token is needed. */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Another page asked for it. */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description There is no such thing. */
       404: {
         headers: {
@@ -2536,8 +3440,26 @@ export interface operations {
           "application/json": components["schemas"]["Problem"];
         };
       };
+      /** @description The request does not say how long it is. */
+      411: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
       /** @description The request is too large. */
       413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The server does not answer to this name. */
+      421: {
         headers: {
           [name: string]: unknown;
         };

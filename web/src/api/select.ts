@@ -46,8 +46,12 @@ function matches(item: Row, name: string, wanted: string): boolean {
 }
 
 function contains(item: Row, wanted: string): boolean {
-  const texts = [item.name, item.label, item.text, ...Object.values(item.row ?? {})];
-  return texts.some((text) => text?.toLowerCase().includes(wanted.toLowerCase()));
+  const texts = [item.name, item.number, item.label, item.text, ...Object.values(item.row ?? {})];
+  const words = texts.join(" ").toLowerCase();
+  return wanted
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => words.includes(word));
 }
 
 function sort(items: Row[], order: string | null): Row[] {

@@ -1,5 +1,6 @@
 import { useCallback, useMemo, useState } from "preact/hooks";
-import { api } from "../api/client";
+import { api, type How } from "../api/client";
+import { embedded } from "../api/embedded";
 import type { MapOf } from "../api/types";
 import { useAnswer, useJob } from "../api/use";
 import { type Cloud, Scatter } from "../charts/scatter";
@@ -12,10 +13,13 @@ import { Tiles } from "../ui/tiles";
 
 type Of = "targets" | "units";
 
+const HOWS: How[] = ["tsne", "pca", "spectral"];
+
 /** Targets or training examples in the plane, by their weights; a box, or a group, shows its members. */
 export function MapView({ of, query }: { of: Of; query: Record<string, string> }) {
   const { study, fit, href } = useFit();
-  const answer = useJob(`map ${of} ${fit}`, () => api.map(of, fit));
+  const how = HOWS.find((name) => name === query.how) ?? null;
+  const answer = useJob(`map ${of} ${how} ${fit}`, () => api.map(of, how, fit));
   const other: Of = of === "targets" ? "units" : "targets";
   const names = { targets: "Targets", units: capital(study.units_name) };
   return (
@@ -28,7 +32,7 @@ export function MapView({ of, query }: { of: Of; query: Record<string, string> }
         </nav>
       </div>
       <JobState answer={answer} what="where everything lies" />
-      {answer.data?.state === "done" && <Drawn key={of} of={of} map={answer.data} query={query} />}
+      {answer.data?.state === "done" && <Drawn key={`${of} ${how}`} of={of} map={answer.data} query={query} />}
     </>
   );
 }
@@ -66,6 +70,15 @@ function Drawn({ of, map, query }: { of: Of; map: MapOf; query: Record<string, s
           none="nothing"
           onChange={(value) => set({ group: value })}
         />
+        {!embedded && (
+          <Choice
+            title="Place by"
+            value={query.how ?? ""}
+            options={["", ...HOWS]}
+            none="default"
+            onChange={(value) => set({ how: value })}
+          />
+        )}
       </div>
       <Scatter
         clouds={clouds}

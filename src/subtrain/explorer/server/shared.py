@@ -94,6 +94,10 @@ def find_fit(library: Library, ref: str | None) -> OpenFit:
 Fit = Annotated[OpenFit, Depends(fit_of)]
 Number = Annotated[int, Path(ge=0, lt=2**31)]
 Offset = Annotated[int, Query(ge=0, lt=2**31)]
+Only = Annotated[
+    str | None,
+    Query(max_length=6000, pattern=r"^\d{1,10}(,\d{1,10})*$", description="Just these numbers, as in 3,17,42."),
+]
 
 
 async def target_of(fit: Fit, target: Number) -> int:
@@ -105,6 +109,10 @@ async def target_of(fit: Fit, target: Number) -> int:
 async def unit_of(fit: Fit, unit: Number) -> int:
     check_unit(fit, unit)
     return unit
+
+
+def numbers(only: str | None) -> set[int] | None:
+    return None if only is None else {int(number) for number in only.split(",")}
 
 
 def check_unit(fit: OpenFit, unit: int) -> None:

@@ -19,11 +19,13 @@ from subtrain.explorer.server.shared import (
     Answer,
     Fit,
     Offset,
+    Only,
     Shown,
     Target,
     UnitWeight,
     check_unit,
     known,
+    numbers,
     rounded,
     target_shown,
     unit_shown,
@@ -157,12 +159,25 @@ def targets(
     correct: Annotated[bool | None, Query(description="Whether most models are right about it.")] = None,
     min_margin: Bound = None,
     max_margin: Bound = None,
+    min_lds: Bound = None,
+    max_lds: Bound = None,
+    min_support: Bound = None,
+    max_support: Bound = None,
+    min_leakage: Bound = None,
+    max_leakage: Bound = None,
+    only: Only = None,
     sort: Sort = Sort.NUMBER,
     offset: Offset = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 60,
 ) -> TargetRows:
     """Targets that match, sorted, a page at a time."""
-    found = columns(fit).matching(q, label, correct, min_margin, max_margin)
+    bounds = {
+        "margin": (min_margin, max_margin),
+        "lds": (min_lds, max_lds),
+        "support": (min_support, max_support),
+        "leakage": (min_leakage, max_leakage),
+    }
+    found = columns(fit).matching(q, label, correct, bounds, numbers(only))
     found = columns(fit).ordered(found, sort)
     page = found[offset : offset + limit]
     return TargetRows(

@@ -15,8 +15,10 @@ from subtrain.explorer.server.shared import (
     Answer,
     Fit,
     Offset,
+    Only,
     Shown,
     Unit,
+    numbers,
     target_shown,
     unit_shown,
 )
@@ -82,12 +84,15 @@ class Sort(StrEnum):
 def units(
     fit: Fit,
     q: Annotated[str, Query(max_length=LONGEST, description="Part of the label, or the number.")] = "",
+    only: Only = None,
     sort: Sort = Sort.NUMBER,
     offset: Offset = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 60,
 ) -> UnitRows:
     """Training units that match, sorted, a page at a time."""
-    found = _matching(fit, q)
+    found, wanted = _matching(fit, q), numbers(only)
+    if wanted is not None:
+        found = found[np.isin(found, [*wanted])]
     name, down = sort.lstrip("-"), sort.startswith("-")
     values = found if name == "unit" else fit.table(f"unit_{name}")[found]
     found = found[np.argsort(-values if down else values, kind="stable")]

@@ -1,6 +1,6 @@
 import type { TargetDetail } from "../../api/types";
 import { useFit } from "../../fit";
-import { fixed, percent, whole } from "../../format";
+import { count, fixed, percent, whole } from "../../format";
 import { Example } from "../../ui/example";
 import { Facts } from "../../ui/facts";
 
@@ -16,11 +16,19 @@ export function Summary({ detail }: { detail: TargetDetail }) {
           [`Mean ${study.words.short}`, fixed(detail.margin)],
           detail.accuracy === null ? null : ["Models that are right", percent(detail.accuracy, 1)],
           ["LDS", `${fixed(detail.lds)} (ceiling ${fixed(detail.lds_ceiling)})`],
-          ["Support", `${whole(detail.support)} of ${whole(study.n)} ${study.units_name}`],
+          detail.support === null ? null : ["Support", support(detail.support, study.unit_name)],
+          ["Weights not zero", `${whole(detail.nonzero)} of ${whole(study.n)}`],
           ["λ", detail.lam === null ? "–" : detail.lam.toPrecision(2)],
           detail.shown.note ? ["Note", detail.shown.note] : null,
         ]}
       />
     </section>
   );
+}
+
+/** The data support of the paper (section 4): how few of the most helpful examples hold the prediction up. */
+function support(units: number, noun: string): string {
+  return units === 0
+    ? "0: predicted to be wrong as it is"
+    : `predicted to be wrong without the top ${count(units, noun)}`;
 }

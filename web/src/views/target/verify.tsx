@@ -49,10 +49,13 @@ export function Verify({ detail, removed }: Props) {
             min={2}
             max={MOST}
             value={runs}
-            onInput={(e) => setRuns(Number((e.target as HTMLInputElement).value))}
+            onInput={(event) => setRuns(Number((event.target as HTMLInputElement).value))}
           />{" "}
-          runs each, among{" "}
-          <select value={base} onChange={(e) => setBase((e.target as HTMLSelectElement).value as Base)}>
+          runs
+        </label>
+        <label>
+          among{" "}
+          <select value={base} onChange={(event) => setBase((event.target as HTMLSelectElement).value as Base)}>
             <option value="full">all the others</option>
             <option value="alpha">random subsets</option>
           </select>
