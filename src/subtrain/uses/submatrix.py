@@ -15,7 +15,8 @@ Flags = NDArray[np.bool_]
 CANDIDATES = 16
 SPARSE = 0.1
 GRID = 24
-REFINED = 3
+# Of more units than SMALL only the REFINED best starts are worth their swaps.
+REFINED, SMALL = 3, 1000
 ROWS = 1024
 
 
@@ -58,7 +59,9 @@ def _best(matrix: Any, size: int, orders: list[Floats]) -> Found:
     for start, order in zip(starts, orders, strict=True):
         start[_first(order, size)] = True
     jumped = {found.inside.tobytes(): found for found in (_jump(matrix, start) for start in starts)}
-    promising = sorted(jumped.values(), key=lambda found: -found.value)[:REFINED]
+    promising = sorted(jumped.values(), key=lambda found: -found.value)
+    if matrix.shape[0] > SMALL:
+        promising = promising[:REFINED]
     return max((climb(matrix, found.inside) for found in promising), key=lambda found: found.value)
 
 
