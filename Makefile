@@ -19,7 +19,7 @@ test-slow: $(VENV)/.dev
 
 test-services: $(VENV)/.dev
 	for script in tests/services/install*.sh; do bash $$script $(BIN)/python || exit 1; done
-	$(PYTEST) -n 2 --dist loadfile -rs -m services tests/services
+	$(PYTEST) -n 2 --dist loadfile -rs -m services
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
