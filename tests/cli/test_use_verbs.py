@@ -73,7 +73,13 @@ def test_poison(run):
     assert "5 of 80 units" in found["summary"]
 
 
-def test_verification_retrains(run):
+def test_verification_retrains(run, monkeypatch):
+    def here(found, **_options):
+        (found.path / "segments").mkdir(exist_ok=True)
+        for where in found.segments:
+            train_segment(found, where)
+
+    monkeypatch.setattr("subtrain.uses.retrain.collect", here)
     said = run("mislabeled", "--drop", 8, "--verify", 2)
     assert "without" in said
     assert "random" in said

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from subtrain import LeaveSelfOut, Output, fit, mislabeled
+from subtrain import LeaveSelfOut, Output, Ridge, fit, mislabeled
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.tasks import batch
@@ -35,7 +35,7 @@ def test_label_noise_in_real_digits_is_found(digits):
 
 
 def test_scores_are_what_they_say(digits):
-    dm = fit(digits, "train_margins", keep_counts=False)
+    dm = fit(digits, "train_margins", Ridge(), keep_counts=False)
     found = mislabeled(digits, dm, by="support")
     rows = digits.done("fit")
     masks, y = digits.masks(rows).unpack(), digits.read("train_margins", rows).astype(np.float64)
@@ -56,7 +56,7 @@ def test_scores_are_what_they_say(digits):
 def test_self_is_what_leave_self_out_reports(digits):
     rows = digits.done("fit")
     some = np.arange(4)
-    apart = LeaveSelfOut().fit(digits.masks(rows), digits.read("train_margins", rows)[:, some], units=some)
+    apart = LeaveSelfOut(Ridge()).fit(digits.masks(rows), digits.read("train_margins", rows)[:, some], units=some)
     np.testing.assert_allclose(mislabeled(digits).scores["self"][some], apart.self_weight_, rtol=1e-6)
 
 

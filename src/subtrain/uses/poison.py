@@ -118,10 +118,10 @@ def poison(
 
     dm: datamodels of a train-set output, [n, N]; a unit's weight on itself is not counted. Poisoned examples carry a
     feature that nothing else does, so each depends on the others and on nothing else (Khaddaj et al. 2023, maximum-sum
-    submatrix of the train x train datamodel). size: of the set; by default the one with the most support a member.
-    without: units to leave out of the search, as the suspects of an earlier one; known: poisons, by number or as bool
-    [n], to judge by. The search climbs from `starts` units and a few other sets, without a guarantee. Where units are
-    groups, the weights on a group's examples are averaged.
+    submatrix of the train x train datamodel). size: of the set; by default the one, of up to a quarter of the units,
+    with the most support a member. without: units to leave out of the search, as the suspects of an earlier one; known:
+    poisons, by number or as bool [n], to judge by. The search climbs from `starts` units and a few other sets, without
+    a guarantee. Where units are groups, the weights on a group's examples are averaged.
 
     A set is found in any data: of clean data it is a class, or a part of one that looks alike. Raises InputError for
     datamodels that are not of one number a training example, and a size that is not in 2..n / 2.
@@ -134,7 +134,7 @@ def poison(
     part = matrix[searched][:, searched]
     tried: list[Found] = []
     if size is None:
-        best = densest_submatrix(part, most, starts, seed, tried.append)
+        best = densest_submatrix(part, max(2, most // 2), starts, seed, tried.append)
     else:
         tried = [best := largest_submatrix(part, size, starts, seed)]
     inside = np.zeros(study.n, np.bool_)

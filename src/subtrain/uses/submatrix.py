@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-# Units on either side that a swap is chosen from; the best swap by gain alone is nearly always among them.
+# Units on either side that a swap is chosen from; the best swap is nearly always among those of most and least gain.
 CANDIDATES = 16
 SPARSE = 0.1
 GRID = 24
+# Of more units than SMALL only the REFINED best starts are worth their swaps.
+REFINED, SMALL = 3, 1000
+ROWS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +29,15 @@ class Found:
 
 
 def symmetric(weight: NDArray[Any]) -> Any:
-    """weight + its transpose, zero diagonal: float64 [n, n], dense, or a scipy CSR array where most weights are 0."""
+    """weight + its transpose, zero diagonal: float64 [n, n], dense, or a scipy CSR array where most weights are 0.
+
+    Memory-mapped weights are read a block of rows at a time.
+    """
     from scipy import sparse
 
-    if np.count_nonzero(weight) <= SPARSE * weight.size:
-        matrix = sparse.csr_array(weight).astype(np.float64)
+    blocks = [weight[start : start + ROWS] for start in range(0, len(weight), ROWS)]
+    if sum(np.count_nonzero(block) for block in blocks) <= SPARSE * weight.size:
+        matrix = sparse.vstack([sparse.csr_array(block, dtype=np.float64) for block in blocks], format="csr")
         matrix = matrix + matrix.T
         return (matrix - sparse.diags_array(matrix.diagonal())).tocsr()
     dense = weight.astype(np.float64)
@@ -43,12 +50,19 @@ def largest_submatrix(matrix: Any, size: int, starts: int = 10, seed: int = 0) -
     """The best set of `size` units that local search finds from several starts: those that the largest eigenvector
     names, those that grow from single units, and random ones. There is no guarantee: the problem is NP-hard.
     """
-    best = Found(np.zeros(matrix.shape[0], np.bool_), -np.inf)
-    for inside in _starts(matrix, size, starts, seed):
-        found = climb(matrix, inside)
-        if found.value > best.value:
-            best = found
-    return best
+    return _best(matrix, size, _orders(matrix, starts, seed))
+
+
+def _best(matrix: Any, size: int, orders: list[Floats]) -> Found:
+    """The best of the sets that the first `size` units of each order climb to."""
+    starts = [np.zeros(order.size, np.bool_) for order in orders]
+    for start, order in zip(starts, orders, strict=True):
+        start[_first(order, size)] = True
+    jumped = {found.inside.tobytes(): found for found in (_jump(matrix, start) for start in starts)}
+    promising = sorted(jumped.values(), key=lambda found: -found.value)
+    if matrix.shape[0] > SMALL:
+        promising = promising[:REFINED]
+    return max((climb(matrix, found.inside) for found in promising), key=lambda found: found.value)
 
 
 def densest_submatrix(
@@ -57,8 +71,9 @@ def densest_submatrix(
     """The set of 2 to `most` units with the largest sum a member: the best of a geometric grid of sizes, then grown or
     shrunk a unit at a time as long as that helps. tried: is told the best set of every size of the grid.
     """
-    grid = np.unique(np.geomspace(2, max(2, most), GRID).round().astype(int))
-    found = [largest_submatrix(matrix, int(size), starts, seed) for size in grid]
+    grid = np.unique(np.geomspace(2, max(2, most), GRID).round().astype(int)).tolist()
+    orders = _orders(matrix, starts, seed)
+    found = [_best(matrix, size, orders) for size in grid]
     for one in found:
         if tried:
             tried(one)
@@ -85,8 +100,8 @@ def _toggled(inside: Flags, unit: int) -> Flags:
 
 
 def climb(matrix: Any, inside: Flags) -> Found:
-    """Swap units in and out as long as the sum grows."""
-    inside, size = _jump(matrix, inside), int(inside.sum())
+    """Swap units in and out, one for one, as long as the sum grows."""
+    inside, size = inside.copy(), int(inside.sum())
     gain = np.asarray(matrix @ inside.astype(np.float64))
     few = min(CANDIDATES, size, inside.size - size)
     while few > 0:
@@ -104,35 +119,27 @@ def climb(matrix: Any, inside: Flags) -> Found:
     return Found(inside, float(gain[inside].sum() / 2))
 
 
-def _jump(matrix: Any, inside: Flags) -> Flags:
+def _jump(matrix: Any, inside: Flags) -> Found:
     """Take the units that gain most from the set in place of the set, as long as the sum grows."""
-    size = int(inside.sum())
-    value, current = -np.inf, inside
+    size, best, current = int(inside.sum()), Found(inside, -np.inf), inside
     while True:
         gain = np.asarray(matrix @ current.astype(np.float64))
-        here = float(gain[current].sum())
-        if here <= value:
-            return inside.copy()
-        inside, value = current, here
-        current = np.zeros_like(inside)
+        value = float(gain[current].sum() / 2)
+        if value <= best.value:
+            return best
+        best, current = Found(current, value), np.zeros_like(inside)
         current[_first(-gain, size)] = True
 
 
-def _starts(matrix: Any, size: int, starts: int, seed: int) -> list[Flags]:
+def _orders(matrix: Any, starts: int, seed: int) -> list[Floats]:
+    """Orders of the units [n] whose first ones, the smallest, make sets to start from."""
     random = np.random.default_rng(seed)
     n = matrix.shape[0]
-    orders = [-_leading(matrix)]
     # Heavy rows first: a unit of the set sought gains much from the others.
     positive = matrix.maximum(0) if hasattr(matrix, "maximum") else np.maximum(matrix, 0)
     heavy = np.argsort(-np.asarray(positive.sum(axis=1)).ravel(), kind="stable")
     seeds = [*heavy[: starts // 2].tolist(), *random.choice(n, min(n, starts - starts // 2), replace=False).tolist()]
-    orders += [-row(matrix, unit) for unit in seeds] + [random.random(n) for _ in range(2)]
-    found = []
-    for order in orders:
-        inside = np.zeros(n, np.bool_)
-        inside[_first(order, size)] = True
-        found.append(inside)
-    return found
+    return [-_leading(matrix), *(-row(matrix, unit) for unit in seeds), *(random.random(n) for _ in range(2))]
 
 
 def _leading(matrix: Any) -> Floats:
