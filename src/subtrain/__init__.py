@@ -44,7 +44,10 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.alphas import Alphas, compare_alphas
+    from subtrain.uses.audit import Audit, audit
     from subtrain.uses.brittleness import Brittleness, brittleness
+    from subtrain.uses.budget import Budget, budget
     from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
     from subtrain.uses.group_debias import debias_group
     from subtrain.uses.leakage import Leakage, leakage
@@ -64,7 +67,10 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "AME": "regression",
+    "Alphas": "uses.alphas",
+    "Audit": "uses.audit",
     "Brittleness": "uses.brittleness",
+    "Budget": "uses.budget",
     "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
@@ -90,11 +96,14 @@ _WHERE = {
     "Study": "store.study",
     "SubtrainError": "errors",
     "Support": "uses.support",
+    "audit": "uses.audit",
     "brittleness": "uses.brittleness",
+    "budget": "uses.budget",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
     "check": "collection.check",
     "collect": "collection",
+    "compare_alphas": "uses.alphas",
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
     "correctness": "outputs",
@@ -135,7 +144,10 @@ _WHERE = {
 
 __all__ = [
     "AME",
+    "Alphas",
+    "Audit",
     "Brittleness",
+    "Budget",
     "Counterfactuals",
     "Datamodels",
     "Design",
@@ -163,10 +175,13 @@ __all__ = [
     "Support",
     "__version__",
     "ame",
+    "audit",
     "banzhaf",
     "brittleness",
+    "budget",
     "check",
     "collect",
+    "compare_alphas",
     "compare_training_sets",
     "compare_without",
     "correctness",

@@ -5,6 +5,7 @@ from subtrain.cli import worker, cancel  # noqa: F401
 from subtrain.cli import fit, evaluate, report, extend, export, importing, reference, import_fit  # noqa: F401
 from subtrain.cli import counterfactual, support, neighbors, leakage  # noqa: F401
 from subtrain.cli import significance  # noqa: F401
+from subtrain.cli import audit, budget  # noqa: F401
 from subtrain.cli import select, mislabeled, poison, value  # noqa: F401
 from subtrain.cli import public, public_download  # noqa: F401
 from subtrain.cli import explore  # noqa: F401
