@@ -44,9 +44,12 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.uses.alphas import Alphas, compare_alphas
+    from subtrain.uses.audit import Audit, audit
     from subtrain.uses.brittleness import Brittleness, brittleness
     from subtrain.uses.clusters import Clusters, clusters
     from subtrain.uses.compare import Comparison, compare
+    from subtrain.uses.budget import Budget, budget
     from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
     from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
@@ -69,9 +72,12 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "AME": "regression",
+    "Alphas": "uses.alphas",
+    "Audit": "uses.audit",
     "Brittleness": "uses.brittleness",
     "Clusters": "uses.clusters",
     "Comparison": "uses.compare",
+    "Budget": "uses.budget",
     "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
@@ -107,6 +113,9 @@ _WHERE = {
     "TailRemoval": "uses.tails",
     "TrainingSets": "uses.training_sets",
     "Values": "uses.valuation",
+    "audit": "uses.audit",
+    "brittleness": "uses.brittleness",
+    "budget": "uses.budget",
     "ame": "uses.valuation",
     "banzhaf": "uses.valuation",
     "brittleness": "uses.brittleness",
@@ -114,6 +123,7 @@ _WHERE = {
     "clusters": "uses.clusters",
     "collect": "collection",
     "compare": "uses.compare",
+    "compare_alphas": "uses.alphas",
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
     "correctness": "outputs",
@@ -157,9 +167,12 @@ _WHERE = {
 
 __all__ = [
     "AME",
+    "Alphas",
+    "Audit",
     "Brittleness",
     "Clusters",
     "Comparison",
+    "Budget",
     "Counterfactuals",
     "Datamodels",
     "Design",
@@ -197,12 +210,15 @@ __all__ = [
     "Values",
     "__version__",
     "ame",
+    "audit",
     "banzhaf",
     "brittleness",
+    "budget",
     "check",
     "clusters",
     "collect",
     "compare",
+    "compare_alphas",
     "compare_training_sets",
     "compare_without",
     "correctness",

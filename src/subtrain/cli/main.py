@@ -7,6 +7,7 @@ from subtrain.cli import counterfactual, support, neighbors, leakage  # noqa: F4
 from subtrain.cli import import_fit  # noqa: F401
 from subtrain.cli import significance  # noqa: F401
 from subtrain.cli import embed, clusters, compare  # noqa: F401
+from subtrain.cli import audit, budget  # noqa: F401
 from subtrain.cli import select, mislabeled, poison, value  # noqa: F401
 from subtrain.cli import public, public_download  # noqa: F401
 from subtrain.cli import explore  # noqa: F401

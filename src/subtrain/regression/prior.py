@@ -84,7 +84,8 @@ class Prior:
         """The posterior mean of traits @ coefficients for each target; and a step of EM for the coefficients' variances
         by group."""
         traits, groups, vary = self.traits, self.groups, self.vary
-        assert traits is not None and groups is not None
+        assert traits is not None
+        assert groups is not None
         assert vary is not None
         second, found = np.zeros((len(left), groups.size)), np.zeros_like(left)
         ridge = np.diag(1.0 / np.maximum(vary[groups], np.finfo(float).tiny ** 0.5))

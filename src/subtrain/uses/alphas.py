@@ -1,0 +1,111 @@
+"""Which alpha to take: small pilot studies of each, judged on held-out subsets of their own size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.collection import collect
+from subtrain.collection.landed import landed, trained
+from subtrain.design import Design
+from subtrain.errors import InputError
+from subtrain.evaluation import evaluate
+from subtrain.regression import fit
+from subtrain.store.places import open_store
+from subtrain.store.study import Study, create_study
+from subtrain.uses.result import Table, new_figure
+from subtrain.uses.retrain import task_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+FOLDER = "pilots"
+HELDOUT, REPLICATES = 60, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Alphas:
+    """One pilot study an alpha [A]: LDS against the mean of 2 runs with its interval, its ceiling, the seed's share of
+    the variance of ranks, and core-seconds a model."""
+
+    output: str
+    pilot: int
+    targets: int
+    alpha: Floats
+    lds: Floats
+    low: Floats
+    high: Floats
+    ceiling: Floats
+    noise_share: Floats
+    seconds: Floats
+
+    @property
+    def best(self) -> float:
+        """The cheapest a model of those whose interval reaches the highest LDS."""
+        top = int(np.argmax(self.lds))
+        close = np.flatnonzero(self.high >= self.lds[top])
+        cost = np.where(np.isfinite(self.seconds[close]), self.seconds[close], np.inf)
+        return float(self.alpha[close[int(np.argmin(cost))]])
+
+    def __repr__(self) -> str:
+        each = ", ".join(
+            f"{a:g}: LDS {v:.3f} of at most {c:.3f}" for a, v, c in zip(self.alpha, self.lds, self.ceiling, strict=True)
+        )
+        return (
+            f"Alphas({self.output}, best {self.best:g}; {each}; {self.pilot:,} models each, held-out subsets of each "
+            f"alpha x {REPLICATES} runs, per target, mean over {self.targets} targets)"
+        )
+
+    def table(self) -> Table:
+        names = ("alpha", "lds", "low", "high", "ceiling", "noise_share", "seconds")
+        return {name: getattr(self, name) for name in names}
+
+    def figure(self) -> Figure:
+        """LDS and ceiling against alpha."""
+        picture = new_figure()
+        axes = picture.add_subplot()
+        sides = np.maximum([self.lds - self.low, self.high - self.lds], 0)
+        axes.errorbar(self.alpha, self.lds, sides, fmt="o-", label=f"LDS after {self.pilot:,} models")
+        axes.plot(self.alpha, self.ceiling, ":", color="grey", label="noise ceiling")
+        axes.set(xlabel="alpha", ylabel="LDS on held-out subsets of this alpha", ylim=(0, 1))
+        axes.set_title(f"per target, mean over {self.targets} targets; mean of {REPLICATES} runs", fontsize=9)
+        axes.legend(frameon=False)
+        return picture
+
+
+def compare_alphas(
+    study: Study, alphas: Sequence[float] = (0.1, 0.2, 0.5), pilot: int = 500, output: str | None = None, **options: Any
+) -> Alphas:
+    """Train a pilot study for each alpha with the study's own task, fit the LASSO, and judge.
+
+    Pilots stay below the study, `pilots/alpha-0.1-500/`, and a second call finds them. Each alpha is judged on subsets
+    of its own size: what is asked of a datamodel differs with alpha, so take the smallest that is close to your
+    question and scores as well. options: as `collect` takes them. Raises InputError for an imported study, or alphas
+    that leave no unit in a subset.
+    """
+    if pilot < 50 or not list(alphas):
+        raise InputError(f"give one alpha or more and pilots of 50 models or more, got {list(alphas)} and {pilot}")
+    task, design = task_of(study), study.design
+    if not isinstance(design, Design):
+        raise InputError("pilots take their kind of masks from a study's own design, which this study does not have")
+    name = output or next(iter(study.outputs))
+    plans = [
+        replace(design, alpha=a, models=pilot, heldout=HELDOUT, replicates=REPLICATES, extensions=()) for a in alphas
+    ]
+    rows, targets = [], 0
+    for plan in plans:
+        store = open_store(f"{study.store.address.rstrip('/')}/{FOLDER}/alpha-{plan.alpha:g}-{pilot}")
+        made = create_study(store, task, study.source, plan, segment=16, exist_ok=True)
+        collect(made, **options)
+        found = evaluate(fit(made, name, keep_counts=False), made)
+        times = [one.seconds_each for one in trained(made, landed(made)) if one.seconds_each > 0]
+        seconds = float(np.median(times)) if times else float("nan")
+        lds = found.lds.value, found.lds.low, found.lds.high
+        rows.append((plan.alpha, *lds, found.lds_ceiling, found.noise_share, seconds))
+        targets = found.targets
+    return Alphas(name, pilot, targets, *np.array(rows, np.float64).T)

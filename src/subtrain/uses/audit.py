@@ -1,0 +1,166 @@
+"""Before fitting: how much of the outputs is seed noise, and how much of the rest a linear datamodel can explain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.design import EVALUATION, Design
+from subtrain.errors import InputError
+from subtrain.evaluation import Interval, ceilings, even_replicates, rank
+from subtrain.store.study import Study
+from subtrain.uses.noise_stability import correlated, decay, weights_by_degree
+from subtrain.uses.result import Table, new_figure
+from subtrain.uses.retrain import retrain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+RHOS = (0.3, 0.6, 0.9)
+RUNS = (1, 2, 3, 5, 10, 20)
+BOOTSTRAP = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """T targets, from `subsets` held-out subsets x `replicates` runs.
+
+    noise_share: [T], the seed's share of the variance of ranks; ceiling: [T], the LDS of a perfect predictor against
+    the mean of the runs. linear: of the variance of the expected output over masks, the share that is linear in the
+    mask (mean over targets): no linear datamodel has a higher R^2; degrees: [4], the shares of degrees 1, 2, 3 and 4
+    or more. rhos, covariance [R]: what these come from, 1 by definition at rho = 1 but for sampling. None where nothing
+    was retrained.
+    """
+
+    output: str
+    subsets: int
+    replicates: int
+    noise_share: Floats = field(repr=False)
+    ceiling: Floats = field(repr=False)
+    linear: Interval | None = None
+    degrees: Floats | None = None
+    rhos: Floats | None = None
+    covariance: Floats | None = None
+
+    def ceiling_of(self, runs: int) -> float:
+        """LDS of a perfect predictor against the mean of so many runs, mean over targets."""
+        share = self.noise_share[np.isfinite(self.noise_share)]
+        return float(np.mean(np.sqrt((1 - share) / (1 - share + share / runs))))
+
+    def __repr__(self) -> str:
+        start = f"Audit({self.output}: noise share {np.nanmean(self.noise_share):.3f}, LDS ceiling "
+        start += f"{np.nanmean(self.ceiling):.3f} against the mean of {self.replicates} runs"
+        if self.linear is not None:
+            start += f", linear share {self.linear}"
+        return f"{start}; per target, mean over {self.ceiling.size} targets, {self.subsets} held-out subsets)"
+
+    def table(self) -> Table:
+        return {
+            "target": np.arange(self.ceiling.size),
+            "noise_share": self.noise_share,
+            "ceiling": self.ceiling,
+        }
+
+    def figure(self) -> Figure:
+        """Ceiling against runs a subset; and, if masks were retrained, covariance against correlation."""
+        picture = new_figure(9.0 if self.linear else 5.0, 3.6)
+        grid = picture.subplots(1, 2 if self.linear else 1, squeeze=False)[0]
+        grid[0].plot(RUNS, [self.ceiling_of(runs) for runs in RUNS], "o-")
+        grid[0].set(xscale="log", xlabel="runs a held-out subset", ylabel="LDS of a perfect predictor", ylim=(0, 1))
+        grid[0].set_title(f"{self.output}: mean over {self.ceiling.size} targets", fontsize=9)
+        if self.linear is not None and self.rhos is not None and self.covariance is not None:
+            assert self.degrees is not None
+            total = self.covariance[-1]
+            grid[1].plot(self.rhos, self.covariance / total, "o", label="measured")
+            line = np.linspace(0, 1, 50)
+            curve = sum(share * line ** (d + 1) for d, share in enumerate(self.degrees))
+            grid[1].plot(line, curve, label="by degree (independent units)")
+            grid[1].plot(line, line, ":", color="grey", label="all linear")
+            grid[1].set(xlabel="correlation of two masks", ylabel="covariance of expected outputs, share")
+            grid[1].set_title(f"linear share {self.linear}; {self.subsets} pairs each, other seeds", fontsize=9)
+            grid[1].legend(frameon=False)
+        return picture
+
+
+def audit(
+    study: Study, output: str | None = None, *, rhos: Sequence[float] = RHOS, pairs: int | None = 100, **options: Any
+) -> Audit:
+    """Noise from the held-out replicates; linearity from models trained on masks correlated with the held-out ones.
+
+    pairs: how many held-out subsets get a partner at each of `rhos` (all if None, 0: retrain nothing). Every partner
+    has another seed, so that noise takes no part. options: as `retrain` takes them. Raises InputError where held-out
+    subsets have a single run each, fewer than 3 have landed, or the design has several alphas.
+    """
+    name = output or next(iter(study.outputs))
+    index, subsets, replicates = even_replicates(study, study.done(EVALUATION))
+    if replicates < 2:
+        raise InputError("an audit needs two or more runs of each held-out subset: extend the study by such")
+    y = study.read(name, index).astype(np.float64).reshape(subsets, replicates, -1)
+    ceiling, _, noise = ceilings(np.stack([rank(y[:, k]) for k in range(replicates)], axis=1))
+    found = Audit(name, subsets, replicates, noise, ceiling)
+    if pairs == 0:
+        return found
+    if min(rhos, default=0.0) <= 0.0 or max(rhos, default=1.0) >= 1.0:
+        raise InputError(f"rhos must lie strictly between 0 and 1, got {list(rhos)}")
+    design = study.design
+    if not isinstance(design, Design) or len(design.alpha_list) > 1:
+        raise InputError("a linearity audit needs a design of masks with one alpha")
+    some = subsets if pairs is None else min(pairs, subsets)
+    masks = study.masks(index[::replicates][:some]).unpack()
+    alpha, kind = design.alpha_list[0], design.kind
+    partners = np.concatenate([correlated(masks, rho, kind, alpha, k) for k, rho in enumerate(rhos)])
+    answers = retrain(study, partners, **options).outputs(name).mean(axis=1, dtype=np.float64)
+    others = answers.reshape(len(rhos), some, -1)
+    size = int(masks[0].sum())
+    decays = [decay(rho, kind, study.n, size) for rho in (*rhos, 1.0)]
+    return _with_linearity(found, y[:some], others, rhos, decays)
+
+
+def _with_linearity(found: Audit, y: Floats, others: Floats, rhos: Sequence[float], decays: Sequence[Floats]) -> Audit:
+    """y: [S, R, T], runs of the subsets; others: [len(rhos), S, T], of their partners."""
+    products = _products(y.reshape(*y.shape[:2], -1), others.reshape(*others.shape[:2], -1))
+    random = np.random.default_rng(0)
+    spread = products.var(axis=1, ddof=1)
+    precision = 1.0 / np.maximum(spread, 1e-12 * max(spread.max(), np.finfo(float).tiny))
+
+    def shares(some: Floats) -> Floats:
+        weights = weights_by_degree(some.mean(axis=1), decays, precision)
+        return weights / weights.sum() if weights.sum() > 0 else np.full(weights.size, np.nan)
+
+    count = products.shape[1]
+    drawn = [shares(products[:, random.integers(count, size=count)])[0] for _ in range(BOOTSTRAP)]
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    degrees = shares(products)
+    return Audit(
+        found.output,
+        found.subsets,
+        found.replicates,
+        found.noise_share,
+        found.ceiling,
+        Interval(float(degrees[0]), float(low), float(high)),
+        degrees,
+        np.array([*rhos, 1.0]),
+        products.mean(axis=1),
+    )
+
+
+def _products(y: Floats, others: Floats) -> Floats:
+    """[len(rhos) + 1, S]: each subset's product with its partner, and of its own runs with one another, about the mean
+    over all of them and over each target's variance between subsets; mean over targets."""
+    runs = y.shape[1]
+    centre = np.concatenate([y.mean(axis=1), *others]).mean(axis=0)
+    y, others = y - centre, others - centre
+    mean = y.mean(axis=1)
+    own = (mean**2 * runs - (y**2).mean(axis=1)) / (runs - 1)
+    variance = own.mean(axis=0)
+    good = variance > 0
+    if not good.any():
+        raise InputError("no target varies between subsets by more than the seed makes it vary")
+    scale = variance[good]
+    crossed = [(mean * other)[:, good] / scale for other in others]
+    return np.stack([part.mean(axis=1) for part in (*crossed, own[:, good] / scale)])

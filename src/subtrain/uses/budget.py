@@ -1,0 +1,183 @@
+"""How many models it takes to reach a score, and how long they take: the learning curve, carried on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.collection.landed import landed, trained
+from subtrain.curve import LEAST, LearningCurve, learning_curve
+from subtrain.errors import InputError
+from subtrain.evaluation import Interval
+from subtrain.machine import cores
+from subtrain.store.study import Study
+from subtrain.uses.result import Table, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+DRAWS, MOST = 200, 1e9
+POINTS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """models: to fit on for an LDS of `lds` with the LASSO, with the 95 % interval of the curve's own error, inf where
+    the curve never gets there; limit: where it goes; rate: models a second on this machine, NaN where no segment tells.
+    """
+
+    lds: float
+    models: Interval
+    limit: float
+    have: int
+    rate: float
+    curve: LearningCurve = field(repr=False)
+    parameters: Floats = field(repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """For the models that are not there yet."""
+        return max(0.0, self.models.value - self.have) / self.rate if self.rate > 0 else float("nan")
+
+    def __repr__(self) -> str:
+        where = f"mean over {self.curve.targets} targets, {self.curve.subsets} held-out subsets x "
+        where += f"{self.curve.replicates} runs"
+        if not np.isfinite(self.models.value):
+            return f"Budget(LDS {self.lds:g} is out of reach: more models lead to about {self.limit:.3f}; {where})"
+        took = f", {duration(self.seconds)} on this machine" if np.isfinite(self.seconds) else ""
+        low, high = (_about(value) for value in (self.models.low, self.models.high))
+        return (
+            f"Budget(to reach LDS {self.lds:g} you need about {_about(self.models.value)} models "
+            f"[{low}, {high}]{took}; you have {self.have:,}; {where})"
+        )
+
+    def predicted(self, models: float | Floats) -> Floats:
+        """LDS after so many models."""
+        return lds_after(np.asarray(models, np.float64), self.parameters)
+
+    def table(self) -> Table:
+        points = self.curve.points
+        sizes = np.array([p.models for p in points], np.float64)
+        return {
+            "models": sizes,
+            "lds": np.array([p.lds.value for p in points]),
+            "low": np.array([p.lds.low for p in points]),
+            "high": np.array([p.lds.high for p in points]),
+            "predicted": self.predicted(sizes),
+        }
+
+    def figure(self) -> Figure:
+        """The measured curve with its intervals, carried on to the models needed."""
+        picture, table = new_figure(), self.table()
+        axes = picture.add_subplot()
+        end = self.models.value if np.isfinite(self.models.value) else 10.0 * self.have
+        line = np.geomspace(table["models"][0], max(end, self.have) * 1.5, 100)
+        axes.plot(line, self.predicted(line), color="grey", label="fitted curve")
+        sides = np.maximum([table["lds"] - table["low"], table["high"] - table["lds"]], 0)
+        axes.errorbar(table["models"], table["lds"], sides, fmt="o", label="measured, 95 % interval")
+        axes.axhline(self.lds, linestyle=":", color="C3", label=f"LDS {self.lds:g}")
+        axes.set(xscale="log", ylim=(0, 1), xlabel="models fitted", ylabel="LDS on held-out subsets")
+        curve = self.curve
+        axes.set_title(
+            f"per target, mean over {curve.targets} targets; {curve.subsets} held-out subsets x {curve.replicates} "
+            f"runs, ceiling {curve.points[-1].ceiling:.3f}",
+            fontsize=9,
+        )
+        axes.legend(frameon=False)
+        return picture
+
+
+def budget(
+    study: Study, lds: float, output: str | None = None, sizes: Sequence[int] | None = None, targets: int = 200
+) -> Budget:
+    """Fit the study's learning curve and read off where it reaches `lds`; trains nothing.
+
+    sizes: by default five up to all that has landed, each twice the one before. Raises InputError where fewer than 4
+    sizes of 50 models or more have landed, or lds does not lie between 0 and 1.
+    """
+    if not 0 < lds < 1:
+        raise InputError(f"lds must lie between 0 and 1, got {lds}")
+    have = study.done("fit").size
+    wanted = sizes if sizes is not None else [have // 2**k for k in range(POINTS) if have // 2**k >= LEAST]
+    least = 4
+    if len(set(wanted)) < least:
+        raise InputError(f"{have} models are too few to carry a curve on: it takes {LEAST * 2 ** (least - 1)}")
+    curve = learning_curve(study, wanted, output, targets)
+    return from_curve(curve, lds, have, machine_rate(study))
+
+
+def from_curve(curve: LearningCurve, lds: float, have: int, rate: float = float("nan")) -> Budget:
+    """The same from a curve that is there."""
+    models = np.array([p.models for p in curve.points], np.float64)
+    value = np.array([p.lds.value for p in curve.points])
+    width = np.array([p.lds.high - p.lds.low for p in curve.points]) / (2 * 1.96)
+    error = np.where(np.isfinite(width) & (width > 0), width, 0.01)
+    ceiling = curve.points[-1].ceiling
+    most = ceiling if np.isfinite(ceiling) and ceiling > 0 else 1.0
+    best = fitted(models, value, error, most)
+    random = np.random.default_rng(0)
+    drawn = []
+    for _ in range(DRAWS):
+        # Subsets and targets are the same at every size: most of the error is common to the whole curve.
+        common, own = random.normal(), random.normal(size=value.size)
+        drawn.append(needed(lds, fitted(models, value + error * (0.9 * common + 0.44 * own), error, most)))
+    low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
+    found = Interval(needed(lds, best), float(low), float(high))
+    return Budget(lds, found, float(best[0]), have, rate, curve, best)
+
+
+def fitted(models: Floats, value: Floats, error: Floats, most: float) -> Floats:
+    """limit, models at which half of its square is reached, and steepness, by least squares."""
+    from scipy.optimize import least_squares
+
+    top = float(min(max(value.max(), 0.02), 0.99 * most))
+    start = [min(1.1 * top, 0.99 * most), np.log(float(np.median(models))), 1.0]
+    bounds = ([0.01, 0.0, 0.3], [most, np.log(MOST), 3.0])
+
+    def off(p: Floats) -> Floats:
+        return (lds_after(models, np.array([p[0], np.exp(p[1]), p[2]])) - value) / error
+
+    p = least_squares(off, start, bounds=bounds).x
+    return np.array([p[0], np.exp(p[1]), p[2]])
+
+
+def lds_after(models: Floats, parameters: Floats) -> Floats:
+    """limit / sqrt(1 + (half / m)^steepness): a correlation whose estimation error falls as a power of m."""
+    limit, half, steepness = parameters
+    return np.asarray(limit / np.sqrt(1.0 + (half / models) ** steepness))
+
+
+def needed(lds: float, parameters: Floats) -> float:
+    """Where the curve reaches lds; inf at or above its limit, and beyond a billion models."""
+    limit, half, steepness = parameters
+    if lds >= limit:
+        return float("inf")
+    found = float(half * ((limit / lds) ** 2 - 1.0) ** (-1.0 / steepness))
+    return found if found < MOST else float("inf")
+
+
+def machine_rate(study: Study) -> float:
+    """Models a second with a worker on every core, at the median time a model took; NaN where none is known."""
+    seconds = [one.seconds_each for one in trained(study, landed(study)) if one.seconds_each > 0]
+    return cores() / float(np.median(seconds)) if seconds else float("nan")
+
+
+def duration(seconds: float) -> str:
+    """As a person would say it."""
+    for unit, size in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def _about(models: float) -> str:
+    """Two digits are all that a curve can tell."""
+    if not np.isfinite(models):
+        return "out of reach"
+    digits = max(0, int(np.floor(np.log10(max(models, 1.0)))) - 1)
+    return f"{round(models, -digits):,.0f}"
