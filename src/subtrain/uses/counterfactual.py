@@ -119,13 +119,13 @@ class Counterfactuals:
         return figure
 
     def _caption(self) -> str:
-        about = f"{self.output}, {np.unique(self.target).size} targets, n = {self.n}, removed from the {self.base} set"
+        about = f"{self.output}: {np.unique(self.target).size} targets, n = {self.n}, removed from the {self.base} set"
         if self.runs < 2:
             return about
         found = self.agreement
         return (
-            f"{about}, mean of {self.runs} runs\npooled over targets and sizes: Spearman {found.spearman.value:.3f}, "
-            f"Pearson {found.pearson.value:.3f} (ceiling {found.ceiling:.3f}), slope {found.slope.value:.2f}\n"
+            f"{about}, mean of {self.runs} runs\npooled: Spearman {found.spearman.value:.3f}, Pearson "
+            f"{found.pearson.value:.3f} (ceiling {found.ceiling:.3f}), slope {found.slope.value:.2f}\n"
             f"per target: Spearman {found.target_spearman.value:.3f} (ceiling {found.target_ceiling:.3f})"
         )
 

@@ -134,7 +134,7 @@ def embedding(
     directions *= np.sign(largest)
     return Embedding(
         vectors=found,
-        scores=found.centred @ directions.T,
+        scores=found.rows @ directions.T - found.rows.mean(axis=0) @ directions.T,
         directions=directions,
         share=np.asarray(fitted.explained_variance_ratio_, np.float64),
         labels=None if labels is None else np.asarray(labels, dtype=str)[found.index],

@@ -83,7 +83,7 @@ class Support:
             sizes = np.sort(np.ceil(factor * self.size[can]))
             label = f"×{factor:g}" + (f": {_paper(factor, certified[factor])}" if certified else "")
             axes.step(sizes, np.arange(1, sizes.size + 1) / self.target.size, where="post", label=label)
-        axes.set(xlabel="units removed", ylabel="share of targets", ylim=(0, 1), xscale="symlog")
+        axes.set(xlabel="units removed", ylabel="share of targets", ylim=(0, 1), xscale="symlog", xlim=(0, None))
         axes.legend(frameon=False, title="flip when retrained" if self.runs else None)
         how = "the control's margin" if self.calibrated else "the predicted margin"
         axes.set_title(

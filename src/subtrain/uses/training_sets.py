@@ -26,14 +26,14 @@ Targets = Mapping[str, Sequence[int] | NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval by Student's t."""
+    """A mean with its 95 % interval by Student's t, NaN for a single draw."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}" + ("" if np.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
 
 
 @dataclass(frozen=True, eq=False)

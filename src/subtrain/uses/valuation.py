@@ -143,7 +143,7 @@ def quadrature(nodes: Floats) -> tuple[Floats, int]:
     powers = np.arange(nodes.size)
     weights = np.asarray(np.linalg.solve(nodes[None, :] ** powers[:, None], 1 / (powers + 1.0)), np.float64)
     degree = nodes.size - 1
-    while degree < 64 and abs(weights @ nodes ** (degree + 1) - 1 / (degree + 2)) < 1e-6:
+    while degree < 64 and abs(weights @ nodes ** (degree + 1) - 1 / (degree + 2)) < 1e-9:
         degree += 1
     return weights, degree + 1
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.compare import Comparison
-from subtrain.uses.effects import Effect, difference, random_sets, without
+from subtrain.uses.effects import Effect, difference, random_removals, without
 from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def verify_difference(
     if study_a.n != study_b.n:
         raise InputError(f"{study_a.where} has {study_a.n} units, {study_b.where} has {study_b.n}")
     chosen = found.subpopulation(component, targets, side)
-    sets = [found.units(component, units, side), *random_sets(study_a.n, units, draws, seed)]
+    sets = [found.units(component, units, side), *random_removals(study_a.n, units, draws, seed)]
     effect, effects = [], []
     for study in (study_a, study_b):
         scale = _spread(study, found.output)
