@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from subtrain.errors import SubtrainError
 
 State = Literal["queued", "computing", "done", "failed"]
 KEPT = 64
+AGAIN = 60.0
 
 
 @dataclass(eq=False)
@@ -22,6 +24,7 @@ class Job:
     state: State = "queued"
     value: Any = None
     why: str = ""
+    ended: float = 0.0
 
 
 @dataclass(eq=False)
@@ -33,10 +36,10 @@ class Jobs:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def once(self, key: Hashable, compute: Callable[[], Any]) -> Job:
-        """The job of this key, started now if it is new; the oldest finished ones are forgotten."""
+        """The job of this key, started now if it is new, or failed a minute ago; the oldest results are forgotten."""
         with self._lock:
             job = self._jobs.get(key)
-            if job is None:
+            if job is None or (job.state == "failed" and time.monotonic() - job.ended > AGAIN):
                 job = self._jobs[key] = Job()
                 self._pool.submit(_run, job, compute)
                 finished = [old for old, one in self._jobs.items() if one.state in ("done", "failed")]
@@ -54,7 +57,7 @@ def _run(job: Job, compute: Callable[[], Any]) -> None:
     try:
         job.value = compute()
         job.state = "done"
-    except SubtrainError as error:
-        job.why, job.state = str(error), "failed"
     except Exception as error:  # the page must say that it failed, whatever it was
-        job.why, job.state = f"unexpected {type(error).__name__}: {error}", "failed"
+        expected = isinstance(error, SubtrainError)
+        job.why = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
+        job.ended, job.state = time.monotonic(), "failed"

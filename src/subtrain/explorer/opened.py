@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from subtrain.explorer.sidecar import Progress, Sidecar, nothing, open_sidecar, 
 from subtrain.explorer.words import Words, meaning
 from subtrain.store.study import Study
 
-LOOK_AGAIN = 1.0
+LOOK_AGAIN, LOOK_AGAIN_IN_BUCKET = 1.0, 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +58,15 @@ class OpenFit:
 class Library:
     """The studies on show, the first of which is the one asked for, and their fits, opened when they are looked at.
 
-    Whether a fit on show was replaced is looked at once a second at most.
+    Whether a fit on show was replaced is looked at once a second at most, in a bucket, where looking has its price,
+    twice a minute.
     """
 
     studies: dict[str, Study]
     first: str | None = None
     progress: Progress = nothing
     jobs: Jobs = field(default_factory=Jobs)
+    _openings: Jobs = field(default_factory=Jobs, repr=False)
     _fits: dict[str, tuple[float, OpenFit]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _opening: dict[str, threading.Lock] = field(default_factory=dict, repr=False)
@@ -92,10 +94,13 @@ class Library:
         return "default" if "default" in names else (names[0] if names else None)
 
     def held(self, ref: str | None = None) -> OpenFit | None:
-        """The fit if it is open and was looked for within the last second; never waits."""
+        """The fit if it is open and was looked for a moment ago; never waits."""
         with self._lock:
             looked, fit = self._fits.get(ref or self._default, (0.0, None))
-        return fit if time.monotonic() - looked < LOOK_AGAIN else None
+        if fit is None:
+            return None
+        patience = LOOK_AGAIN_IN_BUCKET if fit.study.store.path() is None else LOOK_AGAIN
+        return fit if time.monotonic() - looked < patience else None
 
     def fit(self, ref: str | None = None) -> OpenFit:
         """The fit of this ref, by default the study's first; InputError says which there are if it is none of them.
@@ -126,14 +131,24 @@ class Library:
         version = version_of(study, name)
         if version in (None, held.version):
             return held
-        job = self.jobs.once(("open", ref, version), lambda: open_fit(study, name, ref))
+        job = self._openings.once((ref, version), lambda: open_fit(_again(held.study), name, ref))
         return job.value if job.state == "done" else held
+
+    def stop(self) -> None:
+        """Begin nothing more in the background."""
+        self.jobs.stop()
+        self._openings.stop()
 
     def _find(self, ref: str) -> tuple[str, Study]:
         for suffix, study in reversed(self.studies.items()):
             if ref.endswith(suffix):
                 return ref.removesuffix(suffix), study
         raise AssertionError("the first study has no suffix")
+
+
+def _again(study: Study) -> Study:
+    """The study as it is now, for it may have been extended, with the task that is at hand already."""
+    return replace(Study.open(study.store), given_task=vars(study).get("task", study.given_task))
 
 
 def open_fit(study: Study, name: str, ref: str, progress: Progress = nothing) -> OpenFit:

@@ -49,8 +49,8 @@ def serve(
 
     listening = _listen(host, port)
     token = None if _local(host) else secrets.token_urlsafe(24)
-    app = make_app(library, hosts=LOCAL if token is None else None, token=token)
     name = f"[{host}]" if ":" in host else host
+    app = make_app(library, hosts=LOCAL | {name} if token is None else None, token=token)
     address = f"http://{name}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
     announce(address)
     if browser:

@@ -69,6 +69,21 @@ def test_a_fit_that_is_damaged_leaves_the_old_one_on_show(copy, serve):
             assert first_weight(client) == before
 
 
+def test_a_fit_of_models_that_came_later_is_judged_on_them_too(copy, serve):
+    from subtrain.collection import train_segment
+
+    with serve(copy) as client:
+        _, version = first_weight(client)
+        longer = copy.extend(heldout=5, replicates=2)
+        for where in longer.segments[len(copy.segments) :]:
+            train_segment(longer, where)
+        save_fit(copy, doubled(copy))
+        until(lambda: first_weight(client)[1] != version)
+        detail = client.get("/api/targets/1").json()
+        assert (detail["models"], detail["heldout"]["subsets"]) == (70, 15)
+        assert detail["shown"]["image"]  # the task at hand is still there
+
+
 def test_collected_meanwhile(make_study, serve):
     from subtrain.collection import train_segment
 

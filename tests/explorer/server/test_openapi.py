@@ -1,8 +1,7 @@
 """The API's own description: complete, and the one that the front end's types are made from."""
 
 import json
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -53,6 +52,6 @@ def shape(document):
     return schemas, operations
 
 
-def test_it_is_printed_for_the_front_end(described):
-    said = subprocess.run([sys.executable, "-m", "subtrain.explorer.server"], capture_output=True, check=True)
-    assert json.loads(said.stdout) == described
+def test_it_is_printed_for_the_front_end(described, capsys):
+    runpy.run_module("subtrain.explorer.server", run_name="__main__")
+    assert json.loads(capsys.readouterr().out) == described

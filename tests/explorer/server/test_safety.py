@@ -22,6 +22,9 @@ def test_another_page_may_not_ask(client):
         answer = client.put("/api/leakage/0-0", json={"decision": "yes"}, headers=headers)
         assert answer.status_code == 403
     assert client.get("/api/study", headers={"origin": "http://127.0.0.1"}).status_code == 200
+    strange = {"sec-fetch-site": "cross-site"}
+    assert client.get("/api/map", headers=strange | {"sec-fetch-mode": "no-cors"}).status_code == 403
+    assert client.get("/", headers=strange | {"sec-fetch-mode": "navigate"}).status_code == 200  # a link is followed
 
 
 def test_without_the_token_there_is_nothing(world, serve):

@@ -13,7 +13,7 @@ from subtrain._version import __version__
 from subtrain.errors import InputError, SubtrainError
 from subtrain.explorer.opened import Library
 from subtrain.explorer.page import page, policy
-from subtrain.explorer.server import compare, leakage, maps, media, study, targets, units, verify
+from subtrain.explorer.server import compare, leakage, maps, media, progress, study, targets, units, verify, whatif
 from subtrain.explorer.server.safety import LOCAL, Guard
 from subtrain.explorer.verification import Desk
 
@@ -29,7 +29,7 @@ def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: s
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         desk.stop()
-        library.jobs.stop()
+        library.stop()
 
     app = FastAPI(
         title="subtrain explorer",
@@ -42,7 +42,7 @@ def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: s
         responses={code: {"model": study.Problem, "description": why} for code, why in _PROBLEMS.items()},
     )
     app.state.library, app.state.desk = library, desk
-    for part in (study, targets, units, maps, leakage, compare, verify, media):
+    for part in (study, progress, targets, whatif, units, maps, leakage, compare, verify, media):
         app.include_router(part.router)
     app.get("/", include_in_schema=False, response_class=HTMLResponse)(front)
     app.exception_handler(SubtrainError)(_sentence)

@@ -58,12 +58,12 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
             return 403, "another page asked for this: only the explorer's own page may"
-        if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in ("GET", "HEAD"):
+        if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
             return 403, "another page asked for this: only the explorer's own page may"
         if "transfer-encoding" in headers:
             return 411, "say how long the request is: a Content-Length is needed"
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length[:20]) > LARGEST_BODY:
+        if not length.isdecimal() or int(length[:20]) > LARGEST_BODY:
             return 413, f"a request may have {LARGEST_BODY:,} bytes at most"
         if self.token is not None and not self._shown(scope, headers):
             return 401, "a token is needed: open the address that subtrain explore printed"

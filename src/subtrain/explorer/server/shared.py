@@ -159,3 +159,8 @@ def known(value: Any) -> float | None:
 def rounded(values: Any, digits: int = 5) -> list[float | None]:
     """Floats with so many significant digits, null where they do not exist."""
     return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def floats(values: Any) -> list[float]:
+    """Floats with seven significant digits, as float32 has them."""
+    return [float(f"{value:.7g}") for value in values.tolist()]

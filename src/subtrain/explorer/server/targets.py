@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query
-from numpy.typing import NDArray
-from pydantic import BaseModel, Field
 
 from subtrain.explorer.columns import columns
 from subtrain.explorer.heldout import quantity
@@ -23,7 +21,7 @@ from subtrain.explorer.server.shared import (
     Shown,
     Target,
     UnitWeight,
-    check_unit,
+    floats,
     known,
     numbers,
     rounded,
@@ -34,7 +32,6 @@ from subtrain.explorer.transposed import K
 
 router = APIRouter(prefix="/api/targets", tags=["targets"])
 MOST_ROWS = 500
-MOST_REMOVED = 100_000
 
 
 class TargetRow(Shown):
@@ -108,31 +105,6 @@ class TargetDetail(Answer):
     heldout: Heldout | None
     previous: int | None
     next: int | None
-
-
-class Weights(Answer):
-    """Every unit with a weight that is not zero, strongest first; total of them, of which these are some."""
-
-    total: int
-    unit: list[int]
-    weight: list[float]
-
-
-class WhatIf(BaseModel):
-    """Units to leave out of the training set."""
-
-    removed: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(max_length=MOST_REMOVED)
-
-
-class Predicted(Answer):
-    """full: predicted output of a model trained on every unit; predicted: without those removed; low, high: its 95 %
-    interval, null where none is known; weights: of the units removed."""
-
-    full: float
-    predicted: float
-    low: float | None
-    high: float | None
-    weights: dict[int, float]
 
 
 class Sort(StrEnum):
@@ -236,41 +208,13 @@ def target(fit: Fit, target: Target, k: Annotated[int, Query(ge=1, le=K)] = K) -
     )
 
 
-@router.get("/{target}/weights", operation_id="target_weights")
-def weights(fit: Fit, target: Target, limit: Annotated[int, Query(ge=1, le=MOST_REMOVED)] = 5000) -> Weights:
-    """The units with a weight that is not zero, largest absolute weight first."""
-    values = fit.sidecar.weight[target]
-    there = np.flatnonzero(values)
-    order = there[np.argsort(-np.abs(values[there]), kind="stable")][:limit]
-    return Weights(total=there.size, unit=order.tolist(), weight=_floats(values[order]))
-
-
-@router.post("/{target}/whatif", operation_id="whatif")
-def whatif(fit: Fit, target: Target, change: WhatIf) -> Predicted:
-    """The predicted output of a model trained on every unit but these."""
-    removed = sorted(set(change.removed))
-    for unit in removed[-1:]:
-        check_unit(fit, unit)
-    values = fit.sidecar.weight[target][removed].astype(np.float64)
-    full = float(fit.dm.bias[target]) + float(fit.table("total")[target])
-    predicted = full - float(values.sum())
-    half = half_width(fit, target, len(removed))
-    return Predicted(
-        full=full,
-        predicted=predicted,
-        low=None if half is None else predicted - half,
-        high=None if half is None else predicted + half,
-        weights=dict(zip(removed, _floats(values), strict=True)),
-    )
-
-
 def _histogram(fit: OpenFit, target: int) -> Histogram:
     counts = fit.table("counts")[target]
     low, high = float(fit.table("low")[target]), float(fit.table("high")[target])
     if not np.isfinite(high - low):
         return Histogram(edges=[0.0, 1.0], counts=[0])
     edges = np.linspace(low, high if high > low else low + 1, counts.size + 1)
-    return Histogram(edges=_floats(edges), counts=counts.tolist())
+    return Histogram(edges=floats(edges), counts=counts.tolist())
 
 
 def _strongest(fit: OpenFit, target: int, side: slice) -> list[UnitWeight]:
@@ -284,7 +228,7 @@ def _strongest(fit: OpenFit, target: int, side: slice) -> list[UnitWeight]:
             high=None if half is None else weight + half,
             itself=fit.viewer.is_itself(unit, target),
         )
-        for unit, weight in zip(units.tolist(), _floats(values), strict=True)
+        for unit, weight in zip(units.tolist(), floats(values), strict=True)
         if unit >= 0
     ]
 
@@ -300,7 +244,3 @@ def _heldout(fit: OpenFit, target: int) -> Heldout | None:
         subsets=evaluation["subsets"],
         ceiling=known(fit.table("lds_ceiling")[target]),
     )
-
-
-def _floats(values: NDArray[Any]) -> list[float]:
-    return [float(f"{value:.7g}") for value in values.tolist()]

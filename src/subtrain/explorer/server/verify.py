@@ -130,7 +130,7 @@ def verification(library: Books, request: Request, job: Annotated[str, Path(max_
     one = _desk(request).find(job)
     if one is not None:
         return _now(one)
-    found = next((data for data in kept(library.study) if data["job"] == job), None)
+    found = next((data for study in library.studies.values() for data in kept(study) if data["job"] == job), None)
     read = _from_file(found) if found else None
     if read is not None:
         return read
