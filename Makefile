@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-services lint types check clean
+.PHONY: demo test test-slow test-services lint types check web clean
 
 demo: $(VENV)/.core
 	$(BIN)/subtrain demo
@@ -19,7 +19,7 @@ test-slow: $(VENV)/.dev
 
 test-services: $(VENV)/.dev
 	for script in tests/services/install*.sh; do bash $$script $(BIN)/python || exit 1; done
-	$(PYTEST) -n 2 --dist loadfile -rs -m services tests/services
+	$(PYTEST) -n 2 --dist loadfile -rs -m services
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -29,6 +29,10 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 check: lint types test
+
+# The explorer's page, from web/ (needs Node.js; users do not: the built page is committed).
+web:
+	cd web && npm ci --no-audit --no-fund && npm run check && npm test && npm run build
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "subtrain needs Python 3.11 or newer; say PYTHON=python3.x"; exit 1; }

@@ -51,7 +51,7 @@ def world(kind: str, alpha, shape: str, m: int, targets: int, seed: int):
 
 
 def measured(found: Estimates, weight: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    result = Significance(np.arange(truth.shape[1]), found.weight, found.error, found.freedom, weight)
+    result = Significance(np.arange(truth.shape[1]), found.weight, found.error, found.freedom, found.noise, weight)
     low, high = result.interval()
     held = (low <= truth) & (truth <= high)
     zero = np.abs(truth) < 1e-12

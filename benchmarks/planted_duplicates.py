@@ -36,7 +36,7 @@ def changed(image, kind, random):
     return image
 
 
-def recalls(dm, images, images_test, units, rate=0.01):
+def recalls(dm, images, images_test, units, rate=0.01, train=None):
     """Recall at this rate of false positives, by score and kind of duplicate; the last targets have the duplicates."""
     targets, count = len(images_test), len(units)
     clean = np.arange(targets) < targets - count
@@ -44,7 +44,7 @@ def recalls(dm, images, images_test, units, rate=0.01):
     expected[~clean] = units
     kinds = np.array([KINDS[k % len(KINDS)] for k in range(count)])
     found = {}
-    for name, (score, right) in _scores(dm, images, images_test, expected).items():
+    for name, (score, right) in _scores(dm, train, images, images_test, expected).items():
         found[name] = {"all": recall_at(score, clean, right, rate)}
         for kind in KINDS:
             these = clean.copy()
@@ -53,21 +53,24 @@ def recalls(dm, images, images_test, units, rate=0.01):
     return found
 
 
-def _scores(dm, images, images_test, expected):
+def _scores(dm, train, images, images_test, expected):
     """Of each target the score of its likeliest duplicate, and whether that is the planted one."""
-    targets = np.arange(len(images_test))
-    suspects = leakage(dm)
-    stands_out, right = np.zeros(targets.size), np.zeros(targets.size, bool)
-    for target in targets:
-        here = suspects.target == target
-        stands_out[target] = -np.log(suspects.p[here][0]) if here.any() else 0.0
-        right[target] = expected[target] in suspects.unit[here]
     similar = cosine(images_test, images)
-    return {
-        "datamodel: stands out (leakage)": (stands_out, right),
-        "datamodel: largest weight": (dm.weight.max(axis=0), dm.weight.argmax(axis=0) == expected),
-        "pixels: cosine similarity": (similar.max(axis=1), similar.argmax(axis=1) == expected),
+    found = {} if train is None else {"`leakage`, by datamodels": _standing_out(leakage(dm, train=train), expected)}
+    return found | {
+        "`leakage`, by weights": _standing_out(leakage(dm), expected),
+        "largest weight": (dm.weight.max(axis=0), dm.weight.argmax(axis=0) == expected),
+        "cosine similarity of pixels": (similar.max(axis=1), similar.argmax(axis=1) == expected),
     }
+
+
+def _standing_out(suspects, expected):
+    score, right = np.zeros(expected.size), np.zeros(expected.size, bool)
+    for target in range(expected.size):
+        here = suspects.target == target
+        score[target] = -np.log(suspects.p[here][0]) if here.any() else 0.0
+        right[target] = expected[target] in suspects.unit[here]
+    return score, right
 
 
 def cosine(a, b):

@@ -67,7 +67,8 @@ def make(work: Work, folder: Path) -> None:
     used = np.flatnonzero(weight.any(axis=1))
     for start in range(0, rows, CHUNK):
         stop = min(start + CHUNK, rows)
-        masks = random.integers(0, 4, (stop - start, work.units), np.uint8) < 3
+        noise = np.frombuffer(random.bytes((stop - start) * work.units), np.uint8)
+        masks = (noise < 192).reshape(-1, work.units)
         noise = random.normal(size=(stop - start, work.targets)) * np.sqrt(work.support * 3 / 16)
         arrays["train_masks"][start:stop] = masks
         arrays["test_margins"][start:stop] = masks[:, used].astype(np.float32) @ weight[used] + noise

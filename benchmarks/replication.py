@@ -100,7 +100,7 @@ def replicated(name, plan, given, folder):
     if plan["mislabelling"]:
         targets, sizes, few = plan["mislabelling"]
         results["mislabelling"] = st.brittleness(dm, study, spread(plan["clean"], targets), sizes, min(few, runs))
-    results |= clusters(dm, study)
+    results |= clusters(dm)
     for kind, result in results.items():
         print(f"  {result!r}", flush=True)
         found[kind] = {"says": repr(result), "table": to_json(result)}
@@ -185,13 +185,13 @@ def certified(result):
     return {f"{factor:g}": [share.value, share.low, share.high] for factor, share in result.certified.items()}
 
 
-def clusters(dm, study):
-    """Clusters of the targets, where this version of subtrain has them."""
+def clusters(dm):
+    """Clusters of the targets by their datamodels; none where too few targets have any weight."""
     try:
-        from subtrain.uses.clusters import clusters as found
-    except ImportError:
+        return {"clusters": st.clusters(dm)}
+    except InputError as error:
+        print(f"  no clusters: {error}")
         return {}
-    return {"clusters": found(dm, study)}
 
 
 def save(figure, path):

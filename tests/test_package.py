@@ -14,6 +14,7 @@ ORDER = [
     "errors",
     "machine",
     "kernel",
+    "notebook",
     "masks",
     "design",
     "outputs",

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
+from subtrain.notebook import html_table
 from subtrain.store import files
 from subtrain.store.base import Store, put_json, read_json
 from subtrain.store.folder import Folder
@@ -67,6 +68,13 @@ class Datamodels:
         nonzero = np.count_nonzero(self.weight) / max(1, self.targets)
         output = f", output={self.meta['output']!r}" if "output" in self.meta else ""
         return f"Datamodels(units={self.n}, targets={self.targets}, nonzero={nonzero:.0f} a target{output})"
+
+    def _repr_html_(self) -> str:
+        known = {k: self.meta[k] for k in ("output", "estimator", "models", "alpha", "created") if k in self.meta}
+        facts = {"units": self.n, "targets": self.targets, **known}
+        if self.targets:
+            facts["λ, median over targets"] = float(np.median(self.lam))
+        return html_table(repr(self), {"": list(facts), " ": list(facts.values())}, rows=len(facts))
 
     def predict(self, masks: Masks | ArrayLike, targets: Sequence[int] | None = None) -> NDArray[np.float64]:
         """Predicted outputs [m, T] of models trained on these masks (bool, 0/1 or packed; [m, n] or one [n])."""

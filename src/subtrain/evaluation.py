@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION, Rows, row_numbers
 from subtrain.errors import InputError
+from subtrain.notebook import html_table
 from subtrain.store.study import Study
 
 Array = NDArray[np.float64]
@@ -65,6 +66,13 @@ class Evaluation:
             f"{self.targets} targets, {self.subsets} held-out subsets x {self.replicates} runs; one run a subset: "
             f"LDS {self.lds_one}, ceiling {self.lds_one_ceiling:.3f})"
         )
+
+    def _repr_html_(self) -> str:
+        runs = f"mean of {self.replicates} runs" if self.replicates > 1 else "one run"
+        rows = [(f"LDS against the {runs}", self.lds, self.lds_ceiling)]
+        rows += [("LDS against one run", self.lds_one, self.lds_one_ceiling)] if self.replicates > 1 else []
+        columns = {"": [row[0] for row in rows], "95 % interval": [str(row[1]) for row in rows]}
+        return html_table(repr(self), {**columns, "noise ceiling": [row[2] for row in rows]})
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; a figure that does not exist (one replicate has no ceiling) is null."""

@@ -50,6 +50,7 @@ def test_blocks_targets_and_models(published, mirror, monkeypatch):
     wanted = st.Ridge(lambdas=[0.1]).fit(masks, y[:, 1:4])
     assert np.allclose(dm.weight, wanted.weight_, atol=1e-6)
     assert dm.meta["targets"] == [1, 4, 1]
+    assert dm.meta["models_used"] == [[0, 150]]
     other = public.fit(published().evaluation, estimator=st.MeanDifference())
     assert other.weight.shape == (UNITS, TARGETS)
     assert other.meta["models"] == MODELS - HELDOUT, "never on those for evaluation, whoever asks"
@@ -121,8 +122,9 @@ def test_a_file_that_changes_on_the_way_ends_the_fit(published, mirror, monkeypa
 
 
 def test_what_needs_the_models_twice_is_refused(published):
-    with pytest.raises(InputError, match="reads the models more than once"):
-        public.fit(published(), estimator=st.LassoLarge())
+    for estimator in (st.LassoLarge(), st.AME()):
+        with pytest.raises(InputError, match="does not fit from one pass over the models"):
+            public.fit(published(), estimator=estimator)
     with pytest.raises(InputError, match="give validation as a share"):
         public.fit(published(), estimator=st.Lasso(validation=5))
     with pytest.raises(InputError, match="there is no rewards"):

@@ -21,7 +21,6 @@ from subtrain.store.folder import Folder
 RUNNER = """
 import sys
 from subtrain import Study
-
 Study.open(sys.argv[1]).collect(workers=1, progress=False)
 """
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from subtrain import fit
+from subtrain import fit, load_fit, significance
 from subtrain.cli.main import main
 from subtrain.cli.results import numbers
 from subtrain.errors import InputError
@@ -51,6 +51,18 @@ def test_significance(subtrain, study, tmp_path):
     assert len(told["table"]["q"]) > 20
     assert max(told["table"]["q"]) <= 0.01
     assert "among each target" in told["summary"]
+
+
+def test_neighbors_tell_how_sure_they_are(subtrain, study):
+    code, said, _ = subtrain("neighbors", study.path, "--targets", "1,4", "-k", 3, "--significance", "--json")
+    assert code == 0
+    table = json.loads(said)["table"]
+    found = significance(load_fit(study), study, [1, 4])
+    column = np.array([list(dict.fromkeys(table["group"])).index(name) for name in table["group"]])
+    assert np.allclose(table["q"], found.q[table["unit"], column])
+    code, _, said = subtrain("neighbors", study.path, "--significance", "--together")
+    assert code == 2
+    assert "of single targets" in said
 
 
 def test_embed_and_its_removal(subtrain, study, tmp_path, trained_here):

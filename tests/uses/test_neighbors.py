@@ -7,7 +7,8 @@ import pytest
 
 from subtrain import Datamodels, tasks
 from subtrain.errors import InputError
-from subtrain.uses.neighbors import neighbors, target_labels
+from subtrain.uses.names import target_labels
+from subtrain.uses.neighbors import neighbors
 
 WEIGHT = np.array([[3, -1, 0], [2, 4, 0], [-5, 1, 0], [0, 2, 1], [-1, 0, 0.5]], np.float32)
 DM = Datamodels(WEIGHT, np.zeros(3), np.zeros(3), {"output": "test_margins"})
@@ -60,3 +61,12 @@ def test_labels_and_pictures_come_from_the_task(make_study):
     assert "label" in found.table()
     assert len(found.figure().axes) == 2 * 3 * 3
     assert list(target_labels(study, "test_margins")) == list(task.view.labels["test"])
+
+
+def test_groups_have_the_label_that_their_examples_share(make_study):
+    task = tasks.digits(n=60, targets=6, widths=(), epochs=2)
+    classes = [int(label) for label in task.view.labels["train"]]
+    study = make_study(task=task, groups=tuple(classes), done=False)
+    dm = Datamodels(np.eye(10, 6, dtype=np.float32), np.zeros(6), np.zeros(6), {"output": "test_margins"})
+    found = neighbors(dm, study, k=1)
+    assert found.label.tolist() == [str(unit) for unit in found.unit]

@@ -24,7 +24,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::subtrain.regression.warn.FitWar
 
 
 def result(found, weight, **options):
-    return Significance(np.arange(weight.shape[1]), found.weight, found.error, found.freedom, weight, **options)
+    return Significance(
+        np.arange(weight.shape[1]), found.weight, found.error, found.freedom, found.noise, weight, **options
+    )
 
 
 def debiased(design, masks, y):
@@ -50,6 +52,8 @@ def test_intervals_hold_the_truth_and_few_of_those_found_are_false(case):
     low, high = found.interval()
     held = (low <= truth) & (truth <= high)
     assert held.mean() == pytest.approx(0.95, abs=0.015)
+    if case["m"] == 300:
+        assert found.noise.mean() == pytest.approx(1, abs=0.1)
     assert held[truth != 0].mean() == pytest.approx(0.95, abs=0.04)
     assert kstest(found.p[truth == 0], "uniform").statistic < 0.05
     if case["m"] >= 150:
@@ -87,6 +91,7 @@ def test_least_squares_is_the_textbooks(kind):
     assert np.allclose(over, over[0])
     assert np.all((over[0] > 1.05) & (over[0] < 2)) if kind == "fixed" else np.allclose(over, 1)
     assert np.all(found.freedom == freedom)
+    assert np.allclose(found.noise, np.sqrt((left**2).sum(axis=0) / freedom))
     low, high = result(found, truth).interval()
     assert ((low <= truth) & (truth <= high)).mean() > 0.85
 
@@ -107,7 +112,7 @@ def test_per_target_control_is_control_of_every_target():
     random = np.random.default_rng(0)
     weight = random.normal(size=(50, 3)) + np.array([8.0, 0.0, 0.0])
     weight[0, 1] = 2.5  # Not among the few of its own target, but among the many of all.
-    found = Significance(np.arange(3), weight, np.ones((1, 3)), np.full(3, 1e6), weight, per_target=True)
+    found = Significance(np.arange(3), weight, np.ones((1, 3)), np.full(3, 1e6), np.ones(3), weight, per_target=True)
     assert found.found[:, 0].all()
     alone = replace(found, estimate=weight[:, 1:2], targets=np.arange(1), per_target=False, error=np.ones((1, 1)))
     assert np.allclose(found.q[:, 1], alone.q[:, 0])
@@ -160,6 +165,20 @@ def test_a_study_from_end_to_end(make_study):
     assert np.all(np.abs(exact.estimate - found.estimate[:, 1:2]) < 5 * exact.error)
 
 
+@pytest.mark.parametrize("keep_counts", [True, False])
+def test_another_estimator_gets_the_errors_of_a_lasso_on_its_models(make_study, keep_counts):
+    study = study_of_noise(make_study)
+    expected = significance(fit(study), study, [2, 0])
+    ridge = fit(study, estimator=Ridge(), keep_counts=keep_counts)
+    found = significance(ridge, study, [2, 0])
+    assert np.allclose(found.estimate, expected.estimate, atol=1e-6)
+    assert np.allclose(found.error, expected.error, rtol=1e-6)
+    assert np.array_equal(found.weight, ridge.weight[:, [2, 0]])
+    assert np.allclose(standard_errors(ridge, study, [2, 0]), expected.error[0], rtol=1e-6)
+    own = significance(ridge, study, [2, 0], used=[19, 19])
+    assert np.abs(own.estimate - expected.estimate).max() < 3 * expected.error.max()
+
+
 def test_imported_masks_are_judged_by_their_sizes(make_study, tmp_path):
     _, masks, y, truth = sparse_world(n=20, targets=3, m=200, noise=0.3)
     study = import_arrays(tmp_path / "given", masks.unpack(), {"y": y}, heldout=0)
@@ -175,8 +194,8 @@ def test_what_cannot_be_answered_is_refused(make_study):
         significance(replace(dm, meta={**dm.meta, "study_id": "other"}), study)
     with pytest.raises(InputError, match="were not fitted on"):
         significance(Datamodels(dm.weight, dm.bias, dm.lam), study)
-    with pytest.raises(InputError, match="degrees of freedom Ridge uses"):
-        significance(fit(study, estimator=Ridge()), study)
+    with pytest.raises(InputError, match="weights of AME have no standard errors"):
+        significance(replace(dm, meta={**dm.meta, "estimator": "AME"}), study)
     with pytest.raises(InputError, match="numbered 0 to 2, got 7"):
         significance(dm, study, [7])
     with pytest.raises(InputError, match="no targets to test"):

@@ -20,7 +20,10 @@ def fit(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
     estimator: Annotated[
-        str, typer.Option(help="lasso, ridge, least-squares, elastic-net, mean-difference, ame or lasso-large.")
+        str,
+        typer.Option(
+            help="lasso, shared-prior, ridge, least-squares, elastic-net, mean-difference, ame or lasso-large."
+        ),
     ] = "lasso",
     lambdas: Annotated[int, typer.Option(help="Values of λ on each target's path.")] = 100,
     eps: Annotated[float, typer.Option(help="Smallest λ as a fraction of the largest.")] = 1e-3,
@@ -83,9 +86,10 @@ def _estimator(name: str, given: dict[str, Any]) -> Any:
         "mean-difference": regression.MeanDifference,
         "ame": regression.AME,
         "lasso-large": regression.LassoLarge,
+        "shared-prior": regression.SharedPrior,
     }
     if name not in classes:
         raise InputError(f"unknown estimator {name!r}; choose from {', '.join(classes)}")
     model = classes[name]()
-    grid = () if name == "lasso" else ("lambdas", "eps")
+    grid = () if name == "lasso" else ("lambdas", "eps", "tol") if name == "shared-prior" else ("lambdas", "eps")
     return model.set_params(**{k: v for k, v in given.items() if k in model.get_params() and k not in grid})

@@ -16,6 +16,11 @@ def leakage(
     fit: FitName = "default",
     targets: Targets = None,
     fdr: Annotated[float, typer.Option(help="Share of the suspect targets that may be clean.")] = 0.1,
+    copies: Annotated[int, typer.Option(help="Duplicates of one target to look for at most.")] = 1,
+    train_fit: Annotated[
+        str | None,
+        typer.Option(help="Name of a fit of the training examples (train_margins): compare datamodels, not weights."),
+    ] = None,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -27,4 +32,6 @@ def leakage(
     from subtrain.store.study import Study
     from subtrain.uses.leakage import leakage as find
 
-    show(find(load_fit(Study.open(study), fit), numbers(targets), fdr), to, as_json)
+    opened = Study.open(study)
+    train = None if train_fit is None else load_fit(opened, train_fit)
+    show(find(load_fit(opened, fit), numbers(targets), fdr, train, copies), to, as_json)

@@ -84,16 +84,17 @@ def list_(
     table = Table(
         title=f"{escape(found.name)}, {escape(found.address)}", title_justify="left", box=None, pad_edge=False
     )
-    for name, right in (("file", False), ("shape", True), ("dtype", False), ("size", True), ("whole file", True)):
-        table.add_column(name, justify="right" if right else "left")
+    table.add_column("file", no_wrap=True, min_width=max((len(file.key) for file in files), default=0))
+    for name in ("shape", "size", "price"):
+        table.add_column(name, justify="right")
     if check:
         table.add_column("in the bucket")
     for file in files:
-        shape = " × ".join(f"{length:,}" for length in file.shape)
+        shape = "×".join(f"{length:,}" for length in file.shape)
         cost = dollars(whole_price(file.size, found.rates).dollars)
         shown = ("", "missing") if file.missing else (size(file.size), cost)
         listed = (_compared(file, there[file.key]),) if check else ()
-        table.add_row(escape(file.key), shape, file.dtype, *shown, *listed, style="dim" if file.missing else "")
+        table.add_row(escape(file.key), shape, *shown, *listed, style="dim" if file.missing else "")
     out.print(table)
     sizes = [file.size for file in files if not file.missing]
     total = sum(whole_price(each, found.rates).dollars for each in sizes)
@@ -159,6 +160,7 @@ def show(
 ) -> None:
     """One file: what it holds and who says so; with --rows, the values of these rows, and nothing else is read."""
     from subtrain.public.catalogue import read_catalogue as read
+    from subtrain.public.price import whole_price
 
     found = read(catalogue)
     file = found.get(key)
@@ -169,7 +171,10 @@ def show(
         print(json.dumps(told, indent=1))
         return
     values = told.pop("values", None)
+    told["price"] = str(whole_price(file.size, found.rates))
     for name, value in told.items():
+        if value in ("", []):
+            continue
         out.print(
             f"{name:10} {escape('; '.join(map(str, value)) if name == 'sources' else str(value))}", soft_wrap=True
         )

@@ -7,19 +7,19 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.machine import size
-from subtrain.public.catalogue import Catalogue, File, read_catalogue
+from subtrain.public.catalogue import File, read_catalogue
 from subtrain.public.header import FIRST
 from subtrain.public.journal import Journal, Span, rest, there
 from subtrain.public.opened import look, rates_of
 from subtrain.public.pace import Pace
-from subtrain.public.price import MAX_COST, PIECE, Network, Price, Purse, price, whole_price
+from subtrain.public.parallel import at_once
+from subtrain.public.price import MAX_COST, PIECE, Network, Purse, Rates, price, whole_price
 from subtrain.public.source import Source, Version, open_source
 from subtrain.public.whole import Checked, check_whole
 from subtrain.store import files
@@ -53,12 +53,9 @@ class _Fetch:
     file: File
     version: Version
     purse: Purse
+    rates: Rates
     network: Network
     pace: Pace
-    catalogue: Catalogue
-
-    def price(self, count: int, requests: int = 1) -> Price:
-        return price(count, requests, rates_of(self.catalogue, self.source), self.network)
 
 
 def download(
@@ -85,12 +82,13 @@ def download(
         raise InputError(f"bandwidth must be positive, got {bandwidth}")
     found = read_catalogue(catalogue_file)
     source = open_source(address or found.address, found.requester_pays)
-    root, purse, pace = Path(folder), Purse(max_cost), Pace(bandwidth)
+    root, purse, pace, rates = Path(folder), Purse(max_cost), Pace(bandwidth), rates_of(found, source)
     chosen = [found.get(key) for key in keys]
-    gone = [file for file in chosen if not (root / file.key).exists()]
-    costs = [whole_price(_left(root / file.key, file.size), rates_of(found, source), network) for file in gone]
+    gone = {file.key: _left(root / file.key, file.size) for file in chosen if not (root / file.key).exists()}
+    costs = [whole_price(left, rates, network) for left in gone.values()]
     if costs:
-        purse.check(sum(costs[1:], costs[0]), "fetching " + ", ".join(file.key for file in gone))
+        purse.check(sum(costs[1:], costs[0]), f"fetching {', '.join(gone)}")
+        _check_disk(root, sum(gone.values()))
     done = []
     for file in chosen:
         path = root / file.key
@@ -100,9 +98,9 @@ def download(
             done.append(_there(path, file, progress))
             continue
         begun = purse.spent
-        purse.pay(price(FIRST, 1, rates_of(found, source), network), f"looking at {file.key}")
+        purse.pay(price(FIRST, 1, rates, network), f"looking at {file.key}")
         version = look(source, file)[0] if file.is_array else source.look(file.key)[0]
-        fetch = _Fetch(source, file, version, purse, network, pace, found)
+        fetch = _Fetch(source, file, version, purse, rates, network, pace)
         fetched, checked = _fetched(fetch, path, restart, progress)
         cost = purse.spent - begun
         done.append(Downloaded(path, version.size, fetched, checked.sha256, checked.by_tag, cost))
@@ -171,7 +169,7 @@ def _fill(fetch: _Fetch, descriptor: int, spans: list[Span], journal: Journal, s
     stop = threading.Event()
     # Small where they come slowly: what is noted is never fetched again.
     chunk = int(min(_CHUNK, max(_LEAST, (fetch.pace.rate or _CHUNK * 1e3) / fetch.network.parallel)))
-    cost = fetch.price(sum(b - a for a, b in spans), len(spans))
+    cost = price(sum(b - a for a, b in spans), len(spans), fetch.rates, fetch.network)
     fetch.purse.pay(cost, f"fetching {fetch.file.key}")
 
     def one(span: Span) -> None:
@@ -185,19 +183,12 @@ def _fill(fetch: _Fetch, descriptor: int, spans: list[Span], journal: Journal, s
             shown(len(data))
             fetch.pace.wait(len(data))
 
-    with ThreadPoolExecutor(fetch.network.parallel) as pool:
-        futures = [pool.submit(one, span) for span in spans]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+    at_once(one, spans, fetch.network.parallel, stop.set)
 
 
 def _check_disk(path: Path, more: int) -> None:
-    free = shutil.disk_usage(path.parent).free
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
     if free < more + _SPARE:
         raise StorageError(
             f"{path} needs {size(more + _SPARE)} more on its disk, and {size(free)} are free: nothing was fetched; "

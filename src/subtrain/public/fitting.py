@@ -13,6 +13,8 @@ from subtrain._version import __version__
 from subtrain.errors import InputError
 from subtrain.masks import Masks
 from subtrain.public.opened import Published
+from subtrain.public.remote import RemoteArray
+from subtrain.store.segment import runs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +69,7 @@ def fit(
     else:
         others = None if valid is None else count(valid.masks, valid.outputs)
         model.fit_counts(counts, others, progress=progress)
-    meta = _meta(published, source, model, output, targets, choosing)
+    meta = _meta(published, model, output, masks, outputs, int(choosing.sum()))
     return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta)
 
 
@@ -109,8 +111,8 @@ def _choosing(model: Any, models: int) -> NDArray[np.bool_]:
     """bool [models], those that choose lambda."""
     from subtrain.regression.split import validation_rows
 
-    if hasattr(model, "fit_models"):
-        raise InputError(f"{type(model).__name__} reads the models more than once: download them and fit the study")
+    if hasattr(model, "fit_models") or not hasattr(model, "fit_counts"):
+        raise InputError(f"{type(model).__name__} does not fit from one pass over the models: download them for it")
     share = getattr(model, "validation", None)
     lambdas = getattr(model, "lambdas", [0.0])
     if not share or (np.ndim(lambdas) == 1 and np.size(lambdas) == 1):
@@ -121,9 +123,8 @@ def _choosing(model: Any, models: int) -> NDArray[np.bool_]:
 
 
 def _meta(
-    published: Published, source: Published, model: Any, output: str, targets: slice, choosing: NDArray[np.bool_]
+    published: Published, model: Any, output: str, masks: RemoteArray, outputs: RemoteArray, choosing: int
 ) -> dict[str, Any]:
-    files = {kind: source.array(kind).file for kind in ("train_masks", output)}
     params = model.get_params()
     return {
         "output": output,
@@ -133,11 +134,12 @@ def _meta(
         "estimator": type(model).__name__,
         "params": {k: v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for k, v in params.items()},
         "gap_max": float(np.max(model.gap_)),
-        "models": int(choosing.size),
-        "parts": {"fit": int((~choosing).sum()), "validation": int(choosing.sum())},
+        "models": len(masks),
+        "parts": {"fit": len(masks) - choosing, "validation": choosing},
+        "models_used": [list(span) for span in runs(list(masks.rows))],
         "heldout": published.heldout,
-        "targets": list(targets.indices(files[output].header.shape[1])),
-        "files": {file.where: file.version.tag for file in files.values()},
+        "targets": [outputs.columns.start, outputs.columns.stop, outputs.columns.step],
+        "files": {array.file.where: array.file.version.tag for array in (masks, outputs)},
         "dollars": round(published.spent, 6),
         "subtrain": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

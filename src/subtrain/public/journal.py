@@ -36,8 +36,8 @@ class Journal:
         lines = _lines(self.path)
         if lines and lines[0].get("of") != self.of:
             raise MismatchError(
-                f"{self.path.name} is of another version of the file, which has been replaced meanwhile: remove it and "
-                "the unfinished file beside it (--restart) to begin again"
+                f"{self.path} is of another version of the file, which has been replaced meanwhile, or of another "
+                "place: drop what came of it (--restart) to begin again"
             )
         # A line of its own, should the last one be torn.
         self._append(b"\n" + (b"" if lines else _line({"of": self.of})))

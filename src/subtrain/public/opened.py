@@ -119,23 +119,21 @@ def open(
     """
     found = read_catalogue(catalogue_file)
     pct = round(100 * alpha, 6)
-    made = Published(
+    if not found.find(dataset, pct=pct):
+        alphas = ", ".join(f"{p / 100:g}" for p in sorted({f.pct for f in found.find(dataset)}))
+        raise InputError(f"nothing of {dataset} was published at alpha = {alpha:g}, only at {alphas}")
+    if heldout is not None and heldout < 0:
+        raise InputError(f"heldout must be at least 0, got {heldout}")
+    return Published(
         catalogue=found,
         source=open_source(address or found.address, found.requester_pays),
         dataset=dataset,
         pct=pct,
-        heldout=-1,
+        heldout=found.datasets[dataset].heldout if heldout is None else heldout,
         network=network,
         purse=Purse(max_cost),
         kept=Kept(cache() / "public", cache_bytes) if cache_bytes else None,
     )
-    if not found.find(dataset, pct=pct):
-        alphas = ", ".join(f"{p / 100:g}" for p in sorted({f.pct for f in found.find(dataset)}))
-        raise InputError(f"nothing of {dataset} was published at alpha = {alpha:g}, only at {alphas}")
-    judged = made.about.heldout if heldout is None else heldout
-    if judged < 0:
-        raise InputError(f"heldout must be at least 0, got {judged}")
-    return replace(made, heldout=judged)
 
 
 def open_file(found: Catalogue, file: File, purse: Purse, address: str | None = None) -> RemoteArray:

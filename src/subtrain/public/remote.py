@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from subtrain.errors import CorruptError, InputError
 from subtrain.machine import available_memory, size
 from subtrain.public.header import Header
 from subtrain.public.kept import KeptFile
+from subtrain.public.parallel import at_once
 from subtrain.public.price import FREE, Network, Price, Purse, Rates, price
 from subtrain.public.ranges import Choice, Indices, Runs, choose, runs_of
 from subtrain.public.source import Source, Version
@@ -73,7 +73,8 @@ class Opened:
 
         self.purse.check(cost, what)
         for first in range(0, len(pieces.starts), _TASKS):
-            _at_once(one, range(first, min(first + _TASKS, len(pieces.starts))), self.network.parallel)
+            some = range(first, min(first + _TASKS, len(pieces.starts)))
+            at_once(one, some, min(len(some), self.network.parallel))
         return out
 
     def price_of(self, pieces: Runs) -> Price:
@@ -248,18 +249,3 @@ def _scatter(data: NDArray[np.uint8], start: int, wanted: Runs, places: Indices,
         a, b = max(int(wanted.starts[k]), start), min(int(wanted.stops[k]), stop)
         to = int(places[k]) + a - int(wanted.starts[k])
         out[to : to + b - a] = data[a - start : b - start]
-
-
-def _at_once(work: Any, items: range, threads: int) -> None:
-    """work(item) for each on some threads; the first error is raised and ends the rest."""
-    if len(items) == 1:
-        work(items[0])
-        return
-    with ThreadPoolExecutor(min(threads, len(items) or 1)) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

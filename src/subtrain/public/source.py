@@ -139,6 +139,8 @@ class Source:
         text = str(error)
         if "169.254" in text or re.search(r"security-credentials|latest/api/token", text):
             return f"no credentials were found, and {_PAYS}" if self.pays else reason(error)
+        if re.search("configured region|PermanentRedirect|AuthorizationHeaderMalformed|301 Moved", text):
+            return "the bucket is in another region than this was told: set AWS_REGION to the bucket's"
         if self.pays and re.search("AccessDenied|403 Forbidden", text) and not re.search("InvalidAccessKey", text):
             return (
                 "access denied; either there is no such file (a bucket says 403 then to those who may not list it), or "

@@ -14,10 +14,12 @@ from subtrain.regression.large_lasso import LassoLarge
 from subtrain.regression.lasso import Lasso
 from subtrain.regression.leave_self_out import LeaveSelfOut
 from subtrain.regression.mean_difference import MeanDifference
+from subtrain.regression.pairs import Pairs, pairs_of
 from subtrain.regression.path import Path, lasso_path, solve_at
 from subtrain.regression.ridge import LeastSquares, Ridge
 from subtrain.regression.saved import load_counts, save_counts
 from subtrain.regression.shards import finite_models
+from subtrain.regression.shared import SharedPrior
 from subtrain.regression.stream import count_blocks, peak_bytes
 from subtrain.regression.study import fit
 from subtrain.regression.warn import FitWarning
@@ -36,8 +38,10 @@ __all__ = [
     "LeastSquares",
     "LeaveSelfOut",
     "MeanDifference",
+    "Pairs",
     "Path",
     "Ridge",
+    "SharedPrior",
     "array_blocks",
     "count",
     "count_blocks",
@@ -48,6 +52,7 @@ __all__ = [
     "lasso_large",
     "lasso_path",
     "load_counts",
+    "pairs_of",
     "peak_bytes",
     "save_counts",
     "solve_at",

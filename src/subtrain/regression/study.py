@@ -19,6 +19,7 @@ from subtrain.regression.cluster import Mapper, count_on, mapper_of
 from subtrain.regression.counts import Counts, gram_kind
 from subtrain.regression.kept import counted, kept_folder
 from subtrain.regression.models import Models, finished_models
+from subtrain.regression.pairs import Pairs
 from subtrain.regression.plan import FitPlan, plan_fit
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
@@ -184,4 +185,6 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mappi
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Pairs):
+        return repr(value)
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

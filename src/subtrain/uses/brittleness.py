@@ -13,7 +13,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import InputError
 from subtrain.store.study import Study
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
 from subtrain.uses.support import margins_of
 
@@ -48,6 +48,8 @@ class Brittleness:
         flipped = self.after < 0
         found = np.where(flipped.any(axis=1), self.sizes[flipped.argmax(axis=1)], -1)
         return np.where(self.control <= 0, 0, found).astype(np.int64)
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         right = self.support[self.support != 0]

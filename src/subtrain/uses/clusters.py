@@ -13,7 +13,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.uses.embedding import paint
 from subtrain.uses.maps import affinities, place, unconnected_is_fine
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.vectors import Vectors, vectors
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Clusters:
 
         there = self.cluster >= 0
         return float(normalized_mutual_info_score(self.labels[there], self.cluster[there]))
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         known = "" if self.labels is None else f", mutual information with their labels {self.agreement:.2f}"

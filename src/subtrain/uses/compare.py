@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.uses.result import Table, new_figure
-from subtrain.uses.vectors import vectors
+from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.vectors import Rows, vectors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +49,8 @@ class Comparison:
     labels: NDArray[np.str_] | None = field(default=None, repr=False)
     output: str = ""
     models: tuple[int, int] = (0, 0)
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         a, b = self.names
@@ -129,9 +131,9 @@ def compare(
     """How two learning algorithms differ in what they learn from the same units, for the same targets.
 
     Every target's datamodel of A, of length 1, less its projection on that of B is what A has to itself; principal
-    components of these residuals, not centred, are directions that tell A from B (ModelDiff:
-    Shah et al. 2022). Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm than
-    of the other, and `verify_difference` retrains to see. components: by default 5, or as many as there are. Raises
+    components of these residuals, not centred, are directions that tell A from B (ModelDiff: Shah et al. 2022).
+    Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm than of
+    the other, and `verify_difference` retrains to see. components: by default 5, or as many as there are. Raises
     InputError for other units or targets, and for more components than there are.
     """
     if (a.n, a.targets) != (b.n, b.targets):
@@ -146,7 +148,7 @@ def compare(
     components = min(5, most) if components is None else components
     if not 1 <= components <= most:
         raise InputError(f"{targets.size} targets over {a.n} units have 1 to {most} directions, got {components}")
-    similarity = np.einsum("kn,kn->k", left, right)
+    similarity = np.einsum("kn,kn->k", left, right, dtype=np.float64)
     return Comparison(
         names=names,
         targets=targets,
@@ -159,7 +161,7 @@ def compare(
     )
 
 
-def _directions(own: Floats, other: Floats, similarity: Floats, components: int) -> Directions:
+def _directions(own: Rows, other: Rows, similarity: Floats, components: int) -> Directions:
     from sklearn.utils.extmath import randomized_svd
 
     residual = own - similarity[:, None] * other

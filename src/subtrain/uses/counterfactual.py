@@ -16,7 +16,7 @@ from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.agreement import Agreement, agreement
 from subtrain.uses.removals import RANDOM, Removal, removals
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Counterfactuals:
         noise, shared = (part[chosen] for part in self.noise)
         return agreement(self.predicted[chosen], self.observed[chosen].mean(axis=1), self.target[chosen], noise, shared)
 
+    _repr_html_ = result_html
+
     def __repr__(self) -> str:
         found = f"{self.agreement}; {self.runs} runs each" if self.runs > 1 else "predicted, not retrained"
         return (
@@ -117,13 +119,13 @@ class Counterfactuals:
         return figure
 
     def _caption(self) -> str:
-        about = f"{self.output}, {np.unique(self.target).size} targets, n = {self.n}, removed from the {self.base} set"
+        about = f"{self.output}: {np.unique(self.target).size} targets, n = {self.n}, removed from the {self.base} set"
         if self.runs < 2:
             return about
         found = self.agreement
         return (
-            f"{about}, mean of {self.runs} runs\npooled over targets and sizes: Spearman {found.spearman.value:.3f}, "
-            f"Pearson {found.pearson.value:.3f} (ceiling {found.ceiling:.3f}), slope {found.slope.value:.2f}\n"
+            f"{about}, mean of {self.runs} runs\npooled: Spearman {found.spearman.value:.3f}, Pearson "
+            f"{found.pearson.value:.3f} (ceiling {found.ceiling:.3f}), slope {found.slope.value:.2f}\n"
             f"per target: Spearman {found.target_spearman.value:.3f} (ceiling {found.target_ceiling:.3f})"
         )
 

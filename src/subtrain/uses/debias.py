@@ -21,21 +21,23 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class Estimates:
     """weight: float64 [n, T], unbiased; error: its standard errors, [n, T] or [1, T] where all units share one;
-    freedom: float64 [T], degrees of freedom left in the residuals; 0 where there are too few models (error is inf)."""
+    freedom: float64 [T], degrees of freedom left in the residuals; 0 where there are too few models (error is inf).
+    noise: float64 [T], standard deviation of what the weights do not explain: seeds, and what is not linear."""
 
     weight: Floats
     error: Floats
     freedom: Floats
+    noise: Floats
 
 
 def debias(weight: ArrayLike, sums: ResidualSums, covariance: MaskCovariance, used: ArrayLike) -> Estimates:
     """w + Θ X̃ᵀ(y − X̃w) / (m − 1 − used): the de-biased LASSO with the precision Θ of a known design.
 
-    used: degrees of freedom of the fit [T]. Of Bellec & Zhang (2019) and Celentano, Montanari & Wei (2020):
-    dividing by what the fit left free, instead of by m, keeps the estimate unbiased when the support is a fair share
-    of m. Its standard error ‖y − X̃w‖ √Θjj / (m − 1 − used) counts the noise of the outputs and the error in all other
-    weights. Where all masks are of one size, weights are known up to a constant, and theirs is chosen so that the
-    median is 0: the constant that makes Σ|w| least, towards which the LASSO goes too.
+    used: degrees of freedom of the fit [T]. Dividing by what it left free, instead of by m, keeps the estimate unbiased
+    when the support is a fair share of m (Bellec & Zhang 2019; Celentano, Montanari & Wei 2020). The standard error
+    ‖y − X̃w‖ √Θjj / (m − 1 − used) counts the noise of the outputs and the error in all other weights. Where all masks
+    are of one size, weights are known up to a constant, and theirs is chosen so that the median is 0: the constant that
+    makes Σ|w| least, towards which the LASSO goes too.
     """
     freedom = np.maximum(sums.m - 1.0 - np.asarray(used, np.float64), 0.0)
     enough = freedom >= 2
@@ -44,7 +46,7 @@ def debias(weight: ArrayLike, sums: ResidualSums, covariance: MaskCovariance, us
     error = np.where(enough, np.sqrt(covariance.precision * sums.rss) / left, np.inf)[None]
     if covariance.singular:
         unbiased, error = _settled(unbiased, error)
-    return Estimates(unbiased, error, np.where(enough, freedom, 0.0))
+    return Estimates(unbiased, error, np.where(enough, freedom, 0.0), np.sqrt(sums.rss / left))
 
 
 def least_squares(counts: Counts) -> Estimates:
@@ -68,7 +70,7 @@ def least_squares(counts: Counts) -> Estimates:
     error = np.sqrt(np.outer((vectors**2 / values).sum(axis=1), variance))
     if values.size < counts.n:
         weight, error = _settled(weight, error)
-    return Estimates(weight, error, np.full(counts.targets, freedom))
+    return Estimates(weight, error, np.full(counts.targets, freedom), np.sqrt(counts.m * variance))
 
 
 def _settled(weight: Floats, error: Floats) -> tuple[Floats, Floats]:

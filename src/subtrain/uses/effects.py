@@ -37,7 +37,7 @@ def difference(after: Floats, before: Floats) -> Effect:
     return Effect(value, float(interval.low), float(interval.high))
 
 
-def random_sets(n: int, units: int, draws: int, seed: int) -> list[Numbers]:
+def random_removals(n: int, units: int, draws: int, seed: int) -> list[Numbers]:
     """`draws` sets of so many units, each without repeats: what a removal is compared with."""
     if not 1 <= units <= n // 2 or draws < 2:
         raise InputError(f"removing takes 1 to {n // 2} of {n} units and at least 2 random draws; got {units}, {draws}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.vectors import Vectors, vectors
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Embedding:
     def components(self) -> int:
         """c."""
         return self.share.size
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         return (
@@ -132,7 +134,7 @@ def embedding(
     directions *= np.sign(largest)
     return Embedding(
         vectors=found,
-        scores=found.centred @ directions.T,
+        scores=found.rows @ directions.T - found.rows.mean(axis=0) @ directions.T,
         directions=directions,
         share=np.asarray(fitted.explained_variance_ratio_, np.float64),
         labels=None if labels is None else np.asarray(labels, dtype=str)[found.index],

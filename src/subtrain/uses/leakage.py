@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import numbers_below
 from subtrain.errors import InputError
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
-COPIES, TAIL_LEAST, TAIL = 3, 10, 30
-"""Suspects looked for at each target, and how many of the largest weights may tell how they fall off."""
+FEW_TARGETS, NEAREST = 20, 1e-6
 BLOCK = 1 << 23
 """Weights that are sorted at a time."""
+TAIL_LEAST, TAIL = 10, 30
+"""How many of a target's largest weights may tell how they fall off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,8 @@ class Leakage:
     n: int
     output: str
     all_p: Floats = field(repr=False)
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         found = int((self.q <= self.fdr).sum())
@@ -88,36 +91,50 @@ class Leakage:
         return figure
 
 
-def leakage(dm: Datamodels, targets: Sequence[int] | None = None, fdr: float = 0.1) -> Leakage:
-    """Rank the pairs in which one unit, or up to three, matter to a target far more than all others do.
+def leakage(
+    dm: Datamodels,
+    targets: Sequence[int] | None = None,
+    fdr: float = 0.1,
+    train: Datamodels | None = None,
+    copies: int = 1,
+) -> Leakage:
+    """Rank the pairs in which one unit, or up to `copies` of them, matter to a target far more than all others do.
 
-    A target's weights, by size, fall off like a power law: then the logarithm of the j-th over the (j + 1)-th, times j,
-    is exponential, the same for all j (Rényi). A duplicate breaks that: the gap below it is too large. The score of the
-    first c weights is their gap over the mean gap of those that follow; its p-value that of an F distribution, three
-    times that of the best c = 1, 2, 3, since three are tried. As a guard against tails of another kind, scores are
-    divided by a common scale if the targets' median is larger than it should be. q: Benjamini and Hochberg's over
-    targets, so among targets with q at most `fdr` that share is expected to be clean.
+    Each unit's weights are taken relative to their mean size over all targets: one that matters to its whole class
+    stands out at none of them. A target's weights, by size, then fall off like a power law: the logarithm of the j-th
+    over the (j + 1)-th, times j, is exponential, the same for all j (Rényi). A duplicate breaks that: the gap below it
+    is too large. The score of the first c weights is their gap over the mean gap of those that follow; its p-value that
+    of an F distribution, times `copies` for the best of c = 1 … copies, since so many are tried (two duplicates of one
+    target hide each other from c = 1, but small clusters of neighbours look like several). As a guard against tails of
+    another kind, scores are divided by a common scale if the targets' median is larger than it should be. q: Benjamini
+    and Hochberg's over targets, so among targets with q at most `fdr` that share is expected to be clean.
+
+    train: datamodels of the training examples themselves, [n, n], as of an output like train_margins. A pair is then
+    told by how near the datamodels of its two sides are, which finds duplicates that a model learns without any one of
+    them: one over (1 minus their cosine) takes the place of the weight above. Distances to one's neighbours have the
+    same law (Levina and Bickel 2004, section 3).
 
     A suspect is a unit that stands out, as a duplicate does; whether it is one is for a person to say: hence the column
     for decisions. Weights of both signs count, for a duplicate with a wrong label harms.
     """
     if not 0 < fdr < 1:
         raise InputError(f"fdr must lie between 0 and 1, got {fdr}")
+    if not 1 <= copies <= TAIL_LEAST:
+        raise InputError(f"copies must lie in 1..{TAIL_LEAST}, got {copies}")
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
-    order, weight, nonzero = _largest(dm, chosen, min(COPIES + TAIL + 1, dm.n))
-    size = np.abs(weight)
-    able = np.flatnonzero((size > 0).sum(axis=0) >= COPIES + 2)
-    score, freedom = _gaps(size[:, able], nonzero[able])
+    order, size, weight, nonzero = _largest(dm, chosen, copies, train)
+    able = np.flatnonzero((weight != 0).any(axis=0) & ((size > 0).sum(axis=0) >= copies + 4))
+    score, freedom = _gaps(size[:, able], nonzero[able], copies)
     scale = _scale(score, freedom)
-    p, copies = _best(score / scale, freedom)
+    p, best = _best(score / scale, freedom)
     from scipy.stats import false_discovery_control
 
     q = false_discovery_control(p) if p.size else p
-    rows = [(k, c) for k in range(able.size) for c in range(copies[k])]
+    rows = [(k, c) for k in range(able.size) for c in range(best[k])]
     at = np.array([k for k, _ in rows], np.int64)
     place = np.array([c for _, c in rows], np.int64)
     unit = order[place, able[at]]
-    strength = (score / scale)[copies[at] - 1, at] if at.size else np.zeros(0)
+    strength = (score / scale)[best[at] - 1, at] if at.size else np.zeros(0)
     ranked = np.lexsort((place, -strength, p[at]))
     at, unit = at[ranked], unit[ranked]
     return Leakage(
@@ -138,35 +155,68 @@ def leakage(dm: Datamodels, targets: Sequence[int] | None = None, fdr: float = 0
 
 
 def _largest(
-    dm: Datamodels, targets: NDArray[np.int64], top: int
-) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
-    """Units [top, T] of the largest absolute weights, largest first, their weights, and how many are not zero [T].
+    dm: Datamodels, targets: NDArray[np.int64], copies: int, train: Datamodels | None
+) -> tuple[NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
+    """The units [top, T] that stand out most, by how much, largest first; their weights; and how many there are [T].
 
     A block of targets at a time, so that weights that are mapped from a file stay there.
     """
-    order, weight = np.empty((top, targets.size), np.int64), np.empty((top, targets.size))
-    nonzero = np.empty(targets.size, np.int64)
+    top = min(copies + TAIL + 1, dm.n)
+    order = np.empty((top, targets.size), np.int64)
+    size, weight, nonzero = np.empty(order.shape), np.empty(order.shape), np.empty(targets.size, np.int64)
+    scale = _scale_of_units(dm, copies) if train is None else None
     step = max(1, BLOCK // dm.n)
     for start in range(0, targets.size, step):
         some = slice(start, start + step)
         block = dm.weight[:, targets[some]].astype(np.float64)
-        order[:, some] = np.argpartition(-np.abs(block), np.arange(top), axis=0)[:top]
+        told = 1 / _distances(train, block) if train is not None else np.abs(block) / scale
+        order[:, some] = np.argpartition(-told, np.arange(top), axis=0)[:top]
+        size[:, some] = np.take_along_axis(told, order[:, some], axis=0)
         weight[:, some] = np.take_along_axis(block, order[:, some], axis=0)
-        nonzero[some] = np.count_nonzero(block, axis=0)
-    return order, weight, nonzero
+        nonzero[some] = np.count_nonzero(told, axis=0)
+    return order, size, weight, nonzero
 
 
-def _gaps(size: Floats, nonzero: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Scores [COPIES, T] of the gap below the first c sizes [top, T], sorted, and the degrees of freedom of each.
+def _distances(train: Datamodels, weight: Floats) -> Floats:
+    """1 minus the cosine [n, T] of the datamodels of training examples and of targets [n, T], without the weight of the
+    example itself, which tells how it is remembered."""
+    if train.weight.shape != (len(weight), len(weight)):
+        raise InputError(
+            f"train must be datamodels of the {len(weight)} training examples, [{len(weight)}, {len(weight)}]; got "
+            f"{list(train.weight.shape)}"
+        )
+    own = train.weight.astype(np.float64)
+    np.fill_diagonal(own, 0)
+    left = np.sqrt(np.maximum(np.square(weight).sum(axis=0) - np.square(weight), 0))
+    size = np.linalg.norm(own, axis=0)[:, None] * left
+    cosine = np.divide(own.T @ weight, size, out=np.zeros_like(weight), where=size > 0)
+    return np.asarray(np.maximum(1 - cosine, NEAREST))
+
+
+def _scale_of_units(dm: Datamodels, copies: int) -> Floats:
+    """Mean size [n, 1] of each unit's weights over targets, a few that may leak left out; 1 if there are too few."""
+    if dm.targets < FEW_TARGETS:
+        return np.ones((dm.n, 1))
+    usual = dm.targets - copies
+    scale = np.empty((dm.n, 1))
+    step = max(1, BLOCK // dm.targets)
+    for first in range(0, dm.n, step):
+        sizes = np.partition(np.abs(dm.weight[first : first + step]), usual, axis=1)[:, :usual]
+        scale[first : first + step] = sizes.mean(axis=1, keepdims=True, dtype=np.float64)
+    return np.where(scale > 0, scale, 1.0)
+
+
+def _gaps(size: Floats, nonzero: NDArray[np.int64], copies: int) -> tuple[Floats, Floats]:
+    """Scores [copies, T] of the gap below the first c sizes [top, T], sorted, and the degrees of freedom of each.
 
     Of `nonzero` weights [T] only the largest fifth, at least TAIL_LEAST, tell how they fall off: they are the tail.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(np.where(size > 0, size, np.nan))
     gaps = (logs[:-1] - logs[1:]) * np.arange(1, len(size))[:, None]
-    gaps[np.arange(len(gaps))[:, None] >= COPIES + np.maximum(TAIL_LEAST, nonzero // 5)] = np.nan
-    score, freedom = np.empty((COPIES, size.shape[1])), np.empty((COPIES, size.shape[1]))
-    for c in range(COPIES):
+    gaps[np.arange(len(gaps))[:, None] >= copies + np.maximum(TAIL_LEAST, nonzero // 5)] = np.nan
+    score, freedom = np.empty((copies, size.shape[1])), np.empty((copies, size.shape[1]))
+    for c in range(copies):
         below = gaps[c + 1 :]
         freedom[c] = 2 * np.isfinite(below).sum(axis=0)
         score[c] = gaps[c] / np.maximum(np.nanmean(below, axis=0), 1e-12)
@@ -183,12 +233,11 @@ def _scale(score: Floats, freedom: Floats) -> float:
 
 
 def _best(score: Floats, freedom: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """p [T] of the most surprising number of suspects, corrected for trying COPIES of them, and that number [T]."""
+    """p [T] of the most surprising number of suspects, corrected for trying several, and that number [T]."""
     from scipy.stats import f
 
     p = f.sf(score, 2, freedom)
-    copies = p.argmin(axis=0)
-    return np.minimum(1.0, COPIES * p.min(axis=0)), copies + 1
+    return np.minimum(1.0, len(p) * p.min(axis=0)), p.argmin(axis=0) + 1
 
 
 def recall_at(score: Floats, clean: NDArray[np.bool_], right: NDArray[np.bool_], rate: float = 0.01) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.uses.vectors import Rows
 
 Floats = NDArray[np.float64]
 METHODS = ("pca", "spectral", "tsne")
@@ -16,7 +17,7 @@ METHODS = ("pca", "spectral", "tsne")
 DIMENSIONS = 50
 
 
-def affinities(rows: Floats, kind: str = "knn", neighbors: int = 10) -> Any:
+def affinities(rows: Rows, kind: str = "knn", neighbors: int = 10) -> Any:
     """Symmetric affinities [k, k] of vectors of length 1.
 
     kind: "cosine", dense, negative cosines as 0; "knn", sparse, 1 where both are among the other's `neighbors` nearest
@@ -34,7 +35,7 @@ def affinities(rows: Floats, kind: str = "knn", neighbors: int = 10) -> Any:
     return (graph + graph.T) / 2
 
 
-def place(rows: Floats, method: str = "pca", seed: int = 0) -> Floats:
+def place(rows: Rows, method: str = "pca", seed: int = 0) -> Floats:
     """Points float64 [k, 2] of vectors of length 1.
 
     method: "pca", their first two principal components; "spectral", the first eigenvectors of their graph of nearest

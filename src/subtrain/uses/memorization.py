@@ -13,7 +13,7 @@ from subtrain.regression.models import finished_models
 from subtrain.store.study import Study
 from subtrain.uses.differences import differences, own_differences, right
 from subtrain.uses.names import Columns, example_labels, own_unit, unit_columns
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +35,8 @@ class Influences:
     models: int
     units: Columns = field(repr=False)
     strongest: int = 1000
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         n, targets = self.value.shape
@@ -87,6 +89,8 @@ class Memorization:
     @property
     def value(self) -> Floats:
         return self.with_unit - self.without
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         high = np.count_nonzero(self.value >= 0.25)

@@ -15,7 +15,7 @@ from subtrain.regression.models import Models, finished_models
 from subtrain.store.study import Study
 from subtrain.uses.differences import own_differences, right
 from subtrain.uses.names import example_labels, flags, own_unit
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +51,8 @@ class Mislabeled:
     def order(self) -> NDArray[np.int64]:
         """Training examples, the most suspicious first."""
         return np.argsort(-SCORES[self.by][0] * self.scores[self.by], kind="stable")
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         few = np.count_nonzero(self.scores["agreement"] < 0.5)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.store.study import Study
+from subtrain.tasks.base import View
 
 Columns = dict[str, NDArray[Any]]
 
@@ -47,12 +48,18 @@ def labels_of(study: Study, of: str, output: str) -> NDArray[Any] | None:
     return unit_columns(study).get("label") if of == "units" else target_labels(study, output)
 
 
-def _labels(study: Study, split: str, count: int) -> NDArray[Any] | None:
+def view_of(study: Study) -> View | None:
+    """How a person sees the task's examples, None where the task is not at hand or does not say."""
     try:
-        view = getattr(study.task, "view", None)
+        found: View | None = getattr(study.task, "view", None)
     except Exception:  # Making a task runs its author's code: a table without labels beats none.
         return None
-    labels = view.labels.get(split) if view is not None else None
+    return found
+
+
+def _labels(study: Study, split: str, count: int) -> NDArray[Any] | None:
+    view = view_of(study)
+    labels = None if view is None else view.labels.get(split)
     return np.asarray([str(v) for v in labels]) if labels is not None and len(labels) == count else None
 
 

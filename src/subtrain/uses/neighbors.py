@@ -14,7 +14,8 @@ from subtrain.design import numbers_below
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.tasks.base import View
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.names import unit_columns, view_of
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +43,8 @@ class Neighbors:
     output: str
     n: int
     view: View | None = field(default=None, repr=False)
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         known = f", {int((self.q <= 0.05).sum())} of them with q ≤ 0.05" if np.isfinite(self.q).any() else ""
@@ -129,8 +132,8 @@ def neighbors(
     ]
     group = np.array([row[0] for row in rows], np.int64)
     unit = np.array([row[2] for row in rows], np.int64)
-    view = None if study is None or study.groups is not None else _view(study)
-    labels = None if view is None else view.labels.get("train")
+    view = None if study is None or study.groups is not None else view_of(study)
+    labels = None if study is None else unit_columns(study).get("label")
     return Neighbors(
         names,
         np.bincount(member, minlength=len(names)),
@@ -163,17 +166,3 @@ def _grouped(
 def _ranked(weight: NDArray[np.float64], sign: int, k: int) -> list[int]:
     order = np.argsort(-sign * weight, kind="stable")[: max(0, k)]
     return [int(u) for u in order if sign * weight[u] > 0]
-
-
-def _view(study: Study) -> View | None:
-    try:
-        found: View | None = getattr(study.task, "view", None)
-    except Exception:  # Making a task runs its author's code; numbers without names beat none.
-        return None
-    return found
-
-
-def target_labels(study: Study, output: str) -> Sequence[str] | None:
-    """The labels of the targets of an output, None where the task does not tell them."""
-    view = _view(study)
-    return None if view is None else view.labels.get(output.partition("_")[0])

@@ -12,7 +12,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.names import Columns, flags, own_unit, unit_columns
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.submatrix import Found, densest_submatrix, largest_submatrix, symmetric
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Poison:
         names, counts = np.unique(self.units["label"][self.inside], return_counts=True)
         name = str(names[counts.argmax()])
         return name, int(counts.max()), int(np.count_nonzero(self.units["label"] == name))
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         label = "" if self.label is None else "; {1} of all {2} labelled {0}".format(*self.label)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.notebook import html_table
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -31,6 +33,12 @@ def new_figure(width: float = 6.5, height: float = 4.0) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def result_html(result: Result) -> str:
+    """What a notebook shows of a result: its line and the first rows of its table. A result says
+    `_repr_html_ = result_html`."""
+    return html_table(repr(result), {name: np.asarray(column) for name, column in result.table().items()})
 
 
 def to_json(result: Result) -> dict[str, list[Any]]:

@@ -13,7 +13,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.names import Columns, unit_columns
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.training_sets import TrainingSets, compare_training_sets, random_sets
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Selection:
     groups: dict[str, Numbers]
     units: Columns = field(repr=False)
     models: int
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         chose = next(iter(self.groups))

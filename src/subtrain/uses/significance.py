@@ -15,7 +15,7 @@ from subtrain.errors import InputError
 from subtrain.regression.threads import Progress
 from subtrain.store.study import Study
 from subtrain.uses.debias import Estimates
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.standard_errors import chosen_targets, estimates
 
 if TYPE_CHECKING:
@@ -29,15 +29,16 @@ class Significance:
     """Weights with standard errors, for T chosen targets and all n units.
 
     targets: int64 [T]; estimate: float64 [n, T], unbiased weights in raw-mask units; error: their standard errors,
-    [n, T] or [1, T] where the design knows all units equally well; freedom: [T]; weight: [n, T], of the datamodels
-    themselves (shrunk); fdr: the share of `found` that is false, in expectation, at most; per_target: whether that
-    holds for each target by itself.
+    [n, T] or [1, T] where the design knows all units equally well; freedom: [T], degrees of freedom of the residuals,
+    and noise: [T], their standard deviation; weight: [n, T], of the datamodels themselves (shrunk); fdr: the share of
+    `found` that is false, in expectation, at most; per_target: whether that holds for each target by itself.
     """
 
     targets: NDArray[np.int64]
     estimate: Floats
     error: Floats
     freedom: Floats
+    noise: Floats
     weight: NDArray[np.floating] = field(repr=False)
     fdr: float = 0.05
     per_target: bool = False
@@ -74,6 +75,8 @@ class Significance:
             raise InputError(f"level must lie between 0 and 1, got {level}")
         reach = t.ppf((1 + level) / 2, np.maximum(self.freedom, 1.0)) * self.error
         return self.estimate - reach, self.estimate + reach
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         among = "each target" if self.per_target else "all pairs"
@@ -132,13 +135,14 @@ def significance(
     """Unbiased weights, standard errors, p- and q-values of these targets (all by default) for every unit.
 
     method: "debiased" corrects a LASSO's weights by the known covariance of the design's masks, from as many models as
-    there are; "exact" is least squares, from more models than units. fdr is kept over all pairs, or for each target
-    (per_target). used: degrees of freedom of the fit [T], by default the weights that are not zero. Takes the counts
-    that `fit` kept in the study, or one pass over its models; memory is 4 float64 [n, T].
+    there are; for datamodels of another estimator it fits a LASSO on the same models first. "exact" is least squares,
+    from more models than units. fdr is kept over all pairs, or for each target (per_target). used: degrees of freedom
+    of the fit [T], to correct these datamodels themselves; a LASSO's are its weights that are not zero. Takes the
+    counts that `fit` kept in the study, or one pass over its models; memory is about 8 float64 [n, T].
 
     Assumes that outputs are linear in the mask up to noise of one variance for each target; at alpha = 1/2 a variance
     that changes with one unit does no harm. Masks of one size know weights up to a constant: here the median weight is
-    0. Raises InputError for a fit of another study or another estimator, and for too few models.
+    0. Raises InputError for a fit of another study, and for too few models.
     """
     if not 0 < fdr < 1:
         raise InputError(f"fdr must lie between 0 and 1, got {fdr}")
@@ -151,6 +155,7 @@ def significance(
         estimate=found.weight,
         error=found.error,
         freedom=found.freedom,
+        noise=found.noise,
         weight=dm.weight[:, index],
         fdr=fdr,
         per_target=per_target,

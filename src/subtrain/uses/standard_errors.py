@@ -13,18 +13,18 @@ from subtrain.datamodels import Datamodels
 from subtrain.design import Design, numbers_below
 from subtrain.errors import InputError
 from subtrain.regression.choose import of_targets
-from subtrain.regression.counts import gram_kind
-from subtrain.regression.kept import kept_counts
-from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
 from subtrain.store.study import Study
 from subtrain.uses.covariance import MaskCovariance, design_covariance, observed_covariance
 from subtrain.uses.debias import Estimates, debias, least_squares
 from subtrain.uses.residuals import ResidualSums, Rows, fitted_parts, residual_sums
+from subtrain.uses.stand_in import counts_of, stand_in
 
 Floats = NDArray[np.float64]
 # Estimators of sparse weights, whose degrees of freedom are how many of these are not zero.
 SPARSE = ("Lasso", "LassoLarge")
+# Estimators whose weights are not those of one regression on all models.
+OTHER = ("LeaveSelfOut", "AME")
 
 
 def standard_errors(
@@ -34,8 +34,8 @@ def standard_errors(
 
     One number a target, because a design that prefers no unit knows all weights equally well: weight ± 1.96 times it
     is a 95 % interval about the de-biased weight (`significance` gives those). Takes the counts that `fit` kept in
-    the study, or one pass over its models. inf where a target's support leaves no degrees of freedom. Raises
-    InputError for a fit of another study, or of an estimator other than the LASSO.
+    the study, or one pass over its models; for datamodels that are not a LASSO's it fits one on the same models first.
+    inf where a target's support leaves no degrees of freedom. Raises InputError for a fit of another study.
     """
     errors: Floats = _debiased(dm, study, chosen_targets(dm, targets), progress=progress).error[0]
     return errors
@@ -70,15 +70,14 @@ def _debiased(
     progress: Progress | None = None,
 ) -> Estimates:
     models, parts = fitted_parts(dm, study)
-    if used is None:
-        kind = dm.meta.get("estimator")
-        if kind not in SPARSE:
-            raise InputError(
-                f"how many degrees of freedom {kind} uses is not known here: fit a LASSO, use method='exact' with "
-                "more models than units, or give `used`, the degrees of freedom of each target"
-            )
-        used = np.count_nonzero(dm.weight[:, targets], axis=0)
+    kind = dm.meta.get("estimator")
+    if kind in OTHER:
+        raise InputError(f"weights of {kind} have no standard errors here: fit a LASSO under another name")
+    if used is None and kind not in SPARSE:
+        found = stand_in(models, targets, progress)
+        return debias(found.weight, found.sums, _covariance(study, parts, found.sums), found.support)
     sums = residual_sums(dm, models, parts, targets, progress)
+    used = np.count_nonzero(dm.weight[:, targets], axis=0) if used is None else used
     return debias(dm.weight[:, targets], sums, _covariance(study, parts, sums), used)
 
 
@@ -91,10 +90,5 @@ def _covariance(study: Study, parts: Mapping[str, Rows], sums: ResidualSums) -> 
 
 def _exact(dm: Datamodels, study: Study, targets: NDArray[np.int64], progress: Progress | None) -> Estimates:
     models, parts = fitted_parts(dm, study)
-    gram = gram_kind(study.n)
-    found = []
-    for name, rows in parts.items():
-        kept = kept_counts(models, rows, name, gram)
-        counts = kept or count_blocks(models.blocks(rows), models=rows.size, progress=progress, gram=gram)
-        found.append(of_targets(counts, targets))
-    return least_squares(reduce(add, found))
+    counts = [of_targets(counts_of(models, rows, name, progress), targets) for name, rows in parts.items()]
+    return least_squares(reduce(add, counts))

@@ -15,7 +15,7 @@ from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.store.study import Study
 from subtrain.uses.proportion import proportion
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Support:
             found[factor] = proportion(int((after[asked] < 0).sum()), int(asked.sum()))
         return found
 
+    _repr_html_ = result_html
+
     def __repr__(self) -> str:
         has = self.size[self.size > 0]
         middle = f"median {np.median(has):.0f} of {self.n} units" if has.size else "none found"
@@ -81,7 +83,7 @@ class Support:
             sizes = np.sort(np.ceil(factor * self.size[can]))
             label = f"×{factor:g}" + (f": {_paper(factor, certified[factor])}" if certified else "")
             axes.step(sizes, np.arange(1, sizes.size + 1) / self.target.size, where="post", label=label)
-        axes.set(xlabel="units removed", ylabel="share of targets", ylim=(0, 1), xscale="symlog")
+        axes.set(xlabel="units removed", ylabel="share of targets", ylim=(0, 1), xscale="symlog", xlim=(0, None))
         axes.legend(frameon=False, title="flip when retrained" if self.runs else None)
         how = "the control's margin" if self.calibrated else "the predicted margin"
         axes.set_title(

@@ -12,9 +12,9 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.evaluation import correlation
 from subtrain.store.study import Study
-from subtrain.uses.effects import Effect, difference, random_sets, without
+from subtrain.uses.effects import Effect, difference, random_removals, without
 from subtrain.uses.embedding import Embedding
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +51,8 @@ class TailRemoval:
         r = correlation(self.predicted[:2].T, self.effect[:2].T)
         return float(r[0]), float(r[1])
 
+    _repr_html_ = result_html
+
     def __repr__(self) -> str:
         (up, down), (back_up, back_down) = (self.effects[name] for name in REMOVALS[:2])
         return (
@@ -84,7 +86,7 @@ class TailRemoval:
         axes.set(xlabel=f"target's score along component {self.component}", ylabel=f"change of {self.output}")
         axes.legend(frameon=False, fontsize="small")
         axes.set_title(
-            f"{self.score.size} targets, mean of {self.runs} retrainings (random: {self.draws} sets) less all units'; "
+            f"{self.score.size} targets, mean of {self.runs} retrainings (random: {self.draws} sets) less all units'\n"
             f"predicted and observed r = {self.agreement[0]:.2f}, {self.agreement[1]:.2f}",
             fontsize="small",
         )
@@ -103,7 +105,7 @@ def remove_tails(
     seed: int = 0,
     **options: Any,
 ) -> TailRemoval:
-    """Retrain without the units at each end of a component, and without as many at random (paper: datamodels as embeddings).
+    """Retrain without the units at each end of a component, and without as many at random (paper: embeddings).
 
     found: an embedding of targets of these datamodels. runs: models of each training set; targets: how many at each
     end of the component the effects are averaged over; draws: sets of units at random; options: as `collect` takes
@@ -111,7 +113,7 @@ def remove_tails(
     """
     if found.vectors.of != "targets":
         raise InputError("ends are removed of components of targets: make the embedding with of='targets'")
-    random = random_sets(study.n, units, draws, seed)
+    random = random_removals(study.n, units, draws, seed)
     sets = [*found.direction_ends(component, units), *random]
     whole, removed = without(study, sets, runs, found.output or None, **options)
     ends = found.ends(component, targets)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.differences import right
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ Targets = Mapping[str, Sequence[int] | NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval by Student's t."""
+    """A mean with its 95 % interval by Student's t, NaN for a single draw."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}" + ("" if np.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,8 @@ class TrainingSets:
     groups: Mapping[str, int]
     measures: tuple[str, ...]
     sizes: Mapping[str, int]
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         group = next(iter(self.groups))

@@ -14,7 +14,7 @@ from subtrain.regression.models import Models, finished_models
 from subtrain.store.study import Study
 from subtrain.uses.differences import Reading, differences, right
 from subtrain.uses.names import Columns, unit_columns
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +42,8 @@ class Values:
     models: int
     exact: str
     units: Columns = field(repr=False)
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         clear = np.count_nonzero(np.abs(self.value) > 3 * self.error)
@@ -141,7 +143,7 @@ def quadrature(nodes: Floats) -> tuple[Floats, int]:
     powers = np.arange(nodes.size)
     weights = np.asarray(np.linalg.solve(nodes[None, :] ** powers[:, None], 1 / (powers + 1.0)), np.float64)
     degree = nodes.size - 1
-    while degree < 64 and abs(weights @ nodes ** (degree + 1) - 1 / (degree + 2)) < 1e-6:
+    while degree < 64 and abs(weights @ nodes ** (degree + 1) - 1 / (degree + 2)) < 1e-9:
         degree += 1
     return weights, degree + 1
 

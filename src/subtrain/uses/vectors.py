@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,31 +11,27 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 
-Floats = NDArray[np.float64]
+Rows = NDArray[np.floating[Any]]
 KINDS = ("targets", "units")
 
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
     """Rows of length 1. of: "targets" (columns of the weights) or "units" (rows); index: int64 [k], which of them, for
-    those without any weight are left out; rows: float64 [k, n] or [k, T]; of_all: how many there are in all."""
+    those without any weight are left out; rows: [k, n] or [k, T], of the weights' type; of_all: how many there are in
+    all."""
 
     of: str
     index: NDArray[np.int64]
-    rows: Floats = field(repr=False)
+    rows: Rows = field(repr=False)
     of_all: int = 0
-
-    @property
-    def centred(self) -> Floats:
-        """The same without their mean."""
-        return np.asarray(self.rows - self.rows.mean(axis=0))
 
 
 def vectors(dm: Datamodels, of: str = "targets") -> Vectors:
     """Datamodels as vectors of length 1. InputError for another kind, and with fewer than three that have a weight."""
     if of not in KINDS:
         raise InputError(f"of must be one of {', '.join(KINDS)}, got {of!r}")
-    rows = np.asarray(dm.weight.T if of == "targets" else dm.weight, np.float64)
+    rows = np.asarray(dm.weight.T if of == "targets" else dm.weight)
     length = np.linalg.norm(rows, axis=1)
     index = np.flatnonzero(length > 0)
     if index.size < 3:

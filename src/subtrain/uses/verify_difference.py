@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.compare import Comparison
-from subtrain.uses.effects import Effect, difference, random_sets, without
-from subtrain.uses.result import Table, new_figure
+from subtrain.uses.effects import Effect, difference, random_removals, without
+from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +44,8 @@ class DifferenceCheck:
     effect: Floats = field(repr=False)
     effects: tuple[tuple[Effect, Effect], tuple[Effect, Effect]]
     output: str = ""
+
+    _repr_html_ = result_html
 
     def __repr__(self) -> str:
         (a, random_a), (b, random_b) = self.effects
@@ -116,7 +118,7 @@ def verify_difference(
     if study_a.n != study_b.n:
         raise InputError(f"{study_a.where} has {study_a.n} units, {study_b.where} has {study_b.n}")
     chosen = found.subpopulation(component, targets, side)
-    sets = [found.units(component, units, side), *random_sets(study_a.n, units, draws, seed)]
+    sets = [found.units(component, units, side), *random_removals(study_a.n, units, draws, seed)]
     effect, effects = [], []
     for study in (study_a, study_b):
         scale = _spread(study, found.output)
