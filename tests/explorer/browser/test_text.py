@@ -9,7 +9,7 @@ import pytest
 NASTY = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
 
-VIEWS = ("targets", "target/0", "unit/0", "map/targets?by=class", "clusters", "leakage", "compare")
+VIEWS = ("targets", "target/0", "unit/0", "map/targets?by=class", "clusters", "leakage", "compare?with=wrong")
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -38,12 +38,12 @@ def test_a_box_on_the_map_lists_its_members(explorer) -> None:
 
 def test_groups_of_the_map_are_listed_without_a_mouse(explorer) -> None:
     page = explorer.open("map/targets")
-    page.get_by_label("List").select_option("3")
+    page.get_by_role("combobox", name="List").select_option("3")
     page.wait_for_url(re.compile("group=3"))
     tiles = page.get_by_role("region", name="Members").locator(".tile img")
     tiles.first.wait_for()
     assert {alt.rpartition(" ")[2] for alt in tiles.evaluate_all("images => images.map((image) => image.alt)")} == {"3"}
-    page.get_by_label("Colour by").select_option("error")
+    page.get_by_role("combobox", name="Colour by").select_option("error")
     page.get_by_role("list", name="Colours").get_by_text(re.compile(r"error 0\.00")).wait_for()
 
 
