@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from subtrain.uses.alphas import Alphas, compare_alphas
     from subtrain.uses.audit import Audit, audit
     from subtrain.uses.brittleness import Brittleness, brittleness
+    from subtrain.uses.budget import Budget, budget
     from subtrain.uses.clusters import Clusters, clusters
     from subtrain.uses.compare import Comparison, compare
-    from subtrain.uses.budget import Budget, budget
     from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
     from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
@@ -75,9 +75,9 @@ _WHERE = {
     "Alphas": "uses.alphas",
     "Audit": "uses.audit",
     "Brittleness": "uses.brittleness",
+    "Budget": "uses.budget",
     "Clusters": "uses.clusters",
     "Comparison": "uses.compare",
-    "Budget": "uses.budget",
     "Counterfactuals": "uses.counterfactual",
     "Datamodels": "datamodels",
     "Design": "design",
@@ -113,12 +113,11 @@ _WHERE = {
     "TailRemoval": "uses.tails",
     "TrainingSets": "uses.training_sets",
     "Values": "uses.valuation",
-    "audit": "uses.audit",
-    "brittleness": "uses.brittleness",
-    "budget": "uses.budget",
     "ame": "uses.valuation",
+    "audit": "uses.audit",
     "banzhaf": "uses.valuation",
     "brittleness": "uses.brittleness",
+    "budget": "uses.budget",
     "check": "collection.check",
     "clusters": "uses.clusters",
     "collect": "collection",
@@ -170,9 +169,9 @@ __all__ = [
     "Alphas",
     "Audit",
     "Brittleness",
+    "Budget",
     "Clusters",
     "Comparison",
-    "Budget",
     "Counterfactuals",
     "Datamodels",
     "Design",
