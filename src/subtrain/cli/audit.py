@@ -26,7 +26,7 @@ def audit(
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Noise share and ceiling from replicates; with --linearity, how much of the rest a linear datamodel can explain."""
+    """Noise share and ceiling from replicates; with --linearity, how much of the rest a linear datamodel explains."""
     from subtrain.store.study import Study
     from subtrain.tasks.load import parse_params
     from subtrain.uses.audit import RUNS

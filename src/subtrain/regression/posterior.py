@@ -23,7 +23,8 @@ LEAST_NOISE = 1e-3
 class State:
     """What sweeps change. coef: [T, n], posterior means; pull: [T, n], rho - covariance coef; noise: [T], variance that
     the weights leave; share: [K], of the components of the mixture. Of the last sweep: seen [T, n], each weight as the
-    data alone give it, with variance blur [T, n]; moved [T], the share of variance that its changes are worth."""
+    data alone give it, with variance blur [T, n], inf where they say nothing (constant units and targets); moved [T],
+    the variance that its changes are worth."""
 
     coef: Floats
     pull: Floats
@@ -45,7 +46,7 @@ def start(task: Dense) -> State:
         noise=task.variance.copy(),
         share=np.full(size, 1.0 / size),
         seen=empty.copy(),
-        blur=np.ones((targets, n)),
+        blur=np.full((targets, n), np.inf),
         moved=np.zeros(targets),
     )
 
@@ -58,8 +59,8 @@ def sweep(task: Dense, models: int, centre: Floats, scale: Floats, state: State,
     """
     targets, n = task.rho.shape
     curvature = np.diag(task.covariance).copy()
-    live = curvature > 0
-    state.blur[:, live] = state.noise[:, None] / (models * curvature[live])
+    live = np.ix_(task.variance > 0, curvature > 0)
+    state.blur[live] = np.divide.outer(state.noise, models * np.maximum(curvature, np.finfo(float).tiny))[live]
     spread = np.zeros(targets)
     starts = range(0, targets, TARGETS)
     given = np.zeros((len(starts), state.share.size))
@@ -71,7 +72,7 @@ def sweep(task: Dense, models: int, centre: Floats, scale: Floats, state: State,
 
         def update(k: int, units: slice = units, block: Floats = block, change: Floats = change) -> None:
             some = slice(k * TARGETS, (k + 1) * TARGETS)
-            local = np.ascontiguousarray(state.pull[some, units])
+            local = state.pull[some, units].copy()
             coef, seen = state.coef[some, units], state.seen[some, units]
             prior = centre[some, units], scale[some, units]
             blur = state.blur[some, units]
@@ -107,10 +108,8 @@ def update_block(
     odds, prior = np.empty(size), np.log(share)
     for t in range(pull.shape[0]):
         for j in range(covariance.shape[0]):
-            if covariance[j, j] <= 0.0:
-                continue
             v, s = blur[t, j], scale[t, j]
-            if v <= 0.0:
+            if v == np.inf:
                 continue
             z = coef[t, j] + pull[t, j] / covariance[j, j]
             most = -np.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
@@ -20,6 +21,7 @@ from subtrain.regression.posterior import MIXTURE, State, start, sweep
 from subtrain.regression.prior import Floats, Prior
 from subtrain.regression.problem import problem
 from subtrain.regression.threads import Progress
+from subtrain.regression.warn import FitWarning
 
 # Sweeps at rank 1 before the scales are split; sweeps before means count, which then move after every second sweep;
 # updates of the scales after each sweep.
@@ -101,13 +103,18 @@ class SharedPrior(Linear):
         errors = [judge.errors(self._solved(task, train.m, rank, pairs, progress).coef) for rank in self.ranks]
         names = [f"rank {rank}" for rank in self.ranks]
         if self.lasso:
-            reference = lasso_from_counts(train, valid, everything, LassoOptions(threads=self.threads), progress)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", FitWarning)
+                options = LassoOptions(threads=self.threads)
+                reference = lasso_from_counts(train, valid, everything, options, progress)
             errors.append(np.nanmin(reference.validation_mse, axis=0))
             names.append(LASSO)
         table = np.array(errors)
         best = int(np.argmin(_relative(table, judge.variance)))
         self.candidates_, self.chosen_ = names, names[best]
         if self.chosen_ == LASSO:
+            for warning in said:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
             return _of_lasso(reference, table)
         return self._fitted(everything, self.ranks[best], pairs, table, progress)
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
-DRAWS, MOST = 200, 1e9
+DRAWS, MOST = 100, 1e9
 POINTS = 5
+# Mean and standard deviation of what is believed beforehand: the limit over the noise ceiling, and how error falls.
+LIMIT, STEEPNESS = (0.95, 0.08), (1.0, 0.3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +127,17 @@ def from_curve(curve: LearningCurve, lds: float, have: int, rate: float = float(
     for _ in range(DRAWS):
         # Subsets and targets are the same at every size: most of the error is common to the whole curve.
         common, own = random.normal(), random.normal(size=value.size)
-        drawn.append(needed(lds, fitted(models, value + error * (0.9 * common + 0.44 * own), error, most)))
+        drawn.append(needed(lds, fitted(models, value + error * (0.8 * common + 0.6 * own), error, most)))
     low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
     found = Interval(needed(lds, best), float(low), float(high))
     return Budget(lds, found, float(best[0]), have, rate, curve, best)
 
 
 def fitted(models: Floats, value: Floats, error: Floats, most: float) -> Floats:
-    """limit, models at which half of its square is reached, and steepness, by least squares."""
+    """limit, models at which half of its square is reached, and steepness, by least squares.
+
+    Few points far from the limit say little of it: beliefs, as weak as they are, keep it from following their noise.
+    """
     from scipy.optimize import least_squares
 
     top = float(min(max(value.max(), 0.02), 0.99 * most))
@@ -140,7 +145,8 @@ def fitted(models: Floats, value: Floats, error: Floats, most: float) -> Floats:
     bounds = ([0.01, 0.0, 0.3], [most, np.log(MOST), 3.0])
 
     def off(p: Floats) -> Floats:
-        return (lds_after(models, np.array([p[0], np.exp(p[1]), p[2]])) - value) / error
+        beliefs = (p[0] / most - LIMIT[0]) / LIMIT[1], (p[2] - STEEPNESS[0]) / STEEPNESS[1]
+        return np.append((lds_after(models, np.array([p[0], np.exp(p[1]), p[2]])) - value) / error, beliefs)
 
     p = least_squares(off, start, bounds=bounds).x
     return np.array([p[0], np.exp(p[1]), p[2]])

@@ -23,8 +23,12 @@ def correlated(masks: NDArray[np.bool_], rho: float, kind: str, alpha: float, se
     random = np.random.default_rng(seed)
     found = masks.copy()
     if kind == "bernoulli":
-        again = random.random(masks.shape) >= rho
-        return np.where(again, random.random(masks.shape) < alpha, masks)
+        todo = np.arange(len(masks))
+        while todo.size:  # an empty mask trains nothing
+            again = random.random((todo.size, masks.shape[1])) >= rho
+            found[todo] = np.where(again, random.random(again.shape) < alpha, masks[todo])
+            todo = todo[~found[todo].any(axis=1)]
+        return found
     for row in found:
         held, free = np.flatnonzero(row), np.flatnonzero(~row)
         k = swaps(rho, row.size, held.size)

@@ -1,0 +1,104 @@
+"""Budgets from curves whose continuation is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import worlds
+from subtrain import budget, compare_alphas, learning_curve
+from subtrain.collection import train_segment
+from subtrain.curve import LearningCurve, Point
+from subtrain.errors import InputError
+from subtrain.evaluation import Interval
+from subtrain.uses import alphas as alphas_module
+from subtrain.uses.budget import duration, from_curve, lds_after, machine_rate
+from subtrain.uses.result import to_json
+
+SIZES = np.array([250, 500, 1000, 2000, 4000])
+
+
+def curve(parameters, error=0.0, seed=0, ceiling=0.98):
+    value = lds_after(SIZES.astype(float), np.array(parameters))
+    random = np.random.default_rng(seed)
+    value = value + error * (0.8 * random.normal() + 0.6 * random.normal(size=value.size))
+    points = [
+        Point(int(m), Interval(v, v - 1.96 * (error or 0.005), v + 1.96 * (error or 0.005)), ceiling)
+        for m, v in zip(SIZES, value, strict=True)
+    ]
+    return LearningCurve("test_margins", 50, 100, 5, tuple(points))
+
+
+def test_a_known_curve_is_carried_on():
+    truth = (0.9, 3000.0, 0.9)
+    found = from_curve(curve(truth), 0.8, 4000, rate=10.0)
+    exact = 3000.0 * ((0.9 / 0.8) ** 2 - 1) ** (-1 / 0.9)
+    assert found.models.value == pytest.approx(exact, rel=0.1)
+    assert found.models.low < exact < found.models.high
+    assert found.seconds == pytest.approx((found.models.value - 4000) / 10)
+    assert "to reach LDS 0.8 you need about" in repr(found)
+    assert "minutes on this machine; you have 4,000; mean over 50 targets" in repr(found)
+    assert set(to_json(found)) == {"models", "lds", "low", "high", "predicted"}
+    assert found.figure().axes
+
+
+def test_intervals_hold_the_truth_where_the_curve_is_noisy():
+    truth, exact = (0.9, 3000.0, 0.9), 3000.0 * ((0.9 / 0.8) ** 2 - 1) ** (-1 / 0.9)
+    inside = 0
+    for seed in range(8):
+        found = from_curve(curve(truth, 0.008, seed), 0.8, 4000)
+        inside += found.models.low <= exact <= found.models.high
+    assert inside >= 7
+
+
+def test_a_score_beyond_the_limit_is_out_of_reach():
+    found = from_curve(curve((0.7, 500.0, 1.2)), 0.9, 4000)
+    assert found.models.value == np.inf
+    assert found.limit == pytest.approx(0.7, abs=0.03)
+    assert "out of reach: more models lead to about 0.7" in repr(found)
+    assert found.figure().axes
+
+
+def test_a_study_answers_its_own_question(make_study):
+    study = make_study(task=worlds.linear(n=60, targets=6, noise=4.0), models=1600, heldout=60, segment=4096)
+    there = learning_curve(study, [1200]).points[0].lds.value
+    early = budget(study, there, sizes=[50, 75, 100, 150, 200, 300])
+    assert early.have == 1600
+    assert early.models.low <= 1200 <= early.models.high
+    assert 400 < early.models.value < 3600
+    assert machine_rate(study) > 0
+
+
+def test_what_cannot_be_told_is_said(make_study):
+    study = make_study(models=60)
+    with pytest.raises(InputError, match="60 models are too few"):
+        budget(study, 0.5)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        budget(study, 1.5)
+    with pytest.raises(InputError, match="pilots of 50"):
+        compare_alphas(study, [0.5], pilot=10)
+
+
+def test_durations_are_as_a_person_says_them():
+    assert [duration(s) for s in (30, 1900, 9000, 4e5)] == ["30 seconds", "32 minutes", "2 hours", "5 days"]
+
+
+def test_pilots_of_each_alpha_are_compared(make_study, monkeypatch):
+    def here(study, **options):
+        missing = [where for where in study.segments if where not in study.rows.whole()]
+        (study.path / "segments").mkdir(exist_ok=True)
+        for where in missing:
+            train_segment(study, where)
+
+    monkeypatch.setattr(alphas_module, "collect", here)
+    study = make_study(task=worlds.linear(n=30, targets=4, noise=1.0), models=50)
+    found = compare_alphas(study, [0.2, 0.5], pilot=150)
+    assert found.alpha.tolist() == [0.2, 0.5]
+    assert np.all(found.lds > 0.5)
+    assert np.all(found.lds < found.ceiling + 0.05)
+    # Linear outputs vary most at one half, and the noise is the same at each.
+    assert found.noise_share[0] > found.noise_share[1]
+    assert found.best in (0.2, 0.5)
+    assert "pilots" in str(next(study.path.glob("pilots/alpha-0.2-150")))
+    assert repr(found).startswith("Alphas(test_margins, best 0.")
+    assert found.figure().axes
