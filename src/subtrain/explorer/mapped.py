@@ -52,7 +52,7 @@ def draw_map(fit: OpenFit, of: str, how: str) -> Map:
     """Targets (or units) in the plane, by `how` ("pca", "spectral" or "tsne") of their weights, and spectral clusters.
 
     Of more than POINTS, evenly spaced ones; where the weights are too many to work on at once, their first principal
-    components stand for them. Of more than SPECTRAL, k-means stands for spectral clusters; a spectral map of as many is an
+    components stand for them. Of more than SPECTRAL, k-means stands for spectral clusters, and a spectral map is an
     InputError.
     """
     rows: NDArray[Any] = fit.sidecar.weight if of == "targets" else fit.dm.weight
