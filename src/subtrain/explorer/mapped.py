@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
+from subtrain.errors import InputError
 from subtrain.explorer.figures import spread
 from subtrain.explorer.opened import OpenFit
 from subtrain.uses.clusters import clusters
 from subtrain.uses.maps import place
-from subtrain.uses.vectors import vectors
+from subtrain.uses.vectors import Vectors, vectors
 
 POINTS = 10_000
+# Graphs of more points than this, of vectors that have little in common, can take minutes and gigabytes to cut.
+SPECTRAL = 3000
 DIMENSIONS = 50
 LARGE = 20_000_000
 CLUSTERS = 10
@@ -49,7 +52,8 @@ def draw_map(fit: OpenFit, of: str, how: str) -> Map:
     """Targets (or units) in the plane, by `how` ("pca", "spectral" or "tsne") of their weights, and spectral clusters.
 
     Of more than POINTS, evenly spaced ones; where the weights are too many to work on at once, their first principal
-    components stand for them.
+    components stand for them. Of more than SPECTRAL, k-means stands for spectral clusters, and a spectral map is an
+    InputError.
     """
     rows: NDArray[Any] = fit.sidecar.weight if of == "targets" else fit.dm.weight
     number = spread(np.arange(len(rows)), POINTS)
@@ -57,12 +61,15 @@ def draw_map(fit: OpenFit, of: str, how: str) -> Map:
     small = _components(rows, number) if large else np.asarray(rows)[number]
     as_targets = Datamodels(small.T, np.zeros(number.size), np.zeros(number.size))
     found = vectors(as_targets)
-    count = min(len(set(fit.labels)) if fit.labels else CLUSTERS, found.index.size - 1)
-    cluster = clusters(as_targets, max(2, count)).cluster
+    many = found.index.size > SPECTRAL
+    if many and how == "spectral":
+        raise InputError(f"a spectral map takes at most {SPECTRAL:,} points, and these are {found.index.size:,}")
+    count = max(2, min(len(set(fit.labels)) if fit.labels else CLUSTERS, found.index.size - 1))
+    cluster = _k_means(found, count) if many else clusters(as_targets, count).cluster
     points = np.full((number.size, 2), np.nan)
     points[found.index] = place(found.rows, how)
     reduced = f" of {small.shape[1]} principal components" if large else ""
-    method = f"{NAMES[how]}{reduced} of the datamodels, each of length 1; spectral clusters"
+    method = f"{NAMES[how]}{reduced} of the datamodels, each of length 1; {'k-means' if many else 'spectral'} clusters"
     return Map(number, points[:, 0], points[:, 1], cluster, method)
 
 
@@ -84,6 +91,16 @@ def groups(fit: OpenFit, found: Map) -> list[Group]:
         labels = Counter(fit.labels[t] for t in members.tolist()) if fit.labels else Counter()
         out.append(Group(members, units, mean[units], dict(labels.most_common())))
     return out
+
+
+def _k_means(found: Vectors, count: int) -> NDArray[np.int64]:
+    """Clusters [P], the largest first, -1 for those without a weight."""
+    from sklearn.cluster import KMeans
+
+    number = KMeans(count, n_init=1, random_state=0).fit_predict(found.rows)
+    cluster = np.full(found.of_all, -1)
+    cluster[found.index] = np.argsort(np.argsort(-np.bincount(number, minlength=count), kind="stable"))[number]
+    return cluster
 
 
 def _components(rows: NDArray[Any], number: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -52,3 +52,16 @@ def test_a_large_fit_is_mapped_by_its_components(copy, serve, settled, monkeypat
         answer = settled(client, "/api/map?how=pca")
     assert answer["state"] == "done"
     assert "of 6 principal components" in answer["method"]
+
+
+def test_many_points_are_clustered_by_k_means(copy, serve, settled, monkeypatch):
+    monkeypatch.setattr("subtrain.explorer.mapped.SPECTRAL", 4)
+    with serve(copy) as client:
+        answer = settled(client, "/api/map?how=pca")
+        assert "k-means clusters" in answer["method"]
+        sizes = np.bincount(answer["cluster"])
+        assert sizes.sum() == 6
+        assert (np.diff(sizes) <= 0).all()
+        refused = settled(client, "/api/map?how=spectral")
+    assert refused["state"] == "failed"
+    assert "at most 4 points" in refused["why"]
