@@ -67,10 +67,15 @@ export function Verify({ detail, removed }: Props) {
         )}
       </div>
       {running && <Progress job={job} />}
-      {job?.state === "done" && <Outcome job={job} />}
+      {job?.state === "done" && isOf(job, removed) && <Outcome job={job} />}
       {(error ?? job?.error) && <Failure>{error ?? job?.error}</Failure>}
     </form>
   );
+}
+
+/** Whether a result is of what is left out now; it comes back when that is chosen again. */
+function isOf(job: Verification, removed: ReadonlySet<number>): boolean {
+  return job.removed.length === removed.size && job.removed.every((unit) => removed.has(unit));
 }
 
 function poll(job: Verification | null, setJob: (job: Verification) => void, setError: (error: string) => void) {
