@@ -166,10 +166,12 @@ def figure(found, path):
             (line,) = axes.plot(m, value, style, label="LASSO" if label == "lasso" else label, markersize=4)
             axes.fill_between(m, low, high, alpha=0.15, color=line.get_color())
         axes.axhline(row["ceiling"], linestyle=":", color="grey")
-        axes.set(xscale="log", xlabel="models fitted", title=",".join(row["task"].split(",")[:2]))
+        axes.set(xscale="log", xlabel="models fitted", xticks=SIZES[1::2], xticklabels=[f"{m:,}" for m in SIZES[1::2]])
+        axes.minorticks_off()
+        axes.set(title=",".join(row["task"].split(",")[:2]))
     grid[0].set_ylabel("LDS, held out, mean of 5 runs")
     grid[0].legend(frameon=False, title="dotted: noise ceiling")
-    picture.savefig(path, dpi=100)
+    picture.savefig(path, dpi=80)
 
 
 def main():

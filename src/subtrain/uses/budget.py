@@ -127,7 +127,7 @@ def from_curve(curve: LearningCurve, lds: float, have: int, rate: float = float(
     for _ in range(DRAWS):
         # Subsets and targets are the same at every size: most of the error is common to the whole curve.
         common, own = random.normal(), random.normal(size=value.size)
-        drawn.append(needed(lds, fitted(models, value + error * (0.8 * common + 0.6 * own), error, most)))
+        drawn.append(needed(lds, fitted(models, value + error * (0.9 * common + 0.8 * own), error, most)))
     low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
     found = Interval(needed(lds, best), float(low), float(high))
     return Budget(lds, found, float(best[0]), have, rate, curve, best)
