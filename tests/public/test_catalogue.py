@@ -7,7 +7,7 @@ import pytest
 
 from mirror import catalogue_data
 from subtrain.errors import InputError
-from subtrain.public.catalogue import read_catalogue
+from subtrain.public.catalogue import percent, read_catalogue
 
 # The README's table: GB of masks and margins, and of logits.
 README = {
@@ -115,6 +115,13 @@ def test_an_entry_that_leads_elsewhere_or_holds_what_it_must_not_is_refused(tmp_
     path.write_text(json.dumps(data))
     with pytest.raises(InputError):
         read_catalogue(path)
+
+
+def test_alpha_is_a_share_or_a_percentage():
+    assert [percent(alpha) for alpha in (0.1, 0.29, 0.75, 50, 75.0)] == [10, 29, 75, 50, 75]
+    for alpha in (0, -0.5, 101, float("nan")):
+        with pytest.raises(InputError, match=r"a share of the units, as 0\.5, or a percentage"):
+            percent(alpha)
 
 
 def test_a_catalogue_that_is_not_there_or_not_json(tmp_path):

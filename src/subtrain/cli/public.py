@@ -32,7 +32,9 @@ DatasetName = Annotated[str | None, typer.Option("--dataset", "-d", help="cifar 
 Kind = Annotated[
     str | None, typer.Option("--kind", "-k", help="train_masks, test_margins, test_datamodels, …", show_default=False)
 ]
-Alpha = Annotated[float | None, typer.Option("--alpha", "-a", help="0.1, 0.2, 0.5 or 0.75.", show_default=False)]
+Alpha = Annotated[
+    float | None, typer.Option("--alpha", "-a", help="0.1, 0.2, 0.5, 0.75, or 10, 20, 50, 75.", show_default=False)
+]
 CatalogueFile = Annotated[
     Path | None, typer.Option("--catalogue", help="A catalogue of your own, JSON of the same form.", show_default=False)
 ]
@@ -67,11 +69,12 @@ def list_(
     Asks the bucket for nothing, but for --check.
     """
     from subtrain.machine import size
+    from subtrain.public.catalogue import percent
     from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.price import dollars, whole_price
 
     found = read(catalogue)
-    files = found.find(dataset, kind, percent(alpha), missing=True if missing else None)
+    files = found.find(dataset, kind, alpha and percent(alpha), missing=True if missing else None)
     there: dict[str, int | None] = {}
     if check:
         from subtrain.public.presence import present
@@ -218,19 +221,16 @@ def chosen(
     found: Catalogue, keys: list[str] | None, dataset: str | None, kind: str | None, alpha: float | None
 ) -> list[File]:
     """Files by key, or by what they are; never all of them unasked."""
+    from subtrain.public.catalogue import percent
+
     if keys:
         return [found.get(key) for key in keys]
     if dataset is None and kind is None and alpha is None:
         raise InputError("say which files: keys, or --dataset, --kind and --alpha; `subtrain public list` shows all")
-    files = found.find(dataset, kind, percent(alpha))
+    files = found.find(dataset, kind, alpha and percent(alpha))
     if not files:
         raise InputError("no published file is of this data set, kind and alpha; `subtrain public list` shows all")
     return files
-
-
-def percent(alpha: float | None) -> float | None:
-    """0.5 as the 50 of a file's name."""
-    return None if alpha is None else round(100 * alpha, 6)
 
 
 def span(text: str | None) -> slice:

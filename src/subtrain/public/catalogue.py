@@ -129,6 +129,13 @@ class Catalogue:
         return [self.sources.get(name, name) for name in names]
 
 
+def percent(alpha: float) -> float:
+    """Alpha as files name it: 50 of 0.5, and of 50. Raises InputError for what is neither a share nor a percentage."""
+    if not 0 < alpha <= 100:
+        raise InputError(f"alpha is a share of the units, as 0.5, or a percentage, as 50, got {alpha:g}")
+    return round(100 * alpha, 6) if alpha <= 1 else float(alpha)
+
+
 def read_catalogue(path: str | Path | None = None) -> Catalogue:
     """The catalogue of the published datamodels data, or the one in a JSON file of the same form.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from subtrain.errors import InputError, MismatchError
-from subtrain.public.catalogue import NPY_HEADER, Catalogue, Dataset, File, read_catalogue
+from subtrain.public.catalogue import NPY_HEADER, Catalogue, Dataset, File, percent, read_catalogue
 from subtrain.public.header import FIRST, Header, read_header
 from subtrain.public.kept import LIMIT, Kept
 from subtrain.public.price import FREE, MAX_COST, Network, Purse, Rates, price
@@ -110,7 +110,7 @@ def open(
     network: Network = Network(),
     cache_bytes: int = LIMIT,
 ) -> Published:
-    """The published models of a data set ("cifar", "fmow") at one alpha (0.5); nothing is asked for or paid yet.
+    """The published models of a data set ("cifar", "fmow") at one alpha (0.5 or 50); nothing is asked for or paid.
 
     catalogue_file: another catalogue than the published data's; address: another place for the same files, a mirror's
     bucket, a folder, or a `Source`. max_cost: what all reading through this may cost, in dollars; None for no limit.
@@ -118,10 +118,10 @@ def open(
     what is read is kept on this machine, 0 for none. Raises InputError for what the catalogue does not have.
     """
     found = read_catalogue(catalogue_file)
-    pct = round(100 * alpha, 6)
+    pct = percent(alpha)
     if not found.find(dataset, pct=pct):
         alphas = ", ".join(f"{p / 100:g}" for p in sorted({f.pct for f in found.find(dataset)}))
-        raise InputError(f"nothing of {dataset} was published at alpha = {alpha:g}, only at {alphas}")
+        raise InputError(f"nothing of {dataset} was published at alpha = {pct / 100:g}, only at {alphas}")
     if heldout is not None and heldout < 0:
         raise InputError(f"heldout must be at least 0, got {heldout}")
     return Published(

@@ -146,7 +146,8 @@ def _floats_elsewhere(part: Any) -> bool:
 def are_flat(outputs: Any, masks: object) -> bool:
     """Whether outputs are [m], of one target without an axis of its own."""
     part = outputs if _is_one(outputs, masks) else outputs[0]
-    return np.ndim(_opened(part)) == 1
+    array = _opened(part)
+    return bool((array if is_distant(array) else np.asarray(array)).ndim == 1)
 
 
 def in_parts(masks: object) -> bool:
