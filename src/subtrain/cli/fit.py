@@ -70,7 +70,8 @@ def fit(
         )
     save_fit(opened, dm, name)
     out.print(f"{dm!r} from {dm.meta['models']:,} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
-    out.print(f"Largest relative duality gap {dm.meta['gap_max']:.1e}; written to {where}", soft_wrap=True)
+    gap = getattr(model, "GAP", "relative duality gap")
+    out.print(f"Largest {gap} {dm.meta['gap_max']:.1e}; written to {where}", soft_wrap=True)
     out.print(f"Next: subtrain evaluate {study}" + (f" --fit {name}" if name != "default" else ""))
 
 

@@ -49,6 +49,8 @@ class SharedPrior(Linear):
     LASSO's). Needs about 3 dense n x n matrices and 12 tables of n x T.
     """
 
+    GAP = "share of variance that the last sweep moved"
+
     def __init__(
         self,
         pairs: Pairs | str | None = "task",
