@@ -178,7 +178,7 @@ def duration(seconds: float) -> str:
     for unit, size in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
+    return "a second" if seconds < 2 else f"{seconds:.0f} seconds"
 
 
 def _about(models: float) -> str:
