@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,14 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What targets are found and sorted by. words: name, label, text and row of each, in small letters."""
+    """What targets are found and sorted by."""
 
     fit: OpenFit = field(repr=False)
-    words: list[str] = field(repr=False)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Name, label, text and row of each target, in small letters; made when somebody searches first."""
+        return [_words(self.fit.viewer.about_target(target)) for target in range(self.fit.dm.targets)]
 
     def matching(
         self,
@@ -68,7 +72,7 @@ class Columns:
 
 @lru_cache(maxsize=8)
 def columns(fit: OpenFit) -> Columns:
-    return Columns(fit, [_words(fit.viewer.about_target(target)) for target in range(fit.dm.targets)])
+    return Columns(fit)
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
@@ -17,6 +18,10 @@ from subtrain.explorer.server import compare, leakage, maps, media, progress, st
 from subtrain.explorer.server.safety import LOCAL, Guard
 from subtrain.explorer.verification import Desk
 
+# Answers take a millisecond or two of Python each: more threads than this take turns at the interpreter's lock, and all
+# are slower for it.
+THREADS = 2
+
 
 def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: str | None = None) -> FastAPI:
     """The explorer of these studies as an ASGI app.
@@ -27,6 +32,7 @@ def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: s
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = THREADS
         yield
         desk.stop()
         library.stop()
