@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-services lint types check web clean
+.PHONY: demo test test-slow test-services test-services-again lint types check web clean
 
 demo: $(VENV)/.core
 	$(BIN)/subtrain demo
@@ -20,6 +20,10 @@ test-slow: $(VENV)/.dev
 test-services: $(VENV)/.dev
 	for script in tests/services/install*.sh; do bash $$script $(BIN)/python || exit 1; done
 	$(PYTEST) -n 2 --dist loadfile -rs -m services
+
+# Those that failed just now, one after another: a cluster that was slow to come up is no fault of ours, two failures are.
+test-services-again: $(VENV)/.dev
+	$(PYTEST) -n 0 -rs -m services --last-failed
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
