@@ -57,7 +57,7 @@ def measured(name, data, folder, minutes, epochs, rate_seconds):
     return {
         "task": TASKS[name],
         "about": getattr(image_tasks, name).__doc__,
-        "models": int(study.models_done()),
+        "models": study.models_done(),
         "models_an_hour": round(3600 * rate(where, params, spent.rate, rate_seconds)),
         "accuracy": float((study.read("test_margins", held) > 0).mean()),
         "heldout": len(held) // REPLICATES,
@@ -74,16 +74,16 @@ def rate(where, params, about, seconds):
 
 
 class Spent:
-    """Models trained and seconds spent so far, kept beside the study; rate: models a second of the last collection."""
+    """Seconds spent so far, kept beside the study; rate: models a second of the last collection."""
 
     def __init__(self, path):
         self.path = path
-        kept = json.loads(path.read_text()) if path.exists() else {"models": 0, "seconds": 0.0, "rate": 0.0}
-        self.models, self.seconds, self.rate = kept["models"], kept["seconds"], kept["rate"]
+        kept = json.loads(path.read_text()) if path.exists() else {"seconds": 0.0, "rate": 0.0}
+        self.seconds, self.rate = kept["seconds"], kept["rate"]
 
     def add(self, done):
-        self.models, self.seconds, self.rate = self.models + done.trained, self.seconds + done.seconds, done.rate
-        self.path.write_text(json.dumps({"models": self.models, "seconds": self.seconds, "rate": self.rate}))
+        self.seconds, self.rate = self.seconds + done.seconds, done.rate
+        self.path.write_text(json.dumps({"seconds": self.seconds, "rate": self.rate}))
 
 
 def collect(study, spent):

@@ -44,10 +44,7 @@ def import_(
     """
     from subtrain.cli.progress import stages
     from subtrain.design import EVALUATION
-    from subtrain.outputs import MARGINS
-    from subtrain.public.layout import check_margins
     from subtrain.store.imported import import_arrays, import_folder
-    from subtrain.store.rows import open_npy
 
     if folder is not None:
         if masks is not None or output:
@@ -62,6 +59,10 @@ def import_(
     out.print(f"Imported {study}: {made.models:,} models ({judged:,} only for judging) over {made.n:,} units")
     out.print(f"Which are for judging: {made.manifest['evaluation_from']}", soft_wrap=True)
     if labels is not None:
+        from subtrain.outputs import MARGINS
+        from subtrain.public.layout import check_margins
+        from subtrain.store.rows import open_npy
+
         kind = check_margins(made, open_npy(labels))
         out.print(
             f"The margins follow from the logits: that of the correct class minus the {MARGINS[kind]}", soft_wrap=True
