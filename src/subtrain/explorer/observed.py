@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from subtrain.uses.intervals import Bounds, difference_interval, mean_interval
+
 FULL, ALPHA = "full", "alpha"
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
     """Mean of some runs with its 95 % interval (Student's t), null for fewer than two runs, and the values."""
     x = np.asarray(values, np.float64)
-    error = float(x.std(ddof=1) / math.sqrt(x.size)) if x.size > 1 else math.nan
-    return {**_interval(float(x.mean()), error, x.size - 1), "runs": int(x.size), "values": x.tolist()}
+    return {**_told(mean_interval(x)), "runs": int(x.size), "values": x.tolist()}
 
 
 def effect(values: Mapping[str, Sequence[float]], base: str) -> dict[str, Any] | None:
@@ -25,17 +26,10 @@ def effect(values: Mapping[str, Sequence[float]], base: str) -> dict[str, Any] |
     if not with_them.size or not without.size:
         return None
     if base == ALPHA:
-        return {k: v for k, v in summary((without - with_them).tolist()).items() if k in ("mean", "low", "high")}
-    mean = float(without.mean() - with_them.mean())
-    if min(with_them.size, without.size) < 2:
-        return _interval(mean, math.nan, 1)
-    parts = [x.var(ddof=1) / x.size for x in (with_them, without)]
-    spread = sum(part**2 / (x.size - 1) for part, x in zip(parts, (with_them, without), strict=True))
-    return _interval(mean, math.sqrt(sum(parts)), sum(parts) ** 2 / spread if spread > 0 else 1.0)
+        return _told(mean_interval(without - with_them))
+    return _told(difference_interval(without, with_them))
 
 
-def _interval(mean: float, error: float, freedom: float) -> dict[str, Any]:
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, freedom)) * error if math.isfinite(error) else None
-    return {"mean": mean, "low": None if half is None else mean - half, "high": None if half is None else mean + half}
+def _told(found: Bounds) -> dict[str, Any]:
+    mean, low, high = found
+    return {"mean": mean, "low": None if math.isnan(low) else low, "high": None if math.isnan(high) else high}

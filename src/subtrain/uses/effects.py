@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.store.study import Study
+from subtrain.uses.intervals import difference_interval
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -28,13 +29,10 @@ class Effect(NamedTuple):
 
 def difference(after: Floats, before: Floats) -> Effect:
     """Mean of `after` less mean of `before`, each independent values [r], with Welch's interval."""
-    from scipy.stats import ttest_ind
-
-    value = float(np.mean(after) - np.mean(before))
-    if min(len(after), len(before)) < 2 or np.var(after) + np.var(before) == 0:
+    value, low, high = difference_interval(after, before)
+    if np.var(after) + np.var(before) == 0:
         return Effect(value, float("nan"), float("nan"))
-    interval = ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
-    return Effect(value, float(interval.low), float(interval.high))
+    return Effect(value, low, high)
 
 
 def random_removals(n: int, units: int, draws: int, seed: int) -> list[Numbers]:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.differences import right
+from subtrain.uses.intervals import difference_interval, mean_interval
 from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 
@@ -61,14 +62,11 @@ class TrainingSets:
 
     def mean(self, arm: str, group: str, measure: str | None = None) -> Estimate:
         """Mean over an arm's models. Of one mask the interval is over runs, of several over masks."""
-        return _interval(*_moments(self._draws(arm, group, measure)))
+        return Estimate(*mean_interval(self._draws(arm, group, measure)))
 
     def gain(self, arm: str, over: str, group: str, measure: str | None = None) -> Estimate:
         """Mean of one arm minus that of another, with Welch's interval."""
-        (a, var_a, df_a), (b, var_b, df_b) = (_moments(self._draws(x, group, measure)) for x in (arm, over))
-        scale = var_a**2 / max(df_a, 1) + var_b**2 / max(df_b, 1)
-        freedom = min(df_a, df_b) if scale == 0 or min(df_a, df_b) < 1 else (var_a + var_b) ** 2 / scale
-        return _interval(a - b, var_a + var_b, freedom)
+        return Estimate(*difference_interval(*(self._draws(x, group, measure) for x in (arm, over))))
 
     def _draws(self, arm: str, group: str, measure: str | None) -> Floats:
         each = self.measured[arm, measure or self.measures[0], group]
@@ -191,16 +189,3 @@ def random_sets(n: int, size: int, count: int, seed: int = 0) -> NDArray[np.bool
     for mask in masks:
         mask[random.choice(n, size, replace=False)] = True
     return masks
-
-
-def _moments(draws: Floats) -> tuple[float, float, float]:
-    """Mean, its squared standard error, degrees of freedom."""
-    variance = float(draws.var(ddof=1) / draws.size) if draws.size > 1 else float("nan")
-    return float(draws.mean()), variance, draws.size - 1
-
-
-def _interval(mean: float, variance: float, freedom: float) -> Estimate:
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, freedom)) * variance**0.5 if freedom >= 1 else float("nan")
-    return Estimate(mean, mean - half, mean + half)
