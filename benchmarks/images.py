@@ -135,18 +135,19 @@ def table(found):
         f"Load average {found['load_before']} before, {found['load_after']} after.",
         "LDS is against the mean of the replicates, with its 95 % interval; the ceiling is what seed noise leaves.",
         "",
-        "| task | models an hour | accuracy | held out | models fitted | LDS | ceiling |",
-        "|---|---|---|---|---|---|---|",
+        "| task | models an hour | accuracy | trained | held out | models fitted | LDS | ceiling |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in found["rows"]:
+        minutes = 60 * row["models"] / row["models_an_hour"]
         first = f"{row['task']} | {row['models_an_hour']:,} | {row['accuracy']:.3f} | "
-        first += f"{row['heldout']} x {row['replicates']}"
+        first += f"{row['models']:,} in {minutes:.0f} min | {row['heldout']} x {row['replicates']}"
         for point in row["curve"]:
             value, low, high = point["lds"]
             lines.append(
                 f"| {first} | {point['models']:,} | {value:.3f} ({low:.3f}-{high:.3f}) | {point['ceiling']:.3f} |"
             )
-            first = " | | | "
+            first = " | | | | "
     return "\n".join(lines) + "\n"
 
 
