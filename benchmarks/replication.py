@@ -5,7 +5,7 @@
     python benchmarks/replication.py --quick           # does it run? (a few models of one epoch, prints only)
 
 Trains thousands of models on random subsets at several alphas, fits datamodels, and checks what they say by retraining:
-LDS against the number of models, removals predicted against observed, data support at x1 and x1.2, mislabelling,
+LDS against the number of models, removals predicted against observed, data support at x1 and x1.2, mislabeling,
 planted duplicates. Kill it whenever you like; run again, it goes on where it was. Writes README.md, results.json and
 figures into docs/replication. --minutes is what the plan is scaled to, at the rate of two cores of 2023; not a limit.
 """
@@ -37,21 +37,21 @@ HERE = Path(__file__).parent
 MINUTES = 20
 OUTPUT, RUNS, REPLICATES = "test_margins", 10, 5
 # For 20 minutes: models to fit on and subsets to judge on at each alpha (the first is what the rest builds on); targets
-# and sizes of the removals; targets of the support; targets and sizes of the mislabelling.
+# and sizes of the removals; targets of the support; targets and sizes of the mislabeling.
 PLANS = {
     "fashion": {
         "alphas": {0.5: (3000, 50), 0.2: (3000, 50), 0.1: (3000, 50)},
         "clean": replication_tasks.CLEAN,
         "removals": (40, (20, 80, 320)),
         "support": 40,
-        "mislabelling": (20, (4, 16, 64), 5),
+        "mislabeling": (20, (4, 16, 64), 5),
     },
     "cifar": {
         "alphas": {0.5: (1500, 40)},
         "clean": 100,
         "removals": (20, (10, 40)),
         "support": 20,
-        "mislabelling": None,
+        "mislabeling": None,
     },
 }
 
@@ -70,9 +70,9 @@ def scaled(plan, by):
         "removals": (times(targets, 3, plan["clean"]), sizes),
         "support": times(plan["support"], 3, plan["clean"]),
     }
-    if plan["mislabelling"]:
-        count, ladder, runs = plan["mislabelling"]
-        found["mislabelling"] = (times(count, 2, plan["clean"]), ladder, runs)
+    if plan["mislabeling"]:
+        count, ladder, runs = plan["mislabeling"]
+        found["mislabeling"] = (times(count, 2, plan["clean"]), ladder, runs)
     return found
 
 
@@ -97,9 +97,9 @@ def replicated(name, plan, given, folder):
         "support": st.support(dm, study, spread(plan["clean"], plan["support"]), runs),
         "support-calibrated": st.support(dm, study, spread(plan["clean"], plan["support"]), runs, calibrate=True),
     }
-    if plan["mislabelling"]:
-        targets, sizes, few = plan["mislabelling"]
-        results["mislabelling"] = st.brittleness(dm, study, spread(plan["clean"], targets), sizes, min(few, runs))
+    if plan["mislabeling"]:
+        targets, sizes, few = plan["mislabeling"]
+        results["mislabeling"] = st.brittleness(dm, study, spread(plan["clean"], targets), sizes, min(few, runs))
     results |= clusters(dm)
     for kind, result in results.items():
         print(f"  {result!r}", flush=True)

@@ -64,9 +64,9 @@ def _section(name, one):
             f"{point['ceiling']:.3f} |"
         )
     lines += ["", f"![LDS against models]({name}-lds.png)", "", *_removals(name, one), *_support(name, one)]
-    if "mislabelling" in one:
-        lines += ["### Mislabelling", "", one["mislabelling"]["says"], ""]
-        lines += [f"![Mislabelling]({name}-mislabelling.png)", ""]
+    if "mislabeling" in one:
+        lines += ["### Mislabeling", "", one["mislabeling"]["says"], ""]
+        lines += [f"![Mislabeling]({name}-mislabeling.png)", ""]
     if "leakage" in one:
         lines += _leakage(one)
     if "clusters" in one:

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from subtrain.uses.poison import Poison, poison
     from subtrain.uses.removals import Removal, removals
     from subtrain.uses.retrain import Retrained, retrain
-    from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
+    from subtrain.uses.retrain_mislabeled import Mislabeling, retrain_mislabeled
     from subtrain.uses.select import Selection, select, verify_selection
     from subtrain.uses.significance import Significance, significance
     from subtrain.uses.standard_errors import standard_errors
@@ -96,7 +96,7 @@ _WHERE = {
     "MeanDifference": "regression",
     "Memorization": "uses.memorization",
     "Mislabeled": "uses.mislabeled",
-    "Mislabelling": "uses.retrain_mislabelled",
+    "Mislabeling": "uses.retrain_mislabeled",
     "Neighbors": "uses.neighbors",
     "Output": "outputs",
     "Pairs": "regression",
@@ -150,7 +150,7 @@ _WHERE = {
     "removals": "uses.removals",
     "remove_tails": "uses.tails",
     "retrain": "uses.retrain",
-    "retrain_mislabelled": "uses.retrain_mislabelled",
+    "retrain_mislabeled": "uses.retrain_mislabeled",
     "select": "uses.select",
     "shapley": "uses.valuation",
     "shapley_alphas": "uses.valuation",
@@ -190,7 +190,7 @@ __all__ = [
     "MeanDifference",
     "Memorization",
     "Mislabeled",
-    "Mislabelling",
+    "Mislabeling",
     "Neighbors",
     "Output",
     "Pairs",
@@ -245,7 +245,7 @@ __all__ = [
     "removals",
     "remove_tails",
     "retrain",
-    "retrain_mislabelled",
+    "retrain_mislabeled",
     "select",
     "shapley",
     "shapley_alphas",

@@ -14,7 +14,7 @@ from subtrain.fits import save_fit
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Real digits, some of them mislabelled, with fits of both outputs."""
+    """Real digits, some of them mislabeled, with fits of both outputs."""
     made = Study.create(
         tmp_path_factory.mktemp("verbs") / "digits",
         "planted",

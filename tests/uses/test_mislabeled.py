@@ -28,7 +28,7 @@ def test_label_noise_in_real_digits_is_found(digits):
     assert found.auc["without"] > 0.95
     assert found.auc["self"] > 0.7
     assert found.table()["known"][:15].sum() >= 11
-    assert "15 mislabelled known" in repr(found)
+    assert "15 mislabeled known" in repr(found)
     assert "AUC" in repr(found)
     assert found.figure().axes
     np.testing.assert_array_equal(mislabeled(digits).order, found.order)

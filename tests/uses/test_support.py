@@ -102,7 +102,7 @@ def test_wilsons_interval():
     assert np.isnan(proportion(0, 0).value)
 
 
-def test_mislabelled_neighbours_flip_a_target(make_study, trained_here):
+def test_mislabeled_neighbours_flip_a_target(make_study, trained_here):
     """A target whose helpful examples are its own class: relabelling them to the runner-up flips it at a known size."""
     images, labels = load_digits(n_class=2, return_X_y=True)
     x, y = images[:30] / 16, labels[:30]
@@ -123,6 +123,6 @@ def test_mislabelled_neighbours_flip_a_target(make_study, trained_here):
             changed[units] = 1 - y_test[target]
             score = LogisticRegression().fit(x, changed).decision_function(x_test[[target]])[0]
             assert np.isclose(found.after[target, k], score if y_test[target] else -score, atol=2e-2)
-    assert "mislabelled" in repr(found)
+    assert "mislabeled" in repr(found)
     assert found.table()["support"].shape == (4,)
     found.figure()

@@ -36,7 +36,7 @@ def planted(
     patch and labelled `poison_label`: a margin above 0 there is a success of the backdoor.
     """
     if min(mislabeled, poisoned) < 0 or mislabeled + poisoned > n // 2:
-        raise InputError(f"{mislabeled} mislabelled and {poisoned} poisoned of {n} digits: at most half can be faulty")
+        raise InputError(f"{mislabeled} mislabeled and {poisoned} poisoned of {n} digits: at most half can be faulty")
     train, test = split_digits(n, targets, seed)
     train = _mislabel(train, mislabeled, seed)
     if poisoned:

@@ -1,4 +1,4 @@
-"""Brittleness to mislabelling: how few training examples, given the runner-up's label, flip a prediction."""
+"""Brittleness to mislabeling: how few training examples, given the runner-up's label, flip a prediction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.result import Table, new_figure, result_html
-from subtrain.uses.retrain_mislabelled import Mislabelling, retrain_mislabelled
+from subtrain.uses.retrain_mislabeled import Mislabeling, retrain_mislabeled
 from subtrain.uses.support import margins_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ PAPER_MEDIAN = 35
 
 @dataclass(frozen=True, eq=False)
 class Brittleness:
-    """How many mislabelled training examples flip each target (paper, section 4.1), by retraining.
+    """How many mislabeled training examples flip each target (paper, section 4.1), by retraining.
 
     label int64 [T]: the label that the target's most helpful examples get; sizes int64 [L]: how many, ascending;
     after [T, L]: mean margin over `runs` models trained so; control [T]: of models trained on everything as it is.
@@ -57,7 +57,7 @@ class Brittleness:
         half = f"half flip after {_median(right)}" if flipped.size * 2 > right.size else "fewer than half flip"
         return (
             f"Brittleness({self.output}: {flipped.size} of {right.size} targets flip when at most {self.sizes[-1]} of "
-            f"{self.n} examples are mislabelled, {half}; retrained, mean of {self.runs} runs)"
+            f"{self.n} examples are mislabeled, {half}; retrained, mean of {self.runs} runs)"
         )
 
     def table(self) -> Table:
@@ -68,7 +68,7 @@ class Brittleness:
         return columns | {"support": self.support}
 
     def figure(self) -> Figure:
-        """The share of targets, right without mislabelling, that so many mislabelled examples flip."""
+        """The share of targets, right without mislabeling, that so many mislabeled examples flip."""
         figure = new_figure(6.0, 3.8)
         axes = figure.add_subplot()
         right = self.control > 0
@@ -78,7 +78,7 @@ class Brittleness:
         axes.set(xscale="log", xlabel="examples given the runner-up's label", ylabel="share of targets", ylim=(0, 1))
         axes.legend(frameon=False)
         axes.set_title(
-            f"{self.output}: mislabelling per target, {int(right.sum())} targets that are right without it,\n"
+            f"{self.output}: mislabeling per target, {int(right.sum())} targets that are right without it,\n"
             f"n = {self.n}, mean of {self.runs} runs each",
             fontsize="small",
         )
@@ -98,7 +98,7 @@ def brittleness(
 
     labels: the label for each target's examples, by default the runner-up: the class of the second largest logit,
     averaged over the study's models, which must then record logits ("test_logits"). A target has no more examples
-    mislabelled than have a positive weight. options: as for `retrain`. Raises InputError where labels are neither given
+    mislabeled than have a positive weight. options: as for `retrain`. Raises InputError where labels are neither given
     nor recorded, for outputs that are not margins, groups as units, or a task that cannot relabel.
     """
     output = margins_of(dm, study)
@@ -109,12 +109,12 @@ def brittleness(
     ladder = np.unique(np.minimum(whole_numbers("sizes", sizes), dm.n))
     if not ladder.size or ladder[0] < 1:
         raise InputError("sizes must be 1 or more: how many examples to mislabel")
-    jobs = [Mislabelling([], [])]
+    jobs = [Mislabeling([], [])]
     for target, label in zip(chosen, given.tolist(), strict=True):
         weight = dm.weight[:, target]
         ranked = np.argsort(-weight, kind="stable")[: int((weight > 0).sum())].tolist()
-        jobs += [Mislabelling(ranked[:size], [label] * len(ranked[:size])) for size in ladder]
-    found = retrain_mislabelled(study, jobs, runs, **options)
+        jobs += [Mislabeling(ranked[:size], [label] * len(ranked[:size])) for size in ladder]
+    found = retrain_mislabeled(study, jobs, runs, **options)
     own = found.of_targets([chosen[0], *np.repeat(chosen, ladder.size)], output)[1:].mean(axis=1, dtype=np.float64)
     control = found.outputs(output, chosen.tolist())[0].mean(axis=0, dtype=np.float64)
     return Brittleness(chosen, given, ladder, own.reshape(-1, ladder.size), control, runs, output, study.n)

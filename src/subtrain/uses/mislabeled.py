@@ -1,4 +1,4 @@
-"""Mislabelled training examples: the ones whose label the models not trained on them contradict."""
+"""Mislabeled training examples: the ones whose label the models not trained on them contradict."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCORES = {
 @dataclass(frozen=True, eq=False)
 class Mislabeled:
     """scores: float64 [N] by name, as SCORES tells them; by: the one that ranks; auc: of each score where the faults
-    are known, the chance that a mislabelled example is more suspicious than one that is not.
+    are known, the chance that a mislabeled example is more suspicious than one that is not.
     """
 
     output: str
@@ -56,7 +56,7 @@ class Mislabeled:
 
     def __repr__(self) -> str:
         few = np.count_nonzero(self.scores["agreement"] < 0.5)
-        known = "" if self.known is None else f"; AUC {self.auc[self.by]:.3f}, {self.known.sum()} mislabelled known"
+        known = "" if self.known is None else f"; AUC {self.auc[self.by]:.3f}, {self.known.sum()} mislabeled known"
         return (
             f"Mislabeled({self.output} by {self.by}: {few} of {self.unit.size} training examples have a label that "
             f"most models not trained on them contradict{known}; over {self.models:,} models)"
@@ -92,7 +92,7 @@ class Mislabeled:
             axes.axvline(self.known.sum(), color="0.8", linewidth=1, zorder=0)
             axes.set_xlim(0, min(self.known.size, 4 * self.known.sum()))
             axes.set(
-                xlabel="training examples looked at, most suspicious first", ylabel="share of the mislabelled found"
+                xlabel="training examples looked at, most suspicious first", ylabel="share of the mislabeled found"
             )
             axes.legend(frameon=False, fontsize=8)
         axes.set_title(f"{self.output}: {self.unit.size:,} training examples, {self.models:,} models", fontsize=9)
@@ -111,7 +111,7 @@ def mislabeled(
     Every model leaves out a share of the training set, so each example has models that were not trained on it:
     "without" and "agreement" are what those say, without any fit. "self" is the example's influence on itself
     (Feldman & Zhang 2020, on the output itself). Datamodels of the same output add "self_weight" and "support".
-    output: of margins, by default train_margins. by: one of SCORES. known: examples known to be mislabelled, by number
+    output: of margins, by default train_margins. by: one of SCORES. known: examples known to be mislabeled, by number
     or as bool [N], to judge every score by; they change no score. Where units are groups an example is in with its own.
 
     Raises InputError when the study records no such output, or the datamodels are of other targets or units.

@@ -1,4 +1,4 @@
-"""Retraining with some units mislabelled, each job with its own units and labels, all in one study."""
+"""Retraining with some units mislabeled, each job with its own units and labels, all in one study."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from subtrain.uses.retrain import Retrained, retrain, task_of
 
 
 @dataclass(frozen=True)
-class Mislabelling:
+class Mislabeling:
     """These units get these labels instead of their own, in training only."""
 
     units: Sequence[int]
     labels: Sequence[int]
 
 
-def retrain_mislabelled(
-    study: Study, jobs: Sequence[Mislabelling], runs: int = 1, *, task: Task | None = None, **options: Any
+def retrain_mislabeled(
+    study: Study, jobs: Sequence[Mislabeling], runs: int = 1, *, task: Task | None = None, **options: Any
 ) -> Retrained:
     """Train `runs` models on the whole training set with each job's units under its labels; a job without units is the
     control.
 
     All jobs share one task: the study's with a twin behind its examples for every pair of unit and label that occurs;
     a job's mask holds the original of every other unit and the twins of its own. options: as for `retrain`. Raises
-    InputError when units are groups, a unit is mislabelled twice in a job, or the task cannot relabel.
+    InputError when units are groups, a unit is mislabeled twice in a job, or the task cannot relabel.
     """
     base = task or task_of(study)
     if study.groups is not None:
@@ -53,7 +53,7 @@ def retrain_mislabelled(
     return retrain(study, masks, runs, task=relabelled(base, units, labels), source=source, **options)
 
 
-def _pairs(job: Mislabelling, n: int) -> NDArray[np.int64]:
+def _pairs(job: Mislabeling, n: int) -> NDArray[np.int64]:
     """int64 [q, 2] of units and labels."""
     units, labels = numbers_below("units", job.units, n), whole_numbers("labels", job.labels)
     if units.size != labels.size or np.unique(units).size != units.size:
