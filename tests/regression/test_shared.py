@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from subtrain import Design, Lasso, Pairs, SharedPrior, fit, pairs_of
+from subtrain import Design, Lasso, Pairs, SharedPrior, Study, fit, pairs_of
 from subtrain.errors import InputError
 from subtrain.regression.counts import count
 from subtrain.regression.dense import dense
@@ -213,3 +213,9 @@ def test_a_study_is_fitted_with_what_its_view_shows(make_study, tmp_path):
     given = fit(study, estimator=SharedPrior(pairs_of_study(study, "test_margins"), threads=1), keep_counts=False)
     np.testing.assert_array_equal(dm.weight, given.weight)
     assert given.meta["params"]["pairs"] == "Pairs(class of unit x class of target)"
+
+
+def test_a_study_whose_task_cannot_be_made_is_fitted_without_it_and_says_so(make_study):
+    study = Study.open(make_study().path)
+    with pytest.warns(FitWarning, match=r"not used, for the task cannot be made here: .*does not know how to make"):
+        assert repr(pairs_of_study(study, "test_margins")) == "Pairs(nothing known)"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.regression.warn import warn
 from subtrain.store.study import Study
 
 # Similarities are cut into so many levels, finer towards the most alike.
@@ -70,11 +71,15 @@ def pairs_of(
 
 
 def pairs_of_study(study: Study, output: str) -> Pairs:
-    """What the task's view shows of units and targets: labels and images; nothing where there is no such view."""
+    """What the task's view shows of units and targets: labels and images; nothing where there is no such view.
+
+    A study whose task cannot be made here (imported, or made elsewhere) is fitted without it: a FitWarning says why.
+    """
     split = output.partition("_")[0]
     try:
         view = getattr(study.task, "view", None)
-    except Exception:  # a study whose task cannot be made here (imported, or elsewhere) is fitted without it
+    except Exception as error:
+        warn(f"labels and images of units and targets are not used, for the task cannot be made here: {error}")
         view = None
     targets = int(np.prod(study.outputs[output].shape, dtype=np.int64))
     if view is None or study.groups is not None:
