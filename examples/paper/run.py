@@ -20,8 +20,8 @@ from typing import Any
 
 import subtrain as st
 from subtrain.collection.checked import duration
-from subtrain.machine import size
 from subtrain.tasks.load import parse_params
+from subtrain.wording import size
 
 TABLE = tomllib.loads(Path(__file__).with_name("table1.toml").read_text())
 EVALUATION = 10_000

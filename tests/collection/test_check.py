@@ -14,7 +14,7 @@ import pytest
 
 import worlds
 from subtrain import check
-from subtrain.collection.checked import Agreement, Checked, duration
+from subtrain.collection.checked import Agreement, Checked
 from subtrain.errors import InputError
 from subtrain.tasks import batch, function
 
@@ -190,14 +190,6 @@ def test_slow_starts_and_full_disks_are_told(monkeypatch):
 def test_bad_input(options, sentence):
     with pytest.raises(InputError, match=sentence):
         check(one(right), **options)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(3.21e-5, "32.1 µs"), (0.0123, "12.3 ms"), (1.26, "1.3 s"), (12, "12 s"), (200, "3 min 20 s")],
-)
-def test_short_durations_in_words(seconds, words):
-    assert duration(seconds) == words
 
 
 def subtrain(*args, cwd):

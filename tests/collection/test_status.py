@@ -16,7 +16,6 @@ import pytest
 
 from subtrain import Datamodels, status
 from subtrain.collection import report, train_segment
-from subtrain.collection.display import clock
 from subtrain.collection.report import Tally, runner_file
 from subtrain.collection.segment import record_failure
 from subtrain.collection.status import check
@@ -126,14 +125,6 @@ def test_a_tally_is_published_whole_or_not_at_all(make_study, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *args: (_ for _ in ()).throw(OSError(28, "full")))
     tally.write()
     assert status(study).runners == (shown,)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.4, "0 s"), (8, "8 s"), (59.7, "1 min 0 s"), (200, "3 min 20 s"), (18_600, "5 h 10 min"), (187_200, "2 d 4 h")],
-)
-def test_durations_in_words(seconds, words):
-    assert clock(seconds) == words
 
 
 def test_check_reads_every_byte_and_knows_the_masks(make_study):

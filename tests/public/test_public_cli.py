@@ -53,7 +53,7 @@ def test_list_compares_with_what_is_there(folder, mirror):
 
 def test_price_asks_for_nothing_and_explains():
     text = cli("price", "-d", "cifar", "-a", 0.5, "-k", "train_masks")
-    assert "15.5 GB in 925 requests: $1.30, 20.7 min" in text
+    assert "15.5 GB in 925 requests: $1.30, 20 min 40 s" in text
     assert "Nothing was asked of the bucket." in text
     [offer] = json.loads(cli("price", "cifar/data/train_masks_50pct.npy", "--columns", "0:100", "--json"))
     assert offer["requests"] == 310_000

@@ -68,10 +68,10 @@ def list_(
 
     Asks the bucket for nothing, but for --check.
     """
-    from subtrain.machine import size
     from subtrain.public.catalogue import percent
     from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.price import dollars, whole_price
+    from subtrain.wording import size
 
     found = read(catalogue)
     files = found.find(dataset, kind, alpha and percent(alpha), missing=True if missing else None)
@@ -134,7 +134,8 @@ def price(
 ) -> None:
     """What files, or rows and columns of them, cost in money and time, and how they are best read. Asks for nothing."""
     from subtrain.public.catalogue import read_catalogue as read
-    from subtrain.public.price import Network, dollars, duration
+    from subtrain.public.price import Network, dollars
+    from subtrain.wording import duration
 
     found = read(catalogue)
     files = chosen(found, keys, dataset, kind, alpha)

@@ -49,10 +49,10 @@ def download(
 
     The price is shown before anything is asked for. Kill it whenever you like; the same command fetches only the rest.
     """
-    from subtrain.machine import size
     from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.downloads import download as fetch
     from subtrain.public.price import Network, dollars, whole_price
+    from subtrain.wording import size
 
     found = read(catalogue)
     files = chosen(found, keys, dataset, kind, alpha)

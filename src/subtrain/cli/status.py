@@ -81,7 +81,7 @@ def _watch(study: str, prometheus: Path | None) -> None:
 
 
 def _table(now: Status) -> Table:
-    from subtrain.collection.display import clock
+    from subtrain.wording import clock
 
     table = Table(title=f"Study {escape(now.path)}", show_header=False, title_justify="left", box=None)
     table.add_row("models to fit on", f"{now.fit_done:,} of {now.fit_models:,}")

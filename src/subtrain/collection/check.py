@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from subtrain.collection import mistakes
-from subtrain.collection.checked import Agreement, Checked, duration
+from subtrain.collection.checked import Agreement, Checked
 from subtrain.collection.mistakes import Arrays
 from subtrain.collection.probe import Probed, Trial, probe
 from subtrain.collection.slots import Slots, pick_slots
 from subtrain.design import Design
 from subtrain.errors import InputError
-from subtrain.machine import available_memory, cores, size, visible_gpus
+from subtrain.machine import available_memory, cores, visible_gpus
 from subtrain.store.study import task_and_source
 from subtrain.tasks.base import Source, Task
+from subtrain.wording import duration, size
 
 SEGMENT = 64
 # Seconds that starting a worker may take before it is worth a word.

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from subtrain.collection.display import clock
-from subtrain.machine import size
+from subtrain.wording import duration, size
 
 
 @dataclass(frozen=True)
@@ -100,11 +99,3 @@ class Checked:
             f"  {self.models:,} models at alpha {self.alpha:g} on this machine, {self.slots}: "
             f"about {duration(self.study_seconds)} and {size(self.study_bytes)} on disk",
         ]
-
-
-def duration(seconds: float) -> str:
-    """A duration as a person writes it, also a short one: 12 µs, 3.4 ms, 5.1 s, 2 min 3 s."""
-    for unit, name in ((1e-3, "µs"), (1.0, "ms")):
-        if seconds < unit:
-            return f"{seconds / unit * 1000:.3g} {name}"
-    return f"{seconds:.2g} s" if seconds < 10 else clock(seconds)

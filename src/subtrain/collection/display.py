@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from subtrain.collection.report import Tally
+from subtrain.wording import clock
 
 LOG_EVERY = 15.0
 
@@ -62,12 +63,3 @@ def _sentence(tally: Tally) -> str:
     if tally.retries:
         parts.append(f"{tally.retries} retried")
     return ", ".join(parts)
-
-
-def clock(seconds: float) -> str:
-    """A duration as a person writes it: 8 s, 3 min 20 s, 5 h 10 min, 2 d 4 h."""
-    s = round(seconds)
-    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if s >= size:
-            return f"{s // size} {unit} {s % size // below} {small}"
-    return f"{s} s"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from subtrain.errors import InputError
-from subtrain.machine import size
+from subtrain.wording import size
 
 CPU = "cpu"
 # Of the memory that is free, what workers may take together.

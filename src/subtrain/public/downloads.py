@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subtrain.errors import CorruptError, InputError, StorageError
-from subtrain.machine import size
 from subtrain.public.catalogue import File, read_catalogue
 from subtrain.public.header import FIRST
 from subtrain.public.journal import Journal, Span, rest, there
@@ -24,6 +23,7 @@ from subtrain.public.source import Source, Version, open_source
 from subtrain.public.whole import Checked, check_whole
 from subtrain.store import files
 from subtrain.store.stream import locked, part_of, write_sha256
+from subtrain.wording import size
 
 # progress(file, what is being done, bytes, of bytes)
 Progress = Callable[[str, str, int, int], None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from subtrain.errors import InputError
-from subtrain.machine import size
+from subtrain.wording import duration, size
 
 GIB = 2**30
 MAX_COST = 1.0
@@ -108,11 +108,3 @@ def dollars(amount: float) -> str:
     if amount == 0:
         return "free"
     return f"${amount:,.2f}" if amount >= 0.01 else "under $0.01"
-
-
-def duration(seconds: float) -> str:
-    """A time as a person says it."""
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"

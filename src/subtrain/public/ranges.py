@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.machine import size
 from subtrain.public.header import Header
 from subtrain.public.price import GIB, PIECE, Network, Price, Rates, dollars, price
+from subtrain.wording import size
 
 Indices = NDArray[np.int64]
 # What an hour of waiting is taken to cost, in dollars, where money and time pull in different directions.

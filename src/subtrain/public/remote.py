@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import CorruptError, InputError
-from subtrain.machine import available_memory, size
+from subtrain.machine import available_memory
 from subtrain.public.header import Header
 from subtrain.public.kept import KeptFile
 from subtrain.public.parallel import at_once
 from subtrain.public.price import FREE, Network, Price, Purse, Rates, price
 from subtrain.public.ranges import Choice, Indices, Runs, choose, runs_of
 from subtrain.public.source import Source, Version
+from subtrain.wording import size
 
 # A reading in more requests than this says so, and what it costs.
 MANY = 256

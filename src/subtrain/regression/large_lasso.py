@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.machine import available_memory, size
+from subtrain.machine import available_memory
 from subtrain.regression.arrivals import Block
 from subtrain.regression.counts import Counts
 from subtrain.regression.estimator import Linear
@@ -31,6 +31,7 @@ from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn, warn_constant, warn_ends, warn_gaps
 from subtrain.store.files import storage_errors
 from subtrain.store.folder import inside
+from subtrain.wording import size
 
 Rows = NDArray[np.int64]
 STAGES = ("path", "refit")

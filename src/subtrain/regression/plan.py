@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subtrain.errors import InputError, StorageError
-from subtrain.machine import available_memory, size
+from subtrain.machine import available_memory
 from subtrain.regression.blocks import MANY, block_size
 from subtrain.regression.counts import gram_kind
 from subtrain.regression.stream import BLOCK, peak_bytes
+from subtrain.wording import size
 
 # Target-major float64 arrays of a block's paths: rho, start, coefficients, weights and their parts.
 _PATH_ARRAYS = 10

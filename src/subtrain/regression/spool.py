@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError, StorageError
-from subtrain.machine import size
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression.arrivals import Block
 from subtrain.regression.passes import Source
 from subtrain.store.files import storage_errors
+from subtrain.wording import size
 
 # Shares of the memory that masks, outputs and a block that is being read may take.
 MASKS, OUTPUTS, READ = 3, 8, 32

@@ -16,6 +16,7 @@ from subtrain.evaluation import Interval
 from subtrain.machine import cores
 from subtrain.store.study import Study
 from subtrain.uses.result import Table, new_figure
+from subtrain.wording import duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -171,14 +172,6 @@ def machine_rate(study: Study) -> float:
     """Models a second with a worker on every core, at the median time a model took; NaN where none is known."""
     seconds = [one.seconds_each for one in trained(study, landed(study)) if one.seconds_each > 0]
     return cores() / float(np.median(seconds)) if seconds else float("nan")
-
-
-def duration(seconds: float) -> str:
-    """As a person would say it."""
-    for unit, size in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return "a second" if seconds < 2 else f"{seconds:.0f} seconds"
 
 
 def _about(models: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from subtrain.errors import InputError
+from subtrain.wording import size
 
 # Of the free memory, for what the allocator and the product library take beside the arrays counted here.
 SHARE = 0.92
@@ -110,12 +111,3 @@ def plan_path(n: int, targets: int, fast: int, grams: int, free: int) -> PathPla
         f"solving paths over {n:,} units needs {size(fixed + column)} on the device ({size(fast * n * n)} of it for "
         f"the covariances), and {size(free)} may be used"
     )
-
-
-def size(count: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("bytes", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.1f} GB"
