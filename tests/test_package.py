@@ -13,6 +13,7 @@ SOURCE = Path(subtrain.__file__).parent
 ORDER = [
     "errors",
     "machine",
+    "wording",
     "kernel",
     "notebook",
     "masks",
