@@ -136,7 +136,7 @@ def test_models_that_fail_read_as_they_do_locally(nodes, worker_node, tmp_path):
         for model, order in {5: "raise", 17: "exit"}.items():
             (control / str(study.design.seeds([model])[0])).write_text(order)
         driver = nodes.subtrain("collect", study.path, *engine)
-        errors.append(driver.communicate(timeout=LONG)[1].split("Error: ")[1])
+        errors.append(driver.communicate(timeout=LONG)[1].split("Error: ", 1)[1])
         codes.append(driver.returncode)
         now = json.loads(nodes.subtrain("status", study.path, "--json").communicate(timeout=LONG)[0])
         assert (now["done"], [one["model"] for one in now["failed"]]) == (38, [5, 17])
