@@ -13,7 +13,7 @@ def test_a_clock_in_words(seconds, words):
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(3.21e-5, "32.1 µs"), (0.0123, "12.3 ms"), (1.26, "1.3 s"), (12, "12 s"), (200, "3 min 20 s")],
+    [(0, "0 s"), (3.21e-5, "32.1 µs"), (0.0123, "12.3 ms"), (1.26, "1.3 s"), (12, "12 s"), (200, "3 min 20 s")],
 )
 def test_a_short_duration_in_words(seconds, words):
     assert duration(seconds) == words

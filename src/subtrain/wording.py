@@ -15,7 +15,7 @@ def size(count: float) -> str:
 def duration(seconds: float) -> str:
     """A duration, also a short one: 12 µs, 3.4 ms, 5.1 s, 2 min 3 s."""
     for unit, name in ((1e-3, "µs"), (1.0, "ms")):
-        if seconds < unit:
+        if 0 < seconds < unit:
             return f"{seconds / unit * 1000:.3g} {name}"
     return f"{seconds:.2g} s" if seconds < 10 else clock(seconds)
 

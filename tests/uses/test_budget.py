@@ -14,6 +14,7 @@ from subtrain.evaluation import Interval
 from subtrain.uses import alphas as alphas_module
 from subtrain.uses.budget import from_curve, lds_after, machine_rate
 from subtrain.uses.result import to_json
+from subtrain.wording import duration
 
 SIZES = np.array([250, 500, 1000, 2000, 4000])
 
@@ -37,7 +38,7 @@ def test_a_known_curve_is_carried_on():
     assert found.models.low < exact < found.models.high
     assert found.seconds == pytest.approx((found.models.value - 4000) / 10)
     assert "to reach LDS 0.8 you need about" in repr(found)
-    assert " s on this machine; you have 4,000; mean over 50 targets" in repr(found)
+    assert f"], {duration(found.seconds)} on this machine; you have 4,000; mean over 50 targets" in repr(found)
     assert set(to_json(found)) == {"models", "lds", "low", "high", "predicted"}
     assert found.figure().axes
 
