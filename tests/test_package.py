@@ -18,6 +18,7 @@ ORDER = [
     "notebook",
     "masks",
     "design",
+    "arrays",
     "outputs",
     "datasets",
     "trainers",

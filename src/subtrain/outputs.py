@@ -5,6 +5,7 @@ Output names are `{split}_{quantity}`, e.g. `test_margins`: `split` is train or 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from subtrain.arrays import NUMBERS, NoArrayError, as_array
 from subtrain.errors import InputError
 
 Float = NDArray[np.floating[Any]]
@@ -76,8 +78,7 @@ def margins(logits: ArrayLike, labels: ArrayLike, kind: str = "max") -> Float:
 
 def _split_correct(logits: ArrayLike, labels: ArrayLike) -> tuple[Float, Float]:
     """A copy of the logits with the correct class at -inf, and the correct class's logits."""
-    z = np.array(logits, copy=True)
-    y = np.asarray(labels)
+    z, y = np.array(_given("logits", logits)), _given("labels", labels)
     if z.ndim < 2 or z.shape[-2] != y.shape[0]:
         raise InputError(f"logits must be [..., {y.shape[0]}, classes] for {y.shape[0]} labels, got {list(z.shape)}")
     if z.shape[-1] < 2:
@@ -92,6 +93,14 @@ def _split_correct(logits: ArrayLike, labels: ArrayLike) -> tuple[Float, Float]:
     correct = z[..., index, y].copy()
     z[..., index, y] = -np.inf
     return z, correct
+
+
+def _given(name: str, values: Any) -> NDArray[Any]:
+    """Logits or labels as they come, tensors that require gradients too, as an array."""
+    try:
+        return as_array(values)
+    except NoArrayError as error:
+        raise InputError(f"{name} must be an array of numbers, got {error}") from None
 
 
 def correctness(logits: ArrayLike, labels: ArrayLike) -> Float:
@@ -172,18 +181,60 @@ def check(
 ) -> dict[str, NDArray[Any]]:
     """The returned outputs [k, *shape] in their declared dtypes, in declared order.
 
-    Raises SchemaError for a missing or extra name, a wrong shape or kind of dtype, and InputError that names the
-    output and the model for a NaN or infinity, or a value the declared dtype cannot hold.
+    Raises SchemaError for a missing or extra name, a wrong shape, and what is no array of numbers, and InputError that
+    names the output and the model for a NaN or infinity, or a value the declared dtype cannot hold.
     """
+    values = _named(schema, returned, "training")
+    return {name: _check_one(name, spec, values[name], rows) for name, spec in schema.items()}
+
+
+def one_model(
+    schema: Mapping[str, Output], returned: object, who: str = "the training function", declarer: str = "the task"
+) -> dict[str, NDArray[Any]]:
+    """What `who` returned for one model, as arrays of the declared shapes; SchemaError for anything else."""
+    values = _named(schema, returned, who, declarer)
+    return {name: _shaped(f"output {name}", spec, values[name]) for name, spec in schema.items()}
+
+
+def _named(schema: Mapping[str, Output], returned: object, who: str, declarer: str = "the task") -> Mapping[str, Any]:
+    """The returned dict; SchemaError unless its names are the declared ones."""
     if not isinstance(returned, Mapping):
-        raise SchemaError(f"training must return a dict of arrays, it returned {type(returned).__name__}")
+        kind, hint = type(returned).__name__, ""
+        if inspect.isgenerator(returned):
+            hint = ": it yields, where it should return"
+        elif inspect.iscoroutine(returned):
+            returned.close()
+            hint = ": it must not be async"
+        raise SchemaError(f"{who} must return a dict of arrays, it returned {kind}{hint}")
     if set(returned) != set(schema):
-        raise SchemaError(f"training returned outputs {sorted(returned)}, but the task declares {sorted(schema)}")
-    return {name: _check_one(name, spec, returned[name], rows) for name, spec in schema.items()}
+        got, declared = sorted(map(str, returned)), sorted(schema)
+        raise SchemaError(f"{who} returned outputs {got}, but {declarer} declares {declared}")
+    return returned
+
+
+def _shaped(what: str, spec: Output, value: Any) -> NDArray[Any]:
+    """One model's output as an array of numbers of the declared shape."""
+    array = _numbers(what, spec, value)
+    if array.shape != spec.shape:
+        raise SchemaError(f"{what} has shape {list(array.shape)}, declared {list(spec.shape)}")
+    return array
+
+
+def _numbers(what: str, spec: Output, value: Any) -> NDArray[Any]:
+    try:
+        array = as_array(value)
+    except NoArrayError as error:
+        raise SchemaError(f"{what} is {error}; declared is an array {list(spec.shape)} of {spec.dtype}") from error
+    if array.dtype.kind not in NUMBERS:
+        raise SchemaError(
+            f"{what} has dtype {array.dtype}, declared {spec.dtype}; its shape is {list(array.shape)}, "
+            f"declared {list(spec.shape)}"
+        )
+    return array
 
 
 def _check_one(name: str, spec: Output, value: ArrayLike, rows: Sequence[int]) -> NDArray[Any]:
-    array = np.asarray(value)
+    array = _numbers(f"output {name} of model {rows[0]}", spec, value)
     want = (len(rows), *spec.shape)
     if array.shape != want:
         raise SchemaError(
@@ -191,8 +242,6 @@ def _check_one(name: str, spec: Output, value: ArrayLike, rows: Sequence[int]) -
             if array.shape[:1] == (len(rows),)
             else f"output {name} has shape {list(array.shape)} for {len(rows)} models, declared {list(spec.shape)} each"
         )
-    if array.dtype.kind not in "fiub":
-        raise SchemaError(f"output {name} of model {rows[0]} has dtype {array.dtype}, declared {spec.dtype}")
     finite = np.isfinite(array)
     if not finite.all():
         at = np.argwhere(~finite)[0]

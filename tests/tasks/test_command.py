@@ -17,6 +17,7 @@ import pytest
 from processes import running, wait_until
 from subtrain import Design, Output, Study
 from subtrain.errors import CollectError, InputError
+from subtrain.outputs import SchemaError
 from subtrain.tasks import command, load_task
 
 MASKS = np.array([[1, 0, 1, 1], [0, 1, 0, 0]], bool)
@@ -156,16 +157,26 @@ SAVE = "import numpy as np\nnp.save(job / 'a.npy', "
 ENDS = {
     "sys.exit('no good\\nat all')": "python.* failed with exit code 1; it said: no good | at all",
     "os.kill(os.getpid(), 11)": "was ended by SIGSEGV",
-    "pass": "finished, but left no a.npy in its job folder",
-    "(job / 'a.npy').write_bytes(b'text')": "left a a.npy that cannot be read",
-    f"{SAVE}[1, 2]); data = (job / 'a.npy').read_bytes(); (job / 'a.npy').write_bytes(data[:-4])": "cannot be read",
-    f"{SAVE}np.array([{{}}, 1], object), allow_pickle=True)": "cannot be read: Object arrays cannot be loaded",
-    f"{SAVE}[1, 2, 3])": r"left a a.npy of int64 \[3\]; it must be numbers \[2\]",
-    f"{SAVE}['x', 'y'])": r"left a a.npy of <U1 \[2\]; it must be numbers",
-    "(job / 'a.npy').mkdir()": "cannot be read",
     "print('x' * 5_000_000); sys.stderr.write('y' * 5_000_000 + '\\nlast words\\n'); sys.exit(3)": "y | last words$",
     "print('on the wrong stream'); sys.exit(2)": "exit code 2; it said: on the wrong stream",
 }
+
+LEFT = {
+    "pass": r"finished, but left no a.npy in its job folder; declared are numbers \[2\]",
+    "(job / 'a.npy').write_bytes(b'text')": "left a a.npy that cannot be read",
+    f"{SAVE}[1, 2]); data = (job / 'a.npy').read_bytes(); (job / 'a.npy').write_bytes(data[:-4])": "cannot be read",
+    f"{SAVE}np.array([{{}}, 1], object), allow_pickle=True)": r"cannot be read .Object arrays cannot be loaded",
+    f"{SAVE}[1, 2, 3])": r"left a a.npy of int64 \[3\]; declared are numbers \[2\]",
+    f"{SAVE}['x', 'y'])": r"left a a.npy of <U1 \[2\]; declared are numbers \[2\]",
+    "(job / 'a.npy').mkdir()": "cannot be read",
+}
+
+
+@pytest.mark.parametrize("code", LEFT)
+def test_what_no_other_model_will_leave_better_ends_the_collection(here, code):
+    with pytest.raises(SchemaError, match=LEFT[code]) as caught:
+        python(code).train(MASKS[:1], SEEDS[:1])
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("code", ENDS)

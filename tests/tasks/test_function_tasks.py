@@ -60,6 +60,11 @@ def test_a_function_must_return_a_dict(returned):
         (1, {"a": (2,)}, "at least 2 training examples, got n = 1"),
         (2.5, {"a": (2,)}, "at least 2 training examples, got n = 2.5"),
         (4, {}, "must declare at least one output"),
+        (4, ["test_margins"], "must declare at least one output with its shape"),
+        (4, {"a": "wide"}, "output 'a' must be declared by its shape, for example .100., not 'wide'"),
+        (4, {"a": None}, "output 'a' must be declared by its shape"),
+        (4, {"a": {"size": 3}}, "output 'a' must be declared by its shape"),
+        (4, {3: (2,)}, "output name 3 must be a plain word"),
         (4, {"test margins": (2,)}, "output name 'test margins' must be a plain word"),
         (4, {"../a": (2,)}, "must be a plain word"),
         (4, {"a": (0,)}, "no targets"),
@@ -68,3 +73,9 @@ def test_a_function_must_return_a_dict(returned):
 def test_tasks_that_cannot_be(make, n, outputs, sentence):
     with pytest.raises(InputError, match=sentence):
         make(lambda a, b: {}, n, outputs)
+
+
+def test_outputs_may_be_declared_in_every_form():
+    forms = {"a": 3, "b": np.int64(3), "c": [3], "d": {"shape": [3], "dtype": "float16"}, "e": Output((3,))}
+    task = function(lambda indices, seed: {}, 4, forms)
+    assert set(task.outputs.values()) == {Output((3,), "float16")}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.outputs import Output, SchemaError
+from subtrain.outputs import Output, one_model
 from subtrain.tasks.fingerprint import fingerprint, source_of
 
 Arrays = Mapping[str, ArrayLike]
@@ -112,16 +112,10 @@ class FunctionTask:
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
         each = [
-            self._checked(self.train_one(np.flatnonzero(mask), int(seed)))
+            one_model(self.outputs, self.train_one(np.flatnonzero(mask), int(seed)))
             for mask, seed in zip(masks, seeds, strict=True)
         ]
-        return {name: np.stack([one[name] for one in each]) for name in each[0]}
-
-    def _checked(self, returned: object) -> dict[str, NDArray[Any]]:
-        if not isinstance(returned, Mapping):
-            kind = type(returned).__name__
-            raise SchemaError(f"the training function must return a dict of arrays, it returned {kind}")
-        return {name: np.asarray(value) for name, value in returned.items()}
+        return {name: np.stack([one[name] for one in each]) for name in self.outputs}
 
 
 def _relabelled(
@@ -138,7 +132,7 @@ def _relabelled(
 def function(
     train: Callable[[NDArray[np.int64], int], Arrays],
     n: int,
-    outputs: Mapping[str, Output | Sequence[int]],
+    outputs: Mapping[str, Output | Sequence[int] | int | Mapping[str, Any]],
     data: Sequence[ArrayLike] = (),
     view: View | None = None,
 ) -> FunctionTask:
@@ -154,7 +148,7 @@ def function(
 def batch(
     train: Callable[[NDArray[np.bool_], NDArray[np.uint32]], Arrays],
     n: int,
-    outputs: Mapping[str, Output | Sequence[int]],
+    outputs: Mapping[str, Output | Sequence[int] | int | Mapping[str, Any]],
     size: int = 16,
     data: Sequence[ArrayLike] = (),
     view: View | None = None,
@@ -172,12 +166,24 @@ def checked_n(n: int) -> int:
     return int(n)
 
 
-def output_schema(outputs: Mapping[str, Output | Sequence[int]]) -> dict[str, Output]:
-    """Outputs by name; a bare shape means float16."""
-    schema = {k: v if isinstance(v, Output) else Output(tuple(v)) for k, v in outputs.items()}
-    if not schema:
-        raise InputError("a task must declare at least one output, for example {'test_margins': [100]}")
-    for name in schema:
-        if not name.isidentifier():
+def output_schema(outputs: Mapping[str, Output | Sequence[int] | int | Mapping[str, Any]]) -> dict[str, Output]:
+    """Outputs by name: an Output, its fields as a dict, or just a shape, which means float16."""
+    if not isinstance(outputs, Mapping) or not outputs:
+        raise InputError("a task must declare at least one output with its shape, for example {'test_margins': [100]}")
+    for name in outputs:
+        if not isinstance(name, str) or not name.isidentifier():
             raise InputError(f"output name {name!r} must be a plain word, it becomes a file name")
-    return schema
+    return {name: _declared(name, spec) for name, spec in outputs.items()}
+
+
+def _declared(name: str, spec: Any) -> Output:
+    if isinstance(spec, Output):
+        return spec
+    try:
+        if isinstance(spec, Mapping):
+            return Output(**spec)
+        return Output((int(spec),) if isinstance(spec, (int, np.integer)) else tuple(spec))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"output {name!r} must be declared by its shape, for example [100], not {spec!r}") from None

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.errors import CollectError, InputError
-from subtrain.outputs import Output
+from subtrain.arrays import NUMBERS
+from subtrain.errors import InputError
+from subtrain.outputs import Output, SchemaError
 from subtrain.tasks.base import BatchTask, Source, View, checked_n, output_schema
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.run import run
@@ -29,7 +30,7 @@ JOB, SEED = "{job}", "{seed}"
 def command(
     command: Sequence[str] | str,
     n: int,
-    outputs: Mapping[str, Output | Sequence[int] | Mapping[str, Any]],
+    outputs: Mapping[str, Output | Sequence[int] | int | Mapping[str, Any]],
     per: str = "model",
     data: Sequence[str] = (),
     timeout: float | None = None,
@@ -50,14 +51,14 @@ def command(
     that the study notices when they change, as it does for files named in the command itself. timeout: seconds one
     command may take. env: further environment variables. folder: where the command runs and relative paths begin.
     device: "cuda" if it uses the GPU that the variable SUBTRAIN_DEVICE names. Raises InputError when a file or the
-    program does not exist; a command that fails, or leaves no such outputs, fails its models.
+    program does not exist; a command that fails, fails its models; one that leaves other outputs ends the collection.
     """
     words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     root = Path(folder).resolve()
     env = {name: str(value) for name, value in (env or {}).items()}
     _check(words, per, timeout, size)
     _check_program(words[0] if words else "", root, env)
-    schema = output_schema({k: Output(**v) if isinstance(v, Mapping) else v for k, v in outputs.items()})
+    schema = output_schema(outputs)
     job = _Command(tuple(words), checked_n(n), schema, per, timeout, env, root)
     about = fingerprint([_content(root, word) for word in words], n, schema, per, env, [_data(root, d) for d in data])
     given = {
@@ -112,18 +113,18 @@ class _Command:
             np.save(job / "indices.npy", np.flatnonzero(masks[0]))
 
     def _read(self, job: Path, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """SchemaError for a file that is not what was declared: no other model will leave a better one."""
         said = f"the command {self.words[0]} finished, but"
+        declared = f"declared are numbers {list(shape)}"
         try:
             with open(job / f"{name}.npy", "rb") as file:
                 array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         except FileNotFoundError:
-            raise CollectError(f"{said} left no {name}.npy in its job folder") from None
+            raise SchemaError(f"{said} left no {name}.npy in its job folder; {declared}") from None
         except (ValueError, EOFError, OSError) as error:
-            raise CollectError(f"{said} left a {name}.npy that cannot be read: {error}") from error
-        if array.shape != shape or array.dtype.kind not in "fiub":
-            raise CollectError(
-                f"{said} left a {name}.npy of {array.dtype} {list(array.shape)}; it must be numbers {list(shape)}"
-            )
+            raise SchemaError(f"{said} left a {name}.npy that cannot be read ({error}); {declared}") from error
+        if array.shape != shape or array.dtype.kind not in NUMBERS:
+            raise SchemaError(f"{said} left a {name}.npy of {array.dtype} {list(array.shape)}; {declared}")
         return array
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.outputs import Output, SchemaError
+from subtrain.outputs import Output, one_model
 from subtrain.tasks.base import Source, output_schema
 from subtrain.tasks.fingerprint import fingerprint, source_of
 
@@ -37,7 +37,7 @@ def reference(
     outputs, and subtrain's seeds do not reach it. Raises InputError if there is no such module or function.
     """
     root = os.path.abspath(folder)
-    schema = output_schema({k: v if isinstance(v, Output) else Output(**v) for k, v in outputs.items()})
+    schema = output_schema(outputs)
     with _arguments([module, *args]):
         main = _main(module, root)
         _configure(module, list(args))
@@ -79,10 +79,17 @@ class ReferenceTask:
         os.makedirs(self.logdir, exist_ok=True)
         with _arguments([self.module, *(f"--worker.{key}={value}" for key, value in own.items()), *self.args]):
             returned = self.main(index=row, logdir=self.logdir)
-        if not isinstance(returned, Mapping) or set(returned) != set(self.outputs):
-            got = sorted(returned) if isinstance(returned, Mapping) else type(returned).__name__
-            raise SchemaError(f"{self.module}.main returned {got}, but the spec declares {sorted(self.outputs)}")
-        return {name: np.asarray(returned[name]).reshape(spec.shape) for name, spec in self.outputs.items()}
+        if isinstance(returned, Mapping):
+            returned = {name: _assigned(value, self.outputs.get(name)) for name, value in returned.items()}
+        return one_model(self.outputs, returned, f"{self.module}.main", "the spec")
+
+
+def _assigned(value: Any, spec: Output | None) -> Any:
+    """A row [1, N] fits where [N] is declared, as it does when the reference assigns it to a row of its array."""
+    shape = getattr(value, "shape", None)
+    if spec is None or shape is None or tuple(shape) == spec.shape:
+        return value
+    return value.reshape(spec.shape) if [s for s in shape if s != 1] == [s for s in spec.shape if s != 1] else value
 
 
 def _main(module: str, root: str) -> Callable[..., Any]:
