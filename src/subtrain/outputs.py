@@ -6,6 +6,7 @@ Output names are `{split}_{quantity}`, e.g. `test_margins`: `split` is train or 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -59,6 +60,23 @@ def _dtype_name(dtype: DTypeLike) -> str:
     if found.kind not in "fiub" or found.itemsize > 8:
         raise InputError(f"an output must be numbers of at most 64 bits, got dtype {found}")
     return found.newbyteorder("=").name
+
+
+def plain_names(keys: Iterable[object]) -> dict[Any, str]:
+    """Names of outputs for somebody else's keys: each character that no plain word has becomes "_".
+
+    InputError where two keys would share a name, or nothing of a key is left.
+    """
+    names: dict[Any, str] = {}
+    for key in keys:
+        name = re.sub(r"\W", "_", str(key))
+        name = f"_{name}" if name[:1].isdigit() else name
+        if not name.isidentifier():
+            raise InputError(f"an array is called {key!r}, which is no name")
+        if name in names.values():
+            raise InputError(f"two arrays would both be called {name}, one of them is {key!r}: rename one")
+        names[key] = name
+    return names
 
 
 def margins(logits: ArrayLike, labels: ArrayLike, kind: str = "max") -> Float:

@@ -22,13 +22,41 @@ def main(*_, index, logdir):
         parser.add_argument(name, type=kind)
     parser.add_argument("--train.scale", type=float, default=1.0)
     args = vars(parser.parse_args())
-    assert args["worker.index"] == index and args["worker.logdir"] == logdir
+    assert args["worker.index"] == index and logdir == f"{args['worker.logdir']}/workers/{index}"
+    open(f"{logdir}/mine", "w").close()
     rng = np.random.default_rng(index)
     if index == FAIL:
         raise ValueError("told to fail")
     mask = rng.random(10) < 0.5
     return {"train_masks": mask, "margins": (args["train.scale"] * mask[:3]).astype(np.float32)}
 """
+# As both examples of the reference parse: strictly, through fastargs, in main; the worker's section is not theirs.
+FASTARGS = """
+from argparse import ArgumentParser
+import numpy as np
+from fastargs import Param, Section, get_current_config
+from fastargs.decorators import param
+
+Section("trainer", "settings").params(
+    scale=Param(float, "factor", required=True), shift=Param(float, "to add", default=0.0)
+)
+
+def main(*_, index, logdir):
+    config = get_current_config()
+    parser = ArgumentParser()
+    config.augment_argparse(parser)
+    config.collect_argparse_args(parser)
+    config.validate(mode="stderr")
+    return run(index=index)
+
+@param("trainer.scale")
+@param("trainer.shift")
+def run(index, scale, shift):
+    open("trained", "a").write(f"{index}\\n")
+    mask = np.random.default_rng(index).random(10) < 0.5
+    return RETURNED
+"""
+RETURNED = '{"train_masks": mask, "margins": (scale * mask[:3] + shift).astype(np.float32)}'
 SPEC = {
     "num_models": 40,
     "schema": {"train_masks": {"shape": [10], "dtype": "bool"}, "margins": {"shape": [3], "dtype": "float32"}},
@@ -37,9 +65,10 @@ SPEC = {
 
 @pytest.fixture
 def collect(tmp_path):
-    def run(*args, fail=-1, spec=SPEC):
+    def run(*args, fail=-1, spec=SPEC, module=MODULE, returned=RETURNED):
         (tmp_path / "pack").mkdir(exist_ok=True)
-        (tmp_path / "pack" / "minimal.py").write_text(MODULE.replace("FAIL", str(fail)))
+        module = module.replace("FAIL", str(fail)).replace("RETURNED", returned)
+        (tmp_path / "pack" / "minimal.py").write_text(module)
         (tmp_path / "spec.json").write_text(json.dumps(spec))
         words = ["collect", "out", "--reference-module", "pack.minimal", "--spec", "spec.json", *args]
         return subprocess.run(
@@ -61,6 +90,87 @@ def test_it_trains_every_model_and_its_masks_become_the_design(collect, tmp_path
     assert again.returncode == 2
     assert "is a study already" in again.stderr
     np.testing.assert_array_equal(Study.open(tmp_path / "out").masks().unpack(), right)
+    assert {p.parent.name for p in tmp_path.rglob("mine")} == {str(i) for i in range(40)}, "a folder a model"
+
+
+def test_a_module_that_parses_strictly_through_fastargs(collect, tmp_path):
+    (tmp_path / "set.json").write_text('{"trainer": {"shift": 0.5}}')
+    done = collect("--trainer.scale=2", "--config-file", "set.json", module=FASTARGS)
+    assert done.returncode == 0, done.stderr
+    study = Study.open(tmp_path / "out")
+    np.testing.assert_array_equal(study.read("margins"), 2 * study.masks().unpack()[:, :3] + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        ((), "needs the argument --trainer.scale"),
+        (("--trainer.scale=two",), "cannot take 'two' for --trainer.scale"),
+        (("--trainer.scale=2", "--trainer.shfit=1"), "takes no argument --trainer.shfit; it takes --trainer.scale"),
+        (
+            ("--trainer.scale=2", "--worker.job_timeout=9"),
+            "belongs to the reference's worker, which is not run; --timeout",
+        ),
+        (("--trainer.scale=2", "--config-file=gone.json"), "cannot read its configuration"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_said_before_training(collect, tmp_path, args, sentence):
+    done = collect(*args, module=FASTARGS)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("returned", "sentence"),
+    [
+        ('{"train_masks": mask, "margins": np.zeros(4)}', "margins of model 0 has shape [4], but the spec says [3]"),
+        ('{"train_masks": 2 * mask.astype("i1") - 1, "margins": np.zeros(3)}', "masks must be 1 where the model was"),
+        ('{"train_masks": np.flatnonzero(mask), "margins": np.zeros(3)}', "but the spec says [10]"),
+        ('{"margins": np.zeros(3)}', "returned ['margins'], but the spec declares ['margins', 'train_masks']"),
+        ("[mask]", "returned a list, not a dict of arrays"),
+        ('{"train_masks": mask, "margins": [[1], [2, 3]]}', "is no array of numbers"),
+        ("exit(2)", "ended the process (exit 2)"),
+    ],
+)
+def test_a_wrong_return_value_stops_at_the_first_model_of_each_worker(collect, tmp_path, returned, sentence):
+    done = collect("--trainer.scale=2", "--workers=2", module=FASTARGS, returned=returned)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len((tmp_path / "trained").read_text().split()) <= 2
+
+
+def test_what_the_reference_takes_is_taken(collect, tmp_path):
+    """A row of its file is assigned to: (1, N) and other kinds of numbers fit; keys may be any text."""
+    spec = {
+        "num_models": 40,
+        "schema": {"train-masks": {"shape": [10], "dtype": "bool_"}, "loss": {"shape": [], "dtype": "float16"}},
+    }
+    returned = '{"train-masks": mask[None].astype(float), "loss": np.array([scale * mask[0]])}'
+    done = collect("--trainer.scale=2", module=FASTARGS, returned=returned, spec=spec)
+    assert done.returncode == 0, done.stderr
+    study = Study.open(tmp_path / "out")
+    assert list(study.outputs) == ["loss"]
+    np.testing.assert_array_equal(study.read("loss")[:, 0], 2 * study.masks().unpack()[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("schema", "args", "sentence"),
+    [
+        ({"random_numbers": {"shape": [256], "dtype": "uint8"}}, (), "declares no masks (random_numbers)"),
+        ({"train_masks": {"shape": [10], "dtype": "bool"}}, (), "there are no outputs to learn from"),
+        ({**SPEC["schema"], "val_mask": {"shape": [10], "dtype": "bool"}}, (), "(train_masks, val_mask): say which"),
+        (SPEC["schema"], ("--masks", "who"), "the spec declares no array 'who'"),
+        ({"masks": {"shape": [2, 5], "dtype": "bool"}, "margins": SPEC["schema"]["margins"]}, (), "one number a unit"),
+    ],
+)
+def test_a_spec_without_masks_is_refused_before_anything_is_trained(collect, tmp_path, schema, args, sentence):
+    done = collect("--trainer.scale=2", *args, module=FASTARGS, spec={"num_models": 40, "schema": schema})
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert not (tmp_path / "trained").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_that_fails_stops_nothing_else_and_the_exit_code_says_so(collect, tmp_path):

@@ -12,14 +12,20 @@ from subtrain.cli.app import app, out
 
 @app.command(name="import-reference")
 def import_reference(
-    logdir: Annotated[Path, typer.Argument(metavar="LOGDIR", help="A folder with spec.json and _completed.npy.")],
+    logdir: Annotated[Path, typer.Argument(metavar="LOGDIR", help="A folder with _completed.npy and arrays.")],
     study: Annotated[
-        Path | None, typer.Argument(metavar="[STUDY]", help="The new study's folder. [default: LOGDIR/study]")
+        Path | None, typer.Argument(metavar="[STUDY]", help="The new study's folder. [default: LOGDIR-study]")
     ] = None,
     masks: Annotated[
         str | None,
         typer.Option(
             metavar="KEY", help='Array that holds the masks. [default: the one called "mask"]', show_default=False
+        ),
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(
+            help="The spec.json it was made with. [default: every .npy with a row a model]", show_default=False
         ),
     ] = None,
     heldout: Annotated[
@@ -35,7 +41,7 @@ def import_reference(
     from subtrain.design import EVALUATION
     from subtrain.store.reference import import_reference as read
 
-    made = read(logdir, study, masks, heldout)
+    made = read(logdir, study, masks, heldout, spec)
     judged = made.design.role_rows(EVALUATION).size
     out.print(
         f"Imported {made.path}: {made.models:,} completed models ({judged:,} only for judging) over {made.n:,} units"

@@ -10,7 +10,9 @@ from subtrain.collection import collect
 from subtrain.collection.report import Collected
 from subtrain.design import Design
 from subtrain.errors import InputError
-from subtrain.store.reference import TRAINED, import_landed, read_spec
+from subtrain.outputs import plain_names
+from subtrain.store.logdir import read_spec
+from subtrain.store.reference import TRAINED, import_landed
 from subtrain.store.study import MANIFEST, Study
 from subtrain.tasks.reference import reference
 
@@ -26,21 +28,23 @@ def collect_reference(
     heldout: int | None = None,
     **options: Any,
 ) -> tuple[Study, Collected]:
-    """Train all models that a spec.json declares by `main(index=…, logdir=…)` of `module`; then make them a study.
+    """Train all models that a spec.json declares by `main(index=i, logdir=PATH/logdir/workers/i)` of `module`; then
+    make them a study.
 
     The models are collected in `path`/trained, by any engine and as safely as any others, and `path` becomes a study
-    once all are there: its masks are the returned array `masks`, by default guessed as `import_reference` does, which
-    makes a study of those that have landed before.
+    once all are there: its masks are the returned array `masks`, by default the one with "mask" in its name.
+    `import_reference` makes a study of those that have landed before.
     options: those of `collect`. Run again it goes on; MismatchError if module, spec or arguments have changed since.
     """
     root = Path(path)
     if (root / MANIFEST).exists():
         raise InputError(f"{root} is a study already: its models are collected")
     models, schema = read_spec(Path(spec))
-    task = reference(module, schema, str(root.resolve() / "logdir"), list(args))
+    key = plain_names([masks])[masks] if masks is not None else None
+    task = reference(module, schema, str(root.resolve() / "logdir"), list(args), masks=key)
     design = Design(models=models, heldout=0)
     inner = Study.create(root / TRAINED, task, design, segment=SEGMENT, exist_ok=True)
     done = collect(inner, **options)
     if done.done < done.total:
         return inner, done
-    return import_landed(inner, root, masks, heldout), done
+    return import_landed(inner, root, task.masks, heldout), done
