@@ -124,12 +124,12 @@ def test_arguments_that_do_not_fit_are_said_before_training(collect, tmp_path, a
 @pytest.mark.parametrize(
     ("returned", "sentence"),
     [
-        ('{"train_masks": mask, "margins": np.zeros(4)}', "margins of model 0 has shape [4], but the spec says [3]"),
+        ('{"train_masks": mask, "margins": np.zeros(4)}', "margins has shape [4], declared [3]"),
         ('{"train_masks": 2 * mask.astype("i1") - 1, "margins": np.zeros(3)}', "masks must be 1 where the model was"),
-        ('{"train_masks": np.flatnonzero(mask), "margins": np.zeros(3)}', "but the spec says [10]"),
-        ('{"margins": np.zeros(3)}', "returned ['margins'], but the spec declares ['margins', 'train_masks']"),
-        ("[mask]", "returned a list, not a dict of arrays"),
-        ('{"train_masks": mask, "margins": [[1], [2, 3]]}', "is no array of numbers"),
+        ('{"train_masks": np.flatnonzero(mask), "margins": np.zeros(3)}', ", declared [10]"),
+        ('{"margins": np.zeros(3)}', "returned outputs ['margins'], but the spec declares ['margins', 'train_masks']"),
+        ("[mask]", "must return a dict of arrays, it returned list"),
+        ('{"train_masks": mask, "margins": [[1], [2, 3]]}', "output margins is "),
         ("exit(2)", "ended the process (exit 2)"),
     ],
 )
