@@ -35,6 +35,17 @@ def test_an_address_that_is_not_of_this_machine(host):
         serve._listen(host, 0)
 
 
+@pytest.mark.parametrize("name", ["https://hub.example", "hub.example/user", "", "a b", "hub.example:"])
+def test_a_proxys_name_that_is_none(world, name):
+    with pytest.raises(InputError, match=r"is no host's name: give it as in hub\.example\.org"):
+        serve.serve(library_of(world), port=0, allow_hosts=[name])
+
+
+def test_a_path_that_is_none(world):
+    with pytest.raises(InputError, match="is no path before an address"):
+        serve.serve(library_of(world), port=0, root="/user?x")
+
+
 @pytest.mark.parametrize(
     ("host", "local"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("box", False)]
 )

@@ -25,6 +25,18 @@ def explore(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; by default 8420, or a free one.", show_default=False)
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A name by which a proxy makes this server known; repeatable.", show_default=False
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="/PATH", help="Path that a proxy leaves before every address it passes on.", show_default=False
+        ),
+    ] = "",
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     export: Annotated[
         Path | None,
@@ -47,4 +59,12 @@ def explore(
         out.print(f"Written to {export}: {made}", soft_wrap=True)
         return
     out.print(f"Exploring {escape(opened.where)}; Ctrl+C stops, and loses nothing", soft_wrap=True)
-    serve(library, host, port, browser, lambda address: out.print(f"[bold]{address}[/bold]", soft_wrap=True))
+    serve(
+        library,
+        host,
+        port,
+        browser,
+        lambda address: out.print(f"[bold]{address}[/bold]", soft_wrap=True),
+        allow_hosts=allow_host or (),
+        root=root_path,
+    )

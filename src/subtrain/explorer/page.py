@@ -15,7 +15,7 @@ MARK = "<!--subtrain-data-->"
 PLACEHOLDER = (
     "<!doctype html><html lang=en><head><meta charset=utf-8><title>subtrain</title></head>"
     "<body><p>This installation lacks the explorer's page. Its API is described at "
-    "<a href=/api/openapi.json>/api/openapi.json</a>.</body></html>"
+    "<a href=api/openapi.json>/api/openapi.json</a>.</body></html>"
 )
 _SCRIPT = re.compile(r"<script\b(?P<attributes>[^>]*)>(?P<code>.*?)</script>", re.DOTALL | re.IGNORECASE)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import ipaddress
+import re
 import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 from subtrain.errors import InputError
@@ -37,26 +38,39 @@ def serve(
     port: int | None = None,
     browser: bool = True,
     announce: Callable[[str], object] = print,
+    *,
+    allow_hosts: Sequence[str] = (),
+    root: str = "",
 ) -> None:
-    """Serve until interrupted. port: by default 8420, or a free one if that is taken.
+    """Serve until interrupted.
 
-    On an address that others can reach, a token made now is asked for; `announce` is told the address with it. Raises
-    InputError for an address that cannot be served on.
+    port: by default 8420, or a free one if that is taken; allow_hosts: names by which a proxy makes this server known;
+    root: path that the proxy leaves before every address, for example /user/ann/proxy/absolute/8420.
+
+    On an address that others can reach, and behind a proxy, a token made now is asked for; `announce` is told the
+    addresses with it. Raises InputError for an address that cannot be served on.
     """
     import uvicorn
 
+    from subtrain.explorer.connections import TimedHTTP
     from subtrain.explorer.server.app import make_app
     from subtrain.explorer.server.safety import LOCAL
 
+    proxied, root = frozenset(map(_plain_name, allow_hosts)), _plain_path(root)
     listening = _listen(host, port)
-    token = None if _local(host) else secrets.token_urlsafe(24)
+    token = None if _local(host) and not proxied else secrets.token_urlsafe(24)
     name = f"[{host}]" if ":" in host else host
-    app = make_app(library, hosts=LOCAL | {name} if token is None else None, token=token)
-    address = f"http://{name}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    app = make_app(library, hosts=LOCAL | {name} if _local(host) else None, proxied=proxied, root=root, token=token)
+    page = f"{root}/" + (f"?token={token}" if token else "")
+    address = f"http://{name}:{listening.getsockname()[1]}{page}"
     announce(address)
+    for known in allow_hosts:
+        announce(f"https://{known}{page}" if root else f"https://{known}/…{page}")
     if browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, http=TimedHTTP, ws="none", log_level="warning", access_log=False, timeout_graceful_shutdown=2
+    )
     # What is there now stays; looking through all of it for garbage again and again would hold up answers for 0.1 s.
     gc.collect()
     gc.freeze()
@@ -88,3 +102,22 @@ def _local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _plain_name(host: str) -> str:
+    """A proxy's name as a browser sends it, without its port; InputError for anything else, a URL for example."""
+    from subtrain.explorer.server.safety import name_of
+
+    if not name_of(host):
+        raise InputError(f"{host!r} is no host's name: give it as in hub.example.org, without http:// and path")
+    return name_of(host)
+
+
+def _plain_path(root: str) -> str:
+    """A path before all addresses, as in /user/ann, "" for none; InputError for what is no path."""
+    path = root.strip("/")
+    if not path:
+        return ""
+    if not re.fullmatch(r"[A-Za-z0-9._~@%/+-]+", path) or "//" in path:
+        raise InputError(f"{root!r} is no path before an address: give it as in /user/ann/proxy/8420")
+    return f"/{path}"

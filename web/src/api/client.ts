@@ -2,7 +2,7 @@
 
 import createClient from "openapi-fetch";
 import { answerFrom } from "./export";
-import { embedded } from "./embedded";
+import { embedded, home } from "./embedded";
 import type { Shown, Study } from "./types";
 import type { paths } from "./schema";
 
@@ -12,7 +12,7 @@ export type Base = "full" | "alpha";
 type Order = paths["/api/targets"]["get"]["parameters"]["query"];
 
 const client = createClient<paths>(
-  embedded ? { baseUrl: "http://export", fetch: answerFrom(embedded) } : { baseUrl: location.origin },
+  embedded ? { baseUrl: "http://export", fetch: answerFrom(embedded) } : { baseUrl: home },
 );
 
 interface Result<T> {
@@ -71,5 +71,5 @@ export const api = {
     answer(client.POST("/api/verify", { params: { query: of(fit) }, body: { target, removed, runs, base } })),
   job: (job: string) => answer(client.GET("/api/verify/{job}", { params: { path: { job } } })),
   cancel: (job: string) => answer(client.DELETE("/api/verify/{job}", { params: { path: { job } } })),
-  exportUrl: (fit: string | null) => `/api/leakage/export?${new URLSearchParams({ format: "csv", ...of(fit) })}`,
+  exportUrl: (fit: string | null) => `${home}/api/leakage/export?${new URLSearchParams({ format: "csv", ...of(fit) })}`,
 };

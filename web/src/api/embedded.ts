@@ -12,9 +12,12 @@ const element = document.getElementById("subtrain-data");
 
 export const embedded: Export | null = element ? JSON.parse(element.textContent || "null") : null;
 
+/** Where the server lies, without the last slash: a proxy may serve it below any path, and need not end that with one. */
+export const home = location.origin + location.pathname.replace(/\/+$/, "");
+
 /** Where an image lies: its path on the server, or the data URL that the export holds for it. */
 export function imageSource(path: string): string | null {
-  if (!embedded) return path;
+  if (!embedded) return home + path;
   const data = embedded.answers[path];
   return typeof data === "string" && data.startsWith("data:image/") ? data : null;
 }

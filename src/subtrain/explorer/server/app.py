@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, Response
 
 from subtrain._version import __version__
 from subtrain.errors import InputError, SubtrainError
@@ -23,10 +25,18 @@ from subtrain.explorer.verification import Desk
 THREADS = 2
 
 
-def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: str | None = None) -> FastAPI:
+def make_app(
+    library: Library,
+    *,
+    hosts: frozenset[str] | None = LOCAL,
+    proxied: frozenset[str] = frozenset(),
+    root: str = "",
+    token: str | None = None,
+) -> FastAPI:
     """The explorer of these studies as an ASGI app.
 
-    hosts: names the server answers to (None: any, where a token is asked for); token: what every request must show.
+    hosts: names the server answers to (None: any, where a token is asked for); proxied: names that a proxy gives it;
+    root: path that a proxy leaves before every address; token: what every request must show.
     """
     desk = Desk()
 
@@ -52,7 +62,8 @@ def make_app(library: Library, *, hosts: frozenset[str] | None = LOCAL, token: s
         app.include_router(part.router)
     app.get("/", include_in_schema=False, response_class=HTMLResponse)(front)
     app.exception_handler(SubtrainError)(_sentence)
-    app.add_middleware(Guard, hosts=hosts, token=token)
+    app.exception_handler(RequestValidationError)(_unfit)
+    app.add_middleware(Guard, hosts=hosts, proxied=proxied, root=root, token=token)
     return app
 
 
@@ -74,6 +85,16 @@ def front() -> HTMLResponse:
     return HTMLResponse(html, headers={"content-security-policy": f"{policy(html)}; frame-ancestors 'none'"})
 
 
-def _sentence(_request: Request, error: Any) -> JSONResponse:
+def _sentence(_request: Request, error: Any) -> Response:
     """What subtrain says of itself: never a server error, which would be a defect."""
-    return JSONResponse({"detail": str(error)}, 404 if isinstance(error, InputError) else 409)
+    return _refused(404 if isinstance(error, InputError) else 409, str(error))
+
+
+def _unfit(_request: Request, error: Any) -> Response:
+    """What does not fit in a request, without repeating it: it may be no JSON (NaN) or no text (half a surrogate)."""
+    return _refused(422, [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()])
+
+
+def _refused(status: int, detail: Any) -> Response:
+    # In ASCII: a sentence may quote a name that UTF-8 cannot hold.
+    return Response(json.dumps({"detail": detail}, allow_nan=False), status, media_type="application/json")
