@@ -201,12 +201,16 @@ def test_a_pt_file_is_exactly_three_tensors(tmp_path):
     for path in (tmp_path / "new" / "dm.pt", tmp_path / "fit" / "datamodels.pt"):
         data = torch.load(path, weights_only=True)
         assert list(data) == ["weight", "bias", "lam"]
-        assert all(np.array_equal(data[k].numpy(), getattr(DM, k)) for k in data)
-        assert data["weight"].dtype == torch.float32
+        masks = torch.ones(2, DM.n)
+        predicted = torch.addmm(data["bias"], masks, data["weight"])
+        np.testing.assert_allclose(predicted.numpy(), DM.predict(np.ones((2, DM.n))), rtol=1e-5)
+        assert all(np.array_equal(data[k].numpy(), getattr(DM, k).astype(np.float32)) for k in data)
+        assert {array.dtype for array in data.values()} == {torch.float32}
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             back = Datamodels.load(path)
-        assert same(back, DM)
+        assert same(back, Datamodels(DM.weight, *(a.astype(np.float32).astype(float) for a in (DM.bias, DM.lam))))
+        assert back.bias.dtype == back.lam.dtype == np.float64
         assert back.meta == DM.meta
 
 

@@ -121,8 +121,8 @@ class Datamodels:
     def save(self, path: str | Path) -> Path:
         """Write to `path`: one `.pt` file of exactly weight, bias, lam with `.json` beside it, or a folder.
 
-        A folder holds weight.npy, bias.npy, lam.npy and datamodels.json for numpy alone, and datamodels.pt where torch
-        is installed. The metadata is written last, so that a folder without it is not yet whole.
+        A folder holds weight.npy, bias.npy, lam.npy and datamodels.json for numpy alone, and datamodels.pt, all of the
+        weight's dtype, where torch is installed. The metadata is written last, so that a folder without it is not yet whole.
         """
         path = Path(path)
         folder = Folder(path.parent if path.suffix == ".pt" else path, links=True)
@@ -155,7 +155,7 @@ class Datamodels:
                 f"{path} has no metadata beside it; its weights are taken to be in raw-mask units", stacklevel=2
             )
         weight, bias, lam = _load_torch(path)
-        return Datamodels(weight, bias, lam, meta)
+        return Datamodels(weight, bias.astype(np.float64), lam.astype(np.float64), meta)
 
 
 def save_to(store: Store, folder: str, datamodels: Datamodels) -> None:
@@ -200,7 +200,9 @@ def _save_torch(store: Store, name: str, datamodels: Datamodels) -> None:
         raise InputError(
             "writing a .pt file needs PyTorch: pip install 'subtrain[torch]', or save to a folder"
         ) from None
-    arrays = {name: torch.from_numpy(np.array(getattr(datamodels, name))) for name in ARRAYS}
+    # All of one dtype, as the published files are: torch.addmm(bias, masks, weight) takes no other.
+    kind = datamodels.weight.dtype.newbyteorder("=")
+    arrays = {name: torch.from_numpy(np.array(getattr(datamodels, name), kind)) for name in ARRAYS}
     store.replace(name, lambda file: torch.save(arrays, file))
 
 

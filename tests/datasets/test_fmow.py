@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from subtrain.datasets import FMoW
+from subtrain.datasets import FMoW, FMoWDataset
 from subtrain.datasets.fmow import CATEGORIES
 from subtrain.errors import CorruptError, InputError
 from subtrain.tasks.pixels import image_data
@@ -59,6 +59,18 @@ def test_column_i_is_example_i_with_its_own_file(wilds):
 
 def test_another_year(wilds):
     assert FMoW.open(wilds, "train", year=2015).rows.tolist() == [2]
+
+
+def test_the_names_of_the_datas_own_page(wilds):
+    data = FMoWDataset(root_dir=wilds.parent, split_scheme="time_after_2016")
+    seen = data.get_subset("id_test", transform=lambda image: image.size)
+    assert seen.rows.tolist() == FMoW.open(wilds, "id_test").rows.tolist()
+    assert seen[0] == ((224, 224), CATEGORIES.index("dam"))
+    assert FMoWDataset(wilds).get_subset("train").rows.tolist() == [0, 4]
+    assert FMoWDataset(wilds, "time_after_2015").get_subset("train").rows.tolist() == [2]
+    for scheme in ("mixed-to-test", "time_after_soon", "2016"):
+        with pytest.raises(InputError, match="split_scheme must be"):
+            FMoWDataset(wilds, scheme).get_subset("train")
 
 
 def test_there_are_62_categories_in_order():

@@ -6,7 +6,7 @@ import pytest
 
 import subtrain as st
 from subtrain.errors import CorruptError, InputError
-from subtrain.public.published import column_sums, found_units, load_published
+from subtrain.public.published import found_units, load_published, mask_columns, weighted_sums
 
 torch = pytest.importorskip("torch")
 
@@ -35,10 +35,12 @@ def written(root, name, weight, bias):
 
 
 def both_conventions(world):
-    root, _, weight, bias = world
-    deviation = np.sqrt(ALPHA * (1 - ALPHA))
+    """As the reference's solver has them: (mask - mean) / deviation of each unit over all models it is given."""
+    root, study, weight, bias = world
+    masks = study.masks(study.done("fit")).unpack()
     yield "raw", written(root, "raw.pt", weight, bias)
-    yield "standardized", written(root, "std.pt", weight * deviation, bias + ALPHA * weight.sum(axis=0))
+    standardized = weight * masks.std(axis=0)[:, None]
+    yield "standardized", written(root, "std.pt", standardized, bias + masks.mean(axis=0) @ weight)
 
 
 def test_both_conventions_become_the_same_raw_weights(world):
@@ -71,23 +73,100 @@ def test_taken_for_raw_a_standardised_file_is_far_off(world):
     right = st.evaluate(load_published(path, study), study, bootstrap=0)
     wrong = st.evaluate(load_published(path, study, units="raw"), study, bootstrap=0)
     assert wrong.mse > 2.5 * right.mse
-    assert wrong.lds.value == pytest.approx(right.lds.value, abs=1e-6)  # Ranks within a target hide it.
+    # Ranks within a target hide it, but for what the deviations of units differ.
+    assert wrong.lds.value == pytest.approx(right.lds.value, abs=0.01)
 
 
 def test_units_that_cannot_be_told_are_asked_for():
-    mean = np.linspace(-3, 3, 9)
-    assert found_units(mean, np.ones(9), mean, 0.5) == "standardized"
-    assert found_units(mean - 0.5, np.ones(9), mean, 0.5) == "raw"
+    mean, shift = np.linspace(-3, 3, 9), np.full(9, 0.5)
+    assert found_units(mean, shift, mean) == "standardized"
+    assert found_units(mean - 0.5, shift, mean) == "raw"
+    with pytest.raises(InputError, match=r"too little to tell .*--units raw or --units standardized"):
+        found_units(mean + 0.01, np.zeros(9), mean)
+    with pytest.raises(InputError, match=r"no better than guessing.*--units raw"):
+        found_units(mean[::-1], shift, mean)
+
+
+@pytest.mark.parametrize("mean", [np.array([1.3]), np.full(5, 1.3)])
+@pytest.mark.parametrize("miss", [0.0, 0.0007, 0.02])
+def test_one_target_or_equal_means_are_held_against_the_noise_of_the_outputs(mean, miss):
+    error, shift = np.full(mean.size, 0.01), np.full(mean.size, 0.5)
+    assert found_units(mean + miss, shift, mean, error) == "standardized"
+    assert found_units(mean + miss - 0.5, shift, mean, error) == "raw"
     with pytest.raises(InputError, match="too little to tell"):
-        found_units(mean + 0.01, np.zeros(9), mean, 0.5)
+        found_units(mean + 0.0007, np.full(mean.size, 0.001), mean, error)
     with pytest.raises(InputError, match="no better than guessing"):
-        found_units(mean[::-1], np.ones(9), mean, 0.5)
+        found_units(mean + 0.3, np.full(mean.size, 5.0), mean, error)
+
+
+def test_what_is_not_finite_is_not_asked():
+    mean, shift = np.linspace(-3, 3, 9), np.full(9, 0.5)
+    for broken in (np.nan, np.inf):
+        for which in range(3):
+            given = [mean.copy(), shift.copy(), mean.copy()]
+            given[which][4] = broken
+            assert found_units(*given) == "standardized"
+            assert found_units(given[0] - 0.5, *given[1:]) == "raw"
+    with pytest.raises(InputError, match="no target of the file has finite"):
+        found_units(mean * np.nan, shift, mean)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_outputs_that_are_not_finite_do_not_hide_the_units(world, tmp_path, broken):
+    """One model's outputs of every target: each mean is without it, and no target is lost."""
+    _, study, weight, _ = world
+    outputs = study.read("test_margins").astype(np.float32)
+    outputs[7] = broken
+    spoiled = st.import_arrays(tmp_path / "study", study.masks().unpack(), {"test_margins": outputs}, heldout=600)
+    for kind, path in both_conventions(world):
+        dm = load_published(path, spoiled)
+        assert dm.meta["published_units"] == kind
+        np.testing.assert_allclose(dm.weight, weight, atol=1e-6)
+
+
+@pytest.mark.parametrize("where", ["weight", "bias"])
+def test_a_number_that_is_not_finite_costs_its_target_only(world, where):
+    root, study, _, _ = world
+    for kind, path in both_conventions(world):
+        data = torch.load(path, weights_only=True)
+        data[where][..., 4] = float("nan")
+        torch.save(data, root / f"nan-{kind}.pt")
+        with pytest.warns(UserWarning, match=r"1 of 30 targets .*not finite .*target 4"):
+            dm = load_published(root / f"nan-{kind}.pt", study)
+        assert dm.meta["published_units"] == kind
+        assert dm.meta["targets_left_out"] == [4]
+        whole = load_published(path, study)
+        rest = np.arange(30) != 4
+        np.testing.assert_array_equal(dm.weight[:, rest], whole.weight[:, rest])
+        assert not dm.weight[:, 4].any()
+
+
+def test_a_unit_in_all_masks_weighs_nothing(world, tmp_path):
+    _, study, _, _ = world
+    masks = study.masks().unpack()
+    masks[:, 3] = True
+    outputs = study.read("test_margins")
+    same = st.import_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=600)
+    (_, _), (_, path) = both_conventions(world)
+    dm = load_published(path, same, units="standardized")
+    assert not dm.weight[3].any()
+    assert np.isfinite(dm.weight).all()
+
+
+def test_deviations_are_alphas_where_masks_are_too_many(world, monkeypatch):
+    _, study, _, _ = world
+    own = mask_columns(study)
+    np.testing.assert_allclose(own.mean, study.masks(study.done("fit")).unpack().mean(axis=0))
+    monkeypatch.setattr("subtrain.public.published._BITS", 10)
+    alphas = mask_columns(study)
+    np.testing.assert_allclose(alphas.deviation, np.sqrt(ALPHA * (1 - ALPHA)), rtol=1e-3)
+    np.testing.assert_allclose(own.deviation, alphas.deviation, rtol=0.3)
 
 
 def test_sums_go_block_by_block(monkeypatch):
     monkeypatch.setattr("subtrain.public.published._BLOCK", 100)
-    weight = np.arange(70, dtype=np.float32).reshape(10, 7)
-    np.testing.assert_array_equal(column_sums(weight), weight.sum(axis=0))
+    weight, factor = np.arange(70, dtype=np.float32).reshape(10, 7), np.arange(10.0)
+    np.testing.assert_array_equal(weighted_sums(weight, factor), factor @ weight)
 
 
 def test_what_does_not_fit_is_named(world, tmp_path):

@@ -119,6 +119,25 @@ class FMoW:
         return images, self.labels[:count]
 
 
+@dataclass(frozen=True)
+class FMoWDataset:
+    """FMoW under the names of the published data's page: `FMoWDataset(root_dir, split_scheme).get_subset(split)`.
+
+    root_dir: the folder that holds fmow_v1.1, or that itself; split_scheme: "official" or "time_after_YEAR".
+    """
+
+    root_dir: str | Path = "data"
+    split_scheme: str = "official"
+
+    def get_subset(self, split: str, transform: Callable[[Any], Any] | None = None) -> FMoW:
+        """A split: "train", "id_val", "id_test", "val" or "test"; InputError as `FMoW.open` raises it."""
+        scheme = "time_after_2016" if self.split_scheme == "official" else self.split_scheme
+        year = scheme.removeprefix("time_after_")
+        if year == scheme or not (year.isascii() and year.isdigit() and len(year) == 4):
+            raise InputError(f"split_scheme must be 'official' or 'time_after_YEAR', got {self.split_scheme!r}")
+        return FMoW.open(self.root_dir, split, int(year), transform)
+
+
 def find(folder: str | Path) -> Path | None:
     """The folder of FMoW that this is or holds; None if there is none."""
     choices = (Path(folder), Path(folder) / "fmow_v1.1")

@@ -1,13 +1,14 @@
 """The published datamodels, or others of the reference code: which units their weights are in, and the same in ours.
 
 The reference solver fits on standardised masks, keeps those weights and drops the means and deviations, so that the
-file alone does not say what its numbers mean. The mean output does: over masks with a share alpha of the units, raw
-weights predict bias + alpha sum(weight) on average, and standardised ones their bias alone.
+file alone does not say what its numbers mean. The mean output does: raw weights predict bias + sum(mean mask x weight)
+on average, and standardised ones their bias alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
+from subtrain.design import FIT
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 
 RAW, STANDARDIZED = "raw", "standardized"
 SAMPLE = 2000
 _BLOCK = 64 << 20
+_ROWS = 4096
+# Mask bits up to which means and deviations of the study's own masks are taken; beyond, alpha's are as good.
+_BITS = 1 << 33
+_SAY = f"say which they are with units (--units {RAW} or --units {STANDARDIZED})"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Mean and standard deviation of each unit's mask bit over the models to fit on, float64 [n]."""
+
+    mean: Floats
+    deviation: Floats
+
+    @property
+    def inverse(self) -> Floats:
+        """1 / deviation, 0 for a unit that is in all masks or in none."""
+        return np.divide(1.0, self.deviation, out=np.zeros_like(self.deviation), where=self.deviation > 0)
 
 
 def load_published(
@@ -31,70 +51,106 @@ def load_published(
     The file is read with weights_only=True, so that no code in it runs, and mapped rather than loaded. output: the
     output they predict; by default the only one with as many targets. units: "raw" or "standardized" if it is known,
     else found out from the mean output of `sample` of the study's models (`found_units`). Standardised weights are
-    divided by sqrt(alpha (1 - alpha)), the deviation of a mask's column. Raises InputError when sizes do not fit, or
-    when the units cannot be told.
+    divided by the deviations of the study's own masks, which the reference's solver had multiplied them with. A target
+    with a weight or bias that is not finite gets weights of 0, with a warning. Raises InputError when sizes do not
+    fit, or when the units cannot be told.
     """
     found = _loaded(Path(path))
     name = _output(found, study, output)
     if found.n != study.n:
         raise InputError(f"{path} has datamodels over {found.n} units, {study.where} has {study.n}")
-    alpha = float(np.mean(study.design.alpha))
-    sums = column_sums(found.weight)
-    kind = units or found_units(found.bias, sums, _means(study, name, sample), alpha, str(path))
-    if kind not in (RAW, STANDARDIZED):
-        raise InputError(f"units are {RAW!r} or {STANDARDIZED!r}, got {kind!r}")
-    meta = {"output": name, "alpha": alpha, "scale": "raw masks", "source": Path(path).name, "published_units": kind}
-    if kind == RAW:
-        return replace(found, meta=meta)
-    return replace(standardized_to_raw(found, alpha, sums), meta=meta)
+    if units not in (None, RAW, STANDARDIZED):
+        raise InputError(f"units are {RAW!r} or {STANDARDIZED!r}, got {units!r}")
+    columns = mask_columns(study)
+    shift = weighted_sums(found.weight, columns.mean)
+    mean, error = _means(study, name, sample) if units is None else (np.zeros(0), np.zeros(0))
+    kind = units or found_units(found.bias, shift, mean, error, str(path))
+    found, lost = _without_broken(found, shift, str(path))
+    meta = {
+        "output": name,
+        "alpha": float(np.mean(study.design.alpha)),
+        "scale": "raw masks",
+        "source": Path(path).name,
+        "published_units": kind,
+    }
+    meta |= {"targets_left_out": lost} if lost else {}
+    return replace(found if kind == RAW else standardized_to_raw(found, columns), meta=meta)
 
 
-def standardized_to_raw(found: Datamodels, alpha: float, sums: NDArray[np.float64] | None = None) -> Datamodels:
+def standardized_to_raw(found: Datamodels, columns: Columns) -> Datamodels:
     """The same functions of a mask, with weights in raw-mask units; lam stays that of the standardised problem."""
-    sums = column_sums(found.weight) if sums is None else sums
-    deviation = np.sqrt(alpha * (1 - alpha))
-    weight = found.weight * found.weight.dtype.type(1 / deviation)
-    return replace(found, weight=weight, bias=found.bias - alpha / deviation * sums)
+    inverse = columns.inverse
+    shift = weighted_sums(found.weight, columns.mean * inverse)
+    weight = found.weight * inverse.astype(found.weight.dtype)[:, None]
+    return replace(found, weight=weight, bias=found.bias - shift)
 
 
 def found_units(
-    bias: NDArray[Any], sums: NDArray[np.float64], mean: NDArray[np.float64], alpha: float, where: str = "the file"
+    bias: NDArray[Any], shift: Floats, mean: Floats, error: Floats | None = None, where: str = "the file"
 ) -> str:
-    """ "raw" or "standardized": in which units bias [T] and sum(weight) [T] give the mean outputs [T].
+    """ "raw" or "standardized": in which units bias [T] and shift [T], the sums of mean mask x weight, give the mean
+    outputs [T], whose standard errors are `error` [T].
 
-    Raises InputError when neither or both come near them: then the file is about other targets, or its weights add up
-    to nothing.
+    Targets with a number that is not finite are not asked. Raises InputError when neither units come near the means,
+    for then the file is about other targets, or when both do, for then its weights add up to too little to tell.
     """
-    misses = {
-        RAW: np.median(np.abs(bias + alpha * sums - mean)),
-        STANDARDIZED: np.median(np.abs(bias - mean)),
-    }
+    asked = np.isfinite(bias) & np.isfinite(shift) & np.isfinite(mean)
+    if not asked.any():
+        raise InputError(f"no target of {where} has finite weights and outputs to tell its units by: {_SAY}")
+    noise = 0.0 if error is None else float(np.median(error[asked]))
+    off = bias[asked] - mean[asked]
+    misses = {RAW: np.median(np.abs(off + shift[asked])), STANDARDIZED: np.median(np.abs(off))}
     best, other = sorted(misses, key=lambda kind: float(misses[kind]))
-    spread = max(float(np.std(mean)), 1e-12)
-    if misses[best] > 0.5 * spread:
+    if misses[best] > max(0.5 * float(np.std(mean[asked])), 4 * noise, 1e-3 * float(np.abs(mean[asked]).mean()), 1e-9):
         raise InputError(
             f"{where} predicts mean outputs that are off by {misses[best]:.3g} (median over targets) at best, which is "
-            "no better than guessing: is it about these targets, in this order, and this alpha?"
+            f"no better than guessing: is it about these targets, in this order, and this alpha? If so, {_SAY}"
         )
-    if misses[other] < 2 * misses[best]:
-        raise InputError(
-            f"the weights of {where} add up to too little to tell their units: say units={RAW!r} or {STANDARDIZED!r}"
-        )
+    # What misses by next to nothing was fitted on these very models, so that the noise is in both.
+    within = misses[best] > 0.05 * noise and misses[other] < noise * (1 + 3 / np.sqrt(asked.sum()))
+    if within or misses[other] < 2 * misses[best]:
+        raise InputError(f"the weights of {where} add up to too little to tell their units: {_SAY}")
     return best
 
 
-def column_sums(weight: NDArray[Any]) -> NDArray[np.float64]:
-    """Sums over units [T] of weights [n, T], a block of rows at a time: they may be a mapped file of gigabytes."""
+def mask_columns(study: Study) -> Columns:
+    """Means and deviations of the masks that the study's datamodels may be fitted on; alpha's where they are many."""
+    rows = study.done(FIT)
+    if rows.size < 2 or rows.size * study.n > _BITS:
+        alpha = np.full(study.n, float(np.mean(study.design.alpha)))
+        return Columns(alpha, np.sqrt(alpha * (1 - alpha)))
+    ones = np.zeros(study.n, np.int64)
+    for first in range(0, rows.size, _ROWS):
+        ones += study.masks(rows[first : first + _ROWS]).unpack().sum(axis=0)
+    mean = ones / rows.size
+    return Columns(mean, np.sqrt(mean * (1 - mean)))
+
+
+def weighted_sums(weight: NDArray[Any], factor: Floats) -> Floats:
+    """Sums over units [T] of factor [n] x weights [n, T], a block of rows at a time: they may be gigabytes, mapped."""
     rows = max(1, _BLOCK // max(1, weight[:1].nbytes))
     sums = np.zeros(weight.shape[1])
     for first in range(0, len(weight), rows):
-        sums += weight[first : first + rows].sum(axis=0, dtype=np.float64)
+        sums += factor[first : first + rows] @ weight[first : first + rows].astype(np.float64)
     return sums
 
 
-def _loaded(path: Path) -> Datamodels:
-    import warnings
+def _without_broken(found: Datamodels, shift: Floats, where: str) -> tuple[Datamodels, list[int]]:
+    """The datamodels with weights of 0 for targets that have one that is not finite, and which targets those are."""
+    broken = np.flatnonzero(~(np.isfinite(shift) & np.isfinite(found.bias)))
+    if not broken.size:
+        return found, []
+    warnings.warn(
+        f"{broken.size} of {found.targets} targets of {where} have a weight or bias that is not finite (the first is "
+        f"target {broken[0]}): their weights are set to 0, and they do not count in evaluations",
+        stacklevel=3,
+    )
+    weight, bias = np.array(found.weight), np.array(found.bias)
+    weight[:, broken], bias[broken] = 0, 0
+    return replace(found, weight=weight, bias=bias), broken.tolist()
 
+
+def _loaded(path: Path) -> Datamodels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # That a foreign file has no metadata is why this module is there.
         return Datamodels.load(path)
@@ -111,10 +167,16 @@ def _output(found: Datamodels, study: Study, output: str | None) -> str:
     raise InputError(f"say which output these {found.targets} datamodels predict: {study.where} has {shown}")
 
 
-def _means(study: Study, output: str, sample: int) -> NDArray[np.float64]:
+def _means(study: Study, output: str, sample: int) -> tuple[Floats, Floats]:
+    """Mean output of each target over some models, and its standard error; what is not finite is left out."""
     done = study.done()
     if not done.size:
-        raise InputError(f"{study.where} has no models to tell the units by: say which they are")
+        raise InputError(f"{study.where} has no models to tell the units by: {_SAY}")
     rows = done[np.unique(np.linspace(0, done.size - 1, min(sample, done.size)).astype(np.int64))]
     outputs = study.read(output, rows).reshape(rows.size, -1).astype(np.float64)
-    return np.asarray(np.where(np.isfinite(outputs), outputs, np.nan).mean(axis=0))
+    there = np.isfinite(outputs)
+    count = there.sum(axis=0)
+    few = np.where(count > 0, count, np.nan)
+    mean = np.where(there, outputs, 0).sum(axis=0) / few
+    variance = np.where(there, (outputs - mean) ** 2, 0).sum(axis=0) / np.where(count > 1, count - 1, np.nan)
+    return mean, np.nan_to_num(np.sqrt(variance / few))
