@@ -42,7 +42,7 @@ ORDERS = {
     "nan": "output test_margins of model 5 is nan at target 1",
     "exit": "its worker process died with exit code 3; see .*/logs/worker-",
     "kill": r"its worker process died with signal SIGKILL \(out of memory\?\)",
-    "quit": "its worker process died with exit code 1; see .*/logs/worker-",
+    "quit": "SystemExit: told to quit",
 }
 
 

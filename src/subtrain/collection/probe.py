@@ -98,7 +98,7 @@ def main(folder: str) -> None:
 
         try:
             _serve(place, json.loads((place / ORDER).read_text()), say)
-        except Exception as error:
+        except BaseException as error:  # sys.exit in training code too
             ours = isinstance(error, SubtrainError)
             why = str(error) if ours else f"{type(error).__name__}: {error}"
             say(event="failed", error=why, details="" if ours else "".join(traceback.format_exception(error)))

@@ -120,9 +120,9 @@ def _train_some(work: _Work, rows: list[int]) -> None:
     try:
         _train(work, rows)
         return
-    except outputs.SchemaError:
+    except (outputs.SchemaError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # sys.exit in training code too: one model's end, not its worker's
         short = is_out_of_memory(error)
         if short and not work.last_try:
             _save(work)
@@ -135,7 +135,7 @@ def _train_some(work: _Work, rows: list[int]) -> None:
         _train_some(work, [row])
 
 
-def _record(work: _Work, row: int, error: Exception, short: bool) -> None:
+def _record(work: _Work, row: int, error: BaseException, short: bool) -> None:
     """The model has failed: why."""
     why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
     why = f"it needs more memory than there is{_where()}: {why}" if short else why

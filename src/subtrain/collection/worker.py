@@ -30,6 +30,7 @@ from subtrain.trainers.oom import release_memory
 
 def main(path: str) -> None:
     """Serve until told to stop."""
+    del sys.argv[1:]  # training code that reads its arguments has none
     answers = os.fdopen(os.dup(1), "w")
     inbox = _follow_parent()
     try:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-import importlib.util
+import inspect
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
-from subtrain.errors import InputError
+from subtrain.errors import InputError, SubtrainError
+from subtrain.tasks import home
 from subtrain.tasks.base import Source, Task
+from subtrain.tasks.origin import place
 
 BUILTIN = {
     "airbench": "subtrain.tasks.cifar:airbench",
@@ -38,16 +42,12 @@ def load_task(name: str, params: Mapping[str, Any] | None = None) -> tuple[Task,
     """
     params = dict(params or {})
     source = Source(_portable(BUILTIN.get(name, name)), params)
-    found = _resolve(source.name)
-    if not is_task(found):
-        if not callable(found):
-            raise InputError(f"{name} is a {type(found).__name__}, neither a task nor a function that returns one")
-        try:
-            found = found(**params)
-        except TypeError as error:
-            raise InputError(f"{name} could not be called with parameters {params}: {error}") from error
-    elif params:
-        raise InputError(f"{name} is a task already and takes no parameters, got {', '.join(params)}")
+    with _by_itself(source.name):
+        found = _resolve(source.name)
+        if not is_task(found):
+            found = _called(name, found, params)
+        elif params:
+            raise InputError(f"{name} is a task already and takes no parameters, got {', '.join(params)}")
     if not is_task(found):
         raise InputError(f"{name} returned a {type(found).__name__}, not a task (n, outputs, fingerprint, train)")
     # A built-in task may have made its parameters hold elsewhere, as relative paths do not.
@@ -107,38 +107,106 @@ def _portable(name: str) -> str:
     return f"{Path(where).resolve()}:{attribute}" if where.endswith(".py") else name
 
 
+@contextmanager
+def _by_itself(name: str) -> Iterator[None]:
+    """Code that makes a task sees a command line of its own, and what it prints is no result of ours."""
+    before, sys.argv = sys.argv, [name.rpartition(":")[0]]
+    try:
+        with redirect_stdout(sys.stderr), _children_print_to_stderr():
+            yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def _children_print_to_stderr() -> Iterator[None]:
+    """For programs that the user's code starts, and libraries that print by themselves."""
+    try:
+        real = os.dup(1)
+    except OSError:  # there is no standard output
+        yield
+        return
+    try:
+        with suppress(OSError):
+            os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(real, 1)
+        os.close(real)
+
+
+def _called(name: str, factory: Any, params: Mapping[str, Any]) -> Any:
+    if not callable(factory):
+        raise InputError(f"{name} is a {type(factory).__name__}, neither a task nor a function that returns one")
+    try:
+        return factory(**params)
+    except TypeError as error:
+        if _takes(factory, params):
+            raise InputError(_failed(f"{name} failed", error)) from error
+        raise InputError(f"{name} could not be called with parameters {params}: {error}") from error
+    except (SubtrainError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise InputError(_failed(f"{name} failed", error)) from error
+
+
+def _takes(factory: Callable[..., Any], params: Mapping[str, Any]) -> bool:
+    try:
+        inspect.signature(factory).bind(**params)
+    except (TypeError, ValueError):
+        return False
+    return not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
+
+
 def _resolve(name: str) -> Any:
     where, _, attribute = name.rpartition(":")
     module = _from_file(Path(where)) if where.endswith(".py") else _from_module(where)
     try:
         return functools.reduce(getattr, attribute.split("."), module)
-    except AttributeError:
+    except AttributeError as error:
+        if place(error):
+            raise InputError(_failed(f"{name} failed", error)) from error
         raise InputError(f"{where} has nothing named {attribute!r}") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise InputError(_failed(f"{name} failed", error)) from error
 
 
 def _from_module(name: str) -> ModuleType:
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        raise InputError(f"cannot import the task's module {name!r}: {type(error).__name__}: {error}") from error
+    root = Path.cwd()
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    with _told(f"cannot import the task's module {name!r}"):
+        file = root.joinpath(*name.split(".")).with_suffix(".py")
+        if not file.is_file():
+            file = file.with_suffix("") / "__init__.py"
+        return home.load(str(root), name, file) if file.is_file() else importlib.import_module(name)
 
 
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"there is no file {path} to load the task from")
-    name = f"subtrain_task_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} cannot be loaded as Python code")
-    module = importlib.util.module_from_spec(spec)
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    sys.modules[name] = module
+    with _told(f"{path} could not be loaded"):
+        return home.load(*home.natural_name(path), path)
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Whatever goes wrong in a user's file is one sentence, with file and line."""
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise InputError(f"{path} could not be loaded: {type(error).__name__}: {error}") from error
-    return module
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise InputError(_failed(what, error)) from error
+
+
+def _failed(what: str, error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        why = f"it leaves the program, sys.exit({'' if error.code is None else repr(error.code)})"
+        return f'{what}: {why}{place(error)}; keep that below if __name__ == "__main__":'
+    if isinstance(error, SubtrainError):
+        return f"{what}: {error}{place(error)}"
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{what}: {type(error).__name__}{f': {said}' if said else ''}{place(error)}"
