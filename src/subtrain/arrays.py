@@ -104,6 +104,30 @@ def is_frame(value: Any) -> bool:
     return hasattr(value, "columns") and hasattr(value, "dtypes") and hasattr(value, "to_numpy")
 
 
+def missing(values: Any) -> NDArray[np.bool_]:
+    """Which rows have something missing: None, NaN, pandas' NA and NaT, a masked entry; [] for what has no rows."""
+    gaps = _gaps(values)
+    return gaps.reshape(len(gaps), -1).any(axis=1) if gaps.ndim else np.zeros(0, np.bool_)
+
+
+def _gaps(values: Any) -> NDArray[np.bool_]:
+    for method in ("isna", "is_null"):  # of pandas, of polars
+        if hasattr(values, method):
+            gaps: NDArray[np.bool_] = np.asarray(getattr(values, method)(), np.bool_)
+            return gaps
+    if np.ma.isMaskedArray(values):
+        return np.asarray(np.ma.getmaskarray(values))
+    try:
+        array = as_array(values) if is_tensor(values) else np.asarray(values)
+    except ValueError:
+        return np.zeros(0, np.bool_)  # of unequal parts, as whoever reads it will say
+    if array.dtype.hasobject:
+        return np.array([_is_missing(one) for one in array.ravel().tolist()], np.bool_).reshape(array.shape)
+    if array.dtype.kind == "f":
+        return np.asarray(np.isnan(array))
+    return np.zeros(array.shape, np.bool_)
+
+
 def _objects(value: Any, array: NDArray[Any]) -> str:
     missing = sum(_is_missing(one) for one in array.ravel()[:10_000].tolist())
     holds = f"{missing} missing values among its" if missing else "Python"

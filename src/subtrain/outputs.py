@@ -146,9 +146,12 @@ QUANTITIES: dict[str, Callable[..., Float]] = {
 
 
 def declare(
-    names: Iterable[str], sizes: Mapping[str, int], classes: int | None, margin: str = "max"
+    names: Iterable[str], sizes: Mapping[str, int], classes: int | None, margin: str = "max", dtype: str | None = None
 ) -> dict[str, Output]:
-    """Schema of the named outputs for splits of these sizes; `classes=None` declares a regression task."""
+    """Schema of the named outputs for splits of these sizes; `classes=None` declares a regression task.
+
+    dtype: of all of them; by default float16, float32 for a regression.
+    """
     if margin not in MARGINS:
         raise InputError(f"unknown margin {margin!r}; choose from {', '.join(MARGINS)}")
     schema = {}
@@ -161,10 +164,17 @@ def declare(
             raise InputError(f"output {name!r} does not suit a {kind} task")
         tail = (classes,) if quantity == "logits" and classes is not None else ()
         meaning = f"correct-class logit minus {MARGINS[margin]}" if quantity == "margins" else quantity
-        schema[name] = Output((sizes[split], *tail), "float16" if classes else "float32", meaning)
+        schema[name] = Output((sizes[split], *tail), dtype or ("float16" if classes else "float32"), meaning)
     if not schema:
         raise InputError("no outputs were asked for; name at least one, for example test_margins")
     return schema
+
+
+def asked(outputs: Iterable[str]) -> list[str]:
+    """The names of outputs as a list; InputError for a single text, whose letters would be taken for names."""
+    if isinstance(outputs, str):
+        raise InputError(f"outputs must be a list of names, for example [{outputs!r}]")
+    return list(outputs)
 
 
 def parse_name(name: str) -> tuple[str, str]:

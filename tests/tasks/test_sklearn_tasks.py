@@ -148,7 +148,10 @@ class Mute(ClassifierMixin, BaseEstimator):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: sklearn(LogisticRegression(), X[1:], Y, X_TEST, Y_TEST), "x and y differ in length: 39, 40 to train"),
+        (
+            lambda: sklearn(LogisticRegression(), X[1:], Y, X_TEST, Y_TEST),
+            "x and y differ in length: 39 and 40 examples",
+        ),
         (lambda: sklearn(LogisticRegression(), X, Y, X_TEST, Y_TEST + 1), "test label 3 never occurs in the training"),
         (lambda: sklearn(LogisticRegression(), X, Y, X_TEST, Y_TEST, ["test_predictions"]), "does not suit a class"),
         (lambda: sklearn(DecisionTreeRegressor(), X, Y, X_TEST, Y_TEST, ["test_margins"]), "not suit a regression"),

@@ -25,7 +25,8 @@ class Task(Protocol):
 
     Optional attributes: `batch` (models that one call of `train` likes to have, default 1), `view` (how a person
     sees the examples, a View), `source` (how another process makes this task again) and `device` ("cuda" if it trains
-    on the GPU that the environment variable SUBTRAIN_DEVICE names, where there is one; else "cpu" or None). Foreign
+    on the GPU that the environment variable SUBTRAIN_DEVICE names, where there is one; else "cpu" or None) and `labels`
+    (the number of the class of each training example, so that `check` sees subsets that lack one). Foreign
     code that draws its own masks has `train_rows(rows)` instead of `train`, which is told the numbers of the models.
     A task that can mislabel has `relabelled(units, labels)`, which returns a task of n + q examples and the same
     outputs: example n + k is example units[k] with label labels[k] (`tasks.relabel`).
@@ -82,6 +83,7 @@ class BatchTask:
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
     device: str | None = None
+    labels: NDArray[np.int64] | None = field(default=None, repr=False)
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
@@ -104,6 +106,7 @@ class FunctionTask:
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
     device: str | None = None
+    labels: NDArray[np.int64] | None = field(default=None, repr=False)
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
 
     def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.outputs import declare, from_logits, parse_name
+from subtrain.outputs import SchemaError, asked, declare, from_logits, parse_name
+from subtrain.tasks import convert
 from subtrain.tasks.base import FunctionTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint, source_of
 from subtrain.tasks.relabel import Twins
@@ -21,49 +22,92 @@ FLOOR = 10.0
 
 def sklearn(
     estimator: Any,
-    x: ArrayLike,
-    y: ArrayLike,
-    x_test: ArrayLike,
-    y_test: ArrayLike,
+    x: Any,
+    y: Any,
+    x_test: Any,
+    y_test: Any,
     outputs: Sequence[str] | None = None,
     margin: str = "max",
     view: View | None = None,
+    sample_weight: ArrayLike | None = None,
+    dtype: str | None = None,
 ) -> FunctionTask:
     """A task that fits a clone of `estimator` on each subset of (x, y) and measures it on both splits.
 
+    x, x_test: arrays, frames (which the estimator gets as frames) or sparse matrices; y, y_test: labels of any type, or
+    numbers for a regressor; sample_weight: a weight for each training example, handed to `fit`.
     outputs: names such as test_margins, train_margins, test_logits, test_losses, test_correctness for a classifier,
-    test_predictions for a regressor. Every `random_state` the estimator has is set to the model's training seed.
+    test_predictions for a regressor; dtype: theirs, by default float16 for a classifier, float32 for a regressor.
+    Every `random_state` the estimator has is set to the model's training seed.
     Logits are `decision_function` where there is one, else log-probabilities; a class missing from the subset gets
-    the smallest logit minus 10.
+    the smallest logit minus 10. A subset of one class is not fitted: its logit is 0, those of the others -10. An
+    estimator that can only predict classes has the outputs test_correctness and train_correctness.
     """
-    from sklearn.base import is_regressor
+    regression = _is_regressor(estimator)
+    x, x_test = convert.table("x", x), convert.table("x_test", x_test)
+    x_test = convert.matching(x, x_test)
+    y = convert.column("y", y, convert.count(x))
+    y_test = convert.column("y_test", y_test, convert.count(x_test), "x_test")
+    if regression:
+        values = None
+        y, y_test = convert.amounts("y", y), convert.amounts("y_test", y_test)
+    else:
+        found = convert.sorted_classes(y, y_test)
+        y, y_test, values = found.train, found.test, found.values
+    classes = None if values is None else len(values)
+    names = asked(outputs or (["test_predictions"] if regression else ["test_margins"]))
+    schema = declare(names, {"train": len(y), "test": len(y_test)}, classes, margin, dtype)
+    weight = None if sample_weight is None else _weight(estimator, sample_weight, len(y))
+    train = _Fit(estimator, (x, y), {"train": (x, y), "test": (x_test, y_test)}, values, tuple(names), margin, weight)
+    extra = [] if weight is None else [weight[1]]
+    about = fingerprint(_settings(estimator), names, margin, x, y, x_test, y_test, *extra)
+    task = FunctionTask(train, checked_n(len(y)), schema, about, view=view, labels=None if regression else y)
+    return task if classes is None else replace(task, relabel=partial(_with_twins, task, train, classes))
 
-    x, x_test = np.asarray(x), np.asarray(x_test)
-    y, y_test = np.asarray(y), np.asarray(y_test)
-    if len(x) != len(y) or len(x_test) != len(y_test):
-        raise InputError(f"x and y differ in length: {len(x)}, {len(y)} to train, {len(x_test)}, {len(y_test)} to test")
-    classes = None if is_regressor(estimator) else np.unique(y)
-    if classes is not None:
-        y, y_test = _encode(y, classes), _encode(y_test, classes)
-    names = list(outputs or (["test_predictions"] if classes is None else ["test_margins"]))
-    schema = declare(names, {"train": len(x), "test": len(x_test)}, None if classes is None else len(classes), margin)
-    data = {"train": (x, y), "test": (x_test, y_test)}
-    count = None if classes is None else len(classes)
-    train = partial(_train, estimator, data["train"], data, count, names, margin)
-    about = fingerprint(_settings(estimator), names, margin, x, y, x_test, y_test)
-    task = FunctionTask(train, checked_n(len(x)), schema, about, view=view)
-    return task if count is None else replace(task, relabel=partial(_with_twins, task, train, count))
+
+def _is_regressor(estimator: Any) -> bool:
+    """InputError unless it is an estimator that predicts."""
+    from sklearn.base import is_classifier, is_regressor
+
+    name = estimator.__name__ if isinstance(estimator, type) else type(estimator).__name__
+    if isinstance(estimator, type):
+        raise InputError(f"estimator must be an estimator, not its class: write {name}()")
+    if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
+        raise InputError(f"estimator must be one of scikit-learn's kind, with fit and get_params, got a {name}")
+    if is_regressor(estimator):
+        return True
+    if not is_classifier(estimator) and not any(hasattr(estimator, m) for m in ("predict_proba", "decision_function")):
+        raise InputError(f"estimator must be a classifier or a regressor, {name} is neither")
+    return False
 
 
-def _with_twins(
-    task: FunctionTask, train: partial[Any], classes: int, units: ArrayLike, labels: ArrayLike
-) -> FunctionTask:
+def _weight(estimator: Any, weight: ArrayLike, examples: int) -> tuple[str, NDArray[np.float64]]:
+    """The argument of `fit` that takes the weights, which is the last step's in a pipeline; and the weights."""
+    found = convert.amounts("sample_weight", convert.column("sample_weight", weight, examples))
+    if (found < 0).any():
+        raise InputError(f"sample_weight must not be negative, row {int((found < 0).argmax())} is {found.min():g}")
+    from sklearn.utils.validation import has_fit_parameter
+
+    name = "sample_weight"
+    while hasattr(estimator, "steps"):
+        step, estimator = estimator.steps[-1]
+        name = f"{step}__{name}"
+    if not has_fit_parameter(getattr(estimator, "estimator", estimator), "sample_weight"):
+        raise InputError(f"{type(estimator).__name__} takes no sample_weight: leave it out, or take another estimator")
+    return name, found
+
+
+def _with_twins(task: FunctionTask, train: _Fit, classes: int, units: ArrayLike, labels: ArrayLike) -> FunctionTask:
     """Labels are numbers of classes, in the order of the estimator's `classes_`."""
-    estimator, trained, *others = train.args
     twins = Twins.of(units, labels, task.n, classes)
     about = fingerprint(task.fingerprint, twins.units, twins.labels)
-    run = partial(_train, estimator, twins.added(*trained), *others)
-    return replace(task, train_one=run, n=task.n + twins.units.size, fingerprint=about)
+    x, y = train.trained
+    copies = np.concatenate([np.arange(task.n), twins.units])
+    weight = None if train.weight is None else (train.weight[0], train.weight[1][copies])
+    more = replace(
+        train, trained=(convert.rows(x, copies), np.concatenate([y, twins.labels.astype(y.dtype)])), weight=weight
+    )
+    return replace(task, train_one=more, n=copies.size, fingerprint=about, labels=None)
 
 
 def _settings(value: Any) -> Any:
@@ -77,44 +121,72 @@ def _settings(value: Any) -> Any:
     return source_of(value) if callable(value) else value
 
 
-def _encode(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    unknown = ~np.isin(labels, classes)
-    if unknown.any():
-        raise InputError(f"test label {labels[unknown].tolist()[0]!r} never occurs in the training labels")
-    return np.searchsorted(classes, labels).astype(np.int64)
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Trains one model. Labels are numbers of `values`, which the estimator is given; None for a regression."""
+
+    estimator: Any
+    trained: tuple[Any, NDArray[Any]]
+    data: dict[str, tuple[Any, NDArray[Any]]]
+    values: NDArray[Any] | None
+    names: tuple[str, ...]
+    margin: str
+    weight: tuple[str, NDArray[np.float64]] | None = None
+
+    def __call__(self, indices: NDArray[np.int64], seed: int) -> dict[str, Any]:
+        splits = sorted({parse_name(name)[0] for name in self.names})
+        present = np.arange(0) if self.values is None else np.unique(self.trained[1][indices])
+        model = None if present.size == 1 else self._fitted(indices, seed)
+        scores = {split: self._scores(model, present, self.data[split][0]) for split in splits}
+        return from_logits(self.names, scores, {s: self.data[s][1] for s in splits}, self.margin)
+
+    def _fitted(self, indices: NDArray[np.int64], seed: int) -> Any:
+        from sklearn.base import clone
+
+        if indices.size == 0:
+            raise InputError("the subset holds no example to fit: raise alpha")
+        model = clone(self.estimator)
+        model.set_params(**{k: seed for k in model.get_params() if k.split("__")[-1] == "random_state"})
+        x, y = self.trained
+        more = {} if self.weight is None else {self.weight[0]: self.weight[1][indices]}
+        model.fit(convert.rows(x, indices), (y if self.values is None else self.values[y])[indices], **more)
+        return model
+
+    def _scores(self, model: Any, present: NDArray[np.int64], x: Any) -> NDArray[Any]:
+        """Predictions [N], or logits [N, C]; of no model, if the subset holds one class, the constant answer."""
+        if self.values is None:
+            predicted = np.asarray(model.predict(x))
+            return predicted[:, 0] if predicted.ndim == 2 and predicted.shape[1] == 1 else predicted
+        if model is None:
+            scores = np.zeros((convert.count(x), 1))
+        elif all(parse_name(name)[1] == "correctness" for name in self.names):
+            known = np.searchsorted(self.values, np.asarray(model.predict(x)).reshape(-1))
+            return np.eye(len(self.values))[known]
+        else:
+            scores, present = _logits(model, x), self._classes(model, present)
+        if scores.shape[1] != present.size:
+            raise SchemaError(
+                f"{type(model).__name__} gives {scores.shape[1]} scores an example for {present.size} classes: "
+                "set decision_function_shape='ovr', or take an estimator with a score a class"
+            )
+        logits = np.repeat(scores.min(axis=1, keepdims=True) - FLOOR, len(self.values), axis=1)
+        logits[:, present] = scores
+        return logits
+
+    def _classes(self, model: Any, present: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The class of each column of scores; those of the subset if the model does not say."""
+        known = getattr(model, "classes_", None)
+        return present if known is None else np.searchsorted(self.values, np.asarray(known))  # type: ignore[arg-type]
 
 
-def _train(
-    estimator: Any,
-    trained: tuple[NDArray[Any], NDArray[Any]],
-    data: dict[str, tuple[NDArray[Any], NDArray[Any]]],
-    classes: int | None,
-    names: Sequence[str],
-    margin: str,
-    indices: NDArray[np.int64],
-    seed: int,
-) -> dict[str, Any]:
-    from sklearn.base import clone
-
-    model = clone(estimator)
-    model.set_params(**{k: seed for k in model.get_params() if k.split("__")[-1] == "random_state"})
-    x, y = trained
-    model.fit(x[indices], y[indices])
-    splits = {parse_name(name)[0] for name in names}
-    scores = {s: model.predict(data[s][0]) if classes is None else _logits(model, data[s][0], classes) for s in splits}
-    return from_logits(names, scores, {s: data[s][1] for s in splits}, margin)
-
-
-def _logits(model: Any, x: NDArray[Any], classes: int) -> NDArray[np.float64]:
+def _logits(model: Any, x: Any) -> NDArray[np.float64]:
     if hasattr(model, "decision_function"):
         scores = np.asarray(model.decision_function(x), np.float64)
-        if scores.ndim == 1:
-            scores = np.stack([np.zeros_like(scores), scores], axis=1)
-    elif hasattr(model, "predict_proba"):
+        return np.stack([np.zeros_like(scores), scores], axis=1) if scores.ndim == 1 else scores
+    if hasattr(model, "predict_proba"):
         probabilities = np.asarray(model.predict_proba(x), np.float64)
-        scores = np.log(np.maximum(probabilities, 1e-7))
-    else:
-        raise InputError(f"{type(model).__name__} has neither decision_function nor predict_proba to take logits from")
-    logits = np.repeat(scores.min(axis=1, keepdims=True) - FLOOR, classes, axis=1)
-    logits[:, np.asarray(model.classes_)] = scores
-    return logits
+        return np.asarray(np.log(np.maximum(probabilities, 1e-7)))
+    raise SchemaError(
+        f"{type(model).__name__} has neither decision_function nor predict_proba to take logits from: ask for "
+        "test_correctness, or take another estimator"
+    )
