@@ -12,8 +12,10 @@ import subtrain
 SOURCE = Path(subtrain.__file__).parent
 ORDER = [
     "errors",
+    "paths",
     "machine",
     "wording",
+    "drawing",
     "kernel",
     "notebook",
     "masks",

@@ -1,6 +1,6 @@
 import pytest
 
-from subtrain.wording import clock, duration, size
+from subtrain.wording import clock, duration, plain, printable, size
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,23 @@ def test_a_short_duration_in_words(seconds, words):
 )
 def test_bytes_in_words(count, words):
     assert size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("λ chosen on …", "lambda chosen on ..."),
+        ("α·n ≤ 3 µs → 2×", "alpha*n <= 3 us -> 2x"),
+        ("Zoë", "Zoe"),
+        ("✓ \udcff", "\\u2713 \\udcff"),
+    ],
+)
+def test_text_that_an_ascii_output_can_show(text, words):
+    assert plain(text) == words
+    assert printable(text, "ascii") == words
+
+
+def test_only_what_an_output_lacks_is_replaced():
+    assert printable("Zoë × λ", "latin-1") == "Zoë × lambda"
+    assert printable("Zoë × λ", "cp1252") == "Zoë × lambda"
+    assert printable("Zoë × λ", "utf-8") == "Zoë × λ"

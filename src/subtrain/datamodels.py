@@ -16,6 +16,7 @@ from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
 from subtrain.notebook import html_table
+from subtrain.paths import local_path
 from subtrain.store import files
 from subtrain.store.base import Store, put_json, read_json
 from subtrain.store.folder import Folder
@@ -124,7 +125,7 @@ class Datamodels:
         A folder holds weight.npy, bias.npy, lam.npy and datamodels.json for numpy alone, and datamodels.pt, all of the
         weight's dtype, where torch is installed. The metadata is written last, so that a folder without it is not yet whole.
         """
-        path = Path(path)
+        path = local_path(path)
         folder = Folder(path.parent if path.suffix == ".pt" else path, links=True)
         folder.prepare()
         if path.suffix == ".pt":
@@ -143,7 +144,7 @@ class Datamodels:
         Files may be symbolic links, as in a download cache. Raises InputError if there are none, CorruptError if they
         are damaged. A foreign `.pt` file has no metadata: its weights are taken as they are, with a warning.
         """
-        path = Path(path)
+        path = local_path(path)
         if path.is_dir():
             return load_from(Folder(path, links=True), "")
         if path.suffix != ".pt" or not path.is_file():

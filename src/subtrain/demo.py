@@ -13,6 +13,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION, Design
 from subtrain.errors import InputError
 from subtrain.evaluation import Evaluation, evaluate
+from subtrain.paths import local_path
 from subtrain.store.study import Study
 from subtrain.tasks.digits import digits
 
@@ -67,14 +68,14 @@ def run_demo(
     began = time.monotonic()
     design = Design(0.5, models, heldout=heldout, replicates=replicates)
     inits = tuple(INITS) if init == "both" else (init,)
-    parts = tuple(_part(Path(folder) / one, one, design, workers, say) for one in inits)
+    parts = tuple(_part(local_path(folder) / one, one, design, workers, say) for one in inits)
     first = parts[0]
     say("Writing the report")
     report = write_report(
         first.study,
         first.datamodels,
         first.evaluation,
-        Path(folder) / "report.html",
+        local_path(folder) / "report.html",
         notes=[(part.label, part.evaluation) for part in parts],
     )
     return Demo(parts, report, time.monotonic() - began)

@@ -1,6 +1,9 @@
-"""Bytes and durations as a person writes them."""
+"""Bytes and durations as a person writes them, and text for outputs that have not every character."""
 
 from __future__ import annotations
+
+import codecs
+import unicodedata
 
 
 def size(count: float) -> str:
@@ -27,3 +30,38 @@ def clock(seconds: float) -> str:
         if s >= length:
             return f"{s // length} {unit} {s % length // below} {small}"
     return f"{s} s"
+
+
+# What stands for a character that an output has not: readable, and nothing is lost that matters.
+_PLAIN = str.maketrans(
+    {"…": "...", "−": "-", "–": "-", "—": "-", "×": "x", "µ": "u", "±": "+/-", "≤": "<=", "≥": ">=", "≈": "~"}
+    | {"→": "->", "←": "<-", "·": "*", "•": "*", "√": "sqrt", "∞": "inf", "²": "^2", "½": "1/2", "‖": "|", "Σ": "sum"}
+    | {"α": "alpha", "λ": "lambda", "ε": "eps", "σ": "sigma", "ρ": "rho", "φ": "phi", "’": "'", "“": '"', "”": '"'}
+    | dict.fromkeys("━─╸╺╴╶", "-")
+    | dict.fromkeys("│┃", "|")
+    | dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+")
+)
+
+
+def plain(text: str) -> str:
+    """Text in ASCII: Greek letters by name, accents dropped, the rest as \\u2713."""
+    parts = []
+    for letter in text.translate(_PLAIN):
+        kept = letter if letter.isascii() else unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
+        parts.append(kept or letter.encode("ascii", "backslashreplace").decode())
+    return "".join(parts)
+
+
+def printable(text: str, encoding: str | None) -> str:
+    """Text as an output of this encoding can show it; only what it cannot is replaced."""
+    return text.encode(encoding or "ascii", UNPRINTABLE).decode(encoding or "ascii")
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return plain(error.object[error.start : error.end]), error.end
+
+
+# The name by which an output stream knows this way to write what it cannot show.
+UNPRINTABLE = "subtrain-plain"
+codecs.register_error(UNPRINTABLE, _replaced)

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
+from subtrain import drawing
 from subtrain._version import __version__
 from subtrain.errors import SubtrainError
+from subtrain.wording import UNPRINTABLE
+
+
+class _Verbs(TyperGroup):
+    """typer's own end of an interrupt says nothing, and that of an EOFError only "Aborted!"."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            _fail(str(error) or "interrupted; everything finished is kept, run the same command to go on", 130)
+        except EOFError as error:
+            raise RuntimeError(f"the input ended early: {error or 'EOFError'}") from error
+
 
 app = typer.Typer(
     name="subtrain",
+    cls=_Verbs,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -30,6 +48,9 @@ app = typer.Typer(
     6 disk or bucket full or out of reach, 130 interrupted.""",
 )
 
+# A width that no terminal has, as some programs leave it, would show nothing.
+if os.environ.get("COLUMNS", "80").isdecimal() and int(os.environ.get("COLUMNS", "80")) < 20:
+    del os.environ["COLUMNS"]
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -79,6 +100,9 @@ def _root(
 
 def run() -> None:
     """Run the command line: every failure is one sentence on standard error and a non-zero exit code."""
+    _take_any_text()
+    if drawing.BACKEND not in drawing.without_notebook(os.environ):
+        os.environ.pop(drawing.BACKEND, None)
     warnings.showwarning = lambda message, *_args, **_kwargs: err.print(
         f"[yellow]Warning:[/yellow] {escape(str(message))}"
     )
@@ -87,7 +111,7 @@ def run() -> None:
     except SubtrainError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted; everything finished is kept, run the same command to go on", 130)
+        _fail("interrupted", 130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -97,6 +121,16 @@ def run() -> None:
         _fail(f"unexpected {type(error).__name__}: {error} (set SUBTRAIN_DEBUG=1 to see where)", 1)
 
 
-def _fail(sentence: str, code: int) -> None:
+def _take_any_text() -> None:
+    """Outputs that are no UTF-8, or closed, never stop what is written to them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=UNPRINTABLE)
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
     err.print(f"[bold red]Error:[/bold red] {escape(sentence)}", soft_wrap=True)
     sys.exit(code)

@@ -9,6 +9,7 @@ import typer
 
 from subtrain.cli.app import Params, StudyPath, TaskName, app, out
 from subtrain.errors import InputError
+from subtrain.paths import local_path
 
 
 @app.command()
@@ -43,7 +44,7 @@ def create(
 
     if task is None:
         raise InputError("say what to train with --task, for example --task digits or --task mycode.py:task")
-    ids = None if groups is None else tuple(open_npy(groups).tolist())
+    ids = None if groups is None else tuple(open_npy(local_path(groups)).tolist())
     design = Design(_alphas(alpha), models, seed, kind, heldout, replicates, groups=ids)
     made = Study.create(study, task, design, params=parse_params(param or []), segment=segment)
     each = sum(spec.bytes for spec in made.outputs.values())

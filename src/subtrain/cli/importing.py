@@ -9,6 +9,7 @@ import typer
 
 from subtrain.cli.app import StudyPath, app, out
 from subtrain.errors import InputError
+from subtrain.paths import local_path
 
 
 @app.command(name="import")
@@ -63,7 +64,7 @@ def import_(
         from subtrain.public.layout import check_margins
         from subtrain.store.rows import open_npy
 
-        kind = check_margins(made, open_npy(labels))
+        kind = check_margins(made, open_npy(local_path(labels)))
         out.print(
             f"The margins follow from the logits: that of the correct class minus the {MARGINS[kind]}", soft_wrap=True
         )

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from subtrain.cli.app import out
 from subtrain.errors import InputError
+from subtrain.paths import local_path
 from subtrain.store import files
 from subtrain.uses.result import Result, to_json
 
@@ -61,6 +62,7 @@ def show(result: Result, to: Path | None, as_json: bool, rows: int = 20) -> None
 
 def write(result: Result, path: Path) -> None:
     """The table as .csv or .json, or the figure as .png; InputError for another ending."""
+    path = local_path(path)
     if path.suffix == ".png":
         figure = result.figure()
         files.replace(path, lambda file: figure.savefig(file, format="png", dpi=110))

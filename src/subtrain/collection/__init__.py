@@ -53,12 +53,24 @@ def collect(
     _sweep(study)
     try:
         failures = _run(executor, tally, progress) if missing else []
+    except KeyboardInterrupt as error:
+        error.args = error.args or (_interrupted(study, mine, tally),)
+        raise
     finally:
         _sweep(study)
     done = sum(models_done(study, mine))
     if failures:
         raise CollectError(_sentence(study, tally, tally.total - done, failures))
     return Collected(done, tally.total, tally.trained, time.monotonic() - began, tally.slots, tuple(tally.notes))
+
+
+def _interrupted(study: Study, mine: list[Range], tally: Tally) -> str:
+    """What is done when a person stops a collection, and how it goes on."""
+    done = f"{tally.done:,}"
+    with suppress(Exception):
+        done = f"{sum(models_done(study, mine)):,}"
+    going = f"; its Slurm jobs go on: subtrain cancel {study.where} ends them" if tally.engine == "slurm" else ""
+    return f"interrupted: {done} of {tally.total:,} models are done and kept, and the same command goes on{going}"
 
 
 def _numbered(study: Study, numbers: Iterable[int]) -> list[Range]:

@@ -60,7 +60,7 @@ class Batch:
 
     def _read(self, name: str) -> str:
         with suppress(FileNotFoundError):
-            return (self.folder / name).read_text().strip()
+            return (self.folder / name).read_text(encoding="utf-8").strip()
         return ""
 
 
@@ -76,8 +76,8 @@ def write_batch(batch: Batch, script: str) -> Path:
     with files.storage_errors(batch.folder):
         inside(batch.folder.parent.parent, LOGS).mkdir(exist_ok=True)
         batch.folder.mkdir(parents=True)
-        (batch.folder / "segments.txt").write_text("".join(f"{_listed(job)}\n" for job in batch.jobs))
-        (batch.folder / "script.sh").write_text(script)
+        (batch.folder / "segments.txt").write_text("".join(f"{_listed(job)}\n" for job in batch.jobs), encoding="utf-8")
+        (batch.folder / "script.sh").write_text(script, encoding="utf-8", errors="surrogateescape")
     return batch.folder / "script.sh"
 
 
@@ -88,7 +88,7 @@ def open_batches(study: Study) -> list[Batch]:
     for folder in _folders(root) if root else ():
         if not (folder / "over").exists():
             with suppress(FileNotFoundError):
-                lines = (folder / "segments.txt").read_text().splitlines()
+                lines = (folder / "segments.txt").read_text(encoding="utf-8").splitlines()
                 found.append(Batch(folder, tuple(parse_segments(line) for line in lines)))
     return found
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from subtrain.collection.report import Tally
-from subtrain.wording import clock
+from subtrain.wording import clock, printable
 
 LOG_EVERY = 15.0
 
@@ -33,7 +33,7 @@ class Display:
         self.task = self.bar.add_task("Training", total=tally.total, say="")
 
     def __enter__(self) -> Display:
-        self.console.print(f"Training with {self.tally.slots}", highlight=False, markup=False, soft_wrap=True)
+        self._say(f"Training with {self.tally.slots}")
         self.bar.start()
         return self
 
@@ -47,11 +47,15 @@ class Display:
         done = tally.done + tally.trained
         self.bar.update(self.task, completed=done, say=_sentence(tally))
         for note in tally.notes[self.noted :]:
-            self.console.print(f"Note: {note}", highlight=False, markup=False, soft_wrap=True)
+            self._say(f"Note: {note}")
             self.noted += 1
         if not self.console.is_terminal and time.monotonic() - self.logged > LOG_EVERY:
             self.logged = time.monotonic()
-            self.console.print(f"Training {_sentence(tally)}", highlight=False)
+            self._say(f"Training {_sentence(tally)}")
+
+    def _say(self, text: str) -> None:
+        text = printable(text, self.console.encoding)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _sentence(tally: Tally) -> str:

@@ -61,7 +61,7 @@ def probe(
     """Run the trials one after another in a process of their own; `folder` is empty and stays the caller's."""
     order = travel.pack(None if source else task)
     order |= {"source": source.to_json() if source else None, "began": time.time(), "trials": len(trials)}
-    (folder / ORDER).write_text(json.dumps(order))
+    (folder / ORDER).write_text(json.dumps(order), encoding="utf-8")
     for k, trial in enumerate(trials):
         np.savez(folder / f"trial-{k}.npz", masks=trial.masks, seeds=trial.seeds)
     death, details = "", ""
@@ -70,7 +70,7 @@ def probe(
         run(words, Path.cwd(), worker_environment(device), timeout, scratch=folder, name="the process that trains")
     except CollectError as error:
         death, details = str(error), "\n".join(getattr(error, "__notes__", []))
-    events = [json.loads(line) for line in (folder / EVENTS).read_text().splitlines()]
+    events = [json.loads(line) for line in (folder / EVENTS).read_text(encoding="utf-8").splitlines()]
     trained = [event for event in events if event["event"] == "trained"]
     failed = next((event for event in events if event["event"] == "failed"), {"error": death, "details": details})
     return Probed(
@@ -91,13 +91,13 @@ def _load(path: Path, names: Mapping[str, Output]) -> Arrays:
 def main(folder: str) -> None:
     """The other end."""
     place = Path(folder)
-    with open(place / EVENTS, "a", buffering=1) as events:
+    with open(place / EVENTS, "a", buffering=1, encoding="utf-8") as events:
 
         def say(**event: Any) -> None:
             events.write(json.dumps(event) + "\n")
 
         try:
-            _serve(place, json.loads((place / ORDER).read_text()), say)
+            _serve(place, json.loads((place / ORDER).read_text(encoding="utf-8")), say)
         except BaseException as error:  # sys.exit in training code too
             ours = isinstance(error, SubtrainError)
             why = str(error) if ours else f"{type(error).__name__}: {error}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from subtrain.collection.segment import DEVICE
 from subtrain.collection.worker import log_name
+from subtrain.drawing import without_notebook
 from subtrain.store.segment import Range
 from subtrain.store.study import LOGS, Study
 
@@ -31,8 +32,9 @@ def worker_command(imports: str, argument: str) -> list[str]:
 
 
 def worker_environment(device: str | None) -> dict[str, str]:
-    """One thread a library, and the device if the worker is told one."""
-    return {**os.environ, **ONE_THREAD, **({DEVICE: device} if device else {})}
+    """One thread a library, logs that take any text, and the device if the worker is told one."""
+    told = {"PYTHONIOENCODING": "utf-8:backslashreplace", **({DEVICE: device} if device else {})}
+    return {**without_notebook(os.environ), **ONE_THREAD, **told}
 
 
 class Worker:
@@ -43,7 +45,8 @@ class Worker:
             worker_command("from subtrain.collection.worker import main", study.store.address),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env=worker_environment(device),
             start_new_session=True,
         )

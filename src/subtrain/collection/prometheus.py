@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from subtrain.collection.status import Status
+from subtrain.paths import local_path
 from subtrain.store import files
 
 
-def write_prometheus(status: Status, path: Path) -> None:
+def write_prometheus(status: Status, path: str | Path) -> None:
     """Write the text exposition format, whole or not at all."""
-    files.replace(path, lambda file: file.write(exposition(status).encode()), durable=False)
+    files.replace(local_path(path), lambda file: file.write(exposition(status).encode(errors="replace")), durable=False)
 
 
 def exposition(status: Status) -> str:

@@ -11,6 +11,7 @@ from subtrain.collection.report import Collected
 from subtrain.design import Design
 from subtrain.errors import InputError
 from subtrain.outputs import plain_names
+from subtrain.paths import local_path
 from subtrain.store.logdir import read_spec
 from subtrain.store.reference import TRAINED, import_landed
 from subtrain.store.study import MANIFEST, Study
@@ -36,10 +37,10 @@ def collect_reference(
     `import_reference` makes a study of those that have landed before.
     options: those of `collect`. Run again it goes on; MismatchError if module, spec or arguments have changed since.
     """
-    root = Path(path)
+    root = local_path(path)
     if (root / MANIFEST).exists():
         raise InputError(f"{root} is a study already: its models are collected")
-    models, schema = read_spec(Path(spec))
+    models, schema = read_spec(local_path(spec))
     key = plain_names([masks])[masks] if masks is not None else None
     task = reference(module, schema, str(root.resolve() / "logdir"), list(args), masks=key)
     design = Design(models=models, heldout=0)

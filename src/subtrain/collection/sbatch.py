@@ -166,7 +166,9 @@ def available() -> bool:
 
 def _run(words: list[str]) -> str:
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(
+            words, capture_output=True, encoding="utf-8", errors="replace", timeout=SECONDS, check=False
+        )
     except FileNotFoundError:
         raise InputError(f"there is no {words[0]} here: run this on a machine that submits to Slurm") from None
     except subprocess.TimeoutExpired:

@@ -258,7 +258,7 @@ class SlurmExecutor:
 def _last_error(batch: Batch, index: int) -> str:
     """What the job's worker said last, without the word Error."""
     try:
-        lines = batch.log(index).read_text(errors="replace").splitlines()
+        lines = batch.log(index).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     said = next((line.removeprefix("Error: ") for line in reversed(lines) if line.startswith("Error: ")), "it failed")

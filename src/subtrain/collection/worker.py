@@ -31,7 +31,7 @@ from subtrain.trainers.oom import release_memory
 def main(path: str) -> None:
     """Serve until told to stop."""
     del sys.argv[1:]  # training code that reads its arguments has none
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     inbox = _follow_parent()
     try:
         _log_output(inside(local_folder(open_store(path)), LOGS))
@@ -113,7 +113,7 @@ def peak_memory() -> int:
 
 def _own_input() -> TextIO:
     """The real standard input, for orders only; user code and its subprocesses find theirs empty."""
-    orders = os.fdopen(os.dup(0))
+    orders = os.fdopen(os.dup(0), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

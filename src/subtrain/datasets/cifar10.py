@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import CorruptError, InputError, StorageError
+from subtrain.paths import local_path
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PIXELS = 3 * 32 * 32
@@ -40,9 +41,9 @@ def cifar10(path: str | Path, download: bool = False, verify: bool = True) -> di
     matrices. download: fetch the binary archive (170 MB) into the folder `path` if there is nothing yet. verify:
     compare an archive with the official md5. Raises InputError if nothing is there, CorruptError for damaged files.
     """
-    where = _found(Path(path))
+    where = _found(local_path(path))
     if where is None and download:
-        where = _download(Path(path))
+        where = _download(local_path(path))
     if where is None:
         names = " or ".join(version.archive for version in VERSIONS)
         raise InputError(f"{path} holds no CIFAR-10: give {names}, a folder with it, or download=True")

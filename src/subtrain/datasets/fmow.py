@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import CorruptError, InputError
+from subtrain.paths import local_path
 
 METADATA, COUNTRIES = "rgb_metadata.csv", "country_code_mapping.csv"
 SIDE = 224
@@ -140,7 +141,7 @@ class FMoWDataset:
 
 def find(folder: str | Path) -> Path | None:
     """The folder of FMoW that this is or holds; None if there is none."""
-    choices = (Path(folder), Path(folder) / "fmow_v1.1")
+    choices = (local_path(folder), local_path(folder) / "fmow_v1.1")
     return next((choice for choice in choices if (choice / METADATA).is_file()), None)
 
 

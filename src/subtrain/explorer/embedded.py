@@ -18,6 +18,7 @@ from subtrain.explorer.choose import choose
 from subtrain.explorer.opened import Library, OpenFit
 from subtrain.explorer.page import with_data
 from subtrain.explorer.sidecar import Progress, nothing
+from subtrain.paths import local_path
 from subtrain.store import files
 
 UNITS = 500
@@ -29,14 +30,15 @@ WHOLE = ("/api/study", "/api/status", "/api/curve", "/api/clusters", "/api/leaka
 MAPS = ("/api/map?of=targets", "/api/map?of=units")
 
 
-def export_page(library: Library, path: Path, targets: int = 200, progress: Progress = nothing) -> str:
+def export_page(library: Library, path: str | Path, targets: int = 200, progress: Progress = nothing) -> str:
     """Write the page to `path`, whole or not at all; returns a sentence that says what is in it.
 
     Of more than `targets` targets that many are chosen as the report chooses them: at evenly spaced ranks of LDS, and
     some that the models disagree about. Raises InputError when nothing is fitted.
     """
     data = gather(library, targets, progress)
-    content = with_data(data).encode()
+    content = with_data(data).encode(errors="replace")
+    path = local_path(path)
     with files.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     files.replace(path, lambda file: file.write(content))

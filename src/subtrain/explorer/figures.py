@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.drawing import matplotlib, new_figure
+
 Array = NDArray[np.floating[Any]]
 
 INK, QUIET, FAINT, MAIN, OTHER = "#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05"
@@ -133,14 +135,11 @@ def _above(axes: Any, label: str) -> None:
 
 
 def _svg(name: str, paint: Callable[[Any], None], label: str, size: tuple[float, float] = (3.5, 2.7)) -> str:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    file = io.StringIO()
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=size)
+    library, file = matplotlib(), io.StringIO()
+    with library.rc_context():
+        library.rcdefaults()
+        library.rcParams.update(STYLE)
+        figure = new_figure(*size)
         axes = figure.add_axes((0.42 / size[0], 0.43 / size[1], 1 - 0.5 / size[0], 1 - 0.65 / size[1]))
         paint(axes)
         figure.savefig(file, format="svg", transparent=True)

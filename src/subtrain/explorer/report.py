@@ -18,6 +18,7 @@ from subtrain.explorer.heldout import Heldout, quantity, read_heldout
 from subtrain.explorer.provenance import name_of, provenance
 from subtrain.explorer.shown import viewer
 from subtrain.explorer.words import comparison, meaning
+from subtrain.paths import local_path
 from subtrain.store import files
 from subtrain.store.study import Study
 
@@ -34,7 +35,7 @@ def write_report(
     notes: Sequence[tuple[str, Evaluation]] = (),
 ) -> Path:
     """Write `report_page` of these datamodels to the HTML file `path`, whole or not at all; returns the path."""
-    path = Path(path)
+    path = local_path(path)
     page = report_page(study, dm, evaluation, targets, k, notes)
     with files.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ def report_page(
     """
     asked = list(dict.fromkeys(int(t) for t in (() if targets is None else targets)))
     _check(study, dm, evaluation, asked, k)
-    return _render(_context(study, dm, evaluation, asked, k, notes)).encode()
+    return _render(_context(study, dm, evaluation, asked, k, notes)).encode(errors="replace")
 
 
 def _check(study: Study, dm: Datamodels, evaluation: Evaluation, asked: list[int], k: int) -> None:

@@ -83,7 +83,7 @@ def _place(study: Study) -> Store:
     root = study.store.path()
     if root is not None and os.access(root, os.W_OK):
         return study.store
-    digest = hashlib.sha256(study.store.address.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(study.store.address.encode(errors="surrogateescape")).hexdigest()[:16]
     found = Folder(cache() / f"{FOLDER}-{digest}")
     found.prepare()
     return found

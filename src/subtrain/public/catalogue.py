@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from subtrain.errors import CorruptError, InputError
+from subtrain.paths import local_path
 from subtrain.public.price import FREE, Rates
 from subtrain.store.base import checked, parse_json
 
@@ -143,14 +144,14 @@ def read_catalogue(path: str | Path | None = None) -> Catalogue:
     """
     if path is None:
         where: Any = resources("subtrain.public") / "catalogue.json"
-        return _parsed(json.loads(where.read_text()), where)
+        return _parsed(json.loads(where.read_text(encoding="utf-8")), where)
     try:
-        data = parse_json(Path(path).read_bytes(), path)
+        data = parse_json(local_path(path).read_bytes(), path)
     except OSError as error:
         raise InputError(f"cannot read the catalogue {path}: {error.strerror}") from None
     except CorruptError as error:
         raise InputError(f"{path} is not a catalogue: {error}") from error
-    return _parsed(data, Path(path))
+    return _parsed(data, local_path(path))
 
 
 def _parsed(data: Any, where: Any) -> Catalogue:

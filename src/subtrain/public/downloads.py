@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subtrain.errors import CorruptError, InputError, StorageError
+from subtrain.paths import local_path
 from subtrain.public.catalogue import File, read_catalogue
 from subtrain.public.header import FIRST
 from subtrain.public.journal import Journal, Span, rest, there
@@ -82,7 +83,7 @@ def download(
         raise InputError(f"bandwidth must be positive, got {bandwidth}")
     found = read_catalogue(catalogue_file)
     source = open_source(address or found.address, found.requester_pays)
-    root, purse, pace, rates = Path(folder), Purse(max_cost), Pace(bandwidth), rates_of(found, source)
+    root, purse, pace, rates = local_path(folder), Purse(max_cost), Pace(bandwidth), rates_of(found, source)
     chosen = [found.get(key) for key in keys]
     gone = {file.key: _left(root / file.key, file.size) for file in chosen if not (root / file.key).exists()}
     costs = [whole_price(left, rates, network) for left in gone.values()]

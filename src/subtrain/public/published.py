@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import FIT
 from subtrain.errors import InputError
+from subtrain.paths import local_path
 from subtrain.store.study import Study
 
 RAW, STANDARDIZED = "raw", "standardized"
@@ -55,7 +56,7 @@ def load_published(
     with a weight or bias that is not finite gets weights of 0, with a warning. Raises InputError when sizes do not
     fit, or when the units cannot be told.
     """
-    found = _loaded(Path(path))
+    found = _loaded(local_path(path))
     name = _output(found, study, output)
     if found.n != study.n:
         raise InputError(f"{path} has datamodels over {found.n} units, {study.where} has {study.n}")

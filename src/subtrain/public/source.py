@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from subtrain.errors import CorruptError, InputError, StorageError, SubtrainError
+from subtrain.paths import local_path
 from subtrain.public.header import FIRST
 from subtrain.store.base import Entry, checked
 from subtrain.store.bucket import s3_objects
@@ -168,9 +168,9 @@ def open_source(address: str | Source, pays: bool) -> Source:
     if not address.startswith("s3://"):
         if "://" in address:
             raise InputError(f"{address} is neither a folder nor an s3://bucket/prefix")
-        if not Path(address).is_dir():
+        if not local_path(address).is_dir():
             raise InputError(f"there is no folder {address}")
-        return Source(LocalStore(str(Path(address).resolve())), address, False)
+        return Source(LocalStore(str(local_path(address).resolve())), address, False)
     if pays and os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("1", "true", "yes"):
         raise InputError(f"AWS_SKIP_SIGNATURE asks for anonymous requests to {address}, but {_PAYS}, and unset it")
     bucket, _, prefix = address.removeprefix("s3://").strip("/").partition("/")

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.machine import available_memory
+from subtrain.paths import local_path
 from subtrain.regression.arrivals import Block
 from subtrain.regression.counts import Counts
 from subtrain.regression.estimator import Linear
@@ -272,7 +273,7 @@ def _working_folder(folder: str | Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="subtrain-") as made:
             yield Path(made)
         return
-    place = Path(folder)
+    place = local_path(folder)
     with storage_errors(place):
         place.mkdir(parents=True, exist_ok=True)
     yield place

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import CorruptError, InputError
+from subtrain.paths import local_path
 from subtrain.regression.arrivals import Tail
 from subtrain.regression.counts import Counts
 from subtrain.regression.gram import CompactGram
@@ -37,7 +38,7 @@ def save_counts(path: str | os.PathLike[str], counts: Counts) -> None:
 
     The arrays are plain .npy files; counts.json names them with their sha256.
     """
-    save(Path(path), counts, True, None)
+    save(local_path(path), counts, True, None)
 
 
 def load_counts(path: str | os.PathLike[str]) -> Counts:
@@ -45,7 +46,7 @@ def load_counts(path: str | os.PathLike[str]) -> Counts:
 
     Raises InputError when there are none, CorruptError that names the file when one is damaged.
     """
-    found = load(Path(path))
+    found = load(local_path(path))
     if found is None:
         raise InputError(f"there are no counts in {path}: it has no {HEAD}")
     return found.counts

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
+from subtrain.paths import local_path
 from subtrain.regression.counts import as_outputs, check_finite
 from subtrain.store.rows import open_npy
 
@@ -214,7 +215,7 @@ def _unzipped(pairs: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _opened(part: Any) -> Any:
-    return open_npy(Path(part)) if isinstance(part, (str, Path)) else part
+    return open_npy(local_path(part)) if isinstance(part, (str, Path)) else part
 
 
 def _mask_part(part: Any) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks
+from subtrain.paths import local_path
 from subtrain.regression import accumulate
 from subtrain.regression.accumulate import BAND
 from subtrain.regression.arrivals import Tail, cut
@@ -60,7 +61,7 @@ def count_blocks(
         raise InputError("give counts to start from or a folder to resume from, not both")
     workers = thread_count(threads)
     total, skip, tail, saved = start if in_place else _own(start), 0, Tail(), True
-    folder = Path(resume) if resume is not None else None
+    folder = local_path(resume) if resume is not None else None
     if folder is not None:
         total, tail = _resumed(folder, gram)
         skip = total.m if total else 0

@@ -56,7 +56,7 @@ def _profile(name: str, files: tuple[Path, Path]) -> dict[str, str]:
 def _section(file: Path, section: str) -> dict[str, str]:
     parser = RawConfigParser(strict=False, default_section="")
     try:
-        parser.read_string(file.read_text())
+        parser.read_string(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError, Error) as error:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.design import EVALUATION
 from subtrain.errors import InputError, StorageError
+from subtrain.paths import local_path
 from subtrain.store import files
 from subtrain.store.stream import Array, Journal, Progress, part_of, write_array
 from subtrain.store.study import Study
@@ -31,7 +32,7 @@ def export(study: Study, folder: str | Path, name: str | None = None, progress: 
         raise InputError(
             f"{missing} of {study.models} models of {study.where} are still missing; run collect first, then export"
         )
-    data = Path(folder) / (name or study.name) / "data"
+    data = local_path(folder) / (name or study.name) / "data"
     with files.storage_errors(data, answers=()):
         return _write(study, data, progress)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers
 from subtrain.errors import InputError, MismatchError
 from subtrain.masks import Masks, pack, row_bytes
+from subtrain.paths import local_path
 from subtrain.store.folder import Folder
 from subtrain.store.rows import ArrayRows, open_npy
 from subtrain.store.segment import Range
@@ -108,7 +109,7 @@ def array_fingerprint(given: Mapping[str, Any]) -> str:
 
 
 def _sample(value: Any) -> NDArray[Any]:
-    array = open_npy(Path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
+    array = open_npy(local_path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
     return np.asarray(array[np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))])
 
 
@@ -123,7 +124,7 @@ def check_masks(masks: Path | str | NDArray[Any]) -> tuple[int, int, float]:
 
     Masks that are not bool are read whole, so that no number but 0 and 1 hides in them.
     """
-    array = open_npy(Path(masks)) if isinstance(masks, (str, Path)) else masks
+    array = open_npy(local_path(masks)) if isinstance(masks, (str, Path)) else masks
     if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 2:
         raise InputError(f"masks must be [models, units] with at least two of each, got shape {list(array.shape)}")
     chunk = _chunk(array)
@@ -136,7 +137,7 @@ def check_masks(masks: Path | str | NDArray[Any]) -> tuple[int, int, float]:
 
 def given_masks(masks: Any, rows: NDArray[np.int64]) -> Masks:
     """Packed masks of these rows of a .npy file or an array, read a block at a time."""
-    source = open_npy(Path(masks)) if isinstance(masks, (str, Path)) else np.asarray(masks)
+    source = open_npy(local_path(masks)) if isinstance(masks, (str, Path)) else np.asarray(masks)
     out = np.zeros((rows.size, row_bytes(source.shape[1])), np.uint8)
     chunk = _chunk(source)
     for start in range(0, rows.size, chunk):

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.design import concat, row_numbers
 from subtrain.errors import InputError
 from subtrain.outputs import Output
+from subtrain.paths import local_path
 from subtrain.store import files, stream
 from subtrain.store.given import array_fingerprint, check_masks, given_masks, replicate_ids
 from subtrain.store.rows import open_npy
@@ -39,7 +40,7 @@ def import_folder(
     rows are held out; `heldout` overrides it. verify: read every file that has its sha256 beside it, and compare;
     progress(file, bytes, of bytes) is called meanwhile. Raises CorruptError where they differ.
     """
-    data = Path(folder)
+    data = local_path(folder)
     data = data / "data" if (data / "data").is_dir() else data
     found = {m[1]: p for p in sorted(data.glob("*.npy")) if (m := _MASKS.fullmatch(p.name))}
     if not found:
@@ -81,7 +82,7 @@ def import_arrays(
     """
     if "://" in str(path):
         raise InputError(f"{path}: an imported study must lie in a folder, for its files are read where they lie")
-    root = Path(path)
+    root = local_path(path)
     if (root / MANIFEST).exists():
         raise InputError(f"{root} is a study already; choose another folder")
     if not outputs:
@@ -115,7 +116,7 @@ def import_arrays(
 def _schema(name: str, value: Any, rows: int) -> Output:
     if not name.isidentifier():
         raise InputError(f"output name {name!r} must be a plain word, for example test_margins")
-    array = open_npy(Path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
+    array = open_npy(local_path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
     if array.ndim == 0 or array.shape[0] != rows:
         raise InputError(f"output {name} has {array.shape[0] if array.ndim else 0} rows, the masks have {rows}")
     return Output(array.shape[1:] or (1,), array.dtype.newbyteorder("=").name)
@@ -146,7 +147,7 @@ def _known_from(rows: int, heldout: int | None, evaluation: list[list[int]] | No
 def _place(root: Path, name: str, value: Any) -> str:
     """Where the array lies, relative to the study; arrays from memory are saved there first."""
     if isinstance(value, (str, Path)):
-        return os.path.relpath(Path(value).resolve(), root.resolve())
+        return os.path.relpath(local_path(value).resolve(), root.resolve())
     array: NDArray[Any] = np.asarray(value)
     folder = root / "arrays"
     folder.mkdir(exist_ok=True)

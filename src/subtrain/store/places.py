@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from subtrain.errors import InputError
+from subtrain.paths import local_path
 from subtrain.store.base import Store
 from subtrain.store.folder import Folder
 
@@ -25,7 +26,7 @@ def open_store(address: str | os.PathLike[str] | Store) -> Store:
         return open_bucket(text)
     if "://" in text:
         raise InputError(f"{text} is neither a folder nor an {S3}bucket/prefix")
-    return Folder(Path(text))
+    return Folder(local_path(text))
 
 
 def local_folder(store: Store) -> Path:
@@ -42,5 +43,5 @@ def local_folder(store: Store) -> Path:
 def cache() -> Path:
     """The folder of this user and machine for what can be made again."""
     given = os.environ.get("SUBTRAIN_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(given) if given else Path(base) / "subtrain"
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return local_path(given) if given else local_path(base) / "subtrain"

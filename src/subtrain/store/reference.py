@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.outputs import plain_names
+from subtrain.paths import local_path
 from subtrain.store import files
 from subtrain.store.imported import import_arrays
 from subtrain.store.logdir import read_logdir
@@ -43,8 +44,8 @@ def import_reference(
     else arrays are read where they lie. Raises InputError when the folder is not such a logdir, or its arrays are not
     as its spec says.
     """
-    root = Path(logdir).expanduser()
-    place = Path(path).expanduser() if path is not None else _beside(root)
+    root = local_path(logdir)
+    place = local_path(path) if path is not None else _beside(root)
     if (root / TRAINED / MANIFEST).is_file():
         _refuse_existing(place)
         return import_landed(Study.open(root / TRAINED), place, masks, heldout)

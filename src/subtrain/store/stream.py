@@ -178,7 +178,7 @@ def _safe(file: BinaryIO) -> None:
 
 
 def write_sha256(path: Path, sha256: str) -> None:
-    line = f"{sha256}  {path.name}\n".encode()
+    line = f"{sha256}  {path.name}\n".encode(errors="surrogateescape")
     files.replace(path.with_name(f"{path.name}.sha256"), lambda file: file.write(line))
 
 

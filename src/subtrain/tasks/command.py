@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from subtrain.arrays import NUMBERS
 from subtrain.errors import InputError
 from subtrain.outputs import Output, SchemaError
+from subtrain.paths import local_path
 from subtrain.tasks.base import BatchTask, Source, View, checked_n, output_schema
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.run import run
@@ -54,7 +55,8 @@ def command(
     program does not exist; a command that fails, fails its models; one that leaves other outputs ends the collection.
     """
     words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
-    root = Path(folder).resolve()
+    words = [str(local_path(word)) if word.startswith("~/") else word for word in words]
+    root = local_path(folder).resolve()
     env = {name: str(value) for name, value in (env or {}).items()}
     _check(words, per, timeout, size)
     _check_program(words[0] if words else "", root, env)
@@ -105,7 +107,7 @@ class _Command:
             "models": [{"seed": int(s), "examples": int(m.sum())} for m, s in zip(masks, seeds, strict=True)],
             "outputs": {name: spec.to_json() for name, spec in self.outputs.items()},
         }
-        (job / "job.json").write_text(json.dumps(about, indent=1))
+        (job / "job.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         if self.per == "segment":
             np.save(job / "masks.npy", masks)
             np.save(job / "seeds.npy", seeds)
@@ -162,7 +164,7 @@ def _content(root: Path, word: str) -> list[str]:
 
 
 def _data(root: Path, name: str) -> list[list[str]]:
-    path = root / name
+    path = root / local_path(name)
     if not path.exists():
         raise InputError(f"there is no {path}, which data names")
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())

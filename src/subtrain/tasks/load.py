@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
 from subtrain.errors import InputError, SubtrainError
+from subtrain.paths import local_path
 from subtrain.tasks import home
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.origin import place
@@ -104,7 +105,7 @@ def _portable(name: str) -> str:
     where, colon, attribute = name.rpartition(":")
     if not colon or not where or not attribute:
         raise InputError(f"a task is named module:name, file.py:name or {', '.join(BUILTIN)}; got {name!r}")
-    return f"{Path(where).resolve()}:{attribute}" if where.endswith(".py") else name
+    return f"{local_path(where).resolve()}:{attribute}" if where.endswith(".py") else name
 
 
 @contextmanager
@@ -160,7 +161,7 @@ def _takes(factory: Callable[..., Any], params: Mapping[str, Any]) -> bool:
 
 def _resolve(name: str) -> Any:
     where, _, attribute = name.rpartition(":")
-    module = _from_file(Path(where)) if where.endswith(".py") else _from_module(where)
+    module = _from_file(local_path(where)) if where.endswith(".py") else _from_module(where)
     try:
         return functools.reduce(getattr, attribute.split("."), module)
     except AttributeError as error:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.paths import local_path
 from subtrain.tasks.base import FunctionTask, View
 from subtrain.tasks.torch import torch_module
 from subtrain.trainers.torch.recipe import TorchRecipe
@@ -38,9 +39,9 @@ def image_data(data: str | Sequence[Any], n: int | None = None, targets: int | N
     elif "{split}" in data:
         arrays = []
         for split, most in (("train", n), ("test", targets)):
-            arrays += _decoded(_arrays(Path(data.format(split=split)), JPEG_NAMES), most)
+            arrays += _decoded(_arrays(local_path(data.format(split=split)), JPEG_NAMES), most)
     else:
-        arrays = _collection(Path(data), n, targets)
+        arrays = _collection(local_path(data), n, targets)
     x, y, x_test, y_test = arrays
     return {"train": _split("train", x, y, n), "test": _split("test", x_test, y_test, targets)}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.paths import local_path
 from subtrain.tasks.base import FunctionTask, View
 from subtrain.tasks.load import importable
 from subtrain.tasks.scikit import sklearn
@@ -65,7 +65,7 @@ def _load(data: str) -> tuple[tuple[NDArray[Any], ...], Sequence[str]]:
     if data in BUNDLED:
         found = getattr(importlib.import_module("sklearn.datasets"), f"load_{data}")()
         return (found.data, found.target), list(found.feature_names)
-    path = Path(data)
+    path = local_path(data)
     if path.suffix != ".npz" or not path.is_file():
         raise InputError(f"data must be one of {', '.join(BUNDLED)} or an .npz file that exists, got {data!r}")
     try:

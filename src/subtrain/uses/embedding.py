@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
+from subtrain.drawing import matplotlib
 from subtrain.errors import InputError
 from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.vectors import Vectors, vectors
@@ -145,13 +146,11 @@ def embedding(
 
 def paint(axes: Any, points: Floats, labels: NDArray[np.str_] | None) -> None:
     """Points [k, 2], in one colour a label where these are few enough to tell apart."""
-    from matplotlib import colormaps
-
     names = [] if labels is None else np.unique(labels).tolist()
     if not 1 < len(names) <= 20:
         axes.scatter(*points.T, s=8, alpha=0.6, lw=0)
         return
-    colours = colormaps["tab10" if len(names) <= 10 else "tab20"]
+    colours = matplotlib().colormaps["tab10" if len(names) <= 10 else "tab20"]
     for k, name in enumerate(names):
         axes.scatter(*points[labels == name].T, s=8, alpha=0.7, lw=0, color=colours(k), label=name)
     axes.legend(frameon=False, fontsize="x-small", markerscale=1.5, ncols=1 + len(names) // 11)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain import drawing
 from subtrain.notebook import html_table
 
 if TYPE_CHECKING:
@@ -30,9 +31,8 @@ class Result(Protocol):
 
 def new_figure(width: float = 6.5, height: float = 4.0) -> Figure:
     """A figure that belongs to no window, so that it can be drawn anywhere and needs no closing."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
+    figure: Figure = drawing.new_figure(width, height, layout="constrained")
+    return figure
 
 
 def result_html(result: Result) -> str:
