@@ -49,7 +49,7 @@ def import_reference(
     if (root / TRAINED / MANIFEST).is_file():
         _refuse_existing(place)
         return import_landed(Study.open(root / TRAINED), place, masks, heldout)
-    sources, completed, notes = read_logdir(root, Path(spec).expanduser() if spec is not None else None)
+    sources, completed, notes = read_logdir(root, local_path(spec) if spec is not None else None)
     key = _masks_key({name: open_npy(source) for name, source in sources.items()}, masks)
     if len(sources) == 1:
         raise InputError(f"{root} holds masks only, no outputs to learn from")
