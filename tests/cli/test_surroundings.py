@@ -42,8 +42,16 @@ def fitted(tmp_path_factory):
     return folder / "r"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437"])
-@pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["evaluate"], ["neighbors"], ["evaluate", "--json"]])
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("ascii", ["fit", "--help"]),
+        ("ascii", ["evaluate"]),
+        ("ascii", ["evaluate", "--json"]),
+        ("latin-1", ["--help"]),
+        ("cp1252", ["neighbors"]),
+    ],
+)
 def test_any_output_takes_every_word(fitted, encoding, words):
     words = words if "--help" in words else [words[0], fitted, *words[1:]]
     done = subprocess.run(
@@ -69,7 +77,7 @@ def test_a_name_that_is_no_text(tmp_path):
     assert b"is not a study" in done.stderr
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_closed_streams(fitted, closed):
     line = f'exec "$0" -m subtrain report "$1" {closed}'
     (fitted / "report.html").unlink(missing_ok=True)
