@@ -104,10 +104,17 @@ def is_frame(value: Any) -> bool:
     return hasattr(value, "columns") and hasattr(value, "dtypes") and hasattr(value, "to_numpy")
 
 
+def channels_last(images: NDArray[Any]) -> NDArray[Any]:
+    """Square images [N, C, H, W] of 1, 3 or 4 channels as [N, H, W, C]; anything else as it is."""
+    shape = images.shape
+    first = len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4) and shape[2] == shape[3]
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if first else images
+
+
 def missing(values: Any) -> NDArray[np.bool_]:
     """Which rows have something missing: None, NaN, pandas' NA and NaT, a masked entry; [] for what has no rows."""
     gaps = _gaps(values)
-    return gaps.reshape(len(gaps), -1).any(axis=1) if gaps.ndim else np.zeros(0, np.bool_)
+    return np.asarray(gaps.reshape(len(gaps), -1).any(axis=1)) if gaps.ndim else np.zeros(0, np.bool_)
 
 
 def _gaps(values: Any) -> NDArray[np.bool_]:

@@ -1,7 +1,9 @@
 """Heads, kernel ridge and random features as tasks: outputs, fingerprints, a whole study, and what is refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -10,7 +12,7 @@ import subtrain as st
 from subtrain import margins
 from subtrain.errors import CollectError, InputError
 from subtrain.outputs import check
-from subtrain.tasks import kernel_ridge, logistic_head, random_features, ridge_head
+from subtrain.tasks import kernel_ridge, logistic_head, mlp, random_features, ridge_head
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 X, TEST = (IMAGES[:150] / 16).astype(np.float32), (IMAGES[200:230] / 16).astype(np.float32)
@@ -124,16 +126,51 @@ def test_a_head_that_does_not_converge_is_reported_by_its_number(tmp_path):
         study.collect(workers=1, progress=False)
 
 
+@pytest.mark.parametrize("make", [*KINDS, mlp])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x, y: (x.tolist(), y.tolist()),
+        lambda x, y: (pd.DataFrame(x, index=y), pd.Series(y, dtype="Int64")),
+        lambda x, y: (sparse.csr_array(x), y[:, None]),
+        lambda x, y: (x, y + 1),
+        lambda x, y: (x, y.astype(float) - 100000),
+        lambda x, y: (x, np.array(list("abcdefghij"))[y]),
+    ],
+)
+def test_data_of_every_form_give_the_same_models(make, form):
+    masks, seeds = np.random.default_rng(1).random((2, len(X))) < 0.6, np.uint32([1, 2])
+    plain = make(X, Y, TEST, Y_TEST).train(masks, seeds)
+    task = make(*form(X, Y), *form(TEST, Y_TEST), dtype="float32")
+    assert {spec.dtype for spec in task.outputs.values()} == {"float32"}
+    found = task.train(masks, seeds)
+    assert all(np.array_equal(plain[name], found[name]) for name in plain)
+    assert np.array_equal(task.labels, Y)
+
+
+@pytest.mark.parametrize("make", [*KINDS, mlp])
+def test_subsets_of_one_class_and_without_one_have_finite_outputs(make):
+    task = make(X, Y, TEST, Y_TEST, outputs=["test_margins", "train_losses"])
+    found = check(task.outputs, task.train(np.stack([Y == 2, Y != 2]), np.uint32([1, 2])), [0, 1])
+    assert (found["test_margins"][0][Y_TEST == 2] > 0).all()
+    assert (found["test_margins"][1][Y_TEST == 2] < 0).all()
+
+
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"y": Y[1:]}, r"150 examples do not fit labels of shape \[149\]"),
-        ({"y": Y.astype(float)}, "labels must be integers 0, 1, 2"),
-        ({"y": Y - 1}, "labels must be integers 0, 1, 2"),
+        ({"y": Y[1:]}, "and y differ in length: 150 and 149 examples"),
+        ({"y": Y + 0.5}, "y must hold classes, but has numbers such as"),
+        ({"y": np.where(Y == 3, -100, Y)}, 'y holds the label -100, "ignore"'),
+        ({"y": Y.astype(str), "y_test": np.full(len(Y_TEST), "x")}, "test label 'x' never occurs in the training"),
+        (
+            {"x": pd.DataFrame(X).assign(city="x"), "x_test": pd.DataFrame(TEST).assign(city="x")},
+            "column 'city', holds",
+        ),
         ({"y": Y * 0, "y_test": Y_TEST * 0}, "at least 2 classes"),
         ({"x": np.where(np.arange(150)[:, None] == 7, np.inf, X)}, "train split must be finite, example 7 holds"),
-        ({"x": np.full(X.shape, "a")}, "train split must be real numbers, got dtype <U1"),
+        ({"x": np.full(X.shape, "a")}, "must be real numbers, got dtype <U1"),
         ({"x_test": TEST[:, 1:]}, "the same features, got 64 to train and 63 to test"),
         ({"x_test": TEST[:0], "y_test": Y_TEST[:0]}, "there are no examples"),
         ({"lam": 0}, "lam must be a number above 0, got 0"),

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.arrays import channels_last
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.labelled import checked_labels
+from subtrain.tasks.convert import matrix
+from subtrain.tasks.labelled import numbered
 from subtrain.tasks.networks import network_task
 from subtrain.trainers.sgd import Sgd
 
@@ -33,32 +35,37 @@ def cnn(
     margin: str = "max",
     standardize: bool = True,
     view: View | None = None,
+    dtype: str | None = None,
 ) -> BatchTask:
     """A task of convolutional ReLU networks trained by SGD: a block for each of `channels`, then hidden `widths`.
 
     A block convolves with an odd `kernel` and zero padding and takes the maximum of squares of `pool` pixels a side.
-    images [n, H, W] or [n, H, W, C] and images_test [N, H, W(, C)], labels integers 0..classes-1.
+    images [n, H, W] or [n, H, W, C] and images_test [N, H, W(, C)]; square ones [n, C, H, W] of 1, 3 or 4 channels too.
+    Labels are class numbers 0..classes-1 or anything else, numbered in sorted order; dtype: of the outputs, float16 by
+    default.
 
     uint8 images are divided by 255 and, with `standardize`, each channel is shifted and scaled to mean 0 and standard
     deviation 1 over all n training images (the same numbers for every model); the report shows them unless a `view` is
     given. Images of any other type are used as they are, as float32. init="shared" as for `mlp`.
     """
-    parts = {"train": np.asarray(images), "test": np.asarray(images_test)}
-    labels = {"train": checked_labels(parts["train"], y), "test": checked_labels(parts["test"], y_test)}
+    parts = {"train": matrix("images", images), "test": matrix("images_test", images_test)}
+    parts = {split: channels_last(part) for split, part in parts.items()}
     _check_images(parts)
+    found = numbered(y, y_test, [len(part) for part in parts.values()], "images")
+    labels = {"train": found.train, "test": found.test}
     if view is None and all(part.dtype == np.uint8 for part in parts.values()):
-        view = View(images=parts, labels={s: [str(v) for v in values] for s, values in labels.items()})
+        view = View(images=parts, labels={s: [str(found.values[v]) for v in numbers] for s, numbers in labels.items()})
     pixels = _pixels(parts, standardize)
     data = {s: (pixels[s], labels[s]) for s in parts}
     layers = {"channels": tuple(channels), "kernel": kernel, "pool": pool, "widths": tuple(widths)}
     _check_layers(pixels["train"].shape, layers)
     settings = {**layers, "recipe": recipe or Sgd(), "init": init}
-    return network_task(_train_cnn, data, settings, layers, outputs, margin, view, SLOW_BATCH)
+    return network_task(_train_cnn, data, found.count, settings, layers, outputs, margin, view, dtype, SLOW_BATCH)
 
 
 def _check_images(parts: dict[str, NDArray[Any]]) -> None:
     train, test = (part.shape for part in parts.values())
-    if len(train) not in (3, 4) or train[1:] != test[1:]:
+    if len(train) not in (3, 4) or train[1:] != test[1:] or not train[0] or not test[0]:
         raise InputError(
             "images must be [n, height, width] or [n, height, width, channels], training and test images of one size; "
             f"got {list(train)} and {list(test)}"

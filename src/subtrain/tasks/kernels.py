@@ -32,6 +32,7 @@ def kernel_ridge(
     outputs: Sequence[str] = OUTPUTS,
     margin: str = "max",
     view: View | None = None,
+    dtype: str | None = None,
 ) -> BatchTask:
     """A task of kernel ridge regressions on one-hot labels, one a subset, without a bias.
 
@@ -39,7 +40,7 @@ def kernel_ridge(
     "precomputed", x is the symmetric kernel matrix [n, n] and x_test [N, n]. A worker keeps n (n + N) float64 numbers
     in memory, and a model costs the Cholesky factor of its subset: for n up to about 10,000.
     """
-    data = Classification.of((x, y), (x_test, y_test), outputs, margin)
+    data = Classification.of((x, y), (x_test, y_test), outputs, margin, dtype)
     if kernel not in KERNELS:
         raise InputError(f"unknown kernel {kernel!r}; choose from {', '.join(KERNELS)}")
     if kernel == "precomputed":
@@ -63,6 +64,7 @@ def random_features(
     outputs: Sequence[str] = OUTPUTS,
     margin: str = "max",
     view: View | None = None,
+    dtype: str | None = None,
 ) -> BatchTask:
     """A task of ridge regressions as in `ridge_head` on random features of x: "fourier" or "relu".
 
@@ -72,7 +74,7 @@ def random_features(
     """
     from subtrain.trainers.random_features import RandomFeatures
 
-    data = Classification.of((x, y), (x_test, y_test), outputs, margin)
+    data = Classification.of((x, y), (x_test, y_test), outputs, margin, dtype)
     if init not in ("own", "shared"):
         raise InputError(f"unknown init {init!r}; choose from own, shared")
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.arrays import is_frame
 from subtrain.errors import InputError
-from subtrain.outputs import declare, from_logits, parse_name
+from subtrain.outputs import asked, declare, from_logits, parse_name
+from subtrain.tasks import convert
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.relabel import Twins
@@ -23,27 +25,28 @@ Fit = Callable[[NDArray[np.bool_], NDArray[np.uint32]], Logits]
 OUTPUTS = ("test_margins", "train_margins")
 
 
-def labelled(x: ArrayLike, y: ArrayLike) -> Labelled:
-    """x as a matrix [N, D], not copied, and y as int64 [N]; InputError unless they fit and labels are 0, 1, 2, …"""
-    features = np.asarray(x)
-    if features.ndim == 0 or len(features) == 0:
-        raise InputError("there are no examples: give at least one row of features in each split")
-    return features.reshape(len(features), -1), checked_labels(features, y)
+def labelled(x: Any, y: Any, x_test: Any, y_test: Any, name: str = "x") -> tuple[dict[str, Labelled], int]:
+    """Both splits as matrices [N, D], not copied, with class numbers int64 [N]; and the number of classes.
+
+    Integer labels from 0 on are class numbers; others are numbered in sorted order, as scikit-learn does. InputError
+    names the argument, or the column of a frame, that does not fit; `name` is that of the features.
+    """
+    names = {"train": (name, "y"), "test": (f"{name}_test", "y_test")}
+    if is_frame(x) and is_frame(x_test):
+        x_test = convert.matching(x, x_test)
+    features = {"train": convert.matrix(name, x), "test": convert.matrix(f"{name}_test", x_test)}
+    for split, part in features.items():
+        if part.ndim == 0 or len(part) == 0:
+            raise InputError(f"there are no examples in {names[split][0]}: give at least one row of features")
+    found = numbered(y, y_test, [len(part) for part in features.values()], name)
+    flat = {split: part.reshape(len(part), -1) for split, part in features.items()}
+    return {"train": (flat["train"], found.train), "test": (flat["test"], found.test)}, found.count
 
 
-def checked_labels(examples: NDArray[Any], labels: ArrayLike) -> NDArray[np.int64]:
-    """The labels as integers 0, 1, 2, …, one for each example; InputError if they are not."""
-    found = np.asarray(labels)
-    if found.shape != (len(examples),):
-        raise InputError(f"{len(examples)} examples do not fit labels of shape {list(found.shape)}")
-    if found.dtype.kind not in "iu" or found.min() < 0:
-        raise InputError("labels must be integers 0, 1, 2, …")
-    return found.astype(np.int64)
-
-
-def class_count(data: Mapping[str, Labelled]) -> int:
-    """One more than the largest label of any split."""
-    return int(max(part[1].max() for part in data.values())) + 1
+def numbered(y: Any, y_test: Any, examples: Sequence[int], name: str = "x") -> convert.ClassNumbers:
+    """Labels of both splits as class numbers; InputError unless there is one for each example."""
+    train = convert.column("y", y, examples[0], name)
+    return convert.class_numbers(train, convert.column("y_test", y_test, examples[1], f"{name}_test"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,26 +57,26 @@ class Classification:
     classes: int
     names: list[str]
     margin: str
+    dtype: str | None = None
     twins: Twins | None = None
 
     @classmethod
     def of(
         cls,
-        train: tuple[ArrayLike, ArrayLike],
-        test: tuple[ArrayLike, ArrayLike],
+        train: tuple[Any, Any],
+        test: tuple[Any, Any],
         names: Sequence[str],
         margin: str,
+        dtype: str | None = None,
+        name: str = "x",
     ) -> Classification:
-        parts = {"train": labelled(*train), "test": labelled(*test)}
+        parts, classes = labelled(*train, *test, name)
         columns, others = (x.shape[1] for x, _ in parts.values())
         if columns != others or columns == 0:
             raise InputError(f"both splits must have the same features, got {columns} to train and {others} to test")
         for split, (x, _) in parts.items():
             _check_numbers(split, x)
-        classes = class_count(parts)
-        if classes < 2:
-            raise InputError("all labels are 0: there must be at least 2 classes")
-        return cls(parts, classes, list(names), margin)
+        return cls(parts, classes, asked(names), margin, dtype)
 
     @property
     def asked(self) -> list[str]:
@@ -99,14 +102,16 @@ class Classification:
         self, kind: str, settings: Mapping[str, Any], make: Callable[[Classification], Fit], view: View | None
     ) -> BatchTask:
         """The task whose logits are make(self)(masks, seeds): [k, N, C] for each split asked for."""
-        schema = declare(self.names, {s: len(y) for s, (_, y) in self.parts.items()}, self.classes, self.margin)
+        sizes = {s: len(y) for s, (_, y) in self.parts.items()}
+        schema = declare(self.names, sizes, self.classes, self.margin, self.dtype)
         arrays = [array for part in self.parts.values() for array in part]
         arrays += [self.twins.units, self.twins.labels] if self.twins else []
         about = fingerprint(kind, dict(settings), self.names, self.margin, self.classes, *arrays)
         labels = {split: self.parts[split][1] for split in self.asked}
         train = partial(_train, make(self), self.names, labels, self.margin)
         relabel = None if self.twins else partial(_with_twins, self, kind, settings, make, view)
-        return BatchTask(train, checked_n(len(self.trained[1])), schema, about, view=view, relabel=relabel)
+        y = self.trained[1]
+        return BatchTask(train, checked_n(len(y)), schema, about, view=view, labels=y, relabel=relabel)
 
 
 def _with_twins(
@@ -123,8 +128,6 @@ def _with_twins(
 
 
 def _check_numbers(split: str, x: NDArray[Any]) -> None:
-    if x.dtype.kind not in "fiub":
-        raise InputError(f"the features of the {split} split must be real numbers, got dtype {x.dtype}")
     finite = np.isfinite(x).all(axis=1)
     if not finite.all():
         row = int(finite.argmin())

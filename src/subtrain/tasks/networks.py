@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.outputs import declare, from_logits, parse_name
+from subtrain.outputs import asked, declare, from_logits, parse_name
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint
-from subtrain.tasks.labelled import class_count, labelled
+from subtrain.tasks.labelled import labelled
 from subtrain.tasks.relabel import Twins
 from subtrain.trainers.sgd import Sgd
 
@@ -32,25 +32,30 @@ def mlp(
     outputs: Sequence[str] = ("test_margins", "train_margins"),
     margin: str = "max",
     view: View | None = None,
+    dtype: str | None = None,
 ) -> BatchTask:
     """A task of ReLU networks with these hidden widths, trained by SGD; `widths=()` is logistic regression.
 
-    x [n, D] and x_test [N, D] become float32, labels are integers 0..C-1. init="shared" starts every model from the
+    x [n, D] and x_test [N, D], frames of numbers and sparse matrices too, become float32; labels are class numbers
+    0..C-1 or anything else, numbered in sorted order. dtype: of the outputs. init="shared" starts every model from the
     same weights, so that models differ by their data and the order of their minibatches only.
     """
-    data = {"train": _features(x, y), "test": _features(x_test, y_test)}
+    parts, classes = labelled(x, y, x_test, y_test)
+    data = {split: (np.ascontiguousarray(part, np.float32), y) for split, (part, y) in parts.items()}
     settings = {"widths": tuple(widths), "recipe": recipe or Sgd(), "init": init}
-    return network_task(_train_mlp, data, settings, list(widths), outputs, margin, view)
+    return network_task(_train_mlp, data, classes, settings, list(widths), outputs, margin, view, dtype)
 
 
 def network_task(
     learner: Learner,
     data: Data,
+    classes: int,
     settings: dict[str, Any],
     layers: Any,
     outputs: Sequence[str],
     margin: str,
     view: View | None,
+    dtype: str | None = None,
     batch: int = 16,
     twins: Twins | None = None,
 ) -> BatchTask:
@@ -58,10 +63,9 @@ def network_task(
 
     layers: what of the settings, as JSON, tells one network from another. twins: relabelled examples to train on too.
     """
-    classes = class_count(data)
-    again = partial(network_task, learner, data, settings, layers, outputs, margin, view, batch)
-    names = list(outputs)
-    schema = declare(names, {s: len(labels) for s, (_, labels) in data.items()}, classes, margin)
+    again = partial(network_task, learner, data, classes, settings, layers, outputs, margin, view, dtype, batch)
+    names = asked(outputs)
+    schema = declare(names, {s: len(labels) for s, (_, labels) in data.items()}, classes, margin, dtype)
     about = fingerprint(
         names,
         margin,
@@ -75,18 +79,14 @@ def network_task(
     trained = twins.added(*data["train"]) if twins else data["train"]
     train = partial(_train, learner, trained, data, {"classes": classes, **settings}, names, margin)
     relabel = None if twins else partial(_with_twins, again, len(data["train"][1]), classes)
-    return BatchTask(train, checked_n(len(trained[1])), schema, about, batch=batch, view=view, relabel=relabel)
+    y = trained[1]
+    return BatchTask(train, checked_n(len(y)), schema, about, batch=batch, view=view, labels=y, relabel=relabel)
 
 
 def _with_twins(
     again: Callable[..., BatchTask], n: int, classes: int, units: ArrayLike, labels: ArrayLike
 ) -> BatchTask:
     return again(twins=Twins.of(units, labels, n, classes))
-
-
-def _features(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    features, labels = labelled(x, y)
-    return np.ascontiguousarray(features, np.float32), labels
 
 
 def _train_mlp(*arguments: Any, **settings: Any) -> list[NDArray[np.float32]]:
