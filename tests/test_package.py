@@ -21,6 +21,7 @@ ORDER = [
     "masks",
     "design",
     "arrays",
+    "quantities",
     "outputs",
     "datasets",
     "trainers",

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from subtrain.explorer.report import write_report
     from subtrain.fits import load_fit
     from subtrain.masks import Masks
-    from subtrain.outputs import Output, correctness, cross_entropy, margins
+    from subtrain.outputs import Output
+    from subtrain.quantities import correctness, cross_entropy, margins
     from subtrain.regression import (
         AME,
         ElasticNet,
@@ -125,9 +126,9 @@ _WHERE = {
     "compare_alphas": "uses.alphas",
     "compare_training_sets": "uses.training_sets",
     "compare_without": "uses.training_sets",
-    "correctness": "outputs",
+    "correctness": "quantities",
     "counterfactuals": "uses.counterfactual",
-    "cross_entropy": "outputs",
+    "cross_entropy": "quantities",
     "debias_group": "uses.group_debias",
     "embedding": "uses.embedding",
     "empirical_influence": "uses.memorization",
@@ -140,7 +141,7 @@ _WHERE = {
     "leakage": "uses.leakage",
     "learning_curve": "curve",
     "load_fit": "fits",
-    "margins": "outputs",
+    "margins": "quantities",
     "memorization": "uses.memorization",
     "mislabeled": "uses.mislabeled",
     "neighbors": "uses.neighbors",

@@ -91,11 +91,14 @@ class Datamodels:
         return out[0] if one else out
 
     def top(self, target: int, k: int = 10) -> list[Influence]:
-        """The k units that raise the target's output most, largest weight first (units of weight ≤ 0 left out)."""
+        """The k units that raise the target's output most, largest weight first (units of weight ≤ 0 left out).
+
+        Of margins these help; of losses they harm, and `bottom` helps.
+        """
         return self._ranked(target, k, 1)
 
     def bottom(self, target: int, k: int = 10) -> list[Influence]:
-        """The k units that lower the target's output most, most negative weight first."""
+        """The k units that lower the target's output most, most negative weight first: of margins they harm."""
         return self._ranked(target, k, -1)
 
     def _ranked(self, target: int, k: int, sign: int) -> list[Influence]:
@@ -110,7 +113,8 @@ class Datamodels:
         """
         index = np.unique(numbers_below("units", units, self.n))
         columns = slice(None) if targets is None else self._targets(targets)
-        return -np.asarray(self.weight[index][:, columns].sum(axis=0, dtype=np.float64))
+        lost = self.weight[index][:, columns].sum(axis=0, dtype=np.float64)
+        return np.asarray(0.0 - lost)
 
     def _targets(self, targets: Sequence[int]) -> NDArray[np.int64]:
         index = whole_numbers("targets", targets)

@@ -1,13 +1,14 @@
 """What is recorded of each model: declared before training, checked when it comes back.
 
-Output names are `{split}_{quantity}`, e.g. `test_margins`: `split` is train or test, `quantity` a key of QUANTITIES.
+Output names are `{split}_{quantity}`, e.g. `test_margins`: `split` is train or test, `quantity` a key of QUANTITIES,
+which says which way is better, and what it is called (`subtrain.quantities`).
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,10 +17,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from subtrain.arrays import NUMBERS, NoArrayError, as_array
 from subtrain.errors import InputError
+from subtrain.quantities import MARGINS, QUANTITIES, SPLITS, check_better, margins
 
 Float = NDArray[np.floating[Any]]
-SPLITS = ("train", "test")
-MARGINS = {"max": "largest other logit", "logsumexp": "logsumexp of the other logits"}
 
 
 class SchemaError(InputError):
@@ -28,11 +28,15 @@ class SchemaError(InputError):
 
 @dataclass(frozen=True)
 class Output:
-    """One declared output: its shape per model, its dtype, and in a word what it means."""
+    """One declared output: its shape per model, its dtype, in a word what it means, and which way is better.
+
+    better: "higher", "lower" or "neither"; by default the name says, as far as it does: `quantity_of`.
+    """
 
     shape: tuple[int, ...]
     dtype: str = "float16"
     meaning: str = ""
+    better: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(s) for s in self.shape))
@@ -41,6 +45,7 @@ class Output:
         if 0 in self.shape:
             raise InputError(f"an output of shape {list(self.shape)} has no targets: give at least one")
         object.__setattr__(self, "dtype", _dtype_name(self.dtype))
+        check_better(self.better)
 
     @property
     def bytes(self) -> int:
@@ -48,7 +53,9 @@ class Output:
         return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "shape": list(self.shape)}
+        """As study.json has it; a direction that nobody declared is left out, as it always was."""
+        declared = {k: v for k, v in asdict(self).items() if k != "better" or v is not None}
+        return {**declared, "shape": list(self.shape)}
 
 
 def _dtype_name(dtype: DTypeLike) -> str:
@@ -79,72 +86,6 @@ def plain_names(keys: Iterable[object]) -> dict[Any, str]:
     return names
 
 
-def margins(logits: ArrayLike, labels: ArrayLike, kind: str = "max") -> Float:
-    """Correct-class margin: the logit of the correct class minus the other classes' (paper, section 2).
-
-    logits [..., N, C], labels integer [N]; returns [..., N] in the logits' dtype.
-    kind: "max" subtracts the largest other logit (the paper's), "logsumexp" the logsumexp of the others (TRAK's).
-    """
-    z, correct = _split_correct(logits, labels)
-    if kind == "max":
-        return np.asarray(correct - z.max(axis=-1))
-    if kind == "logsumexp":
-        top = z.max(axis=-1, keepdims=True)
-        return np.asarray(correct - (top[..., 0] + np.log(np.exp(z - top).sum(axis=-1))))
-    raise InputError(f"unknown margin {kind!r}; choose from {', '.join(MARGINS)}")
-
-
-def _split_correct(logits: ArrayLike, labels: ArrayLike) -> tuple[Float, Float]:
-    """A copy of the logits with the correct class at -inf, and the correct class's logits."""
-    z, y = np.array(_given("logits", logits)), _given("labels", labels)
-    if z.ndim < 2 or z.shape[-2] != y.shape[0]:
-        raise InputError(f"logits must be [..., {y.shape[0]}, classes] for {y.shape[0]} labels, got {list(z.shape)}")
-    if z.shape[-1] < 2:
-        raise InputError("a margin needs logits of at least two classes")
-    if y.ndim != 1 or y.dtype.kind not in "iu":
-        raise InputError(f"labels must be integers [N], got {y.dtype} {list(y.shape)}")
-    if y.size and (y.min() < 0 or y.max() >= z.shape[-1]):
-        raise InputError(f"labels must lie in 0..{z.shape[-1] - 1}, found {y.min()}..{y.max()}")
-    if z.dtype.kind != "f":
-        z = z.astype(np.float64)
-    index = np.arange(y.shape[0])
-    correct = z[..., index, y].copy()
-    z[..., index, y] = -np.inf
-    return z, correct
-
-
-def _given(name: str, values: Any) -> NDArray[Any]:
-    """Logits or labels as they come, tensors that require gradients too, as an array."""
-    try:
-        return as_array(values)
-    except NoArrayError as error:
-        raise InputError(f"{name} must be an array of numbers, got {error}") from None
-
-
-def correctness(logits: ArrayLike, labels: ArrayLike) -> Float:
-    """1 where the correct class has the strictly largest logit, else 0; [..., N]."""
-    return (margins(logits, labels) > 0).astype(np.float32)
-
-
-def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Float:
-    """-log softmax(logits)[correct] in nats; [..., N]."""
-    m = margins(logits, labels, "logsumexp")
-    return np.logaddexp(0, -m)
-
-
-def _raw(values: ArrayLike, labels: ArrayLike) -> Float:
-    return np.asarray(values)
-
-
-QUANTITIES: dict[str, Callable[..., Float]] = {
-    "margins": margins,
-    "logits": _raw,
-    "correctness": correctness,
-    "losses": cross_entropy,
-    "predictions": _raw,
-}
-
-
 def declare(
     names: Iterable[str], sizes: Mapping[str, int], classes: int | None, margin: str = "max", dtype: str | None = None
 ) -> dict[str, Output]:
@@ -162,7 +103,7 @@ def declare(
         if (quantity == "predictions") != (classes is None):
             kind = "regression" if classes is None else "classification"
             raise InputError(f"output {name!r} does not suit a {kind} task")
-        tail = (classes,) if quantity == "logits" and classes is not None else ()
+        tail = (classes,) if QUANTITIES[quantity].per_class and classes is not None else ()
         meaning = f"correct-class logit minus {MARGINS[margin]}" if quantity == "margins" else quantity
         schema[name] = Output((sizes[split], *tail), dtype or ("float16" if classes else "float32"), meaning)
     if not schema:

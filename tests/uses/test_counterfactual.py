@@ -89,7 +89,7 @@ def test_what_is_refused(study, make_study):
         counterfactuals(KNOWN, study, [6])
     with pytest.raises(InputError, match="over 40 units, the study over 20"):
         counterfactuals(KNOWN, make_study(done=False, name="other"))
-    with pytest.raises(InputError, match="a direction is helpful or harmful"):
+    with pytest.raises(InputError, match="a direction is helpful or harmful here"):
         removals(KNOWN, [1], directions=["sideways"])
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from subtrain.cli.app import StudyPath, app, out
 from subtrain.errors import InputError
 from subtrain.paths import local_path
+from subtrain.quantities import QUANTITIES, quantity_of
+
+if TYPE_CHECKING:
+    from subtrain.store.study import Study
 
 
 @app.command(name="import")
@@ -37,6 +41,14 @@ def import_(
         Path | None,
         typer.Option(help=".npy file of the test targets' classes: compare margins with logits.", show_default=False),
     ] = None,
+    better: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]WAY",
+            help="higher, lower or neither: which way the outputs, or that of this name, are better, where their names "
+            "do not tell.",
+        ),
+    ] = None,
 ) -> None:
     """Make a study of masks and outputs that exist already; files are read where they lie.
 
@@ -51,17 +63,18 @@ def import_(
         if masks is not None or output:
             raise InputError("give either a folder or --masks with --output, not both")
         with stages() as progress:
-            made = import_folder(study, folder, pct, heldout, verify, progress)
+            made = import_folder(study, folder, pct, heldout, verify, progress, _ways(better))
     elif masks is not None:
-        made = import_arrays(study, masks, dict(map(_pair, output or [])), heldout)
+        made = import_arrays(study, masks, dict(map(_pair, output or [])), heldout, better=_ways(better))
     else:
         raise InputError("say what to import: a folder, or --masks FILE --output NAME=FILE")
     judged = made.design.role_rows(EVALUATION).size
     out.print(f"Imported {study}: {made.models:,} models ({judged:,} only for judging) over {made.n:,} units")
     out.print(f"Which are for judging: {made.manifest['evaluation_from']}", soft_wrap=True)
+    out.print(f"Which way is better: {_told(made)}", soft_wrap=True)
     if labels is not None:
-        from subtrain.outputs import MARGINS
         from subtrain.public.layout import check_margins
+        from subtrain.quantities import MARGINS
         from subtrain.store.rows import open_npy
 
         kind = check_margins(made, open_npy(local_path(labels)))
@@ -69,6 +82,28 @@ def import_(
             f"The margins follow from the logits: that of the correct class minus the {MARGINS[kind]}", soft_wrap=True
         )
     out.print(f"Next: subtrain fit {study}")
+
+
+def _ways(better: list[str] | None) -> str | dict[str, str] | None:
+    """ "lower" of ["lower"], {"y": "lower"} of ["y=lower"]."""
+    if better is None or (len(better) == 1 and "=" not in better[0]):
+        return None if better is None else better[0]
+    named = [one.partition("=") for one in better]
+    if not all(equals for _, equals, _ in named):
+        raise InputError(f"give one way for all outputs, or each by name as in y=lower; got {' '.join(better)}")
+    return {name: way for name, _, way in named}
+
+
+def _told(study: Study) -> str:
+    """Of each output in words, and how that is known."""
+    said = []
+    for name, spec in study.outputs.items():
+        found = quantity_of(name, spec.better)
+        how = "as you say" if spec.better else "by its name"
+        known = found.better is not None or spec.better is not None or found in QUANTITIES.values()
+        way = f"{found.better or 'neither'}, {how}" if known else "not known; --better higher or lower would say"
+        said.append(f"{name} {way}")
+    return "; ".join(said)
 
 
 def _pair(text: str) -> tuple[str, Path]:

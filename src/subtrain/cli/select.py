@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from subtrain.store.study import Study
     from subtrain.uses.select import Selection
 
+Better = Annotated[
+    str | None,
+    typer.Option(help="higher or lower: which way the output is better, if it does not tell.", show_default=False),
+]
 Verify = Annotated[int, typer.Option(metavar="RUNS", help="Retrain so many times on each training set compared.")]
 
 
@@ -30,6 +34,7 @@ def select(
         bool, typer.Option("--worst-label", help="Choose for the label on which the models do worst (with --drop).")
     ] = False,
     seed: Annotated[int, typer.Option(help="Draws the targets that judge, and the random sets.")] = 0,
+    better: Better = None,
     verify: Verify = 0,
     randoms: Annotated[int, typer.Option(help="Random sets to compare with.")] = 5,
     to: OutFile = None,
@@ -44,15 +49,22 @@ def select(
     opened = Study.open(study)
     dm = load_fit(opened, fit)
     chosen = (
-        _for_worst_label(dm, opened, keep, drop, targets, judge, seed)
+        _for_worst_label(dm, opened, keep, drop, targets, judge, seed, better)
         if worst_label
-        else choose(dm, opened, keep, drop, numbers(targets), judge, seed)
+        else choose(dm, opened, keep, drop, numbers(targets), judge, seed, better)
     )
     show(verify_selection(opened, chosen, verify, randoms, seed) if verify else chosen, to, as_json)
 
 
 def _for_worst_label(
-    dm: Datamodels, study: Study, keep: int | None, drop: int | None, targets: str | None, judge: float, seed: int
+    dm: Datamodels,
+    study: Study,
+    keep: int | None,
+    drop: int | None,
+    targets: str | None,
+    judge: float,
+    seed: int,
+    better: str | None,
 ) -> Selection:
     from subtrain.uses.group_debias import debias_group
     from subtrain.uses.names import target_labels
@@ -62,4 +74,4 @@ def _for_worst_label(
     labels = target_labels(study, str(dm.meta.get("output")))
     if labels is None:
         raise InputError(f"the task of {study.where} does not tell the labels of its targets")
-    return debias_group(dm, study, labels.tolist(), drop, judge=judge, seed=seed)
+    return debias_group(dm, study, labels.tolist(), drop, judge=judge, seed=seed, better=better)

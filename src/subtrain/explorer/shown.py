@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.explorer.images import Picture, picture
-from subtrain.outputs import SPLITS
+from subtrain.quantities import SPLITS
 from subtrain.store.study import Study
 from subtrain.tasks.base import View
 

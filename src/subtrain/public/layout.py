@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import CorruptError, InputError
-from subtrain.outputs import MARGINS, margins
+from subtrain.quantities import MARGINS, margins
 from subtrain.store.study import Study
 
 

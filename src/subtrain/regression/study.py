@@ -166,6 +166,7 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mappi
     return {
         "output": models.output,
         "meaning": study.outputs[models.output].meaning,
+        **({"better": better} if (better := study.outputs[models.output].better) else {}),
         "scale": "raw masks",
         "sign": "a positive weight means that training on the unit raises the output",
         "alpha": study.design.alpha,

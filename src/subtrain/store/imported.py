@@ -33,12 +33,14 @@ def import_folder(
     heldout: int | None = None,
     verify: bool = True,
     progress: Progress | None = None,
+    better: str | Mapping[str, str] | None = None,
 ) -> Study:
     """A study from a folder in the public layout: `train_masks_{PCT}pct.npy` and outputs of the same PCT beside it.
 
-    `folder` may also be the parent of its `data` folder. A `study_{PCT}pct.json` there (our own export) says which
-    rows are held out; `heldout` overrides it. verify: read every file that has its sha256 beside it, and compare;
-    progress(file, bytes, of bytes) is called meanwhile. Raises CorruptError where they differ.
+    `folder` may also be the parent of its `data` folder. A `study_{PCT}pct.json` there (our own export) says which rows
+    are held out; `heldout` overrides it. verify: read every file that has its sha256 beside it, and compare;
+    progress(file, bytes, of bytes) is called meanwhile. better: as for `import_arrays`. Raises CorruptError where they
+    differ.
     """
     data = local_path(folder)
     data = data / "data" if (data / "data").is_dir() else data
@@ -57,7 +59,7 @@ def import_folder(
     evaluation = _held_out(about) if about.is_file() and heldout is None else None
     for file in (found[pct], *outputs.values()) if verify else ():
         stream.verify(file, progress)
-    return import_arrays(path, found[pct], outputs, heldout, evaluation)
+    return import_arrays(path, found[pct], outputs, heldout, evaluation, better)
 
 
 def _held_out(about: Path) -> list[list[int]]:
@@ -73,12 +75,14 @@ def import_arrays(
     outputs: Mapping[str, str | Path | ArrayLike],
     heldout: int | None = None,
     evaluation: list[list[int]] | None = None,
+    better: str | Mapping[str, str] | None = None,
 ) -> Study:
     """A study in folder `path` from masks [M, n] and outputs [M, …], each a .npy file or an array.
 
     Files are read where they lie, arrays are saved in the study. The last `heldout` rows are for judging only; by
-    default the last 10,000 of 20,000 rows or more (the published data's), else the last tenth. Raises InputError if
-    lengths differ, masks are not 0/1, or the folder is a study already.
+    default the last 10,000 of 20,000 rows or more (the published data's), else the last tenth. better: "higher",
+    "lower" or "neither", of all outputs or by their names, where those do not tell ("losses" does). Raises InputError
+    if lengths differ, masks are not 0/1, or the folder is a study already.
     """
     if "://" in str(path):
         raise InputError(f"{path}: an imported study must lie in a folder, for its files are read where they lie")
@@ -89,7 +93,8 @@ def import_arrays(
         raise InputError("give at least one output to import, for example test_margins=file.npy")
     given = {"masks": masks, **outputs}
     rows, units, alpha = check_masks(masks if isinstance(masks, (str, Path)) else np.asarray(masks))
-    schema = {name: _schema(name, value, rows) for name, value in outputs.items()}
+    ways = _better(outputs, better)
+    schema = {name: _schema(name, value, rows, ways.get(name)) for name, value in outputs.items()}
     spans = evaluation if evaluation is not None else [[rows - _heldout(rows, heldout), rows]]
     judged = concat([row_numbers(range(a, b), rows) for a, b in spans])
     ids = replicate_ids(given_masks(masks, judged), judged)
@@ -113,13 +118,23 @@ def import_arrays(
     return Study.open(root)
 
 
-def _schema(name: str, value: Any, rows: int) -> Output:
+def _better(outputs: Mapping[str, Any], better: str | Mapping[str, str] | None) -> dict[str, str]:
+    """Which way each output is better, of those that it was said of."""
+    if better is None or isinstance(better, str):
+        return {} if better is None else dict.fromkeys(outputs, better)
+    unknown = [name for name in better if name not in outputs]
+    if unknown:
+        raise InputError(f"better names {unknown[0]!r}, which is no output here: there are {', '.join(outputs)}")
+    return dict(better)
+
+
+def _schema(name: str, value: Any, rows: int, better: str | None) -> Output:
     if not name.isidentifier():
         raise InputError(f"output name {name!r} must be a plain word, for example test_margins")
     array = open_npy(local_path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
     if array.ndim == 0 or array.shape[0] != rows:
         raise InputError(f"output {name} has {array.shape[0] if array.ndim else 0} rows, the masks have {rows}")
-    return Output(array.shape[1:] or (1,), array.dtype.newbyteorder("=").name)
+    return Output(array.shape[1:] or (1,), array.dtype.newbyteorder("=").name, better=better)
 
 
 def _heldout(rows: int, heldout: int | None) -> int:

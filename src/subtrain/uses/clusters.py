@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
+from subtrain.uses.direction import quantity_fitted, said
 from subtrain.uses.embedding import paint
 from subtrain.uses.maps import affinities, place, unconnected_is_fine
 from subtrain.uses.result import Table, new_figure, result_html
@@ -25,7 +26,7 @@ SHOWN = 5
 
 
 class Common(NamedTuple):
-    """A unit, its mean weight over a cluster's targets, and the share of these for which the weight is positive.
+    """A unit, its mean weight over a cluster's targets, and the share of these for which the weight has that sign.
 
     (Of clusters of units: a target, likewise.)
     """
@@ -51,6 +52,8 @@ class Clusters:
     method: str = "pca"
     output: str = ""
     models: int = 0
+    sign: int = 1
+    remark: str = ""
 
     @property
     def k(self) -> int:
@@ -73,7 +76,7 @@ class Clusters:
         known = "" if self.labels is None else f", mutual information with their labels {self.agreement:.2f}"
         return (
             f"Clusters({self.k} of {self.vectors.index.size} {self.vectors.of} by {self.affinity} affinity of their "
-            f"datamodels{known}; {self.output}, {self.models:,} models)"
+            f"datamodels{known}; {self.output}, {self.models:,} models{self.remark})"
         )
 
     def members(self, cluster: int) -> Numbers:
@@ -83,12 +86,13 @@ class Clusters:
         return np.flatnonzero(self.cluster == cluster)
 
     def common(self, cluster: int, k: int = 10) -> list[Common]:
-        """The k units that raise a cluster's targets most, by mean weight (of units: the targets that they raise)."""
+        """The k units that help a cluster's targets most, by mean weight (of units: the targets that they help): that
+        raise them, of losses that lower them."""
         weight = self.weight if self.vectors.of == "targets" else self.weight.T
         of_members = np.asarray(weight[:, self.members(cluster)], np.float64)
-        mean, share = of_members.mean(axis=1), (of_members > 0).mean(axis=1)
-        order = np.argsort(-mean, kind="stable")[:k]
-        return [Common(int(j), float(mean[j]), float(share[j])) for j in order if mean[j] > 0]
+        mean, share = of_members.mean(axis=1), (self.sign * of_members > 0).mean(axis=1)
+        order = np.argsort(-self.sign * mean, kind="stable")[:k]
+        return [Common(int(j), float(mean[j]), float(share[j])) for j in order if self.sign * mean[j] > 0]
 
     def table(self) -> Table:
         """A row a cluster: size, how alike its members are (mean cosine), its commonest label, its common units."""
@@ -149,7 +153,7 @@ def clusters(
     """
     from sklearn.cluster import SpectralClustering
 
-    found = vectors(dm, of)
+    found, output = vectors(dm, of), quantity_fitted(dm)
     if not 2 <= k < found.index.size:
         raise InputError(f"{found.index.size} {of} make 2 to {found.index.size - 1} clusters, got {k}")
     if labels is not None and len(labels) != found.of_all:
@@ -169,6 +173,8 @@ def clusters(
         method=method,
         output=str(dm.meta.get("output", "")),
         models=int(dm.meta.get("models", 0)),
+        sign=output.sign,
+        remark=said(output, str(dm.meta.get("output", ""))),
     )
 
 

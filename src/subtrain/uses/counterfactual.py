@@ -15,7 +15,8 @@ from subtrain.design import numbers_below
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.agreement import Agreement, agreement
-from subtrain.uses.removals import RANDOM, Removal, removals
+from subtrain.uses.direction import quantity_fitted, said
+from subtrain.uses.removals import RANDOM, Removal, left_out, removals
 from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 
@@ -33,7 +34,8 @@ class Counterfactuals:
 
     predicted [k]: the datamodels' effect, minus the sum of the weights; observed [k, runs]: output without the units
     minus output with them, [k, 0] if nothing was retrained; control [k, runs]: the output with them. base: what the
-    units are removed from, the whole training set ("full") or random subsets of the design's size ("alpha").
+    units are removed from, the whole training set ("full") or random subsets of the design's size ("alpha"). remark:
+    what a reader must know, which sizes could not be removed and whether less of the output is better.
     """
 
     removals: Sequence[Removal] = field(repr=False)
@@ -43,6 +45,7 @@ class Counterfactuals:
     base: str
     output: str
     n: int
+    remark: str = ""
 
     @property
     def runs(self) -> int:
@@ -82,7 +85,7 @@ class Counterfactuals:
         found = f"{self.agreement}; {self.runs} runs each" if self.runs > 1 else "predicted, not retrained"
         return (
             f"Counterfactuals({self.output}: {len(self.removals)} removals from the {self.base} training set of "
-            f"{self.n} units, {np.unique(self.target).size} targets; {found})"
+            f"{self.n} units, {np.unique(self.target).size} targets; {found}{self.remark})"
         )
 
     def table(self) -> Table:
@@ -143,12 +146,13 @@ def counterfactuals(
     """Predict the effect of removals (paper, section 3.1), and retrain `runs` models of each to see (0: only predict).
 
     what: removals, or targets, for which helpful, harmful and random units of each of `sizes` are removed, as
-    `removals` says; by default 50 targets spread over all. Units are removed from the whole training set, as in the
-    paper: datamodels of subsets of size alpha n then extrapolate to n. base="alpha" removes them from random subsets of
-    the design's own size instead, and compares each with the same subset whole, so that nothing is extrapolated.
+    `removals` says (of an output of which neither way is better, those that raise and lower it); by default 50 targets
+    spread over all. Units are removed from the whole training set, as in the paper: datamodels of subsets of size
+    alpha n then extrapolate to n. base="alpha" removes them from random subsets of the design's own size instead, and
+    compares each with the same subset whole, so that nothing is extrapolated.
     options: as for `retrain`. All jobs are one retraining of different masks. Raises InputError as `retrain` does.
     """
-    jobs = _jobs(dm, study, what, sizes, seed)
+    jobs, remark = _jobs(dm, study, what, sizes, seed)
     output = str(dm.meta.get("output") or next(iter(study.outputs)))
     if base not in (FULL, ALPHA):
         raise InputError(f"units are removed from the {FULL} training set or from subsets ({ALPHA}), got base={base!r}")
@@ -159,12 +163,14 @@ def counterfactuals(
         observed, control = np.empty((len(jobs), 0)), np.empty((len(jobs), 0))
         if runs:
             observed, control = _from_the_whole(study, jobs, output, runs, options)
-    return Counterfactuals(jobs, predicted, observed, control, base, output, study.n)
+    remark += said(quantity_fitted(dm, study), output)
+    return Counterfactuals(jobs, predicted, observed, control, base, output, study.n, remark)
 
 
 def _jobs(
     dm: Datamodels, study: Study, what: Sequence[Removal] | Sequence[int] | None, sizes: Sequence[int] | None, seed: int
-) -> list[Removal]:
+) -> tuple[list[Removal], str]:
+    """Removals, and what must be said of those asked for that cannot be."""
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
     spread = np.unique(np.linspace(0, dm.targets - 1, DEFAULT_TARGETS).astype(int)).tolist()
@@ -172,13 +178,14 @@ def _jobs(
     chosen = [item for item in given if isinstance(item, Removal)]
     if len(chosen) not in (0, len(given)):
         raise InputError("give either removals or numbers of targets, not both")
-    jobs = chosen or removals(dm, given, sizes, seed=seed)
-    if not jobs:
-        raise InputError("there is nothing to remove: these targets have no units with a weight")
+    jobs = chosen or removals(dm, given, sizes, seed=seed, study=study)
+    missing = "" if chosen else left_out(dm, given, sizes, study)
+    if sizes is not None and missing and all(job.kind == RANDOM for job in jobs):
+        raise InputError(f"no target has so many units with a weight; {missing}: ask for smaller sizes")
     for job in jobs:
         numbers_below("targets", [job.target], dm.targets)
         numbers_below("units", job.units, dm.n)
-    return jobs
+    return jobs, f"; {missing}" if missing else ""
 
 
 def _without(jobs: Sequence[Removal], n: int) -> NDArray[np.bool_]:

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks
-from subtrain.outputs import parse_name
+from subtrain.quantities import Quantity
 from subtrain.regression.stream import count_blocks
 
 Floats = NDArray[np.float64]
 Block = tuple[Masks, NDArray[Any]]
 Reading = Callable[[NDArray[Any]], NDArray[Any]]
-RIGHT_ABOVE = {"margins": 0.0, "correctness": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +35,12 @@ class Differences:
         return self.with_unit - self.without
 
 
-def right(output: str) -> Reading:
+def right(output: Quantity) -> Reading:
     """Reads 1 where the output says that the model is right about the target, else 0; outputs that do not tell are
     read as they are.
     """
-    try:
-        threshold = RIGHT_ABOVE[parse_name(output)[1]]
-    except (InputError, KeyError):
+    threshold = output.right_above
+    if threshold is None:
         return np.asarray
     return lambda outputs: (outputs > threshold).astype(np.float64)
 

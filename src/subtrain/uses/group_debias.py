@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
+from subtrain.quantities import Quantity
 from subtrain.regression.models import finished_models
 from subtrain.store.study import Study
 from subtrain.uses.differences import right
-from subtrain.uses.select import Selection, check_fit, selection, sign_of, size_kept
-
-Floats = NDArray[np.float64]
+from subtrain.uses.select import Selection, aim_of, check_fit, selection, size_kept
 
 
 def debias_group(
@@ -26,21 +25,24 @@ def debias_group(
     group: Any = None,
     judge: float = 0.5,
     seed: int = 0,
+    better: str | None = None,
 ) -> Selection:
-    """Drop the `drop` units that lower the worst group's outputs most: weights are averaged over the group's targets.
+    """Drop the `drop` units that harm the worst group's outputs most: weights are averaged over the group's targets.
 
     groups: the group of every target, [T], of any kind that can be told apart (labels, sources). group: the one to
     help; by default the one on which the study's models are right least often (for an output that does not tell: whose
     mean is worst). After D3M (Jain et al. 2024), which weighs the groups by a softmax of their losses; here the worst
-    has all the weight. A share `judge` of every group's targets only judges; `verify_selection` shows each group.
+    has all the weight. better: as for `select`. A share `judge` of every group's targets only judges;
+    `verify_selection` shows each group.
     """
     check_fit(dm, study)
+    aim = aim_of(dm, study, better)
     of_target = np.asarray([str(name) for name in groups])
     if of_target.shape != (dm.targets,) or np.unique(of_target).size < 2:
         raise InputError(f"groups must name the group of each of {dm.targets} targets, at least two different ones")
     if group is not None and str(group) not in of_target:
         raise InputError(f"no target is of group {group!r}; there are {', '.join(np.unique(of_target))}")
-    helped = str(group) if group is not None else worst_group(dm, study, of_target)
+    helped = str(group) if group is not None else worst_group(dm, study, of_target, aim)
     members = np.random.default_rng(seed).permutation(np.flatnonzero(of_target == helped))
     judging = members[: min(members.size - 1, int(judge * members.size))]
     chosen = np.setdiff1d(members, judging)
@@ -48,14 +50,13 @@ def debias_group(
     if judging.size:
         named[f"{helped}, others"] = np.sort(judging)
     named["other groups"] = np.flatnonzero(of_target != helped)
-    score = sign_of(dm) * dm.weight[:, chosen].mean(axis=1, dtype=np.float64)
-    return selection(dm, study, score, size_kept(dm.n, None, drop), named)
+    return selection(dm, study, aim, size_kept(dm.n, None, drop), named)
 
 
-def worst_group(dm: Datamodels, study: Study, of_target: NDArray[Any]) -> str:
+def worst_group(dm: Datamodels, study: Study, of_target: NDArray[Any], aim: Quantity) -> str:
     """The group of targets on which the study's models, held-out ones aside, do worst on average."""
     models = finished_models(study, dm.meta["output"])
-    read = right(models.output)
+    read = right(aim)
     total = sum(read(outputs).sum(axis=0, dtype=np.float64) for _, outputs in models.blocks(models.rows))
-    mean = sign_of(dm) * np.asarray(total)
+    mean = aim.sign * np.asarray(total)
     return str(min(np.unique(of_target), key=lambda name: float(mean[of_target == name].mean())))

@@ -12,6 +12,7 @@ from subtrain.errors import InputError
 from subtrain.regression.models import finished_models
 from subtrain.store.study import Study
 from subtrain.uses.differences import differences, own_differences, right
+from subtrain.uses.direction import quantity, said
 from subtrain.uses.names import Columns, example_labels, own_unit, unit_columns
 from subtrain.uses.result import Table, new_figure, result_html
 
@@ -26,7 +27,8 @@ INFLUENTIAL = 0.15
 @dataclass(frozen=True, eq=False)
 class Influences:
     """value, error: float64 [n, T], mean(correct | in) - mean(correct | out) and its standard error; NaN for a unit
-    that fewer than two models hold or lack. units: columns that name the units. models: m, averaged over.
+    that fewer than two models hold or lack. of: what is averaged, "correct" or the output itself. units: columns that
+    name the units. models: m, averaged over.
     """
 
     output: str
@@ -35,15 +37,17 @@ class Influences:
     models: int
     units: Columns = field(repr=False)
     strongest: int = 1000
+    of: str = "correct"
+    remark: str = ""
 
     _repr_html_ = result_html
 
     def __repr__(self) -> str:
         n, targets = self.value.shape
-        many = np.count_nonzero(self.value >= INFLUENTIAL)
+        many = f", {np.count_nonzero(self.value >= INFLUENTIAL)} pairs of {INFLUENTIAL} or more"
         return (
-            f"Influences({self.output}: {n} units x {targets} targets, {many} pairs of {INFLUENTIAL} or more, median "
-            f"standard error {_median(self.error):.3g}; difference of means over {self.models:,} models)"
+            f"Influences({self.output}: {n} units x {targets} targets{many if self.of == 'correct' else ''}, median "
+            f"standard error {_median(self.error):.3g}; difference of means over {self.models:,} models{self.remark})"
         )
 
     def table(self) -> Table:
@@ -65,7 +69,9 @@ class Influences:
         axes.hist(value, bins, label="estimated", alpha=0.6)
         axes.hist(chance, bins, label="chance alone", histtype="step", color="black")
         axes.set(
-            xlabel="empirical influence, mean(correct | in) − mean(correct | out)", ylabel="pairs (log)", yscale="log"
+            xlabel=f"empirical influence, mean({self.of} | in) − mean({self.of} | out)",
+            ylabel="pairs (log)",
+            yscale="log",
         )
         axes.set_title(f"{self.output}: {value.size:,} (unit, target) pairs, {self.models:,} models", fontsize=9)
         axes.legend(frameon=False)
@@ -135,8 +141,18 @@ def empirical_influence(study: Study, output: str | None = None) -> Influences:
     averaged as it is. Held-out models are not used. Raises InputError for an unknown output or fewer than ten models.
     """
     models = finished_models(study, output)
-    found = differences(models.blocks(models.rows), right(models.output))
-    return Influences(models.output, found.value, found.error, models.rows.size, unit_columns(study))
+    measured = quantity(study, models.output)
+    found = differences(models.blocks(models.rows), right(measured))
+    tells = measured.right_above is not None
+    return Influences(
+        models.output,
+        found.value,
+        found.error,
+        models.rows.size,
+        unit_columns(study),
+        of="correct" if tells else measured.short,
+        remark="" if tells else said(measured, models.output),
+    )
 
 
 def memorization(study: Study, output: str | None = None) -> Memorization:
@@ -144,13 +160,20 @@ def memorization(study: Study, output: str | None = None) -> Memorization:
 
     Feldman & Zhang 2020, section 2 (mem): the diagonal of the influence on training examples. Where units are groups,
     the example's own group is in or out. output: train_correctness or train_margins, whichever the study records.
+    Raises InputError for an output that does not tell whether a model is right.
     """
     known = [name for name in ("train_correctness", "train_margins") if name in study.outputs]
     if output is None and not known:
         raise InputError(f"{study.where} records neither train_correctness nor train_margins: memorisation needs one")
     models = finished_models(study, output or known[0])
     own = own_unit(study, models.output)
-    found = own_differences(models.blocks(models.rows), own, right(models.output))
+    measured = quantity(study, models.output)
+    if measured.right_above is None:
+        raise InputError(
+            f"{models.output} does not tell whether a model is right, and memorisation is how much more often it is: "
+            "give an output of correctness or margins"
+        )
+    found = own_differences(models.blocks(models.rows), own, right(measured))
     label = example_labels(study, own.size)
     return Memorization(
         models.output, found.with_unit, found.without, found.error, models.rows.size, unit=own, label=label

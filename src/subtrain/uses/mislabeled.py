@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
+from subtrain.quantities import LOWER, QUANTITIES, Quantity
 from subtrain.regression.models import Models, finished_models
 from subtrain.store.study import Study
 from subtrain.uses.differences import own_differences, right
+from subtrain.uses.direction import directed, quantity
 from subtrain.uses.names import example_labels, flags, own_unit
 from subtrain.uses.result import Table, new_figure, result_html
 
@@ -21,14 +23,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
-# Every score: whether high values (1) or low ones (-1) are suspicious, and what it is.
+# Every score: whether high values (1) or low ones (-1) of it are suspicious, where more of the output is better, and
+# what it is. Where less is better, as of losses, it is the other way round.
 SCORES = {
-    "without": (-1, "mean margin of the models not trained on the example"),
+    "without": (-1, "mean {} of the models not trained on the example"),
     "agreement": (-1, "share of the models not trained on it that give it its label"),
-    "support": (-1, "margin that its datamodel predicts from all other units"),
-    "self": (1, "mean margin with it minus without it"),
+    "support": (-1, "{} that its datamodel predicts from all other units"),
+    "self": (1, "mean {} with it minus without it"),
     "self_weight": (1, "weight of its own unit in its datamodel"),
-    "mean": (-1, "mean margin of all models, as a baseline"),
+    "mean": (-1, "mean {} of all models, as a baseline"),
 }
 
 
@@ -46,21 +49,23 @@ class Mislabeled:
     known: NDArray[np.bool_] | None = field(repr=False)
     models: int
     auc: Mapping[str, float]
+    measured: Quantity = field(default=QUANTITIES["margins"], repr=False)
 
     @property
     def order(self) -> NDArray[np.int64]:
         """Training examples, the most suspicious first."""
-        return np.argsort(-SCORES[self.by][0] * self.scores[self.by], kind="stable")
+        return np.argsort(-suspicion(self.by, self.measured) * self.scores[self.by], kind="stable")
 
     _repr_html_ = result_html
 
     def __repr__(self) -> str:
-        few = np.count_nonzero(self.scores["agreement"] < 0.5)
+        size, said = self.unit.size, f"{self.unit.size} training examples ranked"
+        if "agreement" in self.scores:
+            few = np.count_nonzero(self.scores["agreement"] < 0.5)
+            said = f"{few} of {size} training examples have a label that most models not trained on them contradict"
+        said += f"; less of {self.output} is better" if self.measured.better == LOWER else ""
         known = "" if self.known is None else f"; AUC {self.auc[self.by]:.3f}, {self.known.sum()} mislabeled known"
-        return (
-            f"Mislabeled({self.output} by {self.by}: {few} of {self.unit.size} training examples have a label that "
-            f"most models not trained on them contradict{known}; over {self.models:,} models)"
-        )
+        return f"Mislabeled({self.output} by {self.by}: {said}{known}; over {self.models:,} models)"
 
     def table(self) -> Table:
         """One row a training example, the most suspicious first."""
@@ -81,10 +86,10 @@ class Mislabeled:
         axes = figure.add_subplot()
         if self.known is None:
             axes.hist(self.scores[self.by], 60)
-            axes.set(xlabel=SCORES[self.by][1], ylabel="training examples")
+            axes.set(xlabel=SCORES[self.by][1].format(self.measured.short), ylabel="training examples")
         else:
             for name, values in self.scores.items():
-                order = np.argsort(-SCORES[name][0] * values, kind="stable")
+                order = np.argsort(-suspicion(name, self.measured) * values, kind="stable")
                 found = np.cumsum(self.known[order]) / self.known.sum()
                 axes.plot(
                     np.arange(1, order.size + 1), found, label=f"{name.replace('_', '-')}, AUC {self.auc[name]:.3f}"
@@ -109,30 +114,38 @@ def mislabeled(
     """Rank the training examples by how much the study's models contradict their labels.
 
     Every model leaves out a share of the training set, so each example has models that were not trained on it:
-    "without" and "agreement" are what those say, without any fit. "self" is the example's influence on itself
-    (Feldman & Zhang 2020, on the output itself). Datamodels of the same output add "self_weight" and "support".
-    output: of margins, by default train_margins. by: one of SCORES. known: examples known to be mislabeled, by number
-    or as bool [N], to judge every score by; they change no score. Where units are groups an example is in with its own.
+    "without" and "agreement" are what those say, without any fit. "self" is the example's influence on itself (Feldman
+    & Zhang 2020, on the output itself). Datamodels of the same output add "self_weight" and "support". output: by
+    default train_margins; of losses a high one is suspicious. by: one of SCORES. known: examples known to be
+    mislabeled, by number or as bool [N], to judge every score by; they change no score. Where units are groups an
+    example is in with its own.
 
     Raises InputError when the study records no such output, or the datamodels are of other targets or units.
     """
     output = output or "train_margins"
     models = finished_models(study, output)
     own = own_unit(study, output)
-    scores = _averages(models, own)
+    measured = directed(quantity(study, output), output, None, "a ranking of labels")
+    scores = _averages(models, own, measured)
     if dm is not None:
         scores |= _fitted(dm, models, own)
     if by not in scores:
         raise InputError(f"there is no score {by!r} here: choose from {', '.join(scores)} (some need datamodels)")
     scores = {name: scores[name] for name in SCORES if name in scores}
     faults = None if known is None else flags(known, own.size)
-    auc = {} if faults is None else {name: _auc(SCORES[name][0] * v, faults) for name, v in scores.items()}
-    return Mislabeled(output, by, scores, own, example_labels(study, own.size), faults, models.rows.size, auc)
+    auc = {} if faults is None else {name: _auc(suspicion(name, measured) * v, faults) for name, v in scores.items()}
+    labels = example_labels(study, own.size)
+    return Mislabeled(output, by, scores, own, labels, faults, models.rows.size, auc, measured)
 
 
-def _averages(models: Models, own: NDArray[np.int64]) -> dict[str, Floats]:
-    """The scores that need no fit."""
-    is_right = right(models.output)
+def suspicion(score: str, measured: Quantity) -> int:
+    """1 where high values of a score are suspicious, -1 where low ones are."""
+    return SCORES[score][0] * (1 if score == "agreement" else measured.sign)
+
+
+def _averages(models: Models, own: NDArray[np.int64], measured: Quantity) -> dict[str, Floats]:
+    """The scores that need no fit; no agreement where the output does not tell whether a model is right."""
+    is_right = right(measured)
 
     def both(outputs: NDArray[Any]) -> NDArray[Any]:
         return np.concatenate([outputs, is_right(outputs)], axis=1)
@@ -144,7 +157,8 @@ def _averages(models: Models, own: NDArray[np.int64]) -> dict[str, Floats]:
     without, agreement = np.split(found.without, 2)
     total = sum(outputs.sum(axis=0, dtype=np.float64) for _, outputs in models.blocks(models.rows))
     mean = np.asarray(total / models.rows.size)
-    return {"without": without, "agreement": agreement, "self": found.value[: own.size], "mean": mean}
+    told = {} if measured.right_above is None else {"agreement": agreement}
+    return {"without": without, **told, "self": found.value[: own.size], "mean": mean}
 
 
 def _fitted(dm: Datamodels, models: Models, own: NDArray[np.int64]) -> dict[str, Floats]:

@@ -1,4 +1,7 @@
-"""Nearest examples: the units that help and harm a target most, or a group of targets, or every class."""
+"""Nearest examples: the units that help and harm a target most, or a group of targets, or every class.
+
+What lowers a loss helps; where neither way is better, as of a regressor's predictions, units raise or lower it.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,12 @@ from subtrain.design import numbers_below
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.tasks.base import View
+from subtrain.uses.direction import quantity_fitted, said
 from subtrain.uses.names import unit_columns, view_of
 from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-HELPFUL, HARMFUL = "helpful", "harmful"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +30,9 @@ class Neighbors:
     """For each of G groups of targets the units with the largest mean weights of either sign.
 
     groups: their names; count [G]: targets in each. Rows of the other arrays, one a group and side and unit, are in the
-    order of the groups, helpful before harmful, largest weight first: group (its number), side, unit, weight (mean over
-    the group's targets), q (NaN where no significance is known), label (of the unit, "" if unknown).
+    order of the groups, helpful before harmful, largest weight first: group (its number), side (one of `sides`:
+    "helpful", "harmful"; "raises", "lowers" where neither way is better), unit, weight (mean over the group's targets),
+    q (NaN where no significance is known), label (of the unit, "" if unknown).
     """
 
     groups: tuple[str, ...]
@@ -43,6 +46,8 @@ class Neighbors:
     output: str
     n: int
     view: View | None = field(default=None, repr=False)
+    sides: tuple[str, str] = ("helpful", "harmful")
+    remark: str = ""
 
     _repr_html_ = result_html
 
@@ -50,9 +55,13 @@ class Neighbors:
         known = f", {int((self.q <= 0.05).sum())} of them with q ≤ 0.05" if np.isfinite(self.q).any() else ""
         names = ", ".join(self.groups[:3]) + (", …" if len(self.groups) > 3 else "")
         return (
-            f"Neighbors({self.output}: {self.unit.size} helpful and harmful units of {self.n} for {names}; weights are "
-            f"means over {self.count.sum()} targets{known})"
+            f"Neighbors({self.output}: {self.unit.size} {self._named} of {self.n} for {names}; weights are "
+            f"means over {self.count.sum()} targets{known}{self.remark})"
         )
+
+    @property
+    def _named(self) -> str:
+        return "helpful and harmful units" if self.sides[0] == "helpful" else "units that raise and lower it most"
 
     def table(self) -> Table:
         """One row a neighbour."""
@@ -70,10 +79,10 @@ class Neighbors:
         """The neighbours of the first eight groups: as images where the task shows them, else as bars."""
         images = None if self.view is None else self.view.images.get("train")
         shown = range(min(8, len(self.groups)))
-        width = int(max(np.bincount(2 * self.group + (self.side == HELPFUL), minlength=1).max(initial=0), 1))
+        width = int(max(np.bincount(2 * self.group + (self.side == self.sides[0]), minlength=1).max(initial=0), 1))
         figure = new_figure(1.0 + 1.1 * width, 0.6 + 1.5 * len(shown) * (1 if images is None else 1.4))
         axes = figure.subplots(2 * len(shown), width if images is not None else 1, squeeze=False)
-        for row, (g, side) in enumerate((g, side) for g in shown for side in (HELPFUL, HARMFUL)):
+        for row, (g, side) in enumerate((g, side) for g in shown for side in self.sides):
             here = np.flatnonzero((self.group == g) & (self.side == side))
             if images is None:
                 _bars(axes[row, 0], self, here)
@@ -81,7 +90,7 @@ class Neighbors:
                 _pictures(axes[row], self, here, images)
             axes[row, 0].set_ylabel(f"{self.groups[g]}\n{side}", fontsize="small")
         figure.suptitle(
-            f"{self.output}: helpful and harmful units, n = {self.n}, weights averaged over each group's targets",
+            f"{self.output}: {self._named}, n = {self.n}, weights averaged over each group's targets{self.remark}",
             fontsize="small",
         )
         return figure
@@ -89,7 +98,9 @@ class Neighbors:
 
 def _bars(axes: Any, found: Neighbors, here: NDArray[np.int64]) -> None:
     weight = found.weight[here]
-    axes.bar([str(unit) for unit in found.unit[here]], weight, color=np.where(weight > 0, "C0", "C1"))
+    axes.bar(
+        [str(unit) for unit in found.unit[here]], weight, color=np.where(found.side[here] == found.sides[0], "C0", "C1")
+    )
     axes.tick_params(labelsize="x-small")
 
 
@@ -113,6 +124,9 @@ def neighbors(
 ) -> Neighbors:
     """The k most helpful and the k most harmful units of each target (paper, section 4.2), by weight.
 
+    Helpful is what raises the output, of losses what lowers it; of an output of which neither way is better, those that
+    raise it most and those that lower it most.
+
     targets: by default all. groups [T of the targets]: what each belongs to, a class for example; each group then has
     one list, by the mean of its targets' weights; together=True makes all of them one group. q [n, targets] or, with
     groups, [n, G]: how sure each weight is (false-discovery rates, as `significance` finds them), to stand beside it.
@@ -124,10 +138,12 @@ def neighbors(
     sure = np.full(weight.shape, np.nan) if q is None else np.asarray(q, np.float64)
     if sure.shape != weight.shape:
         raise InputError(f"q must be {list(weight.shape)}, one a unit and target or group, got {list(sure.shape)}")
+    output = quantity_fitted(dm, study)
+    signs = (output.sign, -output.sign)
     rows = [
         (g, side, unit)
         for g in range(len(names))
-        for side, sign in ((HELPFUL, 1), (HARMFUL, -1))
+        for side, sign in zip(output.sides, signs, strict=True)
         for unit in _ranked(weight[:, g], sign, k)
     ]
     group = np.array([row[0] for row in rows], np.int64)
@@ -146,6 +162,8 @@ def neighbors(
         str(dm.meta.get("output", "output")),
         dm.n,
         view,
+        output.sides,
+        said(output, str(dm.meta.get("output", ""))),
     )
 
 

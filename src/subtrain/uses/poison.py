@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.store.study import Study
+from subtrain.uses.direction import directed, quantity_fitted
 from subtrain.uses.names import Columns, flags, own_unit, unit_columns
 from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.submatrix import Found, densest_submatrix, largest_submatrix, symmetric
@@ -23,8 +24,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Poison:
-    """inside: bool [n], the suspects; support: float64 [n], what the suspects weigh on a unit and it on them, halved;
-    tried: sizes and the support a suspect of the best set of each size; precision, recall: where poisons are known.
+    """inside: bool [n], the suspects; support: float64 [n], what the suspects weigh on a unit and it on them, halved
+    (with the sign turned where less of the output is better); tried: sizes and the support a suspect of the best set of
+    each size; precision, recall: where poisons are known.
     """
 
     output: str
@@ -121,12 +123,15 @@ def poison(
     submatrix of the train x train datamodel). size: of the set; by default the one, of up to a quarter of the units,
     with the most support a member. without: units to leave out of the search, as the suspects of an earlier one; known:
     poisons, by number or as bool [n], to judge by. The search climbs from `starts` units and a few other sets, without
-    a guarantee. Where units are groups, the weights on a group's examples are averaged.
+    a guarantee. Where units are groups, the weights on a group's examples are averaged; of losses, which poisons lower
+    for one another, their sign is turned.
 
     A set is found in any data: of clean data it is a class, or a part of one that looks alike. Raises InputError for
     datamodels that are not of one number a training example, and a size that is not in 2..n / 2.
     """
-    matrix = symmetric(between_units(dm, study))
+    weights = between_units(dm, study)
+    helps = directed(quantity_fitted(dm, study), str(dm.meta["output"]), None, "a search for a poison").sign
+    matrix = symmetric(weights if helps > 0 else -weights)
     searched = np.setdiff1d(np.arange(study.n), np.asarray(without, np.int64))
     most = searched.size // 2
     if not 2 <= (size or 2) <= most:

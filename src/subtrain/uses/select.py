@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
+from subtrain.quantities import LOWER, Quantity
 from subtrain.store.study import Study
+from subtrain.uses.direction import directed, quantity_fitted
 from subtrain.uses.names import Columns, unit_columns
 from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.training_sets import TrainingSets, compare_training_sets, random_sets
@@ -26,8 +28,8 @@ Numbers = NDArray[np.int64]
 @dataclass(frozen=True, eq=False)
 class Selection:
     """kept: bool [n], the units to train on; score: float64 [n], what ranked them: their mean weight on the targets
-    chosen for, its sign such that more is better. groups: targets by what they are to the selection; those named
-    first chose, the others only judge.
+    chosen for, with its sign turned where less of the output is better (flipped). groups: targets by what they are to
+    the selection; those named first chose, the others only judge.
     """
 
     output: str
@@ -36,15 +38,21 @@ class Selection:
     groups: dict[str, Numbers]
     units: Columns = field(repr=False)
     models: int
+    flipped: bool = False
 
     _repr_html_ = result_html
 
+    @property
+    def _score(self) -> str:
+        return "minus the mean weight" if self.flipped else "mean weight"
+
     def __repr__(self) -> str:
         chose = next(iter(self.groups))
+        less = f"; less of {self.output} is better" if self.flipped else ""
         return (
-            f"Selection(keep {self.kept.sum()} of {self.kept.size} units by mean weight on {self.groups[chose].size} "
-            f"targets of {self.output} ({chose}), {self.score[self.kept].sum():.3g} of {self.score.sum():.3g} in sum; "
-            f"datamodels from {self.models:,} models)"
+            f"Selection(keep {self.kept.sum()} of {self.kept.size} units by {self._score} on {self.groups[chose].size} "
+            f"targets of {self.output} ({chose}), {self.score[self.kept].sum():.3g} of {self.score.sum():.3g} in sum"
+            f"{less}; datamodels from {self.models:,} models)"
         )
 
     def table(self) -> Table:
@@ -61,7 +69,7 @@ class Selection:
         for flag, name in ((True, "kept"), (False, "left out")):
             at = np.flatnonzero(self.kept[order] == flag)
             axes.plot(at, self.score[order][at], ".", markersize=3, label=f"{name}, {at.size}")
-        axes.set(xlabel="units, the best first", ylabel="mean weight on the targets chosen for")
+        axes.set(xlabel="units, the best first", ylabel=f"{self._score} on the targets chosen for")
         axes.set_title(f"{self.output}: {self.kept.size:,} units, datamodels from {self.models:,} models", fontsize=9)
         axes.legend(frameon=False)
         return figure
@@ -75,27 +83,33 @@ def select(
     targets: Sequence[int] | None = None,
     judge: float = 0.5,
     seed: int = 0,
+    better: str | None = None,
 ) -> Selection:
     """Keep the `keep` units with the largest mean weight on the targets, or drop the `drop` with the smallest.
 
     Minimises the predicted mean loss over training sets of that size (Engstrom et al. 2024, DsDm, section 3). targets:
     those to choose for; by default a random share 1 - `judge` of all, drawn by `seed`. The other targets only judge:
-    a selection always looks better on the targets that it was chosen for. Of losses, less is better.
+    a selection always looks better on the targets that it was chosen for. Of losses less is better, so their weights
+    count with the sign turned. better: "higher" or "lower", where the output does not tell: InputError without it, as
+    for a regressor's predictions.
     """
     check_fit(dm, study)
+    aim = aim_of(dm, study, better)
     chosen = _targets(dm.targets, targets, judge, seed)
     rest = np.setdiff1d(np.arange(dm.targets), chosen)
     groups = {"chosen for": chosen} | ({"others": rest} if rest.size else {})
-    score = sign_of(dm) * dm.weight[:, chosen].mean(axis=1, dtype=np.float64)
-    return selection(dm, study, score, size_kept(dm.n, keep, drop), groups)
+    return selection(dm, study, aim, size_kept(dm.n, keep, drop), groups)
 
 
-def selection(dm: Datamodels, study: Study, score: Floats, keep: int, groups: dict[str, Numbers]) -> Selection:
-    """The `keep` units with the best scores."""
+def selection(dm: Datamodels, study: Study, aim: Quantity, keep: int, groups: dict[str, Numbers]) -> Selection:
+    """The `keep` units that are best for the targets of the first group."""
+    chosen = next(iter(groups.values()))
+    score = aim.sign * dm.weight[:, chosen].mean(axis=1, dtype=np.float64)
     kept = np.zeros(dm.n, np.bool_)
     kept[np.argsort(-score, kind="stable")[:keep]] = True
     output = dm.meta.get("output", "weights")
-    return Selection(output, kept, score, groups, unit_columns(study), int(dm.meta.get("models", 0)))
+    flipped = aim.better == LOWER
+    return Selection(output, kept, score, groups, unit_columns(study), int(dm.meta.get("models", 0)), flipped)
 
 
 def verify_selection(
@@ -119,9 +133,9 @@ def verify_selection(
     return compare_training_sets(study, arms, runs, chosen.output, chosen.groups, **options)
 
 
-def sign_of(dm: Datamodels) -> int:
-    """1 where more of the output is better, -1 for losses."""
-    return -1 if str(dm.meta.get("output", "")).endswith("_losses") else 1
+def aim_of(dm: Datamodels, study: Study, better: str | None) -> Quantity:
+    """What is to be made better; InputError where nothing tells which way that is."""
+    return directed(quantity_fitted(dm, study), str(dm.meta.get("output", "")), better, "a selection")
 
 
 def check_fit(dm: Datamodels, study: Study) -> None:

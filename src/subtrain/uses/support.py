@@ -14,6 +14,7 @@ from subtrain.design import numbers_below
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.store.study import Study
+from subtrain.uses.direction import quantity_fitted
 from subtrain.uses.proportion import proportion
 from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
@@ -137,7 +138,7 @@ def support(
 def margins_of(dm: Datamodels, study: Study) -> str:
     """The output the datamodels are of; InputError unless it is margins, one a target, of this study."""
     output = str(dm.meta.get("output") or next(iter(study.outputs)))
-    if not output.endswith("margins"):
+    if quantity_fitted(dm, study).right_above != 0:
         raise InputError(f"a prediction flips where a margin crosses zero, and {output} is not margins")
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.differences import right
+from subtrain.uses.direction import quantity, said
 from subtrain.uses.intervals import difference_interval, mean_interval
 from subtrain.uses.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
@@ -49,6 +50,7 @@ class TrainingSets:
     groups: Mapping[str, int]
     measures: tuple[str, ...]
     sizes: Mapping[str, int]
+    remark: str = ""
 
     _repr_html_ = result_html
 
@@ -57,7 +59,7 @@ class TrainingSets:
         parts = ", ".join(f"{arm} {self.mean(arm, group)}" for arm in self.arms)
         return (
             f"TrainingSets({self.measures[0]} of {self.output} on {self.groups[group]} targets ({group}): {parts}; "
-            "retrained, 95 % intervals)"
+            f"retrained, 95 % intervals{self.remark})"
         )
 
     def mean(self, arm: str, group: str, measure: str | None = None) -> Estimate:
@@ -127,8 +129,8 @@ def compare_training_sets(
         )
     masks = {arm: np.atleast_2d(np.asarray(given, np.bool_)) for arm, given in arms.items()}
     found = retrain(study, np.concatenate(list(masks.values())), runs, **options)
-    is_right = right(name)
-    measures = {"accuracy": is_right} if is_right is not np.asarray else {}
+    measured_in = quantity(study, name)
+    measures = {} if measured_in.right_above is None else {"accuracy": right(measured_in)}
     measures["mean"] = np.asarray
     measured: dict[tuple[str, str, str], Floats] = {}
     for group, members in groups.items():
@@ -140,7 +142,7 @@ def compare_training_sets(
                 measured[arm, measure, group] = part
     sizes = {arm: int(part.sum(axis=1).mean()) for arm, part in masks.items()}
     numbers = {group: len(members) for group, members in groups.items()}
-    return TrainingSets(name, measured, tuple(masks), numbers, tuple(measures), sizes)
+    return TrainingSets(name, measured, tuple(masks), numbers, tuple(measures), sizes, said(measured_in, name))
 
 
 def compare_without(

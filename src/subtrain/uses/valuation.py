@@ -13,6 +13,7 @@ from subtrain.errors import InputError
 from subtrain.regression.models import Models, finished_models
 from subtrain.store.study import Study
 from subtrain.uses.differences import Reading, differences, right
+from subtrain.uses.direction import quantity, said
 from subtrain.uses.names import Columns, unit_columns
 from subtrain.uses.result import Table, new_figure, result_html
 
@@ -32,7 +33,8 @@ SPREADS = {
 class Values:
     """What each unit is worth, value [n], and its standard error [n], float64, in units of the utility.
 
-    exact: what the estimate is unbiased for, in words; everything else about it is noise of `error`'s size.
+    utility: what a unit adds to, in words; of losses, of which less is better, it is minus their mean. exact: what the
+    estimate is unbiased for, in words; everything else about it is noise of `error`'s size.
     """
 
     method: str
@@ -42,6 +44,7 @@ class Values:
     models: int
     exact: str
     units: Columns = field(repr=False)
+    remark: str = ""
 
     _repr_html_ = result_html
 
@@ -49,7 +52,8 @@ class Values:
         clear = np.count_nonzero(np.abs(self.value) > 3 * self.error)
         return (
             f"Values({self.method} of {self.value.size} units in {self.utility}: {self.value.min():.3g} to "
-            f"{self.value.max():.3g}, {clear} beyond 3 standard errors; over {self.models:,} models; {self.exact})"
+            f"{self.value.max():.3g}, {clear} beyond 3 standard errors; over {self.models:,} models; {self.exact}"
+            f"{self.remark})"
         )
 
     def table(self) -> Table:
@@ -78,7 +82,8 @@ def banzhaf(
     The maximum-sample-reuse estimate of Wang & Jia 2023 (section 4): every model serves every unit. Exact in
     expectation for `Design(alpha=0.5, kind="bernoulli")`; another alpha gives that alpha's weighted Banzhaf value, and
     subsets of fixed size give values about their mean. utility: of a model, "accuracy" over the targets (the default
-    where the output tells it) or "mean" of the output. Held-out models are not used.
+    where the output tells it) or "mean" of the output, of losses minus the mean: what lowers a loss is worth something.
+    Held-out models are not used.
     """
     models = finished_models(study, output)
     play = _utility(models, utility, targets)
@@ -155,6 +160,7 @@ class _Utility:
     models: Models
     name: str
     read: Reading
+    remark: str = ""
 
     def values(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Differences of means [n] over models of one alpha, and their standard errors."""
@@ -170,7 +176,7 @@ class _Utility:
     def result(self, method: str, value: Floats, error: Floats, exact: str) -> Values:
         units = unit_columns(self.models.study)
         exact += SPREADS.get(self.models.study.design.kind, "")
-        return Values(method, self.name, value, error, self.models.rows.size, exact, units)
+        return Values(method, self.name, value, error, self.models.rows.size, exact, units, self.remark)
 
     @property
     def _scale(self) -> float:
@@ -188,8 +194,9 @@ class _Utility:
 
 
 def _utility(models: Models, utility: str | None, targets: Sequence[int] | None) -> _Utility:
-    is_right = right(models.output)
-    tells = is_right is not np.asarray
+    measured = quantity(models.study, models.output)
+    is_right = right(measured)
+    tells = measured.right_above is not None
     utility = utility or ("accuracy" if tells else "mean")
     if utility not in UTILITIES:
         raise InputError(f"unknown utility {utility!r}; choose from {', '.join(UTILITIES)}")
@@ -199,8 +206,12 @@ def _utility(models: Models, utility: str | None, targets: Sequence[int] | None)
     if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= models.targets:
         raise InputError(f"{models.output} has {models.targets} targets: choose some of 0 to {models.targets - 1}")
     of_one: Reading = is_right if utility == "accuracy" else np.asarray
+    # What a unit is worth is what it makes better.
+    sign = measured.sign if utility == "mean" else 1
 
     def read(outputs: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(of_one(outputs[:, chosen]).mean(axis=1, keepdims=True, dtype=np.float64))
+        return np.asarray(sign * of_one(outputs[:, chosen]).mean(axis=1, keepdims=True, dtype=np.float64))
 
-    return _Utility(models, f"{utility} of {models.output}", read)
+    name = f"minus the {utility}" if sign < 0 else utility
+    remark = said(measured, models.output) if measured.better is None else ""
+    return _Utility(models, f"{name} of {models.output}", read, remark)
