@@ -12,6 +12,7 @@ from subtrain.collection import partial
 from subtrain.collection.display import Display
 from subtrain.collection.engine import Executor, make_executor
 from subtrain.collection.ledger import models_done
+from subtrain.collection.options import hands_on
 from subtrain.collection.report import Collected, Failure, Tally, runner_file
 from subtrain.collection.segment import train_segment
 from subtrain.collection.status import live_runners
@@ -24,6 +25,7 @@ from subtrain.store.study import Study
 __all__ = ["Collected", "collect", "train_segment"]
 
 
+@hands_on("collect")
 def collect(
     study: Study,
     workers: int | None = None,

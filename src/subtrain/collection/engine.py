@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, Protocol
 
+from subtrain.collection.options import engine_of, refuse_options
 from subtrain.collection.report import Failure, Tally
-from subtrain.errors import InputError
 from subtrain.store.segment import Range
 from subtrain.store.study import Study
-
-ENGINES = {
-    "local": "subtrain.collection.local:local",
-    "slurm": "subtrain.collection.slurm:slurm",
-    "ray": "subtrain.collection.ray:ray",
-}
 
 
 class Executor(Protocol):
@@ -42,13 +34,7 @@ class Engine(Protocol):
 
 def make_executor(engine: str, study: Study, segments: list[Range], tally: Tally, **options: Any) -> Executor:
     """The executor of the engine with this name; InputError for another name, or an option that it does not have."""
-    if engine not in ENGINES:
-        raise InputError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
-    module, _, name = ENGINES[engine].partition(":")
-    make: Engine = getattr(import_module(module), name)
-    known = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise InputError(f"engine {engine} has no option {', '.join(unknown)}; it has {', '.join(known)}")
+    refuse_options(engine, list(options))
+    make: Engine = engine_of(engine)
     tally.engine = engine
     return make(study, segments, tally, **options)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from subtrain.collection import collect
+from subtrain.collection.options import hands_on
 from subtrain.collection.report import Collected
 from subtrain.design import Design
 from subtrain.errors import InputError
@@ -20,6 +21,7 @@ from subtrain.tasks.reference import reference
 SEGMENT = 16
 
 
+@hands_on("collect")
 def collect_reference(
     path: str | Path,
     module: str,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.collection import collect
 from subtrain.collection.landed import landed, trained
+from subtrain.collection.options import hands_on
 from subtrain.design import Design
 from subtrain.errors import InputError
 from subtrain.evaluation import evaluate
@@ -78,6 +79,7 @@ class Alphas:
         return picture
 
 
+@hands_on("collect")
 def compare_alphas(
     study: Study, alphas: Sequence[float] = (0.1, 0.2, 0.5), pilot: int = 500, output: str | None = None, **options: Any
 ) -> Alphas:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.options import hands_on
 from subtrain.design import EVALUATION, Design
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceilings, even_replicates, rank
@@ -87,6 +88,7 @@ class Audit:
         return picture
 
 
+@hands_on("retrain")
 def audit(
     study: Study, output: str | None = None, *, rhos: Sequence[float] = RHOS, pairs: int | None = 100, **options: Any
 ) -> Audit:

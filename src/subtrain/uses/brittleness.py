@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.collection.options import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import InputError
@@ -85,6 +86,7 @@ class Brittleness:
         return figure
 
 
+@hands_on("retrain", taken=("source",))
 def brittleness(
     dm: Datamodels,
     study: Study,

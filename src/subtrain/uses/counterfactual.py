@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.options import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.design import numbers_below
 from subtrain.errors import InputError
@@ -133,6 +134,7 @@ class Counterfactuals:
         )
 
 
+@hands_on("retrain")
 def counterfactuals(
     dm: Datamodels,
     study: Study,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.collection import collect
+from subtrain.collection.options import hands_on
 from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import InputError, MismatchError
 from subtrain.machine import cores
@@ -73,6 +74,7 @@ class Retrained:
         return np.stack(found, axis=1)
 
 
+@hands_on("collect")
 def retrain(
     study: Study,
     masks: Masks | ArrayLike,

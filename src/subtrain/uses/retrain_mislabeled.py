@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.options import hands_on
 from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import InputError
 from subtrain.store.study import Study
@@ -25,6 +26,7 @@ class Mislabeling:
     labels: Sequence[int]
 
 
+@hands_on("retrain", taken=("source",))
 def retrain_mislabeled(
     study: Study, jobs: Sequence[Mislabeling], runs: int = 1, *, task: Task | None = None, **options: Any
 ) -> Retrained:

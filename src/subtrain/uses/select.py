@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.options import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.quantities import LOWER, Quantity
@@ -112,6 +113,7 @@ def selection(dm: Datamodels, study: Study, aim: Quantity, keep: int, groups: di
     return Selection(output, kept, score, groups, unit_columns(study), int(dm.meta.get("models", 0)), flipped)
 
 
+@hands_on("retrain")
 def verify_selection(
     study: Study, chosen: Selection, runs: int = 5, randoms: int = 5, seed: int = 0, **options: Any
 ) -> TrainingSets:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.options import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.design import numbers_below
 from subtrain.errors import InputError
@@ -103,6 +104,7 @@ def _paper(factor: float, share: Interval) -> str:
     return f"{share.value:.0%}{paper}"
 
 
+@hands_on("retrain")
 def support(
     dm: Datamodels,
     study: Study,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.options import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.evaluation import correlation
@@ -93,6 +94,7 @@ class TailRemoval:
         return figure
 
 
+@hands_on("retrain")
 def remove_tails(
     found: Embedding,
     dm: Datamodels,

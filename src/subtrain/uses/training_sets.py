@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.collection.options import hands_on
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.differences import right
@@ -105,6 +106,7 @@ class TrainingSets:
         return figure
 
 
+@hands_on("retrain")
 def compare_training_sets(
     study: Study,
     arms: Arms,
@@ -145,6 +147,7 @@ def compare_training_sets(
     return TrainingSets(name, measured, tuple(masks), numbers, tuple(measures), sizes, said(measured_in, name))
 
 
+@hands_on("retrain")
 def compare_without(
     study: Study,
     units: Sequence[int] | NDArray[np.int64],

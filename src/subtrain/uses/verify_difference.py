@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.options import hands_on
 from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.compare import Comparison
@@ -96,6 +97,7 @@ class DifferenceCheck:
         return figure
 
 
+@hands_on("retrain")
 def verify_difference(
     found: Comparison,
     study_a: Study,
