@@ -13,7 +13,10 @@ from subtrain.errors import InputError
     ("arguments", "sentence"),
     [
         ({"alpha": 0.05, "n": 10}, r"alpha \* n = 0.05 \* 10 < 1: every subset would be empty; raise alpha to .* 0.1"),
-        ({"alpha": 0.05, "n": 10, "kind": "bernoulli"}, r"alpha \* n = 0.05 \* 10 < 1"),
+        (
+            {"alpha": 0.05, "n": 10, "kind": "bernoulli"},
+            r"alpha = 0.05 of 10 units leaves 60% of the subsets empty; .*0.067",
+        ),
         ({"alpha": 1.0}, "alpha must be a number strictly between 0 and 1, or a list of such, got 1.0"),
         ({"alpha": 1.5}, "between 0 and 1, .* got 1.5"),
         ({"alpha": 0}, "between 0 and 1, .* got 0"),
@@ -127,3 +130,14 @@ def test_designs_are_plain_values():
     assert hash(design) == hash(Design(n=10, models=20, heldout=2))
     with pytest.raises(AttributeError):
         design.alpha = 0.3
+
+
+@pytest.mark.parametrize("n", [8, 20, 21])
+def test_designs_of_several_alphas_may_leave_some_subsets_empty(n):
+    """As the Gauss-Legendre nodes of a Shapley value do, the least of which is 0.047."""
+    from subtrain import shapley_alphas
+
+    design = Design(alpha=shapley_alphas(5), kind="bernoulli", models=100, n=n)
+    sizes = design.masks().sizes()
+    assert sizes.min() == 0
+    assert sizes.max() > n - 3

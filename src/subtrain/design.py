@@ -21,6 +21,8 @@ from subtrain.masks import Masks, pack, row_bytes
 
 FIT, EVALUATION = "fit", "evaluation"
 MAX_MODELS = 2**40
+# Share of empty subsets above which a design of units drawn one by one is refused.
+MOSTLY = 0.5
 _CHUNK = 1024
 # The Philox stream that draws a subset's alpha: far from those of masks (0) and of training seeds (1, 2, …).
 _ALPHA_STREAM = 2**63
@@ -116,11 +118,7 @@ class Design:
         if n < 2:
             raise InputError(f"a design needs at least 2 units to choose from, got n = {n}")
         sizes = [subset_size(alpha, n) for alpha in self.alpha_list]
-        if sizes[0] < 1:
-            raise InputError(
-                f"alpha * n = {self.alpha_list[0]} * {n} < 1: every subset would be empty; "
-                f"raise alpha to at least {1 / n:.3g}"
-            )
+        self._check_not_empty(n, sizes[0])
         last = self.blocks[-1]
         subsets = last.first_subset + last.subsets
         # From 40 of 80 units on there are more subsets than MAX_MODELS; the full coefficient would take seconds.
@@ -129,6 +127,21 @@ class Design:
             raise InputError(
                 f"{subsets} subsets were asked for, but only {possible} different {self.kind} subsets "
                 f"of {n} units exist at alpha = {self.alpha}"
+            )
+
+    def _check_not_empty(self, n: int, least: int) -> None:
+        """Refuse subsets of which all, or of units that are drawn one by one most, hold nothing."""
+        lowest, highest = self.alpha_list[0], self.alpha_list[-1]
+        if self.kind == "fixed" and least < 1:
+            raise InputError(
+                f"alpha * n = {lowest} * {n} < 1: every subset would be empty; raise alpha to at least {1 / n:.3g}"
+            )
+        # With several alphas the lowest may leave many subsets empty: a Shapley value wants them.
+        empty = (1 - highest) ** n
+        if self.kind != "fixed" and empty > MOSTLY:
+            raise InputError(
+                f"alpha = {highest} of {n} units leaves {empty:.0%} of the subsets empty; raise alpha to at least "
+                f"{1 - MOSTLY ** (1 / n):.2g}"
             )
 
     @property
