@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.errors import InputError
+
 # Kinds of numpy dtypes that are real numbers.
 NUMBERS = "fiub"
 _PLAIN = (bool, int, float, np.number, np.bool_)
@@ -102,6 +104,36 @@ def is_sparse(value: Any) -> bool:
 def is_frame(value: Any) -> bool:
     """Whether it is a table with columns by name, of pandas or polars."""
     return hasattr(value, "columns") and hasattr(value, "dtypes") and hasattr(value, "to_numpy")
+
+
+def matrix(name: str, x: Any) -> NDArray[Any]:
+    """x as real numbers [N, …]; InputError names it, or the column of a frame that holds gaps or something else."""
+    if is_sparse(x):
+        return np.asarray(x.toarray())
+    if is_frame(x):
+        return np.column_stack([_numeric(f"{name}, column {str(c)!r},", x[c]) for c in x.columns])
+    try:
+        found = as_array(x)
+    except NoArrayError as error:
+        raise InputError(f"{name} must be an array with a row for each example, got {error}") from None
+    if found.dtype.kind not in NUMBERS:
+        raise InputError(f"{name} must be real numbers, got dtype {found.dtype}")
+    return found
+
+
+def _numeric(what: str, column: Any) -> NDArray[Any]:
+    gaps = missing(column)
+    if gaps.any():
+        raise InputError(
+            f"{what} must be finite: row {int(gaps.argmax())} is missing; fill it, or leave the example out"
+        )
+    found = np.asarray(column)
+    if found.dtype.kind not in NUMBERS:
+        raise InputError(
+            f"{what} holds {column.dtype}, not numbers: encode it (pandas.get_dummies), or use tasks.sklearn with a "
+            "pipeline that does"
+        )
+    return found
 
 
 def channels_last(images: NDArray[Any]) -> NDArray[Any]:

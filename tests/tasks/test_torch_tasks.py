@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import cloudpickle
 import numpy as np
+import pandas as pd
 import pytest
 
 from subtrain import margins
 from subtrain.errors import InputError
-from subtrain.outputs import check
+from subtrain.outputs import SchemaError, check
 from subtrain.tasks import torch_module
 from subtrain.tasks.torch import TorchRecipe
 
@@ -148,8 +151,8 @@ def test_evaluation_is_in_evaluation_mode():
 @pytest.mark.parametrize(
     ("train", "sentence"),
     [
-        ((X, Y[:-1]), "60 examples do not fit labels of shape .59."),
-        ((X, np.eye(3)[Y]), r"do not fit labels of shape .60, 3."),
+        ((X, Y[:-1]), "x and y differ in length: 60 and 59"),
+        ((X, np.eye(3)[Y]), r"y must hold one value an example, its shape is .60, 3."),
         (3, r"train and test must be datasets or pairs \(x, y\), got int"),
         ([X[0], X[1], X[2]], r"a dataset must give \(x, y\) pairs"),
         ([], r"a dataset must give \(x, y\) pairs"),
@@ -158,3 +161,166 @@ def test_evaluation_is_in_evaluation_mode():
 def test_what_is_no_dataset(train, sentence):
     with pytest.raises(InputError, match=sentence):
         torch_module(make, train, (X_TEST, Y_TEST))
+
+
+WORDS = np.array(["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ((X.astype(np.float64), Y), (X_TEST.astype(np.float64), Y_TEST)),
+        ((X, Y[:, None]), (X_TEST, Y_TEST.astype(float))),
+        ((X, WORDS[Y]), (X_TEST, WORDS[Y_TEST])),
+        ((X.tolist(), Y.tolist()), (pd.DataFrame(X_TEST, index=Y_TEST), pd.Series(Y_TEST, dtype="Int64"))),
+    ],
+)
+def test_data_of_every_form_give_the_same_models(train, test):
+    other = torch_module(make, train, test, TorchRecipe(epochs=4, batch=16))
+    found, plain = (t.train(MASKS[:1], SEEDS[:1])["test_margins"] for t in (other, task()))
+    assert np.array_equal(found, plain)
+
+
+def test_a_module_in_float64_keeps_its_data_so():
+    seen = []
+
+    class Double(torch.nn.Linear):
+        def forward(self, x):
+            seen.append(x.dtype)
+            return super().forward(x)
+
+    data = (X.astype(np.float64), Y), (X_TEST.astype(np.float64), Y_TEST)
+    own = torch_module(lambda: Double(4, 3).double(), *data, TorchRecipe(epochs=1))
+    assert np.isfinite(own.train(MASKS[:1], SEEDS[:1])["test_margins"]).all()
+    assert set(seen) == {torch.float64}
+
+
+class Attends(torch.nn.Module):
+    """Two inputs; the answer in one of the forms that modules have."""
+
+    def __init__(self, form=lambda logits: logits):
+        super().__init__()
+        self.form, self.table, self.last = form, torch.nn.Embedding(50, 8), torch.nn.Linear(8, 3)
+
+    def forward(self, input_ids, attention_mask):
+        seen = attention_mask[..., None].float()
+        return self.form(self.last((self.table(input_ids) * seen).sum(1) / seen.sum(1).clamp(min=1)))
+
+
+class ModelOutput(OrderedDict):
+    """As Hugging Face's: a dict whose items are attributes too."""
+
+    def __getattr__(self, name):
+        return self[name]
+
+
+TOKENS = RANDOM.integers(0, 50, (60, 5))
+SEEN = (RANDOM.random((60, 5)) < 0.7).astype(int)
+TEXTS = {"input_ids": TOKENS, "attention_mask": SEEN}
+SOME = {name: part[:20] for name, part in TEXTS.items()}
+
+
+def attended(make=Attends, train=(TEXTS, Y), recipe=TorchRecipe(epochs=2, batch=16)):
+    found = torch_module(make, train, (SOME, Y[:20]), recipe, ["test_logits"], dtype="float32")
+    return found.train(MASKS[:1], SEEDS[:1])["test_logits"]
+
+
+def test_several_inputs_reach_the_module():
+    plain = attended()
+    fused = attended(recipe=TorchRecipe(epochs=2, batch=16, cuda_graph=True))
+    assert np.allclose(fused, plain, atol=1e-6)
+    all_seen = {**TEXTS, "attention_mask": np.ones_like(SEEN)}
+    assert not np.array_equal(attended(train=(all_seen, Y)), plain)
+    in_order = torch_module(
+        Attends, ((TOKENS, SEEN), Y), (tuple(SOME.values()), Y[:20]), TorchRecipe(2, 16), ["test_logits"]
+    )
+    assert np.allclose(in_order.train(MASKS[:1], SEEDS[:1])["test_logits"], plain, atol=1e-6)
+    twins = torch_module(Attends, (TEXTS, Y), (SOME, Y[:20])).relabelled([1], [0])
+    assert twins.train(np.ones((1, 61), bool), SEEDS[:1])["test_margins"].shape == (1, 20)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda logits: ModelOutput(loss=None, logits=logits),
+        lambda logits: {"hidden": logits * 2, "logits": logits},
+        lambda logits: (logits, logits * 2),
+    ],
+)
+def test_the_logits_are_found_in_what_the_module_returns(form):
+    assert np.array_equal(attended(lambda: Attends(form)), attended())
+
+
+@pytest.mark.parametrize("form", [lambda logits: None, lambda logits: {"scores": logits}])
+def test_a_module_without_logits_ends_the_collection(form):
+    with pytest.raises(SchemaError, match="must return a tensor, or something that holds logits, it returned"):
+        attended(lambda: Attends(form))
+
+
+def test_one_logit_is_the_log_odds_of_two_classes():
+    """The margin of class 1 is the logit; by hand, one full batch an epoch."""
+    y, y_test = Y == 1, Y_TEST == 1
+
+    def one():
+        layer = torch.nn.Linear(4, 1, bias=False)
+        torch.nn.init.zeros_(layer.weight)
+        return layer
+
+    x, target, w = X[MASKS[0]].astype(float), y[MASKS[0]].astype(float), np.zeros(4)
+    for step in range(3):
+        w -= 0.5 * (1 - step / 3) * x.T @ (1 / (1 + np.exp(-x @ w)) - target) / len(x)
+    for loss in (None, torch.nn.BCEWithLogitsLoss(), torch.nn.functional.binary_cross_entropy_with_logits):
+        recipe = TorchRecipe(3, 100, 0.5, 0.0, 0.0, loss=loss)
+        own = torch_module(one, (X, y), (X_TEST, y_test), recipe, dtype="float32")
+        found = own.train(MASKS[:1], SEEDS[:1])["test_margins"][0]
+        assert np.allclose(found, np.where(y_test, 1, -1) * (X_TEST @ w), atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["default", "torch's"])
+def test_a_regression(loss):
+    amount, amount_test = X @ [1.0, -2.0, 0.5, 0.0] * 3, X_TEST @ [1.0, -2.0, 0.5, 0.0] * 3
+    recipe = TorchRecipe(40, 16, 0.05, weight_decay=0, loss=None if loss == "default" else torch.nn.MSELoss())
+    own = torch_module(
+        lambda: torch.nn.Linear(4, 1), (X, amount[:, None]), (X_TEST, amount_test), recipe, ["test_predictions"]
+    )
+    assert own.outputs["test_predictions"].dtype == "float32"
+    found = own.train(MASKS[:1], SEEDS[:1])["test_predictions"]
+    assert np.allclose(found[0], amount_test, atol=0.05)
+    with pytest.raises(SchemaError, match=r"of a regression gives \[2\] numbers an example, declared is one"):
+        torch_module(
+            lambda: torch.nn.Linear(4, 2), (X, amount), (X_TEST, amount_test), outputs=["test_predictions"]
+        ).train(MASKS[:1], SEEDS[:1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (Y + 1, "labels must be integers 0, 1, 2.* these are 1 to 3: give y - 1"),
+        (np.where(Y == 1, -100, Y), 'y holds the label -100, "ignore", .* times: leave these examples out'),
+        (X[:, 0], "y must hold classes, but has numbers such as .* outputs=.'test_predictions'."),
+        (np.where(Y == 1, np.nan, Y), "y lacks .* of its 60 values"),
+    ],
+)
+def test_labels_that_are_no_class_numbers(labels, said):
+    with pytest.raises(InputError, match=said):
+        torch_module(make, (X, labels), (X_TEST, labels[:20]))
+
+
+def test_too_few_logits_end_the_collection():
+    for width in (1, 2):
+        own = torch_module(lambda width=width: torch.nn.Linear(4, width), (X, Y), (X_TEST, Y_TEST))
+        with pytest.raises(SchemaError, match=f"gives {width} logits? an example, but the labels are of 3 classes"):
+            own.train(MASKS[:1], SEEDS[:1])
+
+
+def test_a_minibatch_of_one_under_batch_norm_names_the_way_out():
+    def normed():
+        return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 3))
+
+    mask = np.arange(60)[None] < 17
+    with pytest.raises(
+        InputError, match="a minibatch of one example is left over.*drop_last=True, or another batch than"
+    ):
+        torch_module(normed, (X, Y), (X_TEST, Y_TEST), TorchRecipe(1, 16)).train(mask, SEEDS[:1])
+    left = torch_module(normed, (X, Y), (X_TEST, Y_TEST), TorchRecipe(1, 16, drop_last=True))
+    assert np.isfinite(left.train(mask, SEEDS[:1])["test_margins"]).all()

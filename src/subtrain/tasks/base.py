@@ -26,7 +26,8 @@ class Task(Protocol):
     Optional attributes: `batch` (models that one call of `train` likes to have, default 1), `view` (how a person
     sees the examples, a View), `source` (how another process makes this task again) and `device` ("cuda" if it trains
     on the GPU that the environment variable SUBTRAIN_DEVICE names, where there is one; else "cpu" or None) and `labels`
-    (the number of the class of each training example, so that `check` sees subsets that lack one). Foreign
+    and `minibatch` (the class number of each training example, and the examples a step trains on, so that `check` sees
+    subsets that lack a class, or leave one example over). Foreign
     code that draws its own masks has `train_rows(rows)` instead of `train`, which is told the numbers of the models.
     A task that can mislabel has `relabelled(units, labels)`, which returns a task of n + q examples and the same
     outputs: example n + k is example units[k] with label labels[k] (`tasks.relabel`).
@@ -107,6 +108,7 @@ class FunctionTask:
     source: Source | None = None
     device: str | None = None
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
+    minibatch: int | None = None
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
 
     def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:

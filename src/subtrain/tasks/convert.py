@@ -1,7 +1,7 @@
 """What people have for data, made into what trainers take, when a task is made: one refusal names the argument.
 
-`table` is for scikit-learn, which knows frames and sparse matrices; `matrix` for trainers of plain numbers; `column`,
-`class_numbers` and `amounts` for labels and numbers to predict.
+`table` is for scikit-learn, which knows frames and sparse matrices (`arrays.matrix` is for trainers of plain numbers);
+`column`, `class_numbers` and `amounts` are for labels and numbers to predict.
 """
 
 from __future__ import annotations
@@ -71,31 +71,6 @@ def matching(x: Any, x_test: Any) -> Any:
         if lacking:
             raise InputError(f"{name} has no column {sorted(map(str, lacking))[0]!r}, which the other has")
     return x_test if ours == theirs else x_test[ours]
-
-
-def matrix(name: str, x: Any) -> NDArray[Any]:
-    """x as numbers [N, …]; InputError that names the column of a frame that holds something else, or gaps."""
-    if is_sparse(x):
-        return np.asarray(x.toarray())
-    if is_frame(x):
-        return np.column_stack([_numeric(f"{name}, column {str(c)!r},", x[c]) for c in x.columns])
-    found = _array(name, x)
-    if found.dtype.kind not in NUMBERS:
-        raise InputError(f"{name} must be real numbers, got dtype {found.dtype}")
-    return found
-
-
-def _numeric(what: str, column: Any) -> NDArray[Any]:
-    if missing(column).any():
-        row = int(missing(column).argmax())
-        raise InputError(f"{what} must be finite: row {row} is missing; fill it, or leave the example out")
-    found = np.asarray(column)
-    if found.dtype.hasobject or found.dtype.kind not in NUMBERS:
-        raise InputError(
-            f"{what} holds {column.dtype}, not numbers: encode it (pandas.get_dummies), or use tasks.sklearn with a "
-            "pipeline that does"
-        )
-    return found
 
 
 def _array(name: str, x: Any) -> NDArray[Any]:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.arrays import channels_last
+from subtrain.arrays import channels_last, matrix
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.convert import matrix
 from subtrain.tasks.labelled import numbered
 from subtrain.tasks.networks import network_task
 from subtrain.trainers.sgd import Sgd

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.arrays import is_frame
+from subtrain.arrays import is_frame, matrix
 from subtrain.errors import InputError
 from subtrain.outputs import asked, declare, from_logits, parse_name
 from subtrain.tasks import convert
@@ -34,7 +34,7 @@ def labelled(x: Any, y: Any, x_test: Any, y_test: Any, name: str = "x") -> tuple
     names = {"train": (name, "y"), "test": (f"{name}_test", "y_test")}
     if is_frame(x) and is_frame(x_test):
         x_test = convert.matching(x, x_test)
-    features = {"train": convert.matrix(name, x), "test": convert.matrix(f"{name}_test", x_test)}
+    features = {"train": matrix(name, x), "test": matrix(f"{name}_test", x_test)}
     for split, part in features.items():
         if part.ndim == 0 or len(part) == 0:
             raise InputError(f"there are no examples in {names[split][0]}: give at least one row of features")

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.outputs import declare, from_logits, parse_name
+from subtrain.outputs import SchemaError, asked, declare, from_logits, parse_name
+from subtrain.tasks import convert
 from subtrain.tasks.base import FunctionTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint, source_of
 from subtrain.tasks.relabel import Twins
-from subtrain.trainers.torch.data import Pair, as_pair
+from subtrain.trainers.torch.data import Pair, as_pair, classes_of
+from subtrain.trainers.torch.inputs import parts, taken
 from subtrain.trainers.torch.recipe import HOW, Augment, TorchRecipe
 
 __all__ = ["Augment", "TorchRecipe", "torch_module"]
@@ -30,13 +32,21 @@ def torch_module(
     margin: str = "max",
     view: View | None = None,
     keys: Sequence[str] | None = None,
+    dtype: str | None = None,
 ) -> FunctionTask:
     """A task that trains `make_model()` on each subset.
 
-    train, test: map-style datasets of (x, y) pairs or of dicts (`keys` names their input and label, for example
-    ("image", "label")), TensorDatasets, or pairs of arrays or tensors (x, y). They are read once, and each process
-    keeps them on its device; uint8 images ([N, H, W], [N, H, W, C] or [N, C, H, W]) stay uint8 there, and reach the
-    module as floats, channels first. The module returns logits [batch, classes].
+    train, test: map-style datasets of (x, y) pairs or of dicts (`keys` names their inputs and, last, their label, for
+    example ("image", "label")), TensorDatasets, dicts of arrays, or pairs (x, y) of arrays, tensors or frames of
+    numbers. Several inputs are a dict of arrays, which the module gets by name, or a tuple, which it gets in order.
+    They are read once, and each process keeps them on its device; uint8 images ([N, H, W], [N, H, W, C] or
+    [N, C, H, W]) stay uint8 there, and reach the module as floats, channels first; float64 becomes the module's own
+    precision.
+
+    The module returns logits [batch, classes], or one logit for two classes, as a tensor, as `.logits` or "logits" of
+    what it returns, or first in a tuple. Labels are class numbers 0..C-1, or texts, numbered in sorted order. With
+    outputs=["test_predictions"] it is a regression: the module returns one number an example, the loss is the squared
+    error. dtype: of the outputs, by default float16, float32 for a regression.
 
     recipe: a TorchRecipe, or a whole training function `train(model, data, indices, seed, device)`, as
     TorchRecipe.train. The global torch seed is set to the model's training seed before `make_model()` is called.
@@ -44,18 +54,38 @@ def torch_module(
     """
     if not isinstance(recipe, TorchRecipe):
         recipe = TorchRecipe(train=recipe)
-    data = {"train": as_pair(train, keys), "test": as_pair(test, keys)}
+    names = asked(outputs)
+    regression = any(parse_name(name)[1] == "predictions" for name in names)
+    data = _numbered({"train": as_pair(train, keys), "test": as_pair(test, keys)}, regression)
     _check_images(data, recipe)
-    classes = int(max(part[1].max() for part in data.values())) + 1
-    names = list(outputs)
-    schema = declare(names, {s: len(part[1]) for s, part in data.items()}, classes, margin)
-    arrays = (array for part in data.values() for array in part)
-    about = fingerprint(names, margin, source_of(make_model), _settings(recipe), *arrays)
+    classes = classes_of(data)
     labels = {s: part[1] for s, part in data.items()}
+    schema = declare(names, {s: len(y) for s, y in labels.items()}, classes, margin, dtype)
+    arrays = [array for x, y in data.values() for array in (*parts(x), y)]
+    named = [list(x) for x, _ in data.values() if isinstance(x, dict)]
+    about = fingerprint(names, margin, source_of(make_model), _settings(recipe), *arrays, *named)
     run = partial(_train, _Kept(make_model, data, recipe), labels, names, margin)
     device = "cuda" if (recipe.device or "cuda").startswith("cuda") else None
-    task = FunctionTask(run, checked_n(len(labels["train"])), schema, about, view=view, device=device)
-    return replace(task, relabel=partial(_with_twins, task, run, classes))
+    more: dict[str, Any] = {"view": view, "device": device}
+    if not regression:
+        more["labels"] = labels["train"]
+    if recipe.train is None and not recipe.drop_last:
+        more["minibatch"] = recipe.batch
+    task = FunctionTask(run, checked_n(len(labels["train"])), schema, about, **more)
+    return task if classes is None else replace(task, relabel=partial(_with_twins, task, run, classes))
+
+
+def _numbered(data: Mapping[str, tuple[Any, Any]], regression: bool) -> dict[str, Pair]:
+    """Labels as class numbers int64, or numbers to predict, float32."""
+    (x, y), (x_test, y_test) = data["train"], data["test"]
+    y = convert.column("y", y, len(parts(x)[0]))
+    y_test = convert.column("y_test", y_test, len(parts(x_test)[0]), "x_test")
+    if regression:
+        y, y_test = (convert.amounts(*pair).astype(np.float32) for pair in (("y", y), ("y_test", y_test)))
+    else:
+        found = convert.class_numbers(y, y_test, of_module=True)
+        y, y_test = found.train, found.test
+    return {"train": (x, y), "test": (x_test, y_test)}
 
 
 def _with_twins(
@@ -64,9 +94,12 @@ def _with_twins(
     twins = Twins.of(units, labels, task.n, classes)
     kept, *others = run.args
     make_model, data, recipe = kept.what
-    kept = _Kept(make_model, {**data, "train": twins.added(*data["train"])}, recipe)
+    x, y = data["train"]
+    copies = np.concatenate([np.arange(len(y)), twins.units])
+    trained = taken(x, copies), np.concatenate([y, twins.labels])
+    kept = _Kept(make_model, {**data, "train": trained}, recipe)
     about = fingerprint(task.fingerprint, twins.units, twins.labels)
-    return replace(task, train_one=partial(_train, kept, *others), n=task.n + twins.units.size, fingerprint=about)
+    return replace(task, train_one=partial(_train, kept, *others), n=copies.size, fingerprint=about, labels=None)
 
 
 class _Kept:
@@ -98,8 +131,25 @@ def _train(
 ) -> dict[str, NDArray[Any]]:
     splits = sorted({parse_name(name)[0] for name in names})
     found = kept.logits(indices, seed, splits)
-    logits = {s: found[s][: len(labels[s])] for s in splits}  # without relabelled twins, which come last
+    # Without relabelled twins, which come last.
+    logits = {s: _as_logits(found[s][: len(labels[s])], labels[s]) for s in splits}
     return from_logits(names, logits, {s: labels[s] for s in splits}, margin)
+
+
+def _as_logits(found: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    """[N, C], also of one logit an example; or predictions [N] of a regression."""
+    single = found.ndim == 1 or (found.ndim == 2 and found.shape[1] == 1)
+    if labels.dtype.kind == "f":
+        if not single:
+            raise SchemaError(
+                f"the module of a regression gives {list(found.shape[1:])} numbers an example, declared 1"
+            )
+        return found.reshape(-1)
+    if single:
+        return np.stack([np.zeros_like(found.reshape(-1)), found.reshape(-1)], axis=1)
+    if found.ndim != 2:
+        raise SchemaError(f"the module gives logits of shape {list(found.shape[1:])} an example, declared [classes]")
+    return found
 
 
 def _settings(recipe: TorchRecipe) -> dict[str, Any]:
@@ -110,6 +160,10 @@ def _settings(recipe: TorchRecipe) -> dict[str, Any]:
 
 def _check_images(data: Mapping[str, Pair], recipe: TorchRecipe) -> None:
     for split, (x, _) in data.items():
+        if isinstance(x, (dict, tuple)):
+            if recipe.augment.any or recipe.flip_test or recipe.mean is not None or recipe.std is not None:
+                raise InputError("augment, flip_test, mean and std need images as the only input of the module")
+            continue
         if (recipe.augment.any or recipe.flip_test) and x.ndim != 4:
             raise InputError(f"augment and flip_test need images [N, C, H, W]; {split} has shape {list(x.shape)}")
         for name in ("mean", "std"):

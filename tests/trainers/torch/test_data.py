@@ -64,11 +64,57 @@ def test_grey_images_get_a_channel_and_channels_come_first():
         (Rows(image=IMAGES, kind=LABELS), None, "say which key is the label"),
         (Rows(image=IMAGES, label=LABELS), ("image", "kind"), "have no kind, only image, label"),
         ([(np.zeros(3), 0), (np.zeros(4), 1), (np.zeros(3), 0)], None, "one shape, found .3. and .4."),
-        ((IMAGES, LABELS - 1), None, "labels must be integers"),
-        ((IMAGES, LABELS + 0.5), None, "labels must be integers"),
+        ([], None, "this one is empty"),
+        (({"a": IMAGES, "b": IMAGES[1:]}, LABELS), None, "inputs of a module must have one length, got 5 and 6"),
+        (Rows(image=IMAGES, label=LABELS), "label", "keys must name the inputs and, last, the label"),
+        (Rows(image=[None] * 6, label=LABELS), None, "the input of an example must be an array, got a NoneType"),
         ({"train": [], "test": []}, None, "one split, not a dict of train, test"),
     ],
 )
 def test_what_is_no_data(data, keys, said):
     with pytest.raises(InputError, match=said):
         as_pair(data, keys)
+
+
+TOKENS = np.arange(18).reshape(6, 3)
+SEEN = (TOKENS % 2).astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ({"input_ids": TOKENS, "attention_mask": SEEN}, LABELS),
+        {"input_ids": TOKENS, "attention_mask": SEEN, "labels": LABELS},
+        Rows(idx=range(6), input_ids=TOKENS.tolist(), attention_mask=SEEN.tolist(), label=LABELS.tolist()),
+    ],
+)
+def test_several_inputs_by_name(data):
+    x, y = as_pair(data)
+    assert list(x) == ["input_ids", "attention_mask"]
+    assert np.array_equal(x["input_ids"], TOKENS)
+    assert np.array_equal(x["attention_mask"], SEEN)
+    assert np.array_equal(y, LABELS)
+
+
+def test_several_inputs_in_order():
+    class Tensors:
+        tensors = (TOKENS, SEEN, LABELS)
+
+    for data in (((TOKENS, SEEN), LABELS), Tensors(), list(zip(TOKENS, SEEN, LABELS, strict=True))):
+        x, y = as_pair(data)
+        assert isinstance(x, tuple)
+        assert np.array_equal(x[0], TOKENS)
+        assert np.array_equal(x[1], SEEN)
+        assert np.array_equal(y, LABELS)
+    x, y = as_pair([(token, label, {"about": 1}) for token, label in zip(TOKENS, LABELS, strict=True)])
+    assert np.array_equal(x, TOKENS)
+
+
+def test_a_random_transform_is_refused():
+    class Cropped(Rows):
+        def __getitem__(self, i):
+            random = np.random.default_rng()
+            return {**super().__getitem__(i), "image": self.columns["image"][i] + random.integers(1, 200, (5, 4, 3))}
+
+    with pytest.raises(InputError, match="example 0 of a dataset differs each time it is read: a random transform"):
+        as_pair(Cropped(image=IMAGES.astype(int), label=LABELS))

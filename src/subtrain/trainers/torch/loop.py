@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from subtrain.errors import InputError
+from subtrain.trainers.torch.answers import answer
 from subtrain.trainers.torch.augment import augmented, draw, first_flips, laid_out, normalised
-from subtrain.trainers.torch.data import Pair
+from subtrain.trainers.torch.data import Pair, classes_of
 from subtrain.trainers.torch.devices import autocast, chosen_device, sent
+from subtrain.trainers.torch.inputs import called, each, parts, pieces, taken
 from subtrain.trainers.torch.recipe import TorchRecipe
 from subtrain.trainers.torch.reinit import is_lazy
 from subtrain.trainers.torch.step import Step
@@ -34,7 +37,9 @@ class Trainer:
         self.device = chosen_device(recipe.device)
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # sizes repeat for hours: trying algorithms once pays
-        self.data = {split: (sent(x, self.device), sent(y, self.device)) for split, (x, y) in data.items()}
+        self.data = {split: (each(self._sent, x), self._sent(y)) for split, (x, y) in data.items()}
+        self.classes = classes_of(data)
+        self._suited = False
         self.step: Step | None = None
 
     def train(self, indices: NDArray[np.int64], seed: int, splits: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -46,9 +51,17 @@ class Trainer:
         try:
             self._descend(indices, seed)
             return {split: self.logits(split) for split in splits}
-        except Exception:
+        except Exception as error:
             self.step = None
+            if "more than 1 value per channel" in str(error):
+                raise InputError(
+                    "a minibatch of one example is left over, which a BatchNorm cannot be trained on: say "
+                    f"drop_last=True, or another batch than {self.recipe.batch}"
+                ) from error
             raise
+
+    def _sent(self, array: Any) -> Any:
+        return sent(array, self.device)
 
     def logits(self, split: str) -> NDArray[Any]:
         """Logits of the present model on a split, float32 [N, C]."""
@@ -56,14 +69,19 @@ class Trainer:
         model.eval()
         with torch.inference_mode(), autocast(self.recipe, self.device):
             at_once = min(EVALUATED_AT_ONCE, max(1, CHUNK_BYTES // self._example_bytes))
-            parts = [self._answers(model, part) for part in x.split(at_once)]
-            found: NDArray[Any] = torch.cat(parts).cpu().numpy()
+            answers = [self._answers(model, piece) for piece in pieces(x, at_once)]
+            found: NDArray[Any] = torch.cat(answers).cpu().numpy()
         return found
 
     def _answers(self, model: Any, x: Any) -> Any:
-        x = laid_out(normalised(x, self.recipe), self.recipe)
-        logits = model(x).float()
-        return (logits + model(laid_out(x.flip(-1), self.recipe)).float()) / 2 if self.recipe.flip_test else logits
+        x = each(self._shown, x)
+        logits = answer(called(model, x)).float()
+        if self.recipe.flip_test:
+            logits = (logits + answer(model(laid_out(x.flip(-1), self.recipe))).float()) / 2
+        return logits
+
+    def _shown(self, x: Any) -> Any:
+        return laid_out(normalised(x, self.recipe), self.recipe)
 
     @property
     def _ready(self) -> Step:
@@ -84,7 +102,7 @@ class Trainer:
     def _begin(self, rows: Any, seed: int) -> None:
         fresh = self._fresh(seed)
         if not self.recipe.reuse:
-            self.step = Step(fresh, self.recipe, self.device)
+            self.step = self._step(fresh)
         elif self.step is None or not self.step.begin(fresh):
             self.step = self._prepared(rows, seed)
         if self.recipe.start is not None:
@@ -93,25 +111,45 @@ class Trainer:
 
     def _examples(self, rows: Any) -> Any:
         """Training examples as a module sees them, in full precision."""
-        x = normalised(self.data["train"][0][rows], self.recipe)
-        return x.float() if x.is_floating_point() else x
+
+        def shown(x: Any) -> Any:
+            x = normalised(x[rows], self.recipe)
+            return x.float() if x.is_floating_point() else x
+
+        return each(shown, self.data["train"][0])
 
     def _fresh(self, seed: int) -> Any:
         torch.manual_seed(seed)
         model = self.make_model()
+        self._suit(model)
         if is_lazy(model):
             with torch.no_grad():
-                model.eval()(self._examples(slice(2)).cpu())
+                called(model.eval(), each(lambda x: x.cpu(), self._examples(slice(2))))
         return model
+
+    def _suit(self, model: Any) -> None:
+        """float64 data, as numpy makes them, in the module's own precision; all else stays as it is."""
+        if self._suited:
+            return
+        own = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+
+        def suited(x: Any) -> Any:
+            return x.to(own) if x.dtype == torch.float64 else x
+
+        self.data = {split: (each(suited, x), suited(y)) for split, (x, y) in self.data.items()}
+        self._suited = True
+
+    def _step(self, model: Any) -> Step:
+        return Step(model, self.recipe, self.device, self.classes)
 
     def _prepared(self, rows: Any, seed: int) -> Step:
         """A step that has been tried, compiled and captured, and is as new again."""
         self.step = None
-        step = Step(self._fresh(seed), self.recipe, self.device)
+        step = self._step(self._fresh(seed))
         if self.recipe.train is None:
             step.prepare(*next(self._minibatches(rows, seed)))
         fresh = self._fresh(seed)
-        return step if step.begin(fresh) else Step(fresh, self.recipe, self.device)
+        return step if step.begin(fresh) else self._step(fresh)
 
     def _minibatches(self, rows: Any, seed: int) -> Iterator[tuple[Any, Any]]:
         """All minibatches (x, y) of a training, made in chunks of several."""
@@ -132,10 +170,10 @@ class Trainer:
                 where = slice(start, start + chunk)
                 some = chosen[where]
                 if draws is None:
-                    inputs = laid_out(normalised(x[some], recipe), recipe)
+                    inputs = each(self._shown, taken(x, some))
                 else:
                     inputs = augmented(x, some, draws.part(where), recipe)
-                yield from zip(inputs.split(recipe.batch), y[some].split(recipe.batch), strict=True)
+                yield from zip(pieces(inputs, recipe.batch), y[some].split(recipe.batch), strict=True)
 
     def _chunk(self) -> int:
         """Examples prepared at once: whole minibatches, some hundred megabytes of float32 at most."""
@@ -143,4 +181,4 @@ class Trainer:
 
     @property
     def _example_bytes(self) -> int:
-        return int(self.data["train"][0][0].numel()) * 4
+        return sum(int(part[0].numel()) for part in parts(self.data["train"][0])) * 4

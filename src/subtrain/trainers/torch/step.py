@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from subtrain.errors import InputError
+from subtrain.trainers.torch.answers import loss_of
 from subtrain.trainers.torch.capture import captured
 from subtrain.trainers.torch.devices import autocast
+from subtrain.trainers.torch.inputs import called, each, parts
 from subtrain.trainers.torch.optimizers import make_optimizer
 from subtrain.trainers.torch.recipe import TorchRecipe
 from subtrain.trainers.torch.reinit import renewed, zeroed
@@ -18,13 +20,13 @@ from subtrain.trainers.torch.reinit import renewed, zeroed
 class Step:
     """A module with its optimiser and what one step costs to prepare; `begin` makes both as new for the next model."""
 
-    def __init__(self, model: Any, recipe: TorchRecipe, device: Any) -> None:
+    def __init__(self, model: Any, recipe: TorchRecipe, device: Any, classes: int | None) -> None:
         self.recipe, self.device = recipe, device
         self.model = model.to(device).train()
         if recipe.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.forward = _compiled(self.model, recipe.compile)
-        self.loss = recipe.loss or torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        self.loss = loss_of(recipe, classes)
         self.scaler = torch.amp.GradScaler(device.type) if recipe.dtype == "float16" else None
         self._first_scale = self.scaler.state_dict() if self.scaler else None
         self._replay: Callable[[], None] | None = None
@@ -33,7 +35,7 @@ class Step:
     def prepare(self, x: Any, y: Any) -> None:
         """Compile and capture on a full minibatch. It moves the weights: `begin` afterwards."""
         if self.recipe.cuda_graph:
-            self._x, self._y = x.clone(), y.clone()
+            self._x, self._y = each(torch.clone, x), y.clone()
             self._replay = captured(lambda: self._run(self._x, self._y), self.device)
         else:
             self._run(x, y)
@@ -61,16 +63,17 @@ class Step:
                 group["lr"].fill_(rate * factor)
             else:
                 group["lr"] = rate * factor
-        if self._replay is None or x.shape != self._x.shape:
+        if self._replay is None or y.shape != self._y.shape:
             self._run(x, y)
         else:
-            self._x.copy_(x)
+            for kept, new in zip(parts(self._x), parts(x), strict=True):
+                kept.copy_(new)
             self._y.copy_(y)
             self._replay()
 
     def _run(self, x: Any, y: Any) -> None:
         with autocast(self.recipe, self.device):
-            output = self.forward(x)
+            output = called(self.forward, x)
         if isinstance(output, torch.Tensor) and output.dtype in (torch.float16, torch.bfloat16):
             output = output.float()
         loss = self.loss(output, y)
