@@ -31,6 +31,7 @@ ORDER = [
     "collection",
     "regression",
     "fits",
+    "heldout",
     "evaluation",
     "curve",
     "uses",

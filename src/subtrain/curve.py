@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval, even_replicates, plain, score
+from subtrain.evaluation import Interval, plain, score
+from subtrain.heldout import even_replicates, read_finite
 from subtrain.masks import Masks
 from subtrain.regression import Lasso, count_blocks
 from subtrain.regression.counts import Counts
@@ -37,7 +38,8 @@ class Point:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """LDS against models, judged on the held-out subsets that have landed; mean over some or all targets."""
+    """LDS against models, judged on the held-out subsets that have landed; mean over some or all targets, those whose
+    outputs are all equal left out."""
 
     output: str
     targets: int
@@ -73,14 +75,15 @@ def learning_curve(
     columns = np.unique(np.linspace(0, models.targets - 1, min(targets, models.targets)).astype(np.int64))
     plan_fit([landed - landed // 10, landed // 10], study.n, columns.size, False, keep_counts=False).check()
     index, subsets, replicates = even_replicates(study, study.done(EVALUATION))
-    y = study.read(models.output, index).reshape(subsets, replicates, -1)[..., columns].astype(np.float64)
+    y = read_finite(study, models.output, index).reshape(subsets, replicates, -1)[..., columns]
     masks = study.masks(index[::replicates])
-    points = []
+    points, judged = [], columns.size
     for size, train, valid in _counted(models, wanted, columns):
         dm = _fitted(train, valid)
         found = score(dm.predict(masks), y)
         points.append(Point(size, found.lds, found.lds_ceiling))
-    return LearningCurve(models.output, columns.size, subsets, replicates, tuple(points))
+        judged = found.targets_judged
+    return LearningCurve(models.output, judged, subsets, replicates, tuple(points))
 
 
 def _landed(study: Study, output: str | None) -> Models:

@@ -127,7 +127,8 @@ class Datamodels:
         """Write to `path`: one `.pt` file of exactly weight, bias, lam with `.json` beside it, or a folder.
 
         A folder holds weight.npy, bias.npy, lam.npy and datamodels.json for numpy alone, and datamodels.pt, all of the
-        weight's dtype, where torch is installed. The metadata is written last, so that a folder without it is not yet whole.
+        weight's dtype, where torch is installed. The metadata is written last, so that a folder without it is not yet
+        whole.
         """
         path = local_path(path)
         folder = Folder(path.parent if path.suffix == ".pt" else path, links=True)

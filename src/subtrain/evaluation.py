@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION, Rows, row_numbers
 from subtrain.errors import InputError
+from subtrain.heldout import held_out
 from subtrain.notebook import html_table
 from subtrain.store.study import Study
 
@@ -38,6 +40,8 @@ class Evaluation:
     lds: linear datamodeling score (Park et al. 2023): Spearman per target over subsets, mean over targets.
     pooled_*: one correlation over all (subset, target) pairs; it mostly reflects how targets differ from one another.
     baselines: the same score for trivial predictors. Per-target arrays have length T.
+    targets_judged: over how many targets figures are means: those with a datamodel, and outputs that are finite and not
+    all equal. models_fitted: 0 where the fit does not say it. notes: what was left out or is missing, in sentences.
     """
 
     output: str
@@ -59,11 +63,19 @@ class Evaluation:
     pooled_pearson: float
     baselines: Mapping[str, Mapping[str, float]]
     per_target: Mapping[str, Array] = field(repr=False)
+    targets_judged: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def over(self) -> str:
+        """Over which targets figures are means: "300 targets", or "280 of 300 targets"."""
+        few = self.targets_judged < self.targets
+        return f"{self.targets_judged:,} of {self.targets:,} targets" if few else f"{self.targets:,} targets"
 
     def __repr__(self) -> str:
         return (
             f"Evaluation({self.output}: LDS {self.lds}, ceiling {self.lds_ceiling:.3f}; per target, mean over "
-            f"{self.targets} targets, {self.subsets} held-out subsets x {self.replicates} runs; one run a subset: "
+            f"{self.over}, {self.subsets} held-out subsets x {self.replicates} runs; one run a subset: "
             f"LDS {self.lds_one}, ceiling {self.lds_one_ceiling:.3f})"
         )
 
@@ -85,25 +97,26 @@ def evaluate(
 ) -> Evaluation:
     """Judge datamodels on the study's held-out models (all finished ones by default).
 
-    output: which output, by default the one they were fitted on. Raises InputError when `rows` holds a model that was
-    used in fitting or in choosing λ, when there are fewer than three held-out subsets, or when n or T do not fit.
+    output: which output, by default the one they were fitted on. Models with the mask of one that was fitted on, and
+    models and targets that are not finite, are left out: each is counted in a warning and in `notes`, as are models
+    that are missing because they failed. Raises InputError when `rows` holds a model that was used in fitting or in
+    choosing λ, when there are fewer than three held-out subsets, or when n or T do not fit.
     """
     output = output or dm.meta.get("output") or next(iter(study.outputs))
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
     index = study.done(EVALUATION) if rows is None else np.unique(row_numbers(rows, study.models))
-    refuse_seen(dm, study, index)
-    index, subsets, replicates = even_replicates(study, index)
-    y = study.read(output, index).astype(np.float64).reshape(subsets, replicates, -1)
-    if y.shape[2] != dm.targets:
-        raise InputError(f"these datamodels have {dm.targets} targets, {output} has {y.shape[2]}")
+    heldout = held_out(dm, study, index, output)
+    index, subsets, replicates = heldout.rows, heldout.subsets, heldout.replicates
+    for note in heldout.notes:
+        warnings.warn(note, stacklevel=2)
     masks = study.masks(index[::replicates])
     alpha = float(np.mean(study.design.alpha))
     constant = dm.bias + alpha * dm.weight.sum(axis=0, dtype=np.float64)
     shuffled = replace(dm, weight=dm.weight[np.random.default_rng(0).permutation(dm.n)])
-    return score(
+    found = score(
         dm.predict(masks),
-        y,
+        heldout.outputs,
         output=output,
         alpha=alpha,
         models_fitted=int(dm.meta.get("models", 0)),
@@ -112,41 +125,9 @@ def evaluate(
             "predicting the mean": np.broadcast_to(constant, (subsets, dm.targets)),
             "random weights": shuffled.predict(masks),
         },
+        left_out=heldout.left_out,
     )
-
-
-def refuse_seen(dm: Datamodels, study: Study, index: NDArray[np.int64]) -> None:
-    """InputError if one of these models was used to fit the datamodels or to choose λ."""
-    if dm.meta.get("study_id") not in (None, study.identity):
-        return
-    for start, stop in dm.meta.get("models_used", []):
-        seen = index[(index >= start) & (index < stop)]
-        if seen.size:
-            raise InputError(
-                f"model {seen[0]} (and {seen.size - 1} more) was used to fit these datamodels or to choose λ; "
-                "judge on held-out models only"
-            )
-
-
-def even_replicates(study: Study, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
-    """Rows ordered by subset, the number of subsets, and of replicates of each.
-
-    Where subsets differ in how many replicates are there, those with the count that covers most models are kept.
-    """
-    subsets = study.design.subsets(index)
-    _, inverse, counts = np.unique(subsets, return_inverse=True, return_counts=True)
-    subsets_with = np.bincount(counts)
-    subsets_with[subsets_with < 3] = 0
-    if subsets_with.any():
-        replicates = int(np.argmax(subsets_with * np.arange(subsets_with.size)))
-        kept = counts == replicates
-        rows = np.flatnonzero(kept[inverse])
-        order = rows[np.argsort(inverse[rows], kind="stable")]
-        return index[order], int(kept.sum()), replicates
-    raise InputError(
-        f"{counts.size} finished held-out subsets are too few to judge on: collect them, "
-        "or extend the study by more (at least 3, better 100 or more)"
-    )
+    return replace(found, notes=heldout.notes)
 
 
 def score(
@@ -159,11 +140,24 @@ def score(
     models_fitted: int = 0,
     bootstrap: int = 500,
     seed: int = 0,
+    left_out: NDArray[np.int64] | None = None,
 ) -> Evaluation:
-    """Judge predictions [S, T] against outputs [S, R, T]: R replicates of S held-out subsets."""
+    """Judge predictions [S, T] against outputs [S, R, T]: R replicates of S held-out subsets.
+
+    left_out: targets that no figure counts; theirs are NaN.
+    """
     s, r, t = outputs.shape
     if prediction.shape != (s, t):
         raise InputError(f"predictions must be [{s}, {t}] for outputs {[s, r, t]}, got {list(prediction.shape)}")
+    if left_out is not None and left_out.size:
+        kept = np.setdiff1d(np.arange(t), left_out)
+        some = {name: p[:, kept] for name, p in (baselines or {}).items()}
+        about = {"output": output, "alpha": alpha, "models_fitted": models_fitted, "bootstrap": bootstrap, "seed": seed}
+        found = score(prediction[:, kept], outputs[:, :, kept], baselines=some, **about)  # type: ignore[arg-type]
+        each = {name: np.full(t, np.nan) for name in found.per_target}
+        for name, values in found.per_target.items():
+            each[name][kept] = values
+        return replace(found, targets=t, per_target=each)
     mean = outputs.mean(axis=1)
     ranks = rank(prediction)
     against_mean = [rank(mean)]
@@ -171,6 +165,7 @@ def score(
     ceiling_mean, ceiling_one, noise = ceilings(np.stack(against_one, axis=1))
     error = ((prediction - mean) ** 2).mean(axis=0)
     spread = mean.var(axis=0)
+    rank_correlation = correlation(ranks, against_mean[0])
     flat_prediction, flat_mean = prediction.reshape(-1, 1), mean.reshape(-1, 1)
     return Evaluation(
         output=output,
@@ -195,13 +190,14 @@ def score(
             for name, p in (baselines or {}).items()
         },
         per_target={
-            "lds": correlation(ranks, against_mean[0]),
+            "lds": rank_correlation,
             "lds_ceiling": ceiling_mean,
             "lds_one": np.mean([correlation(ranks, one) for one in against_one], axis=0),
             "lds_one_ceiling": ceiling_one,
             "mse": error,
             "mean": mean.mean(axis=0),
         },
+        targets_judged=int(np.count_nonzero(np.isfinite(rank_correlation))),
     )
 
 
@@ -275,4 +271,4 @@ def plain(value: Any) -> Any:
         return {k: plain(v) for k, v in value.items()}
     if isinstance(value, float) and not np.isfinite(value):
         return None
-    return value
+    return list(value) if isinstance(value, tuple) else value

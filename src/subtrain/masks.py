@@ -89,6 +89,11 @@ def pack(masks: object, first: int = 0) -> Masks:
 
 def _ones(some: NDArray[Any], first: int) -> NDArray[np.bool_]:
     if some.dtype == np.bool_:
+        # A file can hold other bytes where its header says bool; numpy takes them as they are.
+        raw = some.view(np.uint8)
+        if raw.max(initial=0) > 1:
+            i, j = (int(x[0]) for x in np.nonzero(raw > 1))
+            raise InputError(f"masks must hold only 0 and 1; row {first + i}, unit {j} is the byte {raw[i, j]}")
         return some
     ones: NDArray[np.bool_] = some == 1
     if not np.all(ones | (some == 0)):

@@ -5,7 +5,7 @@ import pytest
 
 import subtrain as st
 from subtrain.errors import InputError
-from subtrain.regression import ElasticNet, Lasso, LeastSquares, MeanDifference, Ridge, count
+from subtrain.regression import ElasticNet, FitWarning, Lasso, LeastSquares, MeanDifference, Ridge, count
 from subtrain.regression import plan as plans
 from subtrain.regression.models import finished_models
 from subtrain.regression.plan import plan_fit
@@ -108,7 +108,9 @@ def test_outputs_that_are_not_finite(world, tmp_path):
     study = st.import_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=100)
     with pytest.raises(InputError, match=r"test_margins of model 20 is nan at target 2"):
         st.fit(study)
-    dm = st.fit(study, drop_nonfinite=True)
+    with pytest.warns(FitWarning, match=r"2 of 600 models have an output .*the first is model 20\)"):
+        dm = st.fit(study, drop_nonfinite=True)
+    assert "2 of 600 models" in dm.meta["notes"][0]
     assert dm.meta["models"] == 598
     assert dm.meta["models_used"] == [[0, 20], [21, 30], [31, 600]]
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtrain import Datamodels, Design, Study, evaluate, import_arrays, import_folder
+from subtrain import Datamodels, Design, LeastSquares, Ridge, Study, evaluate, fit, import_arrays, import_folder
 from subtrain.errors import InputError, MismatchError
+from subtrain.store.export import export
 from subtrain.store.rows import open_npy
 
 RANDOM = np.random.default_rng(0)
@@ -67,7 +68,7 @@ def test_files_are_read_where_they_lie(tmp_path):
     masks, margins = saved(tmp_path / "data" / "m.npy", MASKS), saved(tmp_path / "data" / "y.npy", MARGINS)
     before = masks.read_bytes(), margins.read_bytes(), masks.stat().st_mtime_ns
     study = import_arrays(tmp_path / "s", masks, {"test_margins": str(margins)}, heldout=7)
-    assert sorted(os.listdir(study.path)) == ["evaluation_subsets.npy", "study.json"]
+    assert sorted(os.listdir(study.path)) == ["study.json", "subsets.npy"]
     assert study.done("evaluation").tolist() == list(range(33, 40))
     assert (masks.read_bytes(), margins.read_bytes(), masks.stat().st_mtime_ns) == before
     margins.write_bytes(margins.read_bytes()[:-3])
@@ -278,3 +279,162 @@ def test_what_was_fitted_is_known_wherever_the_folder_is_opened_from(tmp_path, m
     assert Study.open("s").design.role_rows("fit").size == 34
     with pytest.raises(MismatchError, match=r"made with another design: .*kind is 'given', not 'fixed'"):
         Study.open("s", design=Design(models=3))
+
+
+def continuous(rows=400, n=50, targets=5, seed=0):
+    random = np.random.default_rng(seed)
+    masks = random.random((rows, n)) < 0.5
+    weight = random.normal(size=(n, targets))
+    return masks, (masks @ weight + random.normal(size=(rows, targets))).astype(np.float32), weight
+
+
+@pytest.mark.parametrize("unwritten", [0.0, np.nan])
+def test_rows_that_were_never_filled_count_as_missing(tmp_path, unwritten):
+    masks, outputs, _ = continuous()
+    unfilled = [*range(100), 399]
+    masks[unfilled], outputs[unfilled] = False, unwritten
+    with pytest.warns(UserWarning, match=r"101 of 400 rows were never filled \(the first is row 0\)"):
+        study = import_arrays(tmp_path / "s", masks, {"test_margins": outputs})
+    assert study.models_done() == 299
+    assert study.done().tolist() == list(range(100, 399))
+    assert study.done("evaluation").size == 39
+    assert study.design.alpha == round(masks[100:399].mean(), 4)
+    again = Study.open(study.path)
+    assert again.done().tolist() == study.done().tolist()
+    assert again.identity == study.identity
+    with pytest.warns(UserWarning, match="100 of 360 models to fit on are missing: their rows were never filled"):
+        dm = fit(again, estimator=LeastSquares())
+    assert "100 of 360 models to fit on are missing" in dm.meta["notes"][0]
+    alone = import_arrays(tmp_path / "alone", masks[100:399], {"test_margins": outputs[100:399]}, heldout=39)
+    np.testing.assert_array_equal(dm.weight, fit(alone, estimator=LeastSquares()).weight)
+    with pytest.warns(UserWarning, match="1 of 40 models to judge on are missing"):
+        found = evaluate(dm, again)
+    assert (found.subsets, found.notes) == (
+        39,
+        ("1 of 40 models to judge on are missing: their rows were never filled",),
+    )
+    whole = export(again, tmp_path / "out")[1]
+    assert np.load(whole).tobytes() == outputs.tobytes()
+
+
+def test_masks_without_a_unit_whose_models_have_outputs_are_counted(tmp_path):
+    masks, outputs, _ = continuous()
+    masks[7:10] = False
+    with pytest.warns(UserWarning, match="3 of 400 masks have no unit, though they have outputs"):
+        assert import_arrays(tmp_path / "s", masks, {"test_margins": outputs}).models_done() == 400
+    masks, outputs, _ = continuous(n=4)
+    assert (masks.sum(axis=1) == 0).any(), "of four units a mask without one is no wonder"
+    import_arrays(tmp_path / "t", masks, {"test_margins": outputs})
+
+
+@pytest.mark.parametrize("targets", [1, 5])
+def test_outputs_that_were_never_filled_are_counted(tmp_path, targets):
+    masks, outputs, _ = continuous(targets=targets)
+    outputs[20:50] = 0
+    study = import_arrays(tmp_path / "s", masks, {"test_margins": outputs})
+    with pytest.warns(UserWarning, match=r"outputs of 30 of 360 models are all 0 \(the first is model 20\)"):
+        fit(study, estimator=LeastSquares())
+    right = (outputs > 0).astype(np.float32)
+    correct = import_arrays(tmp_path / "c", masks, {"test_correctness": right})
+    fit(correct, estimator=LeastSquares())  # Of zeros and ones, rows of zeros are no wonder.
+
+
+def test_held_out_masks_that_were_fitted_on_do_not_judge(tmp_path):
+    masks, outputs, _ = continuous()
+    fair = import_arrays(tmp_path / "fair", masks, {"test_margins": outputs})
+    masks, outputs = masks.copy(), outputs.copy()
+    masks[370:380], outputs[370:380] = masks[:10], outputs[:10]
+    study = import_arrays(tmp_path / "s", masks, {"test_margins": outputs})
+    dm = fit(study, estimator=LeastSquares())
+    with pytest.warns(UserWarning, match=r"10 of 40 held-out models have the same mask as one .*first is model 370"):
+        found = evaluate(dm, study)
+    assert found.subsets == 30
+    assert "same mask" in found.notes[0]
+    kept = [*range(360, 370), *range(380, 400)]
+    assert found.lds.value == evaluate(fit(fair, estimator=LeastSquares()), fair, rows=kept).lds.value
+    assert "10 of 40" in found.to_json()["notes"][0]
+
+
+def test_copies_of_one_set_of_models_are_refused_as_judges(tmp_path):
+    masks, outputs, _ = continuous(40)
+    study = import_arrays(tmp_path / "s", np.tile(masks, (10, 1)), {"test_margins": np.tile(outputs, (10, 1))})
+    dm = fit(study, estimator=Ridge())
+    with pytest.raises(InputError, match=r"0 finished held-out subsets are too few .*40 of 40 held-out models"):
+        evaluate(dm, study)
+
+
+def test_of_few_units_the_same_mask_by_chance_judges(tmp_path):
+    masks, outputs, _ = continuous(n=6)
+    study = import_arrays(tmp_path / "s", masks, {"test_margins": outputs})
+    found = evaluate(fit(study, estimator=LeastSquares()), study)
+    assert found.notes == ()
+
+
+def test_a_study_of_version_0_1_0_finds_its_copies_too(tmp_path):
+    masks, outputs, _ = continuous()
+    masks[399] = masks[5]
+    study = import_arrays(tmp_path / "s", masks, {"test_margins": outputs})
+    (study.path / "subsets.npy").unlink()
+    np.save(study.path / "evaluation_subsets.npy", np.arange(360, 400))
+    old = Study.open(study.path)
+    assert old.design.subsets([399, 398]).tolist() == [5, 398]
+    with pytest.warns(UserWarning, match="1 of 40 held-out models have the same mask"):
+        evaluate(fit(old, estimator=LeastSquares()), old)
+
+
+@pytest.mark.parametrize("byte", [2, 255])
+def test_bool_masks_with_other_bytes_are_refused(tmp_path, byte):
+    raw = MASKS.astype(np.uint8)
+    raw[31, 2] = byte
+    masks = saved(tmp_path / "m.npy", raw.view(bool))
+    with pytest.raises(InputError, match=f"row 31, unit 2 is the byte {byte}"):
+        import_arrays(tmp_path / "s", masks, {"test_margins": MARGINS})
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("pct", "asked"), [("50", "50"), ("50", "0.5"), ("50", "50.0"), ("0.5", "0.5"), ("12.5", ".125")]
+)
+def test_alpha_of_a_folder_is_kept(tmp_path, pct, asked):
+    random, share = np.random.default_rng(2), float(pct) / 100
+    masks = random.random((60, 30)) < share
+    masks[masks.sum(axis=1) == 0, 0] = True
+    data = tmp_path / "cifar" / "data"
+    data.mkdir(parents=True)
+    saved(data / f"train_masks_{pct}pct.npy", masks)
+    saved(data / f"test_margins_{pct}pct.npy", random.normal(size=(60, 4)).astype(np.float16))
+    study = import_folder(tmp_path / "s", tmp_path / "cifar", pct=asked)
+    written = export(Study.open(study.path), tmp_path / "out", "cifar")
+    assert [path.name for path in written[:2]] == [f"train_masks_{pct}pct.npy", f"test_margins_{pct}pct.npy"]
+    if pct == "50":
+        assert study.design.alpha == 0.5
+    for path in written[:2]:
+        assert path.read_bytes() == (data / path.name).read_bytes()
+    assert str(tmp_path) not in written[-1].read_text(), "nothing of this machine goes out with the data"
+
+
+def test_a_folder_whose_names_say_another_alpha(tmp_path):
+    public(tmp_path / "cifar" / "data", "5")
+    study = import_folder(tmp_path / "s", tmp_path / "cifar")
+    assert study.design.alpha == round(MASKS.mean(), 4)
+    assert study.manifest["notes"] == ["The files' names say 5 % of the units, their masks hold 45 %: that is alpha"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "sentence"),
+    [
+        ({"test_logits": (40, 4, 3)}, "test_margins has 5 targets, but test_logits has 4"),
+        ({"train_margins": (40, 9), "train_logits": (40, 8, 3)}, "train_logits has 8 targets, but train_masks has 9"),
+        ({"train_margins": (40, 8)}, "train_margins has 8 targets, but train_masks has 9"),
+    ],
+)
+def test_targets_of_one_split_are_the_same_examples(tmp_path, outputs, sentence):
+    data = tmp_path / "cifar" / "data"
+    public(data)
+    for name, shape in outputs.items():
+        saved(data / f"{name}_50pct.npy", np.zeros(shape, np.float16))
+    with pytest.raises(InputError, match="both must be of the same examples") as error:
+        import_folder(tmp_path / "s", tmp_path / "cifar")
+    names = {word for word in sentence.replace(",", "").split() if "_" in word}
+    assert names <= set(str(error.value).split())
+    assert not (tmp_path / "s").exists()

@@ -35,9 +35,10 @@ def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False
 
 def show(found: Evaluation) -> None:
     """Print an evaluation as a table."""
+    fitted = f"on {found.models_fitted:,} models" if found.models_fitted else "elsewhere"
     out.print(
-        f"[bold]{found.output}[/bold]: {found.targets:,} targets, {found.subsets:,} held-out subsets x "
-        f"{found.replicates} runs, alpha {found.alpha}; fitted on {found.models_fitted:,} models",
+        f"[bold]{found.output}[/bold]: {found.over}, {found.subsets:,} held-out subsets x {found.replicates} runs, "
+        f"alpha {found.alpha}; fitted {fitted}",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
@@ -55,7 +56,11 @@ def show(found: Evaluation) -> None:
     for name, baseline in found.baselines.items():
         table.add_row(f"[dim]baseline: {name}[/dim]", f"LDS {baseline['lds']:.3f}", f"MSE {baseline['mse']:.4g}")
     out.print(table)
-    out.print("Per target, mean over targets; pooled: one figure over all (subset, target) pairs.", style="dim")
+    out.print(
+        f"Per target, mean over {found.over}; pooled: one figure over all (subset, target) pairs.",
+        style="dim",
+        soft_wrap=True,
+    )
 
 
 def _row(interval: object, ceiling: float) -> tuple[str, str, str]:

@@ -69,7 +69,9 @@ def fit(
             address=address,
         )
     save_fit(opened, dm, name)
-    out.print(f"{dm!r} from {dm.meta['models']:,} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
+    planned = dm.meta["models_planned"]
+    of = f" of {planned:,}" if dm.meta["models"] < planned else ""
+    out.print(f"{dm!r} from {dm.meta['models']:,}{of} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
     gap = getattr(model, "GAP", "relative duality gap")
     out.print(f"Largest {gap} {dm.meta['gap_max']:.1e}; written to {where}", soft_wrap=True)
     out.print(f"Next: subtrain evaluate {study}" + (f" --fit {name}" if name != "default" else ""))

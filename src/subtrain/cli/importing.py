@@ -27,7 +27,9 @@ def import_(
         list[str] | None,
         typer.Option("--output", "-o", metavar="NAME=FILE", help=".npy file of outputs [M, …]; repeatable."),
     ] = None,
-    pct: Annotated[str | None, typer.Option(help="Which alpha, if there are several.", show_default=False)] = None,
+    pct: Annotated[
+        str | None, typer.Option(help="Which alpha, if there are several: 50, or 0.5.", show_default=False)
+    ] = None,
     heldout: Annotated[
         int | None,
         typer.Option(
@@ -58,29 +60,27 @@ def import_(
     from subtrain.cli.progress import stages
     from subtrain.design import EVALUATION
     from subtrain.store.imported import import_arrays, import_folder
+    from subtrain.store.rows import open_npy
 
+    classes = open_npy(local_path(labels)) if labels is not None else None
     if folder is not None:
         if masks is not None or output:
             raise InputError("give either a folder or --masks with --output, not both")
         with stages() as progress:
-            made = import_folder(study, folder, pct, heldout, verify, progress, _ways(better))
+            made = import_folder(study, folder, pct, heldout, verify, progress, _ways(better), classes)
     elif masks is not None:
-        made = import_arrays(study, masks, dict(map(_pair, output or [])), heldout, better=_ways(better))
+        made = import_arrays(
+            study, masks, dict(map(_pair, output or [])), heldout, better=_ways(better), labels=classes
+        )
     else:
         raise InputError("say what to import: a folder, or --masks FILE --output NAME=FILE")
-    judged = made.design.role_rows(EVALUATION).size
-    out.print(f"Imported {study}: {made.models:,} models ({judged:,} only for judging) over {made.n:,} units")
+    judged, there = made.done(EVALUATION).size, made.models_done()
+    of = f" of {made.models:,} rows" if there < made.models else ""
+    out.print(f"Imported {study}: {there:,} models{of} ({judged:,} only for judging) over {made.n:,} units")
     out.print(f"Which are for judging: {made.manifest['evaluation_from']}", soft_wrap=True)
     out.print(f"Which way is better: {_told(made)}", soft_wrap=True)
-    if labels is not None:
-        from subtrain.public.layout import check_margins
-        from subtrain.quantities import MARGINS
-        from subtrain.store.rows import open_npy
-
-        kind = check_margins(made, open_npy(local_path(labels)))
-        out.print(
-            f"The margins follow from the logits: that of the correct class minus the {MARGINS[kind]}", soft_wrap=True
-        )
+    for note in made.manifest["notes"]:
+        out.print(note, soft_wrap=True)
     out.print(f"Next: subtrain fit {study}")
 
 

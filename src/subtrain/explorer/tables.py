@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION
 from subtrain.errors import InputError
-from subtrain.evaluation import even_replicates, refuse_seen, score
+from subtrain.evaluation import score
 from subtrain.explorer.behaviour import behaviour
 from subtrain.explorer.figures import spread
+from subtrain.heldout import held_out
 from subtrain.store.study import Study
 from subtrain.uses.leakage import leakage
 from subtrain.uses.standard_errors import standard_errors
@@ -62,13 +64,11 @@ def _heldout(study: Study, dm: Datamodels, weight: NDArray[np.float32], output: 
     missing["predicted"] = missing["actual"] = np.zeros((dm.targets, 0), np.float32)
     index = study.done(EVALUATION)
     try:
-        refuse_seen(dm, study, index)
-        index, subsets, replicates = even_replicates(study, index)
+        judges = held_out(dm, study, index, output)
     except InputError as error:
         return missing, {"evaluation": None, "no_evaluation": str(error)}
-    subsets = min(subsets, SUBSETS)
-    index = index[: subsets * replicates]
-    y = study.read(output, index).astype(np.float64).reshape(subsets, replicates, -1)
+    replicates, subsets = judges.replicates, min(judges.subsets, SUBSETS)
+    index, y = judges.rows[: subsets * replicates], judges.outputs[:subsets]
     inside = study.masks(index[::replicates]).unpack().astype(np.float32)
     predicted = _products(weight, inside) + dm.bias
     found = score(
@@ -77,7 +77,9 @@ def _heldout(study: Study, dm: Datamodels, weight: NDArray[np.float32], output: 
         output=output,
         alpha=float(np.mean(study.design.alpha)),
         models_fitted=int(dm.meta.get("models", 0)),
+        left_out=judges.left_out,
     )
+    found = replace(found, notes=judges.notes)
     dots = spread(np.arange(subsets), DOTS)
     arrays = {name: found.per_target[name] for name in names}
     arrays["residual"] = np.mean([((predicted - y[:, run]) ** 2).mean(axis=0) for run in range(replicates)], axis=0)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.missing import missing_models
 from subtrain.design import FIT
 from subtrain.errors import InputError
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression.arrivals import LAST
 from subtrain.regression.judging import Judges
+from subtrain.regression.usable import usable
 from subtrain.store.study import Study
 from subtrain.tasks.reference import REFERENCE
 
@@ -23,11 +25,16 @@ MIN_MODELS = 10
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """rows: int64, the numbers of the models to read, ascending; none of them is held out."""
+    """rows: int64, the numbers of the models to read, ascending; none of them is held out.
+
+    blank: targets whose outputs are not finite, read as 0; notes: what to say of the models, in sentences.
+    """
 
     study: Study
     output: str
     rows: NDArray[np.int64]
+    blank: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def targets(self) -> int:
@@ -40,7 +47,10 @@ class Models:
 
     def read(self, rows: NDArray[np.int64]) -> tuple[Masks, NDArray[Any]]:
         """Masks and outputs [k, T] of these models."""
-        return self.study.masks(rows), self.study.read(self.output, rows).reshape(rows.size, -1)
+        outputs = self.study.read(self.output, rows).reshape(rows.size, -1)
+        if self.blank:
+            outputs[:, self.blank] = 0
+        return self.study.masks(rows), outputs
 
     def blocks(self, rows: NDArray[np.int64], unread: int = 0) -> Iterator[tuple[Masks, NDArray[Any]]]:
         """The same, a block at a time; of the first `unread` models all but the last few are zeros, not read."""
@@ -96,7 +106,7 @@ def finished_models(study: Study, output: str | None, drop_nonfinite: bool = Fal
     """The finished models of an output (by default the study's first), held-out ones left out.
 
     Raises InputError when there is no such output, when fewer than ten models are finished, or when an output is inf
-    or NaN, which only imported ones can be; drop_nonfinite leaves those models out instead.
+    or NaN, which only imported ones can be; drop_nonfinite leaves those models out instead (see `usable`).
     """
     name = output or next(iter(study.outputs))
     if name not in study.outputs:
@@ -108,25 +118,9 @@ def finished_models(study: Study, output: str | None, drop_nonfinite: bool = Fal
         )
     models = Models(study, name, study.done(FIT))
     if study.imported:
-        models = _finite(models, drop_nonfinite)
+        models = usable(models, drop_nonfinite)
+    missing = missing_models(study, FIT)
+    models = replace(models, notes=(*((missing,) if missing else ()), *models.notes))
     if models.rows.size < MIN_MODELS:
         raise InputError(f"{study.where} has {models.rows.size} models to fit on; at least {MIN_MODELS} are needed")
     return models
-
-
-def _finite(models: Models, drop: bool) -> Models:
-    bad: list[int] = []
-    for start in range(0, models.rows.size, BLOCK):
-        rows = models.rows[start : start + BLOCK]
-        outputs = models.study.read(models.output, rows).reshape(rows.size, -1)
-        finite = np.isfinite(outputs)
-        if finite.all():
-            continue
-        if not drop:
-            k, target = (int(v) for v in np.argwhere(~finite)[0])
-            raise InputError(
-                f"{models.output} of model {rows[k]} is {outputs[k, target]} at target {target}; "
-                "repair it, or leave such models out with drop_nonfinite (--drop-nonfinite)"
-            )
-        bad += rows[~finite.all(axis=1)].tolist()
-    return Models(models.study, models.output, np.setdiff1d(models.rows, bad))

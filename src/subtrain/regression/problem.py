@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counts import Counts
+from subtrain.regression.warn import warn
 
 Floats = NDArray[np.float64]
 OBJECTIVES = ("standardized", "raw")
@@ -50,8 +51,8 @@ class Problem:
 def problem(counts: Counts, objective: str = "standardized", penalty: Floats | None = None) -> Problem:
     """The problem of `counts`; penalty: positive factors of lam, one a unit [n], inf leaves the unit out.
 
-    Raises InputError for an unknown objective, fewer than 2 models, and a target that varies by less than 1e-6 of its
-    size (its variance would be rounding).
+    A target that varies by less than 1e-6 of its size, so that its variance would be rounding, counts as constant: a
+    FitWarning names it. Raises InputError for an unknown objective, fewer than 2 models, and where that is all targets.
     """
     if objective not in OBJECTIVES:
         raise InputError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
@@ -110,8 +111,9 @@ def _variance(counts: Counts, y_mean: Floats) -> Floats:
     lost = ~constant & (variance <= RESOLUTION * square)
     if lost.any():
         t = int(np.flatnonzero(lost)[0])
-        raise InputError(
-            f"target {t} lies between {counts.y_min[t]} and {counts.y_max[t]}, too close together to fit "
-            f"({np.count_nonzero(lost)} targets do); subtract its mean before counting"
-        )
+        where = f"target {t} lies between {counts.y_min[t]} and {counts.y_max[t]}, too close together to fit"
+        if lost.all():
+            raise InputError(f"{where} ({lost.size} targets do); subtract its mean before counting")
+        warn(f"{where}: {np.count_nonzero(lost)} of {lost.size} targets do, and get weights of 0; subtract their means")
+        variance[lost] = 0.0
     return variance

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
+from subtrain.design import FIT
 from subtrain.errors import InputError
 from subtrain.regression.cluster import Mapper, count_on, mapper_of
 from subtrain.regression.counts import Counts, gram_kind
@@ -23,6 +24,7 @@ from subtrain.regression.pairs import Pairs
 from subtrain.regression.plan import FitPlan, plan_fit
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
+from subtrain.regression.warn import kept_warnings, warn
 from subtrain.store import segment
 from subtrain.store.study import Study
 
@@ -66,12 +68,15 @@ def fit(
     announce(plan) is called with what it will take before anything is counted, progress(stage, done, total) as it
     goes. engine: "local", or "ray" to count models and solve targets on the Ray cluster at `address`, with the same
     numbers. Raises InputError before any work when there is no such output, too few models are finished, an output is
-    not finite (unless drop_nonfinite), or memory will not do.
+    not finite (unless drop_nonfinite; a target that is so in most models is left out), or memory will not do. Each
+    FitWarning, of models that are missing too, is kept in meta["notes"].
     """
     from subtrain.regression.lasso import Lasso
 
     began = time.monotonic()
     models = finished_models(study, outputs, drop_nonfinite)
+    for note in models.notes:
+        warn(note)
     model: Estimator = estimator if estimator is not None else Lasso()
     params = model.get_params()
     parts = models.parts(params.get("validation"), params.get("seed", 0))
@@ -80,7 +85,7 @@ def fit(
     if announce:
         announce(plan)
     plan.check(folder)
-    with mapper_of(engine, address) as mapper:
+    with kept_warnings() as said, mapper_of(engine, address) as mapper:
         counts_of = partial(_count, models, keep_counts, progress, mapper)
         if judged:
             _fit_judged(models, model, parts, counts_of, keep_counts, progress, mapper)
@@ -89,6 +94,7 @@ def fit(
         else:
             _fit_counts(model, [counts_of(rows, name) for name, rows in parts.items()], progress)
     meta = _meta(models, model, params, parts) | {"seconds": round(time.monotonic() - began, 3)}
+    meta["notes"] = list(dict.fromkeys((*models.notes, *said)))
     return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta)
 
 
@@ -174,6 +180,8 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mappi
         "params": {k: _plain(v) for k, v in params.items()},
         "gap_max": float(np.max(model.gap_)),
         "models": int(models.rows.size),
+        "models_planned": int(study.design.role_rows(FIT).size),
+        "targets_left_out": list(models.blank),
         "parts": {name: int(rows.size) for name, rows in parts.items()},
         "models_used": [list(span) for span in segment.runs(models.rows.tolist())],
         "study": study.where,

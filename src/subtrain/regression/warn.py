@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,22 @@ def warn(message: str) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, FitWarning, stacklevel=level)
+
+
+@contextmanager
+def kept_warnings() -> Iterator[list[str]]:
+    """The sentences of the FitWarnings of a block, there once it ends; each is then warned of once, like all others."""
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FitWarning)
+        yield said
+    for one in caught:
+        if not issubclass(one.category, FitWarning):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        elif str(one.message) not in said:
+            said.append(str(one.message))
+    for sentence in said:
+        warn(sentence)
 
 
 def warn_of(fit: LassoFit, tol: float, validated: bool) -> None:

@@ -13,6 +13,7 @@ from subtrain.design import EVALUATION
 from subtrain.errors import InputError, StorageError
 from subtrain.paths import local_path
 from subtrain.store import files
+from subtrain.store.given import GivenDesign
 from subtrain.store.stream import Array, Journal, Progress, part_of, write_array
 from subtrain.store.study import Study
 
@@ -28,7 +29,7 @@ def export(study: Study, folder: str | Path, name: str | None = None, progress: 
     is too small, or fails. Returns the paths written. `progress(file, rows done, rows)` is called after each block.
     """
     missing = study.models - study.models_done()
-    if missing:
+    if missing and not study.imported:
         raise InputError(
             f"{missing} of {study.models} models of {study.where} are still missing; run collect first, then export"
         )
@@ -40,7 +41,7 @@ def export(study: Study, folder: str | Path, name: str | None = None, progress: 
 def _write(study: Study, data: Path, progress: Progress | None) -> list[Path]:
     data.mkdir(parents=True, exist_ok=True)
     files.sweep_temporaries(data)
-    pct = "-".join(f"{alpha * 100:g}" for alpha in np.atleast_1d(study.design.alpha)) + "pct"
+    pct = _percent(study) + "pct"
     arrays = _arrays(study, pct)
     of = {"study": study.identity, "rows": study.models, "bytes": {array.name: array.bytes() for array in arrays}}
     journal = Journal.open(data / f".export_{pct}.json", of)
@@ -50,6 +51,12 @@ def _write(study: Study, data: Path, progress: Progress | None) -> list[Path]:
     files.replace(about, lambda file: file.write(files.json_bytes(_about(study))))
     journal.path.unlink(missing_ok=True)
     return [*written, about]
+
+
+def _percent(study: Study) -> str:
+    """Alpha as names of files have it: as the folder had it that the study came from, else of the design."""
+    named = study.design.pct if isinstance(study.design, GivenDesign) else ""
+    return named or "-".join(f"{alpha * 100:g}" for alpha in np.atleast_1d(study.design.alpha))
 
 
 def _arrays(study: Study, pct: str) -> list[Array]:
@@ -106,6 +113,7 @@ def _about(study: Study) -> dict[str, Any]:
         "units": study.n,
         "alpha": study.design.alpha,
         "evaluation": [[int(judged[a]), int(judged[b]) + 1] for a, b in zip(starts, stops, strict=True)],
-        "design": study.design.to_json(),
+        # Where the masks lie on this machine is nobody else's business.
+        "design": {name: value for name, value in study.design.to_json().items() if name != "masks"},
         "outputs": {name: spec.to_json() for name, spec in study.outputs.items()},
     }

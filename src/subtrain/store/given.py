@@ -12,23 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers
-from subtrain.errors import InputError, MismatchError
+from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.paths import local_path
 from subtrain.store.folder import Folder
 from subtrain.store.rows import ArrayRows, open_npy
 from subtrain.store.segment import Range
+from subtrain.store.survey import rows_at_a_time, survey
 from subtrain.tasks.fingerprint import fingerprint
 
-_CHUNK = 4096
-_CHUNK_BYTES = 64 << 20
+SUBSETS = "subsets.npy"
+# What version 0.1.0 wrote instead: for the rows of evaluation only.
+_OLD_SUBSETS = "evaluation_subsets.npy"
 
 
 @dataclass(frozen=True, eq=False)
 class GivenDesign:
     """Masks from a .npy file [rows, n] (bool or 0/1), and which of its rows are for judging only.
 
-    subset_ids: int64 [rows of evaluation], equal where two evaluation models share their mask (replicates).
+    subset_ids: int64 [rows], the first row with the same mask: equal where models share theirs. None where that was
+    not looked at: then it is when it is asked for. unfilled: rows that nobody ever wrote, left out of everything.
+    pct: alpha as the files' names had it, in percent, "" if they had none.
     """
 
     masks_file: Path
@@ -36,7 +40,9 @@ class GivenDesign:
     n: int
     alpha: float
     evaluation: tuple[Range, ...]
-    subset_ids: NDArray[np.int64] = field(repr=False)
+    subset_ids: NDArray[np.int64] | None = field(default=None, repr=False)
+    unfilled: tuple[Range, ...] = ()
+    pct: str = ""
     kind: str = "given"
 
     def masks(self, rows: Rows | None = None) -> Masks:
@@ -59,9 +65,10 @@ class GivenDesign:
         return np.setdiff1d(np.arange(self.rows, dtype=np.int64), judged)
 
     def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
-        ids = np.arange(self.rows, dtype=np.int64)
-        ids[self.role_rows(EVALUATION)] = self.subset_ids
-        return ids[row_numbers(rows, self.rows)]
+        if self.subset_ids is None:
+            object.__setattr__(self, "subset_ids", survey(self.masks_file).first)
+        assert self.subset_ids is not None
+        return self.subset_ids[row_numbers(rows, self.rows)]
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -76,13 +83,21 @@ class GivenDesign:
             "n": self.n,
             "alpha": self.alpha,
             "evaluation": [list(r) for r in self.evaluation],
+            **({"unfilled": [list(r) for r in self.unfilled]} if self.unfilled else {}),
+            **({"pct": self.pct} if self.pct else {}),
         }
 
     @staticmethod
     def from_json(data: Mapping[str, Any], root: Path) -> GivenDesign:
-        ids = open_npy(Folder(root).path("evaluation_subsets.npy"))
-        evaluation = tuple((int(a), int(b)) for a, b in data["evaluation"])
-        return GivenDesign(root / data["masks"], data["rows"], data["n"], data["alpha"], evaluation, np.array(ids))
+        known = Folder(root).path(SUBSETS)
+        ids = None if not known.is_file() and Folder(root).path(_OLD_SUBSETS).is_file() else np.array(open_npy(known))
+        if ids is not None and ids.shape != (data["rows"],):
+            raise CorruptError(f"{known} is for {list(ids.shape)} rows, but {root} has {data['rows']}")
+        evaluation, unfilled = (
+            tuple((int(a), int(b)) for a, b in spans) for spans in (data["evaluation"], data.get("unfilled", ()))
+        )
+        place, pct = root / data["masks"], str(data.get("pct", ""))
+        return GivenDesign(place, data["rows"], data["n"], data["alpha"], evaluation, ids, unfilled, pct)
 
 
 def imported_rows(root: Path, arrays: Mapping[str, str], design: GivenDesign, seen: str) -> ArrayRows:
@@ -100,7 +115,7 @@ def imported_rows(root: Path, arrays: Mapping[str, str], design: GivenDesign, se
             f"{root} refers to arrays outside of it ({', '.join(map(str, outside))}), and they are not those that were "
             "imported: put the right files there, or import again"
         )
-    return ArrayRows({name: root / file for name, file in arrays.items()}, design.rows)
+    return ArrayRows({name: root / file for name, file in arrays.items()}, design.rows, design.unfilled)
 
 
 def array_fingerprint(given: Mapping[str, Any]) -> str:
@@ -113,39 +128,11 @@ def _sample(value: Any) -> NDArray[Any]:
     return np.asarray(array[np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))])
 
 
-def replicate_ids(masks: Masks, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each mask the number of the first row that has the same mask, int64."""
-    _, first, inverse = np.unique(masks.data, axis=0, return_index=True, return_inverse=True)
-    return rows[first[inverse.reshape(-1)]]
-
-
-def check_masks(masks: Path | str | NDArray[Any]) -> tuple[int, int, float]:
-    """(rows, n, mean alpha over a sample of rows) of masks; InputError if they cannot be masks.
-
-    Masks that are not bool are read whole, so that no number but 0 and 1 hides in them.
-    """
-    array = open_npy(local_path(masks)) if isinstance(masks, (str, Path)) else masks
-    if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 2:
-        raise InputError(f"masks must be [models, units] with at least two of each, got shape {list(array.shape)}")
-    chunk = _chunk(array)
-    for start in range(0, len(array) if array.dtype != np.bool_ else 0, chunk):
-        pack(np.asarray(array[start : start + chunk]), start)
-    sample = np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))
-    packed = pack(np.asarray(array[sample]))
-    return int(array.shape[0]), int(array.shape[1]), round(float(packed.sizes().mean() / array.shape[1]), 4)
-
-
 def given_masks(masks: Any, rows: NDArray[np.int64]) -> Masks:
     """Packed masks of these rows of a .npy file or an array, read a block at a time."""
     source = open_npy(local_path(masks)) if isinstance(masks, (str, Path)) else np.asarray(masks)
     out = np.zeros((rows.size, row_bytes(source.shape[1])), np.uint8)
-    chunk = _chunk(source)
+    chunk = rows_at_a_time(source)
     for start in range(0, rows.size, chunk):
         out[start : start + chunk] = pack(np.asarray(source[rows[start : start + chunk]])).data
     return Masks(out, source.shape[1])
-
-
-def _chunk(masks: NDArray[Any]) -> int:
-    """Rows that are read at a time."""
-    row: int = masks.shape[1] * masks.itemsize
-    return max(1, min(_CHUNK, _CHUNK_BYTES // max(1, row)))

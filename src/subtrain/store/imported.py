@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +19,13 @@ from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.paths import local_path
 from subtrain.store import files, stream
-from subtrain.store.given import array_fingerprint, check_masks, given_masks, replicate_ids
+from subtrain.store.compared import check_targets, compare_margins, never_filled
+from subtrain.store.given import SUBSETS, GivenDesign, array_fingerprint
 from subtrain.store.rows import open_npy
+from subtrain.store.segment import runs
 from subtrain.store.stream import Progress
 from subtrain.store.study import FORMAT, MANIFEST, Study
+from subtrain.store.survey import Survey, survey
 
 PUBLISHED_EVALUATION = 10_000
 _MASKS = re.compile(r"train_masks_([0-9.-]+)pct\.npy")
@@ -34,13 +39,15 @@ def import_folder(
     verify: bool = True,
     progress: Progress | None = None,
     better: str | Mapping[str, str] | None = None,
+    labels: ArrayLike | None = None,
 ) -> Study:
     """A study from a folder in the public layout: `train_masks_{PCT}pct.npy` and outputs of the same PCT beside it.
 
-    `folder` may also be the parent of its `data` folder. A `study_{PCT}pct.json` there (our own export) says which rows
-    are held out; `heldout` overrides it. verify: read every file that has its sha256 beside it, and compare;
-    progress(file, bytes, of bytes) is called meanwhile. better: as for `import_arrays`. Raises CorruptError where they
-    differ.
+    `folder` may also be the parent of its `data` folder. pct: alpha as the files have it in percent (50), or as a
+    share (0.5). A `study_{PCT}pct.json` there (our own export) says which rows are held out; `heldout` overrides it.
+    verify: read every file that has its sha256 beside it, and compare; progress(file, bytes, of bytes) is called
+    meanwhile. better: as for `import_arrays`. labels: int [N], classes of the test targets, by which margins are
+    compared with logits. Raises CorruptError where they differ, before anything is written.
     """
     data = local_path(folder)
     data = data / "data" if (data / "data").is_dir() else data
@@ -50,6 +57,7 @@ def import_folder(
     if pct is None and len(found) > 1:
         raise InputError(f"{data} holds masks of several alphas ({', '.join(found)}); say which with pct")
     pct = pct or next(iter(found))
+    pct = _named_in(found, pct)
     if pct not in found:
         raise InputError(f"{data} holds no train_masks_{pct}pct.npy, only {', '.join(found)}")
     outputs = {
@@ -59,7 +67,27 @@ def import_folder(
     evaluation = _held_out(about) if about.is_file() and heldout is None else None
     for file in (found[pct], *outputs.values()) if verify else ():
         stream.verify(file, progress)
-    return import_arrays(path, found[pct], outputs, heldout, evaluation, better)
+    # Masks of our own exports are over units, which can be groups of the examples that train targets are.
+    over = not about.is_file()
+    return _import(path, found[pct], outputs, heldout, evaluation, better, labels, pct, over_examples=over)
+
+
+def _named_in(found: Mapping[str, Path], pct: str) -> str:
+    """The percentage of these that is meant: written in another way (50.0), or as a share (0.5)."""
+    number = _percentage(pct)
+    for meant in (number, 100 * number):
+        for name in found if pct not in found else ():
+            if math.isclose(_percentage(name), meant):
+                return name
+    return pct
+
+
+def _percentage(text: str) -> float:
+    """The number of a name; NaN of several (20-50) or none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _held_out(about: Path) -> list[list[int]]:
@@ -76,14 +104,31 @@ def import_arrays(
     heldout: int | None = None,
     evaluation: list[list[int]] | None = None,
     better: str | Mapping[str, str] | None = None,
+    labels: ArrayLike | None = None,
 ) -> Study:
     """A study in folder `path` from masks [M, n] and outputs [M, …], each a .npy file or an array.
 
     Files are read where they lie, arrays are saved in the study. The last `heldout` rows are for judging only; by
     default the last 10,000 of 20,000 rows or more (the published data's), else the last tenth. better: "higher",
-    "lower" or "neither", of all outputs or by their names, where those do not tell ("losses" does). Raises InputError
-    if lengths differ, masks are not 0/1, or the folder is a study already.
+    "lower" or "neither", of all outputs or by their names, where those do not tell ("losses" does). labels: int [N],
+    classes of the test targets: test_margins are compared with test_logits. Rows that were never filled (a mask without
+    units and outputs of 0 or NaN) count as missing, and that is said. Raises InputError if lengths differ, masks are
+    not 0/1, or the folder is a study already.
     """
+    return _import(path, masks, outputs, heldout, evaluation, better, labels)
+
+
+def _import(
+    path: str | Path,
+    masks: str | Path | ArrayLike,
+    outputs: Mapping[str, str | Path | ArrayLike],
+    heldout: int | None,
+    evaluation: list[list[int]] | None,
+    better: str | Mapping[str, str] | None = None,
+    labels: ArrayLike | None = None,
+    pct: str = "",
+    over_examples: bool = False,
+) -> Study:
     if "://" in str(path):
         raise InputError(f"{path}: an imported study must lie in a folder, for its files are read where they lie")
     root = local_path(path)
@@ -92,30 +137,92 @@ def import_arrays(
     if not outputs:
         raise InputError("give at least one output to import, for example test_margins=file.npy")
     given = {"masks": masks, **outputs}
-    rows, units, alpha = check_masks(masks if isinstance(masks, (str, Path)) else np.asarray(masks))
+    found = survey(masks if isinstance(masks, (str, Path)) else np.asarray(masks))
+    rows = found.sizes.size
+    opened = {name: opened_array(value) for name, value in outputs.items()}
     ways = _better(outputs, better)
-    schema = {name: _schema(name, value, rows, ways.get(name)) for name, value in outputs.items()}
+    schema = {name: _schema(name, array, rows, ways.get(name)) for name, array in opened.items()}
+    check_targets(schema, found.n if over_examples else None)
     spans = evaluation if evaluation is not None else [[rows - _heldout(rows, heldout), rows]]
-    judged = concat([row_numbers(range(a, b), rows) for a, b in spans])
-    ids = replicate_ids(given_masks(masks, judged), judged)
+    concat([row_numbers(range(a, b), rows) for a, b in spans])  # For its check.
+    unfilled = never_filled(np.flatnonzero(found.sizes == 0), opened)
+    alpha, notes = _alpha(found, unfilled, pct)
+    if labels is not None:
+        notes.append(_margins_told(opened, labels, np.setdiff1d(np.arange(rows), unfilled), root))
+    _say(found, unfilled, alpha)
     with files.storage_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     places = {name: _place(root, name, value) for name, value in given.items()}
-    files.replace(root / "evaluation_subsets.npy", lambda file: np.save(file, ids))
-    design = {"kind": "given", "masks": places.pop("masks"), "rows": rows, "n": units, "alpha": alpha}
+    files.replace(root / SUBSETS, lambda file: np.save(file, found.first))
+    design = GivenDesign(
+        Path(places.pop("masks")),
+        rows,
+        found.n,
+        alpha,
+        tuple((a, b) for a, b in spans),
+        unfilled=tuple(runs(unfilled.tolist())),
+        pct=pct,
+    )
     manifest = {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "design": {**design, "evaluation": spans},
+        "design": design.to_json(),
         "task": {"source": None, "fingerprint": array_fingerprint(given)},
         "outputs": {name: spec.to_json() for name, spec in schema.items()},
         "segment": rows,
         "evaluation_from": _known_from(rows, heldout, evaluation),
         "arrays": places,
+        "notes": notes,
     }
     if not files.commit_new(root / MANIFEST, lambda file: file.write(files.json_bytes(manifest))):
         raise InputError(f"{root} has become a study in the meantime; choose another folder")
     return Study.open(root)
+
+
+def opened_array(value: Any) -> NDArray[Any]:
+    """A .npy file mapped, or an array as it is."""
+    return open_npy(local_path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
+
+
+def _alpha(found: Survey, unfilled: NDArray[np.int64], pct: str) -> tuple[float, list[str]]:
+    """The share of units in a mask: as the files' names have it if the masks agree, else as it is; and what to say."""
+    filled = np.delete(found.sizes, unfilled)
+    if not filled.size:
+        raise InputError("no row of the masks was ever filled: there is no unit in any")
+    alpha = round(float(filled.mean() / found.n), 4)
+    named = _percentage(pct) / 100
+    if not named > 0:
+        return alpha, []
+    chance = 5 * np.sqrt(max(named * (1 - named), 0) / (found.n * filled.size))
+    if abs(named - alpha) <= 1 / found.n + chance + 1e-3:
+        return named, []
+    return alpha, [f"The files' names say {pct} % of the units, their masks hold {100 * alpha:.4g} %: that is alpha"]
+
+
+def _margins_told(opened: Mapping[str, NDArray[Any]], labels: ArrayLike, rows: NDArray[np.int64], root: Path) -> str:
+    names = ("test_margins", "test_logits")
+    for name in names:
+        if name not in opened:
+            raise InputError(f"there are no {name}: margins can be compared with logits only where both are")
+    return compare_margins(opened[names[0]], opened[names[1]], labels, rows, names, root)[1]
+
+
+def _say(found: Survey, unfilled: NDArray[np.int64], alpha: float) -> None:
+    """Warn of rows that contradict that every row is a model trained on a random subset."""
+    rows = found.sizes.size
+    if unfilled.size:
+        warnings.warn(
+            f"{unfilled.size:,} of {rows:,} rows were never filled (the first is row {unfilled[0]:,}): their masks "
+            "have no unit, their outputs are 0 or NaN; they are left out, as models that are missing",
+            stacklevel=4,
+        )
+    empty = np.count_nonzero(found.sizes == 0) - unfilled.size
+    if empty and rows * (1 - alpha) ** found.n < 0.01:
+        warnings.warn(
+            f"{empty:,} of {rows:,} masks have no unit, though they have outputs: were they never written? They are "
+            "taken as models that were trained on nothing",
+            stacklevel=4,
+        )
 
 
 def _better(outputs: Mapping[str, Any], better: str | Mapping[str, str] | None) -> dict[str, str]:
@@ -128,10 +235,9 @@ def _better(outputs: Mapping[str, Any], better: str | Mapping[str, str] | None) 
     return dict(better)
 
 
-def _schema(name: str, value: Any, rows: int, better: str | None) -> Output:
+def _schema(name: str, array: NDArray[Any], rows: int, better: str | None) -> Output:
     if not name.isidentifier():
         raise InputError(f"output name {name!r} must be a plain word, for example test_margins")
-    array = open_npy(local_path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
     if array.ndim == 0 or array.shape[0] != rows:
         raise InputError(f"output {name} has {array.shape[0] if array.ndim else 0} rows, the masks have {rows}")
     return Output(array.shape[1:] or (1,), array.dtype.newbyteorder("=").name, better=better)

@@ -149,13 +149,15 @@ class SegmentRows:
 
 @dataclass(frozen=True)
 class ArrayRows:
-    """Outputs in one .npy file each, made elsewhere, read where they lie."""
+    """Outputs in one .npy file each, made elsewhere, read where they lie; `unfilled` rows count as missing."""
 
     files: Mapping[str, Path]
     total: int
+    unfilled: tuple[Range, ...] = ()
 
     def committed(self) -> list[Range]:
-        return [(0, self.total)]
+        ends = [0, *(end for span in self.unfilled for end in span), self.total]
+        return [(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True) if a < b]
 
     def whole(self) -> set[Range]:
         return {(0, self.total)}

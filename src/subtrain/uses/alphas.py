@@ -109,5 +109,5 @@ def compare_alphas(
         seconds = float(np.median(times)) if times else float("nan")
         lds = found.lds.value, found.lds.low, found.lds.high
         rows.append((plan.alpha, *lds, found.lds_ceiling, found.noise_share, seconds))
-        targets = found.targets
+        targets = found.targets_judged
     return Alphas(name, pilot, targets, *np.array(rows, np.float64).T)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from subtrain.collection.options import hands_on
 from subtrain.design import EVALUATION, Design
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval, ceilings, even_replicates, rank
+from subtrain.evaluation import Interval, ceilings, rank
+from subtrain.heldout import even_replicates, read_finite
 from subtrain.store.study import Study
 from subtrain.uses.noise_stability import correlated, decay, weights_by_degree
 from subtrain.uses.result import Table, new_figure
@@ -53,12 +54,18 @@ class Audit:
         share = self.noise_share[np.isfinite(self.noise_share)]
         return float(np.mean(np.sqrt((1 - share) / (1 - share + share / runs))))
 
+    @property
+    def over(self) -> str:
+        """Over which targets figures are means: targets whose outputs are all equal have none."""
+        count = int(np.isfinite(self.ceiling).sum())
+        return f"{count} targets" if count == self.ceiling.size else f"{count} of {self.ceiling.size} targets"
+
     def __repr__(self) -> str:
         start = f"Audit({self.output}: noise share {np.nanmean(self.noise_share):.3f}, LDS ceiling "
         start += f"{np.nanmean(self.ceiling):.3f} against the mean of {self.replicates} runs"
         if self.linear is not None:
             start += f", linear share {self.linear}"
-        return f"{start}; per target, mean over {self.ceiling.size} targets, {self.subsets} held-out subsets)"
+        return f"{start}; per target, mean over {self.over}, {self.subsets} held-out subsets)"
 
     def table(self) -> Table:
         return {
@@ -73,7 +80,7 @@ class Audit:
         grid = picture.subplots(1, 2 if self.linear else 1, squeeze=False)[0]
         grid[0].plot(RUNS, [self.ceiling_of(runs) for runs in RUNS], "o-")
         grid[0].set(xscale="log", xlabel="runs a held-out subset", ylabel="LDS of a perfect predictor", ylim=(0, 1))
-        grid[0].set_title(f"{self.output}: mean over {self.ceiling.size} targets", fontsize=9)
+        grid[0].set_title(f"{self.output}: mean over {self.over}", fontsize=9)
         if self.linear is not None and self.rhos is not None and self.covariance is not None:
             assert self.degrees is not None
             total = self.covariance[-1]
@@ -102,7 +109,7 @@ def audit(
     index, subsets, replicates = even_replicates(study, study.done(EVALUATION))
     if replicates < 2:
         raise InputError("an audit needs two or more runs of each held-out subset: extend the study by such")
-    y = study.read(name, index).astype(np.float64).reshape(subsets, replicates, -1)
+    y = read_finite(study, name, index).reshape(subsets, replicates, -1)
     ceiling, _, noise = ceilings(np.stack([rank(y[:, k]) for k in range(replicates)], axis=1))
     found = Audit(name, subsets, replicates, noise, ceiling)
     if pairs == 0:

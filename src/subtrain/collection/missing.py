@@ -1,0 +1,31 @@
+"""What it means that models of a study are missing, in a sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from subtrain.collection.status import failed_models
+from subtrain.design import EVALUATION
+from subtrain.store.study import Study
+
+
+def missing_models(study: Study, role: str) -> str:
+    """Says how many of the models of a role ("fit", "evaluation") are missing, and how many of them failed.
+
+    "" where none is, or where none failed: those are yet to be trained, and which they are has nothing to do with their
+    subsets. Rows of an imported study that were never filled count as missing.
+    """
+    planned, there = study.design.role_rows(role), study.done(role)
+    lacking = np.setdiff1d(planned, there)
+    if not lacking.size:
+        return ""
+    what = f"{lacking.size:,} of {planned.size:,} models to {'judge' if role == EVALUATION else 'fit'} on are missing"
+    if study.imported:
+        return f"{what}: their rows were never filled"
+    failed = np.isin([model.model for model in failed_models(study)], lacking).sum()
+    if not failed:
+        return ""
+    return (
+        f"{what}, {failed:,} because they failed: if that depends on who is in their subsets, those that are left are "
+        "a selected set, and weights and scores are true of that set only (subtrain status says why they failed)"
+    )
