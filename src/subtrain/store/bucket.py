@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,22 +19,44 @@ from subtrain.errors import InputError, StorageError
 from subtrain.store.base import Entry, Write, checked
 from subtrain.store.credentials import s3_options
 from subtrain.store.files import storage_errors
-from subtrain.store.reasons import conflict, reason
+from subtrain.store.reasons import reason, transient
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, RetryConfig
 
 _MARK = "subtrain-commit"
-_TRIES = 4
+# Seconds that a store may be out of reach before that is an error.
+PATIENCE = 60.0
 _PIECE = 32 << 20
 _TIMEOUTS = {"connect_timeout": "5s", "timeout": "60s"}
 _RETRIES: RetryConfig = {
-    "max_retries": 6,
-    "retry_timeout": timedelta(seconds=60),
+    # Time alone ends it: pauses are drawn at random, and six of them may pass within a second.
+    "max_retries": 1000,
+    "retry_timeout": timedelta(seconds=PATIENCE),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
 }
 
 T = TypeVar("T")
+
+
+class Patience:
+    """A minute in which something may be tried again, with pauses."""
+
+    def __init__(self) -> None:
+        self.ends = time.monotonic() + PATIENCE
+        self.pause = 0.1
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.ends
+
+    def wait(self) -> bool:
+        """Pause, longer each time; False at once if the minute is over."""
+        if self.over:
+            return False
+        time.sleep(self.pause)
+        self.pause = min(5.0, 2 * self.pause)
+        return True
 
 
 def open_bucket(address: str) -> Bucket:
@@ -133,18 +156,17 @@ class Bucket:
 
         return self._ask(name, "read", part)
 
-    def _ask(self, name: str, verb: str, act: Callable[[], T]) -> T:
-        """What `act` reads; asked once more where an answer broke off, which the client itself does only for some."""
+    def _ask(self, name: str, verb: str, act: Callable[[], T], absent: bool = True) -> T:
+        """What `act` reads; asked again where an answer broke off, which the client itself does only for some."""
         from obstore.exceptions import GenericError
 
-        tries = 0
+        patience = Patience()
         while True:
             try:
-                with self._errors(name, verb, passing=(GenericError,)):
+                with self._errors(name, verb, absent, passing=(GenericError,)):
                     return act()
             except GenericError as error:
-                tries += 1
-                if tries == _TRIES or "body error" not in str(error):
+                if not transient(error) or not patience.wait():
                     raise self._sentence(name, verb, error) from None
 
     def commit_new(self, name: str, write: Write) -> bool:
@@ -161,7 +183,8 @@ class Bucket:
         mark = uuid4().hex
         marked: Any = {_MARK: mark}
         lost: Exception | None = None
-        for _ in range(_TRIES):
+        patience = Patience()
+        while True:
             try:
                 with self._errors(
                     name, "write", absent=False, passing=(AlreadyExistsError, PreconditionError, GenericError)
@@ -175,23 +198,33 @@ class Bucket:
                 lost = None
             except GenericError as error:
                 lost = error
+            if patience.over:
+                break
             there = self._mark_of(name)
             if there is not None:
                 return there == mark
-            if lost is not None and not conflict(lost):
+            if (lost is not None and not transient(lost)) or not patience.wait():
                 break
         raise self._sentence(name, "write", lost)
 
     def _mark_of(self, name: str) -> str | None:
         """The mark of the commit that made this file, "" if it has none; None if there is no such file."""
         import obstore
+        from obstore.exceptions import GenericError, PermissionDeniedError, UnauthenticatedError
 
+        refusals = (GenericError, PermissionError, PermissionDeniedError, UnauthenticatedError)
         try:
-            with self._errors(name, "read"):
+            with self._errors(name, "read", passing=refusals):
                 found = obstore.get(self.objects, checked(name), options={"head": True})
                 return str(found.attributes.get(_MARK, ""))
         except FileNotFoundError:
             return None
+        except refusals as error:
+            # The answer to a HEAD has no words; that to a GET says whether the secret or the clock is wrong.
+            if not transient(error):
+                with self._errors(name, "read"), suppress(FileNotFoundError):
+                    obstore.get_range(self.objects, checked(name), start=0, end=1)
+            raise self._sentence(name, "read", error) from None
 
     def replace(self, name: str, write: Write, durable: bool = True) -> None:
         import obstore
@@ -200,25 +233,20 @@ class Bucket:
             with storage_errors(Path(gettempdir())):
                 write(file)  # type: ignore[arg-type]
                 file.seek(0)
-            with self._errors(name, "write", absent=False):
-                obstore.put(self.objects, checked(name), file)
+            self._ask(name, "write", lambda: obstore.put(self.objects, checked(name), file), absent=False)
 
     def delete(self, name: str) -> None:
         import obstore
 
-        with self._errors(name, "delete"):
-            try:
-                obstore.delete(self.objects, checked(name))
-            except FileNotFoundError:
-                return
+        with suppress(FileNotFoundError):
+            self._ask(name, "delete", lambda: obstore.delete(self.objects, checked(name)))
 
     def clear(self, below: str) -> None:
         import obstore
 
         names = self.names(checked(below))
-        with self._errors(below, "delete"):
-            if names:
-                obstore.delete(self.objects, names)
+        if names:
+            self._ask(below, "delete", lambda: obstore.delete(self.objects, names))
 
     def sweep(self) -> int:
         """Nothing: an object is there whole or not at all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _REASONS = (
+    (r"RequestTimeTooSkewed|RequestExpired", "this machine's clock is wrong: set it, and run the same again"),
     (
         r"169\.254\.169\.254",
         "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
@@ -22,8 +23,11 @@ _REASONS = (
         r"AccessDenied|403 Forbidden",
         "these credentials are not allowed to: check whose they are and the bucket's rights",
     ),
-    (r"RequestTimeTooSkewed", "this machine's clock is wrong: set it, and run the same again"),
     (r"QuotaExceeded|507 Insufficient|InsufficientStorage", "the store is full: make room and run the same again"),
+    (
+        r"AuthorizationHeaderMalformed|PermanentRedirect|Received redirect",
+        "the bucket lies in another region: set AWS_REGION to its own",
+    ),
     (r"EntityTooLarge", "the file is too large for one request: choose a smaller segment"),
 )
 
@@ -40,6 +44,12 @@ def reason(error: Exception | None) -> str:
     return f"the object store does not answer as it should ({said}); everything committed is kept: run the same again"
 
 
-def conflict(error: Exception) -> bool:
-    """Whether the store says that others create the same file at this moment."""
-    return "409 Conflict" in str(error)
+# What passes: no connection, or one that broke; a server that is busy, or has an error of its own; and what one says
+# to several that create the same file at this moment (409).
+_PASSES = r"error sending request|body error|timed out|status code: (5\d\d|408|409|429)|SlowDown|RequestTimeout"
+
+
+def transient(error: Exception) -> bool:
+    """Whether the same request may succeed in a moment."""
+    text = str(error)
+    return re.search(_PASSES, text) is not None and not any(re.search(pattern, text) for pattern, _ in _REASONS)
