@@ -148,3 +148,73 @@ def test_a_study_in_a_bucket_cannot_go_to_slurm(fake):
         InputError, match=r"s3://memory/study lies in a bucket: there, collect with --engine local or ray"
     ):
         study.collect(engine="slurm", progress=False)
+
+
+def test_models_of_a_segment_that_ran_out_of_time_are_progress(fake, unruly_study):
+    from subtrain.collection import partial, train_segment
+
+    study = unruly_study()
+    first, *others = study.segments
+    for where in others:
+        train_segment(study, where)
+    options = {"engine": "slurm", "detach": True, "progress": False}
+    masks, seeds = study.design.masks([0]), study.design.seeds([0])
+    outputs = {name: array[0] for name, array in study.task.train(masks.unpack(), seeds).items()}
+    for row in range(*first):
+        study.collect(**options)
+        # One more model was saved before the job ended.
+        partial.save(study, first, [row], {row: outputs})
+    for _ in range(3):
+        study.collect(**options)
+    assert submitted(fake) == 7, "four jobs, each with a model more, were no attempts"
+    with pytest.raises(CollectError, match="are missing after repeated failures|is missing"):
+        study.collect(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "jobs"),
+    [
+        ({"max_jobs": 2}, [3, 2]),
+        ({"max_jobs": 2, "per_job": 1}, [1, 1]),
+        ({"per_job": 3}, [3, 2]),
+        ({"max_jobs": 1, "per_job": 3}, [3]),
+        ({}, [1, 1, 1, 1, 1]),
+    ],
+)
+def test_how_many_jobs_are_submitted_and_how_long_they_are(fake, unruly_study, options, jobs):
+    study = unruly_study()
+    study.collect(engine="slurm", detach=True, progress=False, **options)
+    [batch] = open_batches(study)
+    assert [len(job) for job in batch.jobs] == jobs
+    if options == {"per_job": 3}:
+        study.collect(engine="slurm", detach=True, progress=False, **options)
+        assert [len(job) for job in open_batches(study)[-1].jobs] == jobs, "also of segments that are tried again"
+
+
+@pytest.mark.parametrize(
+    ("said", "way_out"),
+    [
+        ("Batch job submission failed: Invalid job array specification", r"MaxArraySize is 11\): say --max-jobs"),
+        ("Batch job submission failed: Job violates accounting/QOS policy (job submit limit)", "--max-jobs bounds"),
+        ("Batch job submission failed: Requested node configuration is not available", "available$"),
+    ],
+)
+def test_an_array_that_is_refused_names_the_way_out(fake, unruly_study, said, way_out):
+    (fake / "sbatch").write_text(f'#!/bin/bash\necho "sbatch: error: {said}" >&2; exit 1\n')
+    (fake / "scontrol").write_text('#!/bin/bash\necho "MaxArraySize            = 11"\n')
+    (fake / "scontrol").chmod(0o755)
+    with pytest.raises(InputError, match=way_out):
+        unruly_study().collect(engine="slurm", progress=False)
+
+
+def test_the_job_around_us_does_not_shape_those_submitted(fake, unruly_study, monkeypatch):
+    (fake / "sbatch").write_text('#!/bin/bash\nenv > "$FAKE/env"\necho 1\n')
+    around = {"SLURM_CPUS_PER_TASK": "7", "SLURM_MEM_PER_NODE": "9", "SBATCH_ARRAY_INX": "0-3", "SLURM_CONF": "/c"}
+    for name, value in (around | {"SBATCH_ACCOUNT": "mine"}).items():
+        monkeypatch.setenv(name, value)
+    unruly_study().collect(engine="slurm", detach=True, progress=False)
+    lines = (fake / "env").read_text().splitlines()
+    assert sorted(line for line in lines if line.startswith(("SLURM", "SBATCH"))) == [
+        "SBATCH_ACCOUNT=mine",
+        "SLURM_CONF=/c",
+    ]

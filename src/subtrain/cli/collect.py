@@ -42,7 +42,7 @@ def collect(
     mem: Annotated[str | None, _slurm("Memory of a job, for example 4G.")] = None,
     account: Annotated[str | None, _slurm("Account to charge.")] = None,
     cpus: Annotated[int | None, _slurm("Cores of a job.")] = None,
-    max_jobs: Annotated[int | None, _slurm("Jobs that may run at a time.")] = None,
+    max_jobs: Annotated[int | None, _slurm("Jobs that are submitted at a time, running or waiting.")] = None,
     per_job: Annotated[int | None, _slurm("Segments a job trains one after the other.")] = None,
     sbatch_line: Annotated[
         list[str] | None,

@@ -54,6 +54,11 @@ class Batch:
     def log(self, index: int) -> Path:
         return self.folder.parent.parent / LOGS / f"slurm-{self.number}_{index}.log"
 
+    @property
+    def written(self) -> float:
+        """When it was written, by the clock of the study's file system."""
+        return (self.folder / "segments.txt").stat().st_mtime
+
     def mark(self, what: str, content: str = "") -> None:
         """Write one of the small files that say what became of it."""
         files.replace(self.folder / what, lambda file: file.write(content.encode()), durable=False)

@@ -78,6 +78,11 @@ def committed(study: Study, where: Range) -> int:
     return sum(stop - start for start, stop in segment.read_rows(study.store, name))
 
 
+def saved_since(study: Study, where: Range, when: float) -> bool:
+    """Whether anything of this segment was saved after this time by the store's clock."""
+    return any(entry.modified > when for entry in study.store.entries(folder(where)))
+
+
 def gaps_file(where: Range) -> str:
     return segment_name(where, segment.GAPS)
 

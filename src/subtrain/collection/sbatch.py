@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from subtrain._version import __version__
-from subtrain.errors import CollectError, InputError
+from subtrain.errors import CollectError, InputError, SubtrainError
 from subtrain.store.study import LOGS
 
 # Slurm's own default for MaxArraySize is 1001: indices 0 to 1000.
 MOST_JOBS = 1000
 SECONDS = 60
+_KEPT = {
+    *(f"SLURM_{name}" for name in ("CONF", "CONF_SERVER", "JWT", "CLUSTERS")),
+    *(f"SBATCH_{name}" for name in ("ACCOUNT", "PARTITION", "QOS", "RESERVATION", "CLUSTERS", "CONSTRAINT")),
+}
 _OVER = {
     "COMPLETED",
     "FAILED",
@@ -75,15 +81,14 @@ class Request:
         return f"Slurm jobs ({', '.join(part for part in parts if part)})"
 
 
-def script(study: Path, batch: Path, name: str, jobs: int, at_once: int | None, request: Request) -> str:
+def script(study: Path, batch: Path, name: str, jobs: int, request: Request) -> str:
     """A bash script for sbatch: job k trains the segments in line k + 1 of `batch`/segments.txt.
 
-    study and batch: absolute folders. at_once: jobs that may run at a time. Each job leaves its exit code in `batch`.
+    study and batch: absolute folders. Each job leaves its exit code in `batch`.
     """
-    array = f"0-{jobs - 1}" + (f"%{at_once}" if at_once else "")
     options = {
         "job-name": name,
-        "array": array,
+        "array": f"0-{jobs - 1}",
         "output": str(study / LOGS / "slurm-%A_%a.log").replace("%", "%%").replace("-%%A_%%a.log", "-%A_%a.log"),
         "open-mode": "append",
         "chdir": str(Path.cwd()),
@@ -132,8 +137,27 @@ def import_path() -> list[str]:
 
 
 def submit(path: Path) -> str:
-    """Hand the script to Slurm; the array's job number. InputError with what sbatch says if it is refused."""
-    return _run(["sbatch", "--parsable", str(path)]).strip().split(";")[0]
+    """Hand the script to Slurm; the array's job number. InputError with what sbatch says, and a way out, if refused."""
+    try:
+        return _run(["sbatch", "--parsable", str(path)]).strip().split(";")[0]
+    except InputError as error:
+        raise InputError(f"{error}{_way_out(str(error))}") from None
+
+
+def _way_out(said: str) -> str:
+    """What to do when Slurm takes no array of this size, or no more jobs of this user."""
+    if "array" in said.lower():
+        return f"; Slurm takes fewer jobs in an array here{_array_limit()}: say --max-jobs with a number below that"
+    if re.search("limit|QOS", said):
+        return "; submit fewer or smaller jobs: --max-jobs bounds their number, --per-job makes them longer"
+    return ""
+
+
+def _array_limit() -> str:
+    with suppress(SubtrainError):
+        found = re.search(r"MaxArraySize\s*=\s*(\d+)", _run(["scontrol", "show", "config"]))
+        return f" (MaxArraySize is {found[1]})" if found else ""
+    return ""
 
 
 def ask(names: Sequence[str]) -> dict[str, list[Job]] | None:
@@ -164,10 +188,28 @@ def available() -> bool:
     return all(shutil.which(program) for program in ("sbatch", "squeue", "scancel"))
 
 
+def outside(environment: Mapping[str, str]) -> dict[str, str]:
+    """These variables without those of a Slurm job around us, which would shape the jobs submitted from within it.
+
+    Which Slurm is meant stays, and so do a user's own defaults for whom to charge and where to run.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in _KEPT or not name.startswith(("SLURM_", "SBATCH_", "SQUEUE_", "SRUN_", "PMI_", "PMIX_", "SLURMD_"))
+    }
+
+
 def _run(words: list[str]) -> str:
     try:
         done = subprocess.run(
-            words, capture_output=True, encoding="utf-8", errors="replace", timeout=SECONDS, check=False
+            words,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+            env=outside(os.environ),
         )
     except FileNotFoundError:
         raise InputError(f"there is no {words[0]} here: run this on a machine that submits to Slurm") from None

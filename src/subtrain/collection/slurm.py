@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from subtrain.collection import sbatch
+from subtrain.collection import partial, sbatch
 from subtrain.collection.batches import Batch, new_batch, open_batches, write_batch
 from subtrain.collection.ledger import Ledger
 from subtrain.collection.report import Failure, Tally, runner_file
@@ -20,7 +20,6 @@ from subtrain.store.study import Study
 SOON, LATE = 1.0, 15.0
 # Seconds that files may take to be seen by another machine.
 GRACE = 5.0
-ROUNDS = 4
 _FATAL: dict[int, type[SubtrainError]] = {
     c.exit_code: c for c in (InputError, MismatchError, CorruptError, StorageError)
 }
@@ -48,7 +47,8 @@ def slurm(
     """The engine that submits to Slurm, from a folder that the nodes share, for a task that has an import path.
 
     partition, gres ("gpu:1", or a fraction, "shard:1"), time, mem, account, cpus: of each job, as sbatch has them.
-    max_jobs: jobs at a time; per_job: segments a job. sbatch_lines: further options ("--constraint=a100") or shell
+    max_jobs: jobs that are submitted at a time, running or waiting; per_job: segments a job.
+    sbatch_lines: further options ("--constraint=a100") or shell
     commands ("module load cuda"). detach: return once submitted; collect again to pick the jobs up. workers and timeout
     are those of each job, see `collection.local.local`.
     """
@@ -105,9 +105,7 @@ class SlurmExecutor:
         busy = {self.study.segments[k] for batch, index in self.running for k in batch.jobs[index]}
         jobs = self._jobs(self.ledger.idle(busy))
         batch = new_batch(self.study, jobs)
-        free = max(1, self.max_jobs - len(self.running)) if self.max_jobs else None
-        at_once = free if free and free < len(jobs) else None
-        text = sbatch.script(self.study.path.resolve(), batch.folder, batch.name, len(jobs), at_once, self.request)
+        text = sbatch.script(self.study.path.resolve(), batch.folder, batch.name, len(jobs), self.request)
         return batch, text
 
     def run(self, tick: Callable[[], None]) -> list[Failure]:
@@ -146,7 +144,7 @@ class SlurmExecutor:
         """A job that ended when nobody watched: an attempt, if it brought nothing."""
         batch, index = element
         self.settled.add(element)
-        if batch.number and element not in self.fruitful:
+        if batch.number and not self._progress(element):
             why = f"Slurm job {batch.number}_{index} ended without them; see {batch.log(index)}"
             for k in batch.jobs[index]:
                 self.ledger.failed(self.study.segments[k], why)
@@ -164,15 +162,21 @@ class SlurmExecutor:
         """Segment numbers a job; one a job where a segment has failed before, so that only the culprit fails again."""
         fresh = [self.numbers[where] for where in todo if not self.ledger.attempts[where]]
         again = [self.numbers[where] for where in todo if self.ledger.attempts[where]]
-        most = min(MOST_JOBS, ROUNDS * self.max_jobs) if self.max_jobs else MOST_JOBS
-        each = self.per_job or max(-(-len(fresh) // most), self.request.cpus)
-        jobs = [fresh[i : i + each] for i in range(0, len(fresh), each)] + [[number] for number in again]
-        return jobs[:MOST_JOBS]
+        most = min(MOST_JOBS, self._free()) if self.max_jobs else MOST_JOBS
+        each = self.per_job or max(-(-len(fresh) // max(1, most)), self.request.cpus)
+        alone = self.per_job or 1
+        jobs = [fresh[i : i + each] for i in range(0, len(fresh), each)]
+        jobs += [again[i : i + alone] for i in range(0, len(again), alone)]
+        return jobs[:most]
+
+    def _free(self) -> int:
+        """Jobs that may be submitted now."""
+        return MOST_JOBS if self.max_jobs is None else max(0, self.max_jobs - len(self.running) - len(self.gone))
 
     def _submit(self) -> None:
         busy = {self.study.segments[k] for batch, index in self.running for k in batch.jobs[index]}
         pending = {self.study.segments[k] for batch, index in self.gone for k in batch.jobs[index]}
-        if not self.ledger.idle(busy | pending):
+        if not self.ledger.idle(busy | pending) or not self._free():
             return
         batch, text = self.plan()
         path = write_batch(batch, text)
@@ -215,6 +219,12 @@ class SlurmExecutor:
                     self._ended(element, states.get(element, "its job is gone"))
         return bool(landed) or before != set(self.running)
 
+    def _progress(self, element: Element) -> bool:
+        """Whether a job brought anything: segments, or models of one, which another job need not train again."""
+        batch, index = element
+        segments = (self.study.segments[k] for k in batch.jobs[index])
+        return element in self.fruitful or any(partial.saved_since(self.study, s, batch.written) for s in segments)
+
     def _credit(self, landed: set[Range]) -> None:
         for batch in self.batches:
             for index, job in enumerate(batch.jobs):
@@ -234,8 +244,9 @@ class SlurmExecutor:
         if owed and code in _FATAL:
             self._cancel(self.batches)
             raise _FATAL[code](_last_error(batch, index))
-        why = f"Slurm job {batch.number}_{index} ended without them ({state}); see {batch.log(index)}"
-        tried = bool(owed) and element not in self.fruitful
+        more = ": one model may take longer than its --time" if state == "TIMEOUT" else ""
+        why = f"Slurm job {batch.number}_{index} ended without them ({state}{more}); see {batch.log(index)}"
+        tried = bool(owed) and not self._progress(element)
         for where in owed:
             final = code == CollectError.exit_code and bool(recorded_failures(self.study, range(*where)))
             if final or tried:
