@@ -13,6 +13,7 @@ SOURCE = Path(subtrain.__file__).parent
 ORDER = [
     "errors",
     "paths",
+    "cgroups",
     "machine",
     "wording",
     "drawing",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-from types import SimpleNamespace
-
 import pytest
 
-from subtrain import machine
 from subtrain.collection.report import Tally, known_worker_bytes, runner_file
 from subtrain.collection.shortage import Remedy, Shortage
 from subtrain.collection.slots import pick_slots
@@ -66,25 +62,14 @@ def test_what_cannot_be(given, sentence):
         pick_slots(8, 10, **given)
 
 
-@pytest.mark.parametrize(
-    ("listed", "found"),
-    [("", 0), ("-1", 0), ("0", 1), ("3,5", 2), ("GPU-8932f937-d72c,GPU-1", 2), ("0,-1,1", 1)],
-)
-def test_gpus_that_the_environment_lists(monkeypatch, listed, found):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-    assert machine.visible_gpus() == tuple(f"cuda:{i}" for i in range(found))
-
-
-def test_gpus_that_the_driver_lists(monkeypatch):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: SimpleNamespace(stdout="0\n1\n"))
-    assert machine.visible_gpus() == GPUS
-
-    def missing(*args, **kwargs):
-        raise FileNotFoundError("nvidia-smi")
-
-    monkeypatch.setattr(subprocess, "run", missing)
-    assert machine.visible_gpus() == ()
+def test_a_device_that_the_task_must_have():
+    assert str(pick_slots(8, 10, wants="cuda", needs="cuda", gpus=GPUS)) == "2 workers on cuda:0, cuda:1"
+    assert str(pick_slots(8, 10, wants="cuda", needs="cuda:1", gpus=GPUS)) == "1 worker on cuda:1"
+    assert pick_slots(8, 10, wants="cuda", needs="cuda", devices=["cpu"], workers=1).devices == ("cpu",), "as said"
+    assert pick_slots(8, 10, wants="cuda").devices == ("cpu",) * 8, "one that would do without"
+    for needs in ("cuda", "cuda:2"):
+        with pytest.raises(InputError, match=f"asks for device='{needs}', and torch sees no such device here"):
+            pick_slots(8, 10, wants="cuda", needs=needs, gpus=GPUS if ":" in needs else ())
 
 
 def test_memory_of_earlier_workers_is_remembered(tmp_path):

@@ -77,7 +77,10 @@ def _slots(task: Task, models: int, worker_bytes: int | None) -> Slots:
     gpus = visible_gpus() if wants == "cuda" else ()
     segments = -(-models // SEGMENT)
     free = available_memory()
-    return pick_slots(cores(), segments, wants=wants, gpus=gpus, worker_bytes=worker_bytes, free_bytes=free)
+    needs = getattr(task, "needs", None)
+    return pick_slots(
+        cores(), segments, wants=wants, needs=needs, gpus=gpus, worker_bytes=worker_bytes, free_bytes=free
+    )
 
 
 def _trials(task: Task, design: Design) -> list[Trial]:

@@ -15,9 +15,9 @@ from subtrain.collection.process import Worker
 from subtrain.collection.report import Failure, Tally, known_worker_bytes
 from subtrain.collection.segment import describe, record_failure
 from subtrain.collection.shortage import Remedy, Shortage
-from subtrain.collection.slots import CPU, Slots, pick_slots
+from subtrain.collection.slots import CPU, SHARE, Slots, pick_slots
 from subtrain.errors import CollectError, CorruptError, InputError, StorageError, SubtrainError
-from subtrain.machine import available_memory, cores, visible_gpus
+from subtrain.machine import NoDeviceError, available_memory, cores, memory, promised_gpus, visible_gpus
 from subtrain.store.given import GivenDesign
 from subtrain.store.segment import Range
 from subtrain.store.study import Study, segment_name
@@ -53,6 +53,7 @@ def local(
         raise InputError(f"timeout must be above 0 seconds, got {timeout}")
     # The task is only made if there is something to train.
     wants = getattr(study.task, "device", None) if segments else None
+    gpus = visible_gpus() if wants == "cuda" and devices is None else ()
     slots = pick_slots(
         cores(),
         len(segments),
@@ -60,11 +61,14 @@ def local(
         devices=devices,
         per_device=per_device,
         wants=wants,
-        gpus=visible_gpus() if wants == "cuda" and devices is None else (),
+        needs=getattr(study.task, "needs", None) if segments else None,
+        gpus=gpus,
         worker_bytes=known_worker_bytes(study.store),
         free_bytes=available_memory(),
     )
     tally.workers, tally.slots = len(slots), str(slots)
+    if wants == "cuda" and devices is None and not gpus:
+        tally.notes += promised_gpus()
     return LocalExecutor(study, segments, slots, tally, timeout)
 
 
@@ -206,6 +210,7 @@ class LocalExecutor:
             worker.deadline = None
             if event == "starting":
                 under_way = answer["rows"]
+                worker.begun += len(under_way)
                 worker.deadline = time.monotonic() + self.timeout if self.timeout is not None else None
             elif event == "models":
                 reported += answer["count"]
@@ -213,27 +218,62 @@ class LocalExecutor:
                     self.tally.add(answer["count"], answer["memory"])
                     self.fruitful |= answer["count"] > 0
             elif event == "committed":
-                with self.lock:
-                    self.shortage.committed += 1
-                return Over.ALIVE
+                return self._committed(worker, answer.get("held", 0))
             elif event == "failed":
                 self._failed(where, reported, {int(row): why for row, why in answer["models"].items()})
                 return Over.ALIVE
             elif event == "short of memory":
                 return self._short_of_memory(where, reported, device)
             elif event == "fatal":
-                kind = _EXITS.get(answer.get("exit_code", 0), CollectError)
+                lacking = answer.get("no_device", False)
+                kind = NoDeviceError if lacking else _EXITS.get(answer.get("exit_code", 0), CollectError)
                 self._stop_all(kind(answer["error"]))
                 return Over.GONE
-        if not self.stopping:
-            self._crash(worker, where, reported, under_way)
+        if self.stopping:
+            return Over.GONE
+        if worker.killed_by_others and not self.shortage.last:
+            return self._killed(where, reported, device)
+        self._crash(worker, where, reported, under_way)
         return Over.GONE
+
+    def _committed(self, worker: Worker, held: int) -> Over:
+        """One that grows from segment to segment makes place for a fresh one before memory runs out."""
+        worker.growth.held(held)
+        with self.lock:
+            self.shortage.committed += 1
+            if not worker.growth.beyond(self._fair_share()):
+                return Over.ALIVE
+            note = "workers that grow from segment to segment are replaced: the task keeps memory that it should free"
+            if note not in self.tally.notes:
+                self.tally.notes.append(note)
+        return Over.GONE
+
+    def _fair_share(self) -> float | None:
+        """Bytes that each of the workers may hold."""
+        there = memory()
+        return None if there is None else SHARE * there / max(1, self.shortage.slots.total())
+
+    def _killed(self, where: Range, reported: int, device: str) -> Over:
+        """By the system, which is short of memory while several workers run: one less, and no model is to blame."""
+        with self.lock:
+            remedy = self.shortage.killed(where, device)
+            self._again(where, reported, self.waiting if remedy is Remedy.ALONE else self.todo)
+            if remedy is not Remedy.RETIRE:
+                return Over.GONE
+            left = self.shortage.slots.total()
+            self.tally.workers -= 1
+            self.tally.notes.append(
+                f"the system killed a worker, probably for want of memory: going on with {left} "
+                f"worker{'s' * (left != 1)}"
+            )
+            return Over.RETIRED
 
     def _short_of_memory(self, where: Range, reported: int, device: str) -> Over:
         """Fewer workers on the device from now on, unless it is the segment's own fault; no attempt is counted."""
         with self.lock:
             remedy = self.shortage.ran_out(where, device)
-            self._again(where, reported, self.waiting if remedy is Remedy.ALONE else self.todo)
+            queue = self.waiting if remedy is Remedy.ALONE else self.todo
+            self._again(where, reported, queue, first=remedy is Remedy.AGAIN)
             if remedy is not Remedy.RETIRE:
                 return Over.GONE
             left = self.shortage.slots[device]
@@ -251,6 +291,11 @@ class LocalExecutor:
         """
         why = worker.obituary()
         self.crashed.add(where)
+        if worker.killed_by_others and worker.begun > max(1, len(under_way)):
+            # Models before this one may have kept the memory: a fresh process begins with it.
+            with self.lock:
+                self._again(where, reported, self.todo, first=True)
+            return
         if len(under_way) != 1:
             self._failed(where, reported, dict.fromkeys(under_way or [where[0]], why))
             return
@@ -291,7 +336,10 @@ class LocalExecutor:
         failed = sum(count for where, count in self.attempts.items() if where not in self.crashed)
         return not self.fruitful and (failed >= ATTEMPTS * HOPELESS or len(self.given_up) >= HOPELESS)
 
-    def _again(self, where: Range, reported: int, queue: deque[Range]) -> None:
+    def _again(self, where: Range, reported: int, queue: deque[Range], first: bool = False) -> None:
         self.tally.trained -= reported
         self.tally.retries += 1
-        queue.append(where)
+        if first:
+            queue.appendleft(where)
+        else:
+            queue.append(where)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from subtrain.collection.growth import Growth
 from subtrain.collection.segment import DEVICE
 from subtrain.collection.worker import log_name
 from subtrain.drawing import without_notebook
@@ -52,6 +53,10 @@ class Worker:
         )
         self.deadline: float | None = None
         self.overdue = ""
+        self.ended = False
+        # Models whose training it has begun.
+        self.begun = 0
+        self.growth = Growth()
         self.log = study.local / LOGS / log_name(self.process.pid)
         self._send(greeting)
 
@@ -64,7 +69,9 @@ class Worker:
 
     def train(self, where: Range, careful: bool, last_try: bool, skip: list[int]) -> None:
         """Send one segment; `answers` tells what became of it."""
-        self._send({"start": where[0], "stop": where[1], "careful": careful, "last_try": last_try, "skip": skip})
+        worn = self.begun > 0
+        order = {"start": where[0], "stop": where[1], "careful": careful, "last_try": last_try, "skip": skip}
+        self._send(order | {"worn": worn})
 
     def stop_if_late(self, timeout: float) -> None:
         """End it if it is past its deadline, which was `timeout` seconds away."""
@@ -80,8 +87,14 @@ class Worker:
             self.process.wait(5)
         self.kill()
 
+    @property
+    def killed_by_others(self) -> bool:
+        """Whether it died of a SIGKILL that was not sent from here, as a system short of memory does."""
+        return self.process.wait() == -signal.SIGKILL and not self.ended
+
     def end(self) -> None:
         """Kill it, and the subprocesses of user code with it."""
+        self.ended = self.ended or self.process.poll() is None
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 

@@ -19,7 +19,7 @@ from subtrain import outputs
 from subtrain._version import __version__
 from subtrain.collection import partial
 from subtrain.errors import InputError, SubtrainError
-from subtrain.machine import host
+from subtrain.machine import NoDeviceError, host
 from subtrain.masks import Masks
 from subtrain.store import segment
 from subtrain.store.given import GivenDesign
@@ -27,7 +27,7 @@ from subtrain.store.segment import Range
 from subtrain.store.study import FAILURES, Study, segment_name
 from subtrain.trainers.oom import is_out_of_memory, release_memory
 
-SAVE_EVERY = 30.0
+SAVE_EVERY = 10.0
 DEVICE = "SUBTRAIN_DEVICE"
 
 
@@ -54,6 +54,7 @@ class _Work:
     done: dict[int, dict[str, NDArray[Any]]]
     starting: Callable[[list[int]], None]
     last_try: bool
+    worn: bool | None = None
     unsaved: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
     saved_at: float = field(default_factory=time.monotonic)
@@ -67,14 +68,17 @@ def train_segment(
     careful: bool = False,
     last_try: bool = True,
     skip: Collection[int] = (),
+    worn: bool | None = None,
 ) -> bool:
     """Train models start..stop-1 and commit them; False if another worker's commit was there first.
 
     `starting(rows)` is called before models are trained and `report(k)` after k have succeeded. careful: one at a time,
     each saved at once, for a segment that has crashed its process; skip: models to leave out as failed. Without
-    last_try, ShortOfMemoryError is raised when memory runs out, instead of failing the models. Models that fail are
-    recorded in `failures/`; the others are kept, and ModelsFailedError is raised. Raises SchemaError when the task
-    returns what it does not declare.
+    last_try, ShortOfMemoryError is raised when memory runs out, instead of failing the models. worn: whether this
+    process, which is replaced after a ShortOfMemoryError, has trained models before; then a model that runs out of
+    memory fails only if it was the first in its process, for those before it may have kept what they took.
+    Models that fail are recorded in `failures/`; the others are kept, and ModelsFailedError is raised. Raises
+    SchemaError when the task returns what it does not declare, NoDeviceError when its device is not there.
     """
     name = segment_name(where)
     if study.store.exists(name):
@@ -84,7 +88,7 @@ def train_segment(
     began = time.time()
     rows = range(*where)
     masks, seeds = study.design.masks(rows), study.design.seeds(rows)
-    work = _Work(study, where, masks, seeds, partial.load(study, where), starting, last_try)
+    work = _Work(study, where, masks, seeds, partial.load(study, where), starting, last_try, worn)
     report(len(work.done) - partial.committed(study, where))
     work.failed.update(dict.fromkeys(skip, "it crashed its worker process"))
     todo = [row for row in rows if row not in work.done and row not in work.failed]
@@ -120,11 +124,11 @@ def _train_some(work: _Work, rows: list[int]) -> None:
     try:
         _train(work, rows)
         return
-    except (outputs.SchemaError, KeyboardInterrupt):
+    except (outputs.SchemaError, NoDeviceError, KeyboardInterrupt):
         raise
     except BaseException as error:  # sys.exit in training code too: one model's end, not its worker's
         short = is_out_of_memory(error)
-        if short and not work.last_try:
+        if short and (not work.last_try or (work.worn and not work.failed)):
             _save(work)
             raise ShortOfMemoryError(f"{type(error).__name__}: {error}") from error
         if len(rows) == 1:
@@ -163,6 +167,7 @@ def _train(work: _Work, rows: list[int]) -> None:
     for k, row in enumerate(rows):
         work.done[row] = {name: array[k] for name, array in arrays.items()}
     work.unsaved += rows
+    work.worn = None if work.worn is None else True
 
 
 def _save(work: _Work) -> None:

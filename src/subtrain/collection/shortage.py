@@ -42,6 +42,19 @@ class Shortage:
         self.slots[device] -= 1
         return Remedy.RETIRE
 
+    @property
+    def last(self) -> bool:
+        """Whether one worker is left in all: if the system kills it for want of memory, its model is to blame."""
+        return self.slots.total() <= 1
+
+    def killed(self, where: Range, device: str) -> Remedy:
+        """The system killed a worker on the device, whose memory all devices share: one worker less."""
+        again = self.short_at.setdefault(where, self.committed) < self.committed
+        if again and self.slots[device] > 1:
+            return Remedy.ALONE
+        self.slots[device] -= 1
+        return Remedy.RETIRE
+
     def leave(self, device: str) -> None:
         """A worker on the device has nothing left to do."""
         self.slots[device] -= 1

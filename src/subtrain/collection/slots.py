@@ -50,6 +50,7 @@ def pick_slots(
     devices: Sequence[str] | None = None,
     per_device: int | None = None,
     wants: str | None = None,
+    needs: str | None = None,
     gpus: Sequence[str] = (),
     worker_bytes: int | None = None,
     free_bytes: int | None = None,
@@ -57,7 +58,8 @@ def pick_slots(
     """Slots for this many missing `segments`; never more workers than segments.
 
     workers, devices, per_device: what the user says, which is done as said. wants: the task's `device`; "cuda" takes
-    `gpus` where there are any, one worker each. worker_bytes: memory one worker took at most so far, if that is known;
+    `gpus` where there are any, one worker each; needs: the device without which the task is not to be trained.
+    worker_bytes: memory one worker took at most so far, if that is known;
     free_bytes: memory that is free. Raises InputError for numbers below 1, no devices, or a contradiction.
     """
     for name, value in (("workers", workers), ("per_device", per_device)):
@@ -67,6 +69,13 @@ def pick_slots(
         raise InputError("devices must name at least one, for example cuda:0")
     if workers and per_device:
         raise InputError("give the number of workers or of workers per device, not both")
+    if needs and devices is None:
+        gpus = [name for name in gpus if needs in ("cuda", name)]
+        if not gpus:
+            raise InputError(
+                f"the task asks for device={needs!r}, and torch sees no such device here: train on a machine that has "
+                "one, or say --device cpu (devices=['cpu'])"
+            )
     told = devices is not None or wants is not None
     on = list(dict.fromkeys(devices)) if devices else (list(gpus) if wants == "cuda" else []) or [CPU]
     many, why = workers or len(on) * (per_device or (cores if on == [CPU] else 1)), ""

@@ -13,13 +13,14 @@ import resource
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from subtrain.collection import travel
 from subtrain.collection.segment import ModelsFailedError, ShortOfMemoryError, train_segment
 from subtrain.errors import SubtrainError
-from subtrain.machine import host
+from subtrain.machine import NoDeviceError, host
 from subtrain.outputs import SchemaError
 from subtrain.store import files
 from subtrain.store.folder import inside
@@ -27,12 +28,16 @@ from subtrain.store.places import local_folder, open_store
 from subtrain.store.study import LOGS, Study
 from subtrain.trainers.oom import release_memory
 
+# Of 1000: how readily the system kills a worker.
+SACRIFICE = 500
+
 
 def main(path: str) -> None:
     """Serve until told to stop."""
     del sys.argv[1:]  # training code that reads its arguments has none
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     inbox = _follow_parent()
+    _die_first()
     try:
         _log_output(inside(local_folder(open_store(path)), LOGS))
         study = _open(path, inbox.get())
@@ -59,8 +64,9 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
             careful=message["careful"],
             last_try=message["last_try"],
             skip=message["skip"],
+            worn=message.get("worn"),
         )
-        _say(answers, event="committed", won=won)
+        _say(answers, event="committed", won=won, held=held_memory())
     except ShortOfMemoryError as error:
         short = True
         _say(answers, event="short of memory", error=str(error))
@@ -68,6 +74,8 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
         _say(answers, event="failed", models={str(row): why for row, why in error.failed.items()})
     except SchemaError as error:
         _say(answers, event="fatal", error=str(error))
+    except NoDeviceError as error:
+        _say(answers, event="fatal", error=str(error), no_device=True)
     except SubtrainError as error:
         _say(answers, event="fatal", error=str(error), exit_code=error.exit_code)
     if short:
@@ -109,6 +117,21 @@ def peak_memory() -> int:
     # Until it has become another program, a subprocess counts as large as this one.
     held = mine + largest if largest > mine else mine
     return held * (1 if sys.platform == "darwin" else 1024)
+
+
+def held_memory() -> int:
+    """Bytes that this process holds for itself now, without files that it only maps; 0 if the system does not say."""
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/status", encoding="utf-8") as file:
+        lines = dict(line.split(":", 1) for line in file)
+        return int(lines.get("RssAnon", lines.get("VmRSS", "0")).split()[0]) * 1024
+    return 0
+
+
+def _die_first() -> None:
+    """A system that is short of memory ends a worker, and neither the process that replaces it nor others."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "r+", encoding="utf-8") as file:
+        if int(file.read()) < SACRIFICE:
+            file.write(str(SACRIFICE))
 
 
 def _own_input() -> TextIO:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.machine import memory
 from subtrain.regression.counts import Counts
 from subtrain.regression.problem import Problem
 
@@ -68,11 +68,8 @@ def judged(plan: Problem, valid: Counts) -> Dense:
 def check_memory(n: int, matrices: int) -> None:
     """Refuse n units whose `matrices` dense float64 matrices this machine's memory cannot hold."""
     need = 8 * n * n * matrices
-    try:
-        have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return
-    if need > 0.9 * have:
+    have = memory()
+    if have is not None and need > 0.9 * have:
         raise InputError(
             f"{n} units need {need / 2**30:.1f} GiB for {matrices} dense matrices and this machine has "
             f"{have / 2**30:.1f} GiB; use Lasso, which needs none, or fewer units"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 from subtrain.errors import InputError
+from subtrain.machine import cores
 
 Piece = TypeVar("Piece")
 Progress = Callable[[str, int, int], None]
@@ -16,9 +16,7 @@ Progress = Callable[[str, int, int], None]
 def thread_count(threads: int | None) -> int:
     """`threads`, or the cores this process may use."""
     if threads is None:
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return cores()
     if threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}")
     return threads

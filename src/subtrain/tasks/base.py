@@ -84,6 +84,7 @@ class BatchTask:
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
     device: str | None = None
+    needs: str | None = None
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
 
@@ -107,6 +108,7 @@ class FunctionTask:
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
     device: str | None = None
+    needs: str | None = None
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
     minibatch: int | None = None
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)

@@ -12,8 +12,14 @@ from pathlib import Path
 from subtrain.errors import CollectError
 
 TAIL = 2000
+# How a command ends that somebody kills, and a shell whose last command was killed.
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 # Waits for the end of its input, which comes when the process at the other end dies, however it dies.
 _GUARD = 'trap "" TERM; read -r _; kill -TERM 0; rm -rf -- "$1"; kill -KILL 0'
+
+
+class KilledError(CollectError, MemoryError):
+    """A command was killed by the system, which is nearly always short of memory then."""
 
 
 def run(
@@ -48,7 +54,7 @@ def run(
             command.wait()
     if code:
         how = f"failed with exit code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}"
-        raise _error(name, how, scratch)
+        raise _error(name, how, scratch, KilledError if code in _KILLED else CollectError)
 
 
 @contextmanager
@@ -68,11 +74,11 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _error(name: str, how: str, scratch: Path) -> CollectError:
+def _error(name: str, how: str, scratch: Path, kind: type[CollectError] = CollectError) -> CollectError:
     printed = _tail(scratch / "stderr") or _tail(scratch / "stdout")
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     last = f"; it said: {' | '.join(lines[-3:])[-300:]}" if lines else ""
-    error = CollectError(f"{name} {how}{last}")
+    error = kind(f"{name} {how}{last}")
     if printed:
         error.add_note(f"The end of what it printed:\n{printed}")
     return error

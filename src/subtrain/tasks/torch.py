@@ -66,7 +66,7 @@ def torch_module(
     about = fingerprint(names, margin, source_of(make_model), _settings(recipe), *arrays, *named)
     run = partial(_train, _Kept(make_model, data, recipe), labels, names, margin)
     device = "cuda" if (recipe.device or "cuda").startswith("cuda") else None
-    more: dict[str, Any] = {"view": view, "device": device}
+    more: dict[str, Any] = {"view": view, "device": device, "needs": recipe.device if device else None}
     if not regression:
         more["labels"] = labels["train"]
     if recipe.train is None and not recipe.drop_last:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import gc
 import sys
 
-# What cuBLAS, the CUDA driver and JAX put into a plain RuntimeError.
-_WORDS = ("cuda out of memory", "cuda error: out of memory", "cublas_status_alloc_failed", "resource_exhausted")
+# What cuBLAS, the CUDA driver and JAX put into a plain RuntimeError; and what torch's DataLoader, joblib and
+# concurrent.futures say of a helper process that the system killed.
+_WORDS = (
+    "cuda out of memory",
+    "cuda error: out of memory",
+    "cublas_status_alloc_failed",
+    "resource_exhausted",
+    "is killed by signal: killed",
+    "sigkill(-9)",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

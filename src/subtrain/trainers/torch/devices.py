@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.machine import NoDeviceError
 from subtrain.trainers.torch.recipe import TorchRecipe
 
 VARIABLE = "SUBTRAIN_DEVICE"
@@ -26,7 +27,7 @@ def chosen_device(asked: str | None) -> Any:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            raise InputError(f"there is no device {name}: torch {torch.__version__} sees {count} CUDA devices here")
+            raise NoDeviceError(f"there is no device {name}: torch {torch.__version__} sees {count} CUDA devices here")
         torch.cuda.set_device(device)
     return device
 
