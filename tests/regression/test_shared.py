@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import numpy as np
@@ -215,7 +216,11 @@ def test_a_study_is_fitted_with_what_its_view_shows(make_study, tmp_path):
     assert given.meta["params"]["pairs"] == "Pairs(class of unit x class of target)"
 
 
-def test_a_study_whose_task_cannot_be_made_is_fitted_without_it_and_says_so(make_study):
-    study = Study.open(make_study().path)
-    with pytest.warns(FitWarning, match=r"not used, for the task cannot be made here: .*does not know how to make"):
+def test_a_study_of_version_0_1_0_is_fitted_without_a_view_and_says_so(make_study):
+    path = make_study().path
+    manifest = json.loads((path / "study.json").read_text())
+    del manifest["view"]
+    (path / "study.json").write_text(json.dumps(manifest))
+    study = Study.open(path)
+    with pytest.warns(FitWarning, match=r"targets are not used: .*stores nothing of them: collect it"):
         assert repr(pairs_of_study(study, "test_margins")) == "Pairs(nothing known)"

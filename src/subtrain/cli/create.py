@@ -32,6 +32,7 @@ def create(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the whole design.")] = 0,
     segment: Annotated[int, typer.Option(help="Models that are trained and committed together.")] = 64,
+    view: Annotated[bool, typer.Option(help="Store what is shown of examples: images, labels, texts, rows.")] = True,
 ) -> None:
     """Create a study: who is in which subset, and what is trained on it. Nothing is trained yet.
 
@@ -46,7 +47,7 @@ def create(
         raise InputError("say what to train with --task, for example --task digits or --task mycode.py:task")
     ids = None if groups is None else tuple(open_npy(local_path(groups)).tolist())
     design = Design(_alphas(alpha), models, seed, kind, heldout, replicates, groups=ids)
-    made = Study.create(study, task, design, params=parse_params(param or []), segment=segment)
+    made = Study.create(study, task, design, params=parse_params(param or []), segment=segment, view=view)
     each = sum(spec.bytes for spec in made.outputs.values())
     out.print(f"Created {study}: {made.models:,} models over {made.n:,} units, alpha {alpha}")
     for name, spec in made.outputs.items():

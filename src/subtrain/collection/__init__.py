@@ -52,6 +52,7 @@ def collect(
     tally = Tally(study.store, runner_file(), total, sum(models_done(study, mine)))
     given = options if workers is None else {"workers": workers, **options}
     executor = make_executor(engine, study, missing, tally, **given)
+    _keep_view(study)
     _sweep(study)
     try:
         failures = _run(executor, tally, progress) if missing else []
@@ -73,6 +74,15 @@ def _interrupted(study: Study, mine: list[Range], tally: Tally) -> str:
         done = f"{sum(models_done(study, mine)):,}"
     going = f"; its Slurm jobs go on: subtrain cancel {study.where} ends them" if tally.engine == "slurm" else ""
     return f"interrupted: {done} of {tally.total:,} models are done and kept, and the same command goes on{going}"
+
+
+def _keep_view(study: Study) -> None:
+    """Store the view of a study that should have one and has none: of version 0.1.0, or killed when it was created.
+
+    Only where the task is at hand: it is not made for that.
+    """
+    if study.task_at_hand is not None:
+        study.keep_view(study.task_at_hand)
 
 
 def _numbered(study: Study, numbers: Iterable[int]) -> list[Range]:

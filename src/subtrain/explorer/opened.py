@@ -148,7 +148,7 @@ class Library:
 
 def _again(study: Study) -> Study:
     """The study as it is now, for it may have been extended, with the task that is at hand already."""
-    return replace(Study.open(study.store), given_task=vars(study).get("task", study.given_task))
+    return replace(Study.open(study.store), given_task=study.task_at_hand)
 
 
 def open_fit(study: Study, name: str, ref: str, progress: Progress = nothing) -> OpenFit:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from subtrain.explorer.images import Picture, picture
 from subtrain.quantities import SPLITS
 from subtrain.store.study import Study
+from subtrain.store.view import shows
 from subtrain.tasks.base import View
 
 TARGET_SIDE, UNIT_SIDE = 112, 64
@@ -163,7 +164,7 @@ class Viewer:
 
 
 def viewer(study: Study, output: str) -> Viewer:
-    """How this study's examples look; only numbers if its task is not at hand and cannot be made again."""
+    """How this study's examples look; only numbers if it stores nothing of them."""
     view, why_not = view_of(study)
     split = output.partition("_")[0]
     return Viewer(
@@ -177,11 +178,11 @@ def viewer(study: Study, output: str) -> Viewer:
 
 def view_of(study: Study) -> tuple[View, str]:
     """How this study's examples look, and a sentence if they cannot be shown."""
-    try:
-        view = getattr(study.task, "view", None)
-    except Exception as error:  # making a task runs its author's code: a report without pictures beats none
-        return View(), f"Examples are shown by number, because their task could not be made again: {error}"
-    return view or View(), "" if view else "Examples are shown by number, because the task does not say how they look."
+    view = study.view
+    if view is None:
+        return View(), f"Examples are shown by number, because {study.why_no_view}."
+    said = "Examples are shown by number, because the task does not say how they look."
+    return view, "" if shows(view) else said
 
 
 def _are_classes(labels: Sequence[str]) -> bool:

@@ -73,14 +73,12 @@ def pairs_of(
 def pairs_of_study(study: Study, output: str) -> Pairs:
     """What the task's view shows of units and targets: labels and images; nothing where there is no such view.
 
-    A study whose task cannot be made here (imported, or made elsewhere) is fitted without it: a FitWarning says why.
+    A study that stores nothing of that (imported, or of an older version) is fitted without it: a FitWarning says why.
     """
     split = output.partition("_")[0]
-    try:
-        view = getattr(study.task, "view", None)
-    except Exception as error:
-        warn(f"labels and images of units and targets are not used, for the task cannot be made here: {error}")
-        view = None
+    view = study.view
+    if view is None:
+        warn(f"labels and images of units and targets are not used: {study.why_no_view}")
     targets = int(np.prod(study.outputs[output].shape, dtype=np.int64))
     if view is None or study.groups is not None:
         return Pairs()

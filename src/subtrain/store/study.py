@@ -26,7 +26,8 @@ from subtrain.store.listed import ListedDesign
 from subtrain.store.places import local_folder, open_store
 from subtrain.store.rows import Rows, SegmentRows, plan_segments
 from subtrain.store.segment import WHOLE, Range, file_name
-from subtrain.tasks.base import Source, Task
+from subtrain.store.view import INDEX, bounded, keep_view, put_view, read_view, shows
+from subtrain.tasks.base import Source, Task, View
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.load import load_task
 
@@ -51,7 +52,8 @@ class Study:
     """Make one with `Study.create`, or find one again with `Study.open`.
 
     store: the folder or bucket it lies in; design: who is in which subset; outputs: what is recorded of each model;
-    segment: models that are committed together; source and fingerprint: which task it is.
+    segment: models that are committed together; source and fingerprint: which task it is; shows: whether it stores a
+    view of its examples, None if it was made by a version that stored none.
     """
 
     store: Store
@@ -61,6 +63,7 @@ class Study:
     fingerprint: str
     source: Source | None = None
     given_task: Task | None = field(default=None, repr=False)
+    shows: bool | None = None
     rows: Rows = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,17 +84,20 @@ class Study:
         params: Mapping[str, Any] | None = None,
         segment: int = 64,
         exist_ok: bool = False,
+        view: bool = True,
     ) -> Study:
         """Make a new study in folder `path`, or at `s3://bucket/prefix`; nothing is trained yet.
 
-        task: a Task, or its name ("module:name", "file.py:name", "digits") with `params`. Raises InputError if the
-        folder is a study already, unless exist_ok, which opens it when task and design are the same and raises
-        MismatchError when they are not.
+        task: a Task, or its name ("module:name", "file.py:name", "digits") with `params`. view: store what the task
+        shows of its examples (images, labels, texts, tables), at most 512 MiB, so that the study can be looked at
+        without its code. Raises InputError if the folder is a study already, unless exist_ok, which opens it when task
+        and design are the same and raises MismatchError when they are not.
         """
         found, source = task_and_source(task, params)
         if design.groups is None:
             design = design.for_units(found.n)
-        return create_study(open_store(path), found, source, design, segment=segment, exist_ok=exist_ok)
+        store = open_store(path)
+        return create_study(store, found, source, design, segment=segment, exist_ok=exist_ok, view=view)
 
     @staticmethod
     def open(
@@ -213,6 +219,37 @@ class Study:
         assert found is not None
         return found
 
+    @property
+    def view(self) -> View | None:
+        """How a person sees the examples, as it is stored in the study, or else as a task that was given shows it; None
+        where neither is there, or the study was made without. The study's own task is never made for this."""
+        if self._kept_view is not None:
+            return self._kept_view
+        given = getattr(self.given_task, "view", None)
+        return given if given is not None else (View() if self.shows is False else None)
+
+    @property
+    def why_no_view(self) -> str:
+        """Why `view` is None, as the end of a sentence."""
+        if self.imported:
+            return "the study was imported, and nothing was given to show of them"
+        return f"{self.where} stores nothing of them: collect it (subtrain collect, with --trust or --task) to store it"
+
+    @cached_property
+    def _kept_view(self) -> View | None:
+        return read_view(self.store, self.fingerprint)
+
+    def keep_view(self, task: Task) -> None:
+        """Store what `task`, the study's own, shows of its examples, unless that is stored or not wanted."""
+        if self.shows is not False and self._kept_view is None:
+            keep_view(self.store, self.fingerprint, getattr(task, "view", None) or View())
+            del vars(self)["_kept_view"]
+
+    @property
+    def task_at_hand(self) -> Task | None:
+        """The task, if it was given or has been made already."""
+        return vars(self).get("task") or self.given_task
+
     @cached_property
     def segments(self) -> list[Range]:
         """Every segment (start, stop) of the study, committed or not."""
@@ -272,6 +309,7 @@ def create_study(
     *,
     segment: int = 64,
     exist_ok: bool = False,
+    view: bool = False,
 ) -> Study:
     """As `Study.create`, of a task that is made and a design that is bound to its units."""
     if segment < 1:
@@ -280,6 +318,10 @@ def create_study(
     if units != task.n:
         what = "the masks are over" if design.groups is None else "groups name the unit of"
         raise InputError(f"{what} {units} examples, but the task has {task.n}")
+    there = store.exists(MANIFEST)
+    if there and not exist_ok:
+        raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
+    shown = bounded(task.view) if view and not there and shows(getattr(task, "view", None)) else None  # type: ignore[attr-defined]
     manifest = {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -288,13 +330,17 @@ def create_study(
         "task": {"source": source.to_json() if source else None, "fingerprint": task.fingerprint},
         "outputs": {name: spec.to_json() for name, spec in task.outputs.items()},
         "segment": segment,
+        "view": shown is not None,
     }
     store.prepare()
     if isinstance(design, ListedDesign):
         design.save(store)
     if not store.commit_new(MANIFEST, lambda file: file.write(json_bytes(manifest))) and not exist_ok:
         raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
-    return Study.open(store, task=task, design=design)
+    made = Study.open(store, task=task, design=design)
+    if shown is not None and made.shows and not store.exists(INDEX):
+        put_view(store, made.fingerprint, shown)
+    return made
 
 
 def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple[Task, Source | None]:
@@ -341,6 +387,7 @@ def _from_manifest(store: Store, data: Mapping[str, Any]) -> Study:
         segment=data["segment"],
         fingerprint=data["task"]["fingerprint"],
         source=Source(source["name"], source["params"]) if source else None,
+        shows=data.get("view"),
     )
 
 

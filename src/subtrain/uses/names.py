@@ -9,13 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.store.study import Study
-from subtrain.tasks.base import View
 
 Columns = dict[str, NDArray[Any]]
 
 
 def unit_columns(study: Study) -> Columns:
-    """Columns of n rows: "unit"; "label" where the task tells labels (of a group: its examples' if they agree, else
+    """Columns of n rows: "unit"; "label" where the study stores labels (of a group: its examples' if they agree, else
     ""); "examples", how many a group has, where units are groups.
     """
     groups = unit_of_example(study)
@@ -34,12 +33,12 @@ def unit_of_example(study: Study) -> NDArray[np.int64]:
 
 
 def example_labels(study: Study, examples: int) -> NDArray[Any] | None:
-    """The training examples' labels as text [N], None where the task is not at hand or does not tell them."""
+    """The training examples' labels as text [N], None where the study stores none."""
     return _labels(study, "train", examples)
 
 
 def target_labels(study: Study, output: str) -> NDArray[Any] | None:
-    """The labels of an output's targets as text [T], None where the task is not at hand or does not tell them."""
+    """The labels of an output's targets as text [T], None where the study stores none."""
     return _labels(study, output.partition("_")[0], int(np.prod(study.outputs[output].shape, dtype=np.int64)))
 
 
@@ -48,17 +47,8 @@ def labels_of(study: Study, of: str, output: str) -> NDArray[Any] | None:
     return unit_columns(study).get("label") if of == "units" else target_labels(study, output)
 
 
-def view_of(study: Study) -> View | None:
-    """How a person sees the task's examples, None where the task is not at hand or does not say."""
-    try:
-        found: View | None = getattr(study.task, "view", None)
-    except Exception:  # Making a task runs its author's code: a table without labels beats none.
-        return None
-    return found
-
-
 def _labels(study: Study, split: str, count: int) -> NDArray[Any] | None:
-    view = view_of(study)
+    view = study.view
     labels = None if view is None else view.labels.get(split)
     return np.asarray([str(v) for v in labels]) if labels is not None and len(labels) == count else None
 

@@ -18,7 +18,7 @@ from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.tasks.base import View
 from subtrain.uses.direction import quantity_fitted, said
-from subtrain.uses.names import unit_columns, view_of
+from subtrain.uses.names import unit_columns
 from subtrain.uses.result import Table, new_figure, result_html
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def neighbors(
     targets: by default all. groups [T of the targets]: what each belongs to, a class for example; each group then has
     one list, by the mean of its targets' weights; together=True makes all of them one group. q [n, targets] or, with
     groups, [n, G]: how sure each weight is (false-discovery rates, as `significance` finds them), to stand beside it.
-    study: tells labels and images where its task does. Raises InputError where shapes do not fit.
+    study: tells labels and images where it stores them. Raises InputError where shapes do not fit.
     """
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
     names, member = _grouped(chosen, groups, together)
@@ -148,7 +148,7 @@ def neighbors(
     ]
     group = np.array([row[0] for row in rows], np.int64)
     unit = np.array([row[2] for row in rows], np.int64)
-    view = None if study is None or study.groups is not None else view_of(study)
+    view = None if study is None or study.groups is not None else study.view
     labels = None if study is None else unit_columns(study).get("label")
     return Neighbors(
         names,
