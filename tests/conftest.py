@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +13,12 @@ import pytest
 import worlds
 from subtrain import Design, Study
 from subtrain.collection import train_segment
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A key of the tests' own, and none in the home of who runs them."""
+    os.environ["SUBTRAIN_STATE"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture

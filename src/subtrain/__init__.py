@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from subtrain.store.imported import import_arrays, import_folder
     from subtrain.store.reference import import_reference
     from subtrain.store.study import Study
+    from subtrain.tasks.trusted import task_factory
     from subtrain.uses.alphas import Alphas, compare_alphas
     from subtrain.uses.audit import Audit, audit
     from subtrain.uses.brittleness import Brittleness, brittleness
@@ -159,6 +160,7 @@ _WHERE = {
     "standard_errors": "uses.standard_errors",
     "status": "collection.status",
     "support": "uses.support",
+    "task_factory": "tasks.trusted",
     "tasks": "tasks",
     "verify_difference": "uses.verify_difference",
     "verify_selection": "uses.select",
@@ -254,6 +256,7 @@ __all__ = [
     "standard_errors",
     "status",
     "support",
+    "task_factory",
     "tasks",
     "verify_difference",
     "verify_selection",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from subtrain.cli.app import AsJson, Params, StudyPath, TaskName, Workers, app, out
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.results import PANEL, OutFile, show
 
 
@@ -22,17 +23,16 @@ def audit(
     pairs: Annotated[int, typer.Option(help="With --linearity: held-out subsets that get partners, 3 each.")] = 100,
     task: TaskName = None,
     param: Params = None,
+    trust: Trust = False,
     workers: Workers = None,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Noise share and ceiling from replicates; with --linearity, how much of the rest a linear datamodel explains."""
-    from subtrain.store.study import Study
-    from subtrain.tasks.load import parse_params
     from subtrain.uses.audit import RUNS
     from subtrain.uses.audit import audit as find
 
-    opened = Study.open(study, task, params=parse_params(param or []))
+    opened = open_to_train(study, task, param, trust)
     options: dict[str, Any] = {"progress": not as_json} | ({} if workers is None else {"workers": workers})
     found = find(opened, output, pairs=pairs if linearity else 0, **options)
     show(found, to, as_json, rows=5)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from subtrain.cli.app import AsJson, Params, StudyPath, TaskName, Workers, app
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.results import PANEL, OutFile, show
 from subtrain.errors import InputError
 
@@ -25,17 +26,16 @@ def budget(
     pilot: Annotated[int, typer.Option(help="With --alphas: models of each pilot study.")] = 500,
     task: TaskName = None,
     param: Params = None,
+    trust: Trust = False,
     workers: Workers = None,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
     """How many models, and how long, until the LASSO reaches an LDS: the learning curve carried on. Or which alpha."""
-    from subtrain.store.study import Study
-    from subtrain.tasks.load import parse_params
 
     if (lds is None) == (alphas is None):
         raise InputError("give either --lds, the score to reach, or --alphas, those to compare")
-    opened = Study.open(study, task, params=parse_params(param or []))
+    opened = open_to_train(study, task, param, trust)
     if alphas is not None:
         from subtrain.uses.alphas import compare_alphas
 

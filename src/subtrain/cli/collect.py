@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from subtrain.cli.app import Devices, Params, PerDevice, StudyPath, TaskName, Timeout, Workers, app, device_names, out
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def collect(
     timeout: Timeout = None,
     task: TaskName = None,
     param: Params = None,
+    trust: Trust = False,
     engine: Annotated[str, typer.Option(help="Where to train: local, slurm or ray.")] = "local",
     partition: Annotated[str | None, _slurm("Partition to submit to.")] = None,
     gres: Annotated[str | None, _slurm("Of each job: gpu:1, or a fraction of one, shard:1.")] = None,
@@ -73,11 +75,10 @@ def collect(
 
     Workers are picked from the cores, the free memory and, for a task that uses them, the GPUs, and named as it starts.
     A device that runs out of memory gets fewer workers, and that is said.
-    --task is only needed for a study created from Python with a task that has no import path.
+    --task is needed for a study created from Python with a task that has no import path, one whose code has moved, and,
+    unless you --trust it, one that somebody else made: collecting runs its code.
     """
     from subtrain.collection import collect as train
-    from subtrain.store.study import Study
-    from subtrain.tasks.load import parse_params
 
     if (ctx.args and not reference_module) or (reference_module and not spec):
         raise InputError(f"collect has no option {ctx.args[0]}" if ctx.args else "--reference-module needs --spec")
@@ -110,7 +111,7 @@ def collect(
         made, done = collect_reference(study, reference_module, spec, ctx.args, masks, engine=engine, **options)
         study = made.where
     else:
-        opened = Study.open(study, task, params=parse_params(param or []))
+        opened = open_to_train(study, task, param, trust)
         if dry_run:
             print(_script(opened, engine, options), end="")
             return

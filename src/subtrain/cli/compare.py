@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from subtrain.cli.app import AsJson, Workers, app
+from subtrain.cli.app import AsJson, Params, TaskName, Workers, app
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.results import PANEL, OutFile, show
 
 
@@ -31,18 +32,27 @@ def compare(
     ] = "a",
     units: Annotated[int, typer.Option(help="With --verify: units to remove.")] = 20,
     runs: Annotated[int, typer.Option(help="With --verify: retrainings of each training set.")] = 5,
+    task: TaskName = None,
+    param: Params = None,
+    task_b: Annotated[
+        str | None, typer.Option("--task-b", help="The task of B, as --task of A.", show_default=False)
+    ] = None,
+    param_b: Annotated[
+        list[str] | None, typer.Option("--param-b", metavar="KEY=VALUE", help="A parameter of B's task; repeatable.")
+    ] = None,
+    trust: Trust = False,
     workers: Workers = None,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Training units that move one algorithm and not the other, and whether they do (--verify)."""
     from subtrain.fits import load_fit
-    from subtrain.store.study import Study
     from subtrain.uses.compare import compare as differences
     from subtrain.uses.names import target_labels
     from subtrain.uses.verify_difference import verify_difference
 
-    a, b = Study.open(study_a), Study.open(study_b)
+    a = open_to_train(study_a, task, param, trust)
+    b = open_to_train(study_b, task_b, param_b, trust)
     of_a, of_b = load_fit(a, fit_a), load_fit(b, fit_b)
     names = (a.name, b.name) if a.name != b.name else (f"{a.name} {fit_a}", f"{b.name} {fit_b}")
     found = differences(of_a, of_b, components, names, target_labels(a, of_a.meta["output"]))

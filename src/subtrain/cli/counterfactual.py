@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from subtrain.cli.app import AsJson, FitName, Params, StudyPath, TaskName, Workers, app
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.results import PANEL, OutFile, Targets, numbers, show
 
 
@@ -26,6 +27,7 @@ def counterfactual(
     base: Annotated[str, typer.Option(help="Remove from the whole set (full), or from subsets (alpha).")] = "full",
     task: TaskName = None,
     param: Params = None,
+    trust: Trust = False,
     workers: Workers = None,
     to: OutFile = None,
     as_json: AsJson = False,
@@ -36,12 +38,10 @@ def counterfactual(
     it whenever you like, the same command goes on.
     """
     from subtrain.fits import load_fit
-    from subtrain.store.study import Study
-    from subtrain.tasks.load import parse_params
     from subtrain.uses.counterfactual import counterfactuals
     from subtrain.uses.removals import Removal
 
-    opened = Study.open(study, task, params=parse_params(param or []))
+    opened = open_to_train(study, task, param, trust)
     dm = load_fit(opened, fit)
     what, chosen = numbers(targets), numbers(units, "units")
     jobs = [Removal(target, chosen) for target in (range(dm.targets) if what is None else what)] if chosen else what

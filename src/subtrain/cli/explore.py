@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from subtrain.cli.app import StudyPath, app, out
+from subtrain.cli.app import Params, StudyPath, TaskName, app, out
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.progress import stages
 
 
@@ -43,13 +44,19 @@ def explore(
         typer.Option(metavar="FILE.html", help="Write one self-contained page instead.", show_default=False),
     ] = None,
     targets: Annotated[int, typer.Option(min=1, help="Targets in an exported page.")] = 200,
+    task: TaskName = None,
+    param: Params = None,
+    trust: Trust = False,
 ) -> None:
-    """Look at a study in a browser: targets, the data that made their predictions, what-ifs, maps, suspect pairs."""
+    """Look at a study in a browser: targets, the data that made their predictions, what-ifs, maps, suspect pairs.
+
+    Looking runs no code of the study; verifying a what-if on the page trains, and so runs its task.
+    """
     from subtrain.explorer.embedded import export_page
     from subtrain.explorer.serve import library_of, serve
     from subtrain.store.study import Study
 
-    opened = Study.open(study)
+    opened = open_to_train(study, task, param, trust)
     other = None if compare is None else Study.open(compare)
     with stages() as progress:
         library = library_of(opened, fit, other, progress)

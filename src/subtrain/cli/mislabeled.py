@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from subtrain.cli.app import AsJson, StudyPath, app
+from subtrain.cli.app import AsJson, Params, StudyPath, TaskName, app
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.results import PANEL, OutFile, numbers, show
 from subtrain.cli.select import Verify
 
@@ -26,16 +27,18 @@ def mislabeled(
     known: Known = None,
     drop: Annotated[int, typer.Option(help="With --verify: leave out so many of the most suspicious.")] = 0,
     verify: Verify = 0,
+    task: TaskName = None,
+    param: Params = None,
+    trust: Trust = False,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank training examples by how much the models not trained on them contradict their labels."""
     from subtrain.fits import load_fit
-    from subtrain.store.study import Study
     from subtrain.uses.mislabeled import mislabeled as rank
     from subtrain.uses.training_sets import compare_without
 
-    opened = Study.open(study)
+    opened = open_to_train(study, task, param, trust)
     dm = None if fit is None else load_fit(opened, fit)
     found = rank(opened, dm, output, by, numbers(known, "known"))
     if verify:

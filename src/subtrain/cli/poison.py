@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from subtrain.cli.app import AsJson, FitName, StudyPath, app
+from subtrain.cli.app import AsJson, FitName, Params, StudyPath, TaskName, app
 from subtrain.cli.mislabeled import Known
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.results import PANEL, OutFile, numbers, show
 from subtrain.cli.select import Verify
 
@@ -26,16 +27,18 @@ def poison(
         typer.Option(metavar="LIST", help="With --verify: test targets that carry the trigger.", show_default=False),
     ] = None,
     verify: Verify = 0,
+    task: TaskName = None,
+    param: Params = None,
+    trust: Trust = False,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the units that hold one another up most (a backdoor); the fit must be of a train-set output."""
     from subtrain.fits import load_fit
-    from subtrain.store.study import Study
     from subtrain.uses.poison import poison as search
     from subtrain.uses.training_sets import compare_without, split_targets
 
-    opened = Study.open(study)
+    opened = open_to_train(study, task, param, trust)
     found = search(load_fit(opened, fit), opened, size, numbers(without, "without") or [], numbers(known, "known"))
     if verify:
         groups = split_targets(opened, "test_margins", triggered=numbers(triggered, "triggered"))

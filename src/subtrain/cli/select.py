@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from subtrain.cli.app import AsJson, FitName, StudyPath, app
+from subtrain.cli.app import AsJson, FitName, Params, StudyPath, TaskName, app
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.results import PANEL, OutFile, Targets, numbers, show
 from subtrain.errors import InputError
 
@@ -37,16 +38,18 @@ def select(
     better: Better = None,
     verify: Verify = 0,
     randoms: Annotated[int, typer.Option(help="Random sets to compare with.")] = 5,
+    task: TaskName = None,
+    param: Params = None,
+    trust: Trust = False,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Which units to train on for the sake of some targets; with --verify, what models trained on them reach."""
     from subtrain.fits import load_fit
-    from subtrain.store.study import Study
     from subtrain.uses.select import select as choose
     from subtrain.uses.select import verify_selection
 
-    opened = Study.open(study)
+    opened = open_to_train(study, task, param, trust)
     dm = load_fit(opened, fit)
     chosen = (
         _for_worst_label(dm, opened, keep, drop, targets, judge, seed, better)
@@ -73,5 +76,5 @@ def _for_worst_label(
         raise InputError("--worst-label goes with --drop, not with --keep or --targets")
     labels = target_labels(study, str(dm.meta.get("output")))
     if labels is None:
-        raise InputError(f"the task of {study.where} does not tell the labels of its targets")
+        raise InputError(f"{study.where} stores no labels of its targets")
     return debias_group(dm, study, labels.tolist(), drop, judge=judge, seed=seed, better=better)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from subtrain.cli.app import AsJson, FitName, Params, StudyPath, TaskName, Workers, app
+from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.results import PANEL, OutFile, Targets, numbers, show
 
 
@@ -28,18 +29,17 @@ def support(
     ] = None,
     task: TaskName = None,
     param: Params = None,
+    trust: Trust = False,
     workers: Workers = None,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
     """The smallest set of training units whose removal flips each target's prediction, and that times 1.2."""
     from subtrain.fits import load_fit
-    from subtrain.store.study import Study
-    from subtrain.tasks.load import parse_params
     from subtrain.uses.brittleness import brittleness
     from subtrain.uses.support import support as find
 
-    opened = Study.open(study, task, params=parse_params(param or []))
+    opened = open_to_train(study, task, param, trust)
     dm, chosen = load_fit(opened, fit), numbers(targets)
     options: dict[str, Any] = {"progress": not as_json} | ({} if workers is None else {"workers": workers})
     if mislabel:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from subtrain.cli.app import Devices, Params, PerDevice, StudyPath, TaskName, Timeout, Workers, app, device_names, out
+from subtrain.cli.opened import Trust, open_to_train
 
 
 @app.command()
@@ -22,20 +23,24 @@ def worker(
     timeout: Timeout = None,
     task: TaskName = None,
     param: Params = None,
+    trust: Trust = False,
+    inherit: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Train these segments of a study on this machine, and skip what is committed already.
 
     For GNU parallel, Kubernetes Jobs, AWS Batch or cron: any number of them may run at once, be killed, and be run
     again, on any machines that share the study. A model that fails stops nothing else. Numbers beyond the last segment
     are no error, as long as one is there.
+    It runs the task of a study that you created on this machine, or with its key; else say --task or --trust.
     Exit codes: 0 when all of these segments are committed, 5 when some were given up, else as everywhere.
     """
     from subtrain.collection import collect
     from subtrain.collection.batches import parse_segments
-    from subtrain.store.study import Study
-    from subtrain.tasks.load import parse_params
+    from subtrain.collection.travel import inherit as inherited
 
-    opened = Study.open(study, task, params=parse_params(param or []))
+    opened = open_to_train(study, task, param, trust)
+    if inherit is not None:
+        opened = inherited(opened, inherit)
     numbers = parse_segments(segments)
     mine = [number for number in numbers if number < len(opened.segments)] or numbers
     options: dict[str, Any] = {

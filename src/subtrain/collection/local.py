@@ -78,7 +78,7 @@ class LocalExecutor:
     Each worker has a thread here that feeds it. A segment that crashed its process is tried again one model at a time,
     so that the culprit is found and left out. What finished of a segment given up is committed all the same.
     timeout: seconds one call of the task's `train` may take before its worker counts as crashed. greeting: what workers
-    are told first, by default `travel.pack` of the study's task. idle: workers of this greeting, taken from there, and
+    are told first, by default `travel.pack_of` the study. idle: workers of this greeting, taken from there, and
     left there instead of stopped.
     """
 
@@ -96,7 +96,7 @@ class LocalExecutor:
         self.shortage = Shortage(slots.devices)
         self.todo, self.waiting = deque(segments), deque[Range]()
         self.idle = idle
-        self.greeting = greeting or travel.pack(study.task if study.source is None else None)
+        self.greeting = greeting or travel.pack_of(study)
         self.lock = threading.Lock()
         self.attempts: Counter[Range] = Counter()
         self.crashed: set[Range] = set()

@@ -19,8 +19,8 @@ from subtrain.collection.process import worker_command, worker_environment
 from subtrain.collection.worker import peak_memory
 from subtrain.errors import CollectError, SubtrainError
 from subtrain.outputs import Output
+from subtrain.store.trust import Making
 from subtrain.tasks.base import Source, Task
-from subtrain.tasks.load import load_task
 from subtrain.tasks.run import run
 
 ORDER, EVENTS = "order.json", "events.jsonl"
@@ -59,8 +59,8 @@ def probe(
     timeout: float | None = None,
 ) -> Probed:
     """Run the trials one after another in a process of their own; `folder` is empty and stays the caller's."""
-    order = travel.pack(None if source else task)
-    order |= {"source": source.to_json() if source else None, "began": time.time(), "trials": len(trials)}
+    order = travel.pack(task, Making(source, own=True) if source else None)
+    order |= {"began": time.time(), "trials": len(trials)}
     (folder / ORDER).write_text(json.dumps(order), encoding="utf-8")
     for k, trial in enumerate(trials):
         np.savez(folder / f"trial-{k}.npz", masks=trial.masks, seeds=trial.seeds)
@@ -106,8 +106,7 @@ def main(folder: str) -> None:
 
 def _serve(place: Path, order: dict[str, Any], say: Any) -> None:
     task = travel.unpack(order)
-    if task is None:
-        task = load_task(order["source"]["name"], order["source"]["params"])[0]
+    assert task is not None
     say(event="ready", seconds=time.time() - order["began"])
     for k in range(order["trials"]):
         with np.load(place / f"trial-{k}.npz", allow_pickle=False) as trial:

@@ -27,9 +27,8 @@ ONE_THREAD = {
 
 def worker_command(imports: str, argument: str) -> list[str]:
     """The words that start a Python process whose `main`, imported by `imports`, gets the argument."""
-    # The current folder comes last: a random.py in it is not Python's.
-    path = "import sys; sys.path.sort(key=lambda entry: not entry)"
-    return [sys.executable, "-c", f"{path}; {imports}; main(sys.argv[1])", argument]
+    # Not the current folder: a random.py in it is not Python's. Where it counts, the greeting names it.
+    return [sys.executable, "-P", "-c", f"{imports}; import sys; main(sys.argv[1])", argument]
 
 
 def worker_environment(device: str | None) -> dict[str, str]:

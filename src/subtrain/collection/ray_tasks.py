@@ -30,7 +30,7 @@ EVERY, LAG = 1.0, 120.0
 
 @dataclass(frozen=True)
 class Order:
-    """What a task must know besides its segment. manifest: sha256 of study.json; greeting: `travel.pack`."""
+    """What a task must know besides its segment. manifest: sha256 of study.json; greeting: `travel.pack_of`."""
 
     path: str
     manifest: str
@@ -138,7 +138,7 @@ class RayExecutor:
 
     def _order(self) -> Order:
         study = self.study
-        greeting = travel.pack(study.task if study.source is None else None)
+        greeting = travel.pack_of(study)
         return Order(study.store.address, _digest(study.store), greeting, self.slots, self.timeout)
 
     def _found(self, cluster: Cluster) -> str:

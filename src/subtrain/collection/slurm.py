@@ -12,6 +12,7 @@ from subtrain.collection.report import Failure, Tally, runner_file
 from subtrain.collection.sbatch import MOST_JOBS, Job, Request
 from subtrain.collection.segment import recorded_failures
 from subtrain.collection.silence import Silence
+from subtrain.collection.travel import worker_words
 from subtrain.errors import CollectError, CorruptError, InputError, MismatchError, StorageError, SubtrainError
 from subtrain.store.segment import Range
 from subtrain.store.study import Study
@@ -60,14 +61,16 @@ def slurm(
     for name, value in (("max_jobs", max_jobs), ("per_job", per_job)):
         if value is not None and value < 1:
             raise InputError(f"{name} must be 1 or more, got {value}")
-    if study.source is None:
+    if study.source is None and study.given is None:
         raise InputError(
             f"{study.where} does not know how to make its task again, and study files are data, never code: for Slurm, "
             "create it with a task that has a name (module:name or file.py:name)"
         )
-    worker = [*(["--workers", str(workers)] if workers else []), *(["--timeout", f"{timeout:g}"] if timeout else [])]
+    worker = worker_words(study)
+    worker += ["--workers", str(workers)] if workers else []
+    worker += ["--timeout", f"{timeout:g}"] if timeout else []
     lines = tuple(sbatch_lines)
-    request = Request(partition, gres, time, mem, account, cpus, lines, tuple(worker))
+    request = Request(partition, gres, time, mem, account, cpus, lines, tuple(worker), study.making.own)
     tally.slots = str(request)
     return SlurmExecutor(study, segments, tally, request, max_jobs, per_job, detach)
 

@@ -41,7 +41,6 @@ def main(path: str) -> None:
     try:
         _log_output(inside(local_folder(open_store(path)), LOGS))
         study = _open(path, inbox.get())
-        _ = study.task
     except SubtrainError as error:
         _say(answers, event="fatal", error=str(error), exit_code=error.exit_code)
         return
@@ -84,7 +83,7 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
 
 
 def _open(path: str, hello: dict[str, Any]) -> Study:
-    return Study.open(path, task=travel.unpack(hello))
+    return travel.open_study(path, hello)
 
 
 def _follow_parent() -> queue.Queue[Any]:

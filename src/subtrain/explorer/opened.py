@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -148,7 +148,7 @@ class Library:
 
 def _again(study: Study) -> Study:
     """The study as it is now, for it may have been extended, with the task that is at hand already."""
-    return replace(Study.open(study.store), given_task=study.task_at_hand)
+    return study.again()
 
 
 def open_fit(study: Study, name: str, ref: str, progress: Progress = nothing) -> OpenFit:

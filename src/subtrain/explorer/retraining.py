@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection import travel
 from subtrain.explorer.observed import ALPHA
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.store.study import Study
@@ -64,6 +65,7 @@ class Order:
         """What `main` reads."""
         return {
             "study": self.study.store.address,
+            "greeting": travel.pack_of(self.study),
             "masks": base64.b64encode(pack(self.masks()).data.tobytes()).decode(),
             "runs": 1 if self.base == ALPHA else self.runs,
             "name": self.label,
@@ -83,7 +85,7 @@ def main() -> None:
 
     order = json.load(sys.stdin)
     try:
-        study = Study.open(order["study"])
+        study = travel.open_study(order["study"], order["greeting"])
         data = np.frombuffer(base64.b64decode(order["masks"]), np.uint8)
         masks = Masks(data.reshape(-1, row_bytes(study.n)).copy(), study.n)
         found = retrain(study, masks, order["runs"], name=order["name"], progress=False)

@@ -126,5 +126,5 @@ def kept(study: Study) -> list[Mapping[str, Any]]:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "subtrain.explorer.retraining"]
+    command = [sys.executable, "-P", "-m", "subtrain.explorer.retraining"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

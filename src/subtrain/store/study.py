@@ -20,12 +20,14 @@ from subtrain.design import Rows as RowSpec
 from subtrain.errors import CorruptError, InputError, MismatchError, SubtrainError
 from subtrain.masks import Masks
 from subtrain.outputs import Output
+from subtrain.store.agreement import check_design, task_differences
 from subtrain.store.base import Store, checked, json_bytes, read_json
 from subtrain.store.given import GivenDesign, imported_rows
 from subtrain.store.listed import ListedDesign
 from subtrain.store.places import local_folder, open_store
 from subtrain.store.rows import Rows, SegmentRows, plan_segments
 from subtrain.store.segment import WHOLE, Range, file_name
+from subtrain.store.trust import Making, beside, located, sign, signed, untrusted
 from subtrain.store.view import INDEX, bounded, keep_view, put_view, read_view, shows
 from subtrain.tasks.base import Source, Task, View
 from subtrain.tasks.fingerprint import fingerprint
@@ -53,7 +55,8 @@ class Study:
 
     store: the folder or bucket it lies in; design: who is in which subset; outputs: what is recorded of each model;
     segment: models that are committed together; source and fingerprint: which task it is; shows: whether it stores a
-    view of its examples, None if it was made by a version that stored none.
+    view of its examples, None if it was made by a version that stored none; given_task and given: the task that was
+    given, and what makes it; signature: what shows whose study it is; trust: its user trusts a stranger's.
     """
 
     store: Store
@@ -64,6 +67,9 @@ class Study:
     source: Source | None = None
     given_task: Task | None = field(default=None, repr=False)
     shows: bool | None = None
+    given: Making | None = field(default=None, repr=False)
+    signature: object = field(default=None, repr=False)
+    trust: bool = False
     rows: Rows = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -105,10 +111,12 @@ class Study:
         task: Task | str | None = None,
         design: Design | ListedDesign | None = None,
         params: Mapping[str, Any] | None = None,
+        trust: bool = False,
     ) -> Study:
         """The study at `path`, a folder or `s3://bucket/prefix`.
 
-        A task or design given here must be the study's own, else MismatchError.
+        A task or design given here must be the study's own, else MismatchError. trust: let training run the code that
+        study.json names although somebody else created the study; opening it runs nothing.
         """
         store = open_store(path)
         data = _manifest(store)
@@ -119,16 +127,21 @@ class Study:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptError(f"{store.where(MANIFEST)} is not a study of this version: {error!r}") from error
         if design is not None:
-            _check_design(study, design)
+            check_design(study, design)
+        study = replace(study, trust=trust)
         return study if task is None else study.with_task(task, params)
 
     def with_task(self, task: Task | str, params: Mapping[str, Any] | None = None) -> Study:
         """This study with its task at hand; MismatchError shows what differs if it is not the study's own."""
         found, source = task_and_source(task, params)
-        differences = _task_differences(self, found)
+        return self.made_by(found, Making(source, own=True) if source else None)
+
+    def made_by(self, task: Task, making: Making | None) -> Study:
+        """This study with its task at hand and what makes it again, if anything does; else MismatchError."""
+        differences = task_differences(self, task)
         if differences:
             raise MismatchError(f"{self.where} was made with another task: {'; '.join(differences)}")
-        return replace(self, given_task=found, source=source or self.source)
+        return replace(self, given_task=task, given=making)
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Study:
         """More models at the end; everything there stays as it is. Returns the longer study."""
@@ -143,7 +156,14 @@ class Study:
         number = 1
         while not self.store.commit_new(f"{EXTENSIONS}/{number:06d}.json", lambda file: file.write(json_bytes(entry))):
             number += 1
-        return replace(Study.open(self.store), given_task=self.given_task)
+        return self.again()
+
+    def again(self) -> Study:
+        """The study as it is now, with what was given for it."""
+        fresh = replace(Study.open(self.store), given_task=self.given_task, given=self.given, trust=self.trust)
+        if "task" in vars(self):
+            vars(fresh)["task"] = self.task
+        return fresh
 
     def _find_rows(self) -> Rows:
         if isinstance(self.design, GivenDesign):
@@ -188,8 +208,7 @@ class Study:
     @cached_property
     def identity(self) -> str:
         """Which study this is, wherever its folder lies: the same design, task and outputs give the same identity."""
-        design = {k: v for k, v in self.design.to_json().items() if k not in ("extensions", "masks")}
-        return fingerprint(design, self.fingerprint, {k: v.to_json() for k, v in self.outputs.items()})
+        return _identity(self.design, self.fingerprint, self.outputs)
 
     @property
     def groups(self) -> tuple[int, ...] | None:
@@ -206,16 +225,34 @@ class Study:
         """Models in all, done or not."""
         return self.design.rows
 
-    @cached_property
-    def task(self) -> Task:
-        """The task, made again from its source if it was not given; MismatchError if it has changed since."""
-        if self.given_task is not None:
-            return self.given_task
+    @property
+    def making(self) -> Making:
+        """How its task is made here: as it was given, else from its own source, if its user created or trusts it.
+
+        InputError, with the task's name and parameters, if neither is so, or nothing makes the task again.
+        """
+        if self.given is not None:
+            return self.given
         if self.source is None:
             raise InputError(
                 f"{self.where} does not know how to make its task again: give it (task=…, or --task module:name)"
             )
-        found = self.with_task(self.source.name, self.source.params).given_task
+        if signed(self.identity, self.source, self.signature):
+            return Making(located(self.source, self.store), own=True)
+        if not self.trust:
+            raise untrusted(self.where, self.source)
+        return Making(self.source, own=False)
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, made as `making` says if it was not given; MismatchError if it has changed since.
+
+        This runs its code: whatever only looks at a study takes `view` instead.
+        """
+        if self.given_task is not None:
+            return self.given_task
+        making = self.making
+        found = self.made_by(making.task(), making).given_task
         assert found is not None
         return found
 
@@ -310,8 +347,9 @@ def create_study(
     segment: int = 64,
     exist_ok: bool = False,
     view: bool = False,
+    own: bool = True,
 ) -> Study:
-    """As `Study.create`, of a task that is made and a design that is bound to its units."""
+    """As `Study.create`, of a task that is made and a design that is bound to its units. own: this user named it."""
     if segment < 1:
         raise InputError(f"a segment needs at least one model, got {segment}")
     units = design.n if design.groups is None else len(design.groups)
@@ -322,12 +360,18 @@ def create_study(
     if there and not exist_ok:
         raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
     shown = bounded(task.view) if view and not there and shows(getattr(task, "view", None)) else None  # type: ignore[attr-defined]
+    source = beside(source, store) if source else None
+    signature = sign(_identity(design, task.fingerprint, task.outputs), source) if source and own else None
     manifest = {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
         "design": design.to_json(),
-        "task": {"source": source.to_json() if source else None, "fingerprint": task.fingerprint},
+        "task": {
+            "source": source.to_json() if source else None,
+            "fingerprint": task.fingerprint,
+            "signature": signature,
+        },
         "outputs": {name: spec.to_json() for name, spec in task.outputs.items()},
         "segment": segment,
         "view": shown is not None,
@@ -337,10 +381,15 @@ def create_study(
         design.save(store)
     if not store.commit_new(MANIFEST, lambda file: file.write(json_bytes(manifest))) and not exist_ok:
         raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
-    made = Study.open(store, task=task, design=design)
+    made = Study.open(store, design=design).made_by(task, Making(source, own) if source else None)
     if shown is not None and made.shows and not store.exists(INDEX):
         put_view(store, made.fingerprint, shown)
     return made
+
+
+def _identity(design: Any, print_: str, outputs: Mapping[str, Output]) -> str:
+    about = {k: v for k, v in design.to_json().items() if k not in ("extensions", "masks")}
+    return fingerprint(about, print_, {k: v.to_json() for k, v in outputs.items()})
 
 
 def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple[Task, Source | None]:
@@ -386,7 +435,8 @@ def _from_manifest(store: Store, data: Mapping[str, Any]) -> Study:
         outputs={_plain(name): Output(**spec) for name, spec in data["outputs"].items()},
         segment=data["segment"],
         fingerprint=data["task"]["fingerprint"],
-        source=Source(source["name"], source["params"]) if source else None,
+        source=Source.from_json(source) if source else None,
+        signature=data["task"].get("signature"),
         shows=data.get("view"),
     )
 
@@ -396,40 +446,6 @@ def _plain(name: str) -> str:
     if "/" in checked(name):
         raise ValueError(f"{name!r} is no name of an output")
     return name
-
-
-def _check_design(study: Study, design: Design | ListedDesign) -> None:
-    mine = study.design.to_json()
-    theirs = (design.for_units(study.n) if isinstance(design, Design) and not design.n else design).to_json()
-    differing = [k for k in theirs if k != "extensions" and mine.get(k) != theirs[k]]
-    if differing:
-        shown = "; ".join(f"{k} is {_short(mine.get(k))}, not {_short(theirs[k])}" for k in differing)
-        raise MismatchError(f"{study.where} was made with another design: {shown}")
-
-
-def _task_differences(study: Study, task: Task) -> list[str]:
-    found = []
-    examples = study.n if study.groups is None else len(study.groups)
-    if task.n != examples:
-        found.append(f"it had {examples} training examples, this one has {task.n}")
-    mine = {name: spec.to_json() for name, spec in study.outputs.items()}
-    theirs = {name: spec.to_json() for name, spec in task.outputs.items()}
-    for name in sorted(mine.keys() | theirs.keys()):
-        if mine.get(name) != theirs.get(name):
-            found.append(f"output {name} was {_short(mine.get(name))}, here it is {_short(theirs.get(name))}")
-    if not found and task.fingerprint != study.fingerprint:
-        found.append(
-            f"its data, code or settings have changed (fingerprint {study.fingerprint[:12]}…, "
-            f"now {task.fingerprint[:12]}…)"
-        )
-    return found
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return f"{value.get('dtype')} {value.get('shape')} ({value.get('meaning')})"
-    text = repr(value)
-    return text if len(text) < 60 else text[:57] + "…"
 
 
 def _versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from subtrain.tasks.planted import planted
 from subtrain.tasks.scikit import sklearn
 from subtrain.tasks.tabular import tabular
 from subtrain.tasks.torch import torch_module
+from subtrain.tasks.trusted import task_factory
 
 __all__ = [
     "BatchTask",
@@ -39,5 +40,6 @@ __all__ = [
     "ridge_head",
     "sklearn",
     "tabular",
+    "task_factory",
     "torch_module",
 ]

@@ -52,13 +52,33 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a task comes from: "module:name" or "file.py:name", and the parameters it was made with."""
+    """Where a task comes from: "module:name" or "file.py:name" as it was written, and the parameters it was made with.
+
+    Of a file also file: where it was then, an absolute path; beside: the same as seen from the study; sha256: of it.
+    """
 
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
+    beside: str = ""
+    sha256: str = ""
+
+    @property
+    def place(self) -> str:
+        """The name by which it is found from any folder."""
+        return f"{self.file}:{self.name.rpartition(':')[2]}" if self.file else self.name
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "params": dict(self.params)}
+        more = {"file": self.file, "beside": self.beside, "sha256": self.sha256} if self.file else {}
+        return {"name": self.name, "params": dict(self.params), **more}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Source:
+        """TypeError for what is none."""
+        texts = {key: data.get(key, "") for key in ("file", "beside", "sha256")}
+        if not all(isinstance(value, str) for value in (data["name"], *texts.values())):
+            raise TypeError(f"the name of a task and its places must be texts, got {dict(data)}")
+        return Source(data["name"], dict(data["params"]), **texts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,11 +23,13 @@ from subtrain.paths import local_path
 from subtrain.tasks.base import BatchTask, Source, View, checked_n, output_schema
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.run import run
+from subtrain.tasks.trusted import marked
 
 PER = ("model", "segment")
 JOB, SEED = "{job}", "{seed}"
 
 
+@marked
 def command(
     command: Sequence[str] | str,
     n: int,

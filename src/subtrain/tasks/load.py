@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import inspect
@@ -13,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from subtrain.errors import InputError, SubtrainError
 from subtrain.paths import local_path
 from subtrain.tasks import home
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.origin import place
+from subtrain.tasks.trusted import is_marked, of_strangers, task_factory
 
 BUILTIN = {
     "airbench": "subtrain.tasks.cifar:airbench",
@@ -31,8 +31,8 @@ BUILTIN = {
     "tabular": "subtrain.tasks.tabular:tabular",
 }
 
-P = ParamSpec("P")
-T = TypeVar("T")
+# The name that it had first.
+importable = task_factory
 
 
 def load_task(name: str, params: Mapping[str, Any] | None = None) -> tuple[Task, Source]:
@@ -42,9 +42,9 @@ def load_task(name: str, params: Mapping[str, Any] | None = None) -> tuple[Task,
     cannot be imported, called, or is no task.
     """
     params = dict(params or {})
-    source = Source(_portable(BUILTIN.get(name, name)), params)
-    with _by_itself(source.name):
-        found = _resolve(source.name)
+    source = Source(BUILTIN.get(name, name), params, _file(BUILTIN.get(name, name)))
+    with _by_itself(source.place):
+        found = _resolve(source.place)
         if not is_task(found):
             found = _called(name, found, params)
         elif params:
@@ -63,29 +63,6 @@ def is_task(thing: object) -> bool:
     )
 
 
-def importable(factory: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a task factory, so that its tasks know the import path and parameters that make them again."""
-
-    @functools.wraps(factory)
-    def make(*args: P.args, **kwargs: P.kwargs) -> T:
-        task: Any = factory(*args, **kwargs)
-        if args or not _can_be_named(factory, kwargs):
-            return task  # type: ignore[no-any-return]
-        source = Source(f"{factory.__module__}:{factory.__qualname__}", kwargs)
-        return dataclasses.replace(task, source=source)  # type: ignore[no-any-return]
-
-    return make
-
-
-def _can_be_named(factory: Callable[..., Any], params: Mapping[str, Any]) -> bool:
-    """Whether another process finds the factory by its name, and its parameters can be written down."""
-    try:
-        json.dumps(params, allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return factory.__module__ != "__main__" and "<locals>" not in factory.__qualname__
-
-
 def parse_params(pairs: list[str]) -> dict[str, Any]:
     """{"epochs": 5, "init": "own"} of ["epochs=5", "init=own"]: values are JSON where they can be, else text."""
     params: dict[str, Any] = {}
@@ -100,12 +77,17 @@ def parse_params(pairs: list[str]) -> dict[str, Any]:
     return params
 
 
-def _portable(name: str) -> str:
-    """File paths become absolute, so that a worker started elsewhere finds them."""
+def _file(name: str) -> str:
+    """The file of "file.py:name" as an absolute path, so that a worker started elsewhere finds it; "" for modules."""
     where, colon, attribute = name.rpartition(":")
     if not colon or not where or not attribute:
         raise InputError(f"a task is named module:name, file.py:name or {', '.join(BUILTIN)}; got {name!r}")
-    return f"{local_path(where).resolve()}:{attribute}" if where.endswith(".py") else name
+    if where.endswith(".py") and of_strangers() and not os.path.isabs(where):
+        raise InputError(
+            f"{name}, named by a study that somebody else made, is not looked for in the current folder: give the task "
+            "yourself with --task (task=…)"
+        )
+    return str(local_path(where).resolve()) if where.endswith(".py") else ""
 
 
 @contextmanager
@@ -137,6 +119,11 @@ def _children_print_to_stderr() -> Iterator[None]:
 
 
 def _called(name: str, factory: Any, params: Mapping[str, Any]) -> Any:
+    if of_strangers() and not is_marked(factory):
+        raise InputError(
+            f"{name}, named by a study that somebody else made, is not marked as a task factory (@st.task_factory): it "
+            "is not called"
+        )
     if not callable(factory):
         raise InputError(f"{name} is a {type(factory).__name__}, neither a task nor a function that returns one")
     try:
@@ -175,6 +162,9 @@ def _resolve(name: str) -> Any:
 
 
 def _from_module(name: str) -> ModuleType:
+    if of_strangers():
+        with _told(f"cannot import the task's module {name!r}"):
+            return importlib.import_module(name)
     root = Path.cwd()
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))

@@ -19,6 +19,7 @@ from subtrain.outputs import Output, SchemaError, one_model, plain_names
 from subtrain.tasks.base import Source, output_schema
 from subtrain.tasks.fastargs import WORKER, collect_arguments, declare_worker
 from subtrain.tasks.fingerprint import fingerprint, source_of
+from subtrain.tasks.trusted import marked, of_strangers
 
 # What makes such a task again; the masks of a study's design are not its models'.
 REFERENCE = f"{__name__}:reference"
@@ -26,6 +27,7 @@ REFERENCE = f"{__name__}:reference"
 MASKS = "masks"
 
 
+@marked
 def reference(
     module: str,
     outputs: Mapping[str, Output | Mapping[str, Any]],
@@ -154,7 +156,7 @@ def _refuse_worker_options(args: Sequence[str]) -> None:
 
 
 def _main(module: str, root: str) -> Callable[..., Any]:
-    if root not in sys.path:
+    if root not in sys.path and not (of_strangers() and os.path.realpath(root) == os.path.realpath(os.getcwd())):
         sys.path.insert(0, root)
     try:
         main = importlib.import_module(module).main

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.design import whole_numbers
 from subtrain.errors import InputError
 from subtrain.tasks.base import Source, Task
+from subtrain.tasks.trusted import marked
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,11 +60,12 @@ def relabelled_source(source: Source | None, units: Sequence[int], labels: Seque
     """What makes a relabelled task again, if something makes the original again."""
     if source is None:
         return None
-    params = {"name": source.name, "params": dict(source.params)}
+    params = {"name": source.place, "params": dict(source.params)}
     twins = {"units": [int(u) for u in units], "labels": [int(v) for v in labels]}
     return Source("subtrain.tasks.relabel:from_source", {**params, **twins})
 
 
+@marked
 def from_source(name: str, params: dict[str, Any], units: list[int], labels: list[int]) -> Task:
     """The relabelled task of the task with this name and these parameters."""
     from subtrain.tasks.load import load_task

@@ -96,6 +96,8 @@ def _estimator(name: str, params: dict[str, Any]) -> Any:
         cls = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"estimator must be module:Class, for example sklearn.svm:SVC; {name!r}: {error}") from error
+    if not isinstance(cls, type) or not hasattr(cls, "fit"):
+        raise InputError(f"estimator must be a class with a method fit, as scikit-learn's; {name!r} is none")
     try:
         return cls(**params)
     except TypeError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection import collect
+from subtrain.collection import collect, travel
 from subtrain.collection.landed import landed, trained
 from subtrain.collection.options import hands_on
 from subtrain.design import Design
@@ -92,7 +92,7 @@ def compare_alphas(
     """
     if pilot < 50 or not list(alphas):
         raise InputError(f"give one alpha or more and pilots of 50 models or more, got {list(alphas)} and {pilot}")
-    task, design = task_of(study), study.design
+    task, design, making = task_of(study), study.design, travel.making_of(study)
     if not isinstance(design, Design):
         raise InputError("pilots take their kind of masks from a study's own design, which this study does not have")
     name = output or next(iter(study.outputs))
@@ -102,7 +102,15 @@ def compare_alphas(
     rows, targets = [], 0
     for plan in plans:
         store = open_store(f"{study.store.address.rstrip('/')}/{FOLDER}/alpha-{plan.alpha:g}-{pilot}")
-        made = create_study(store, task, study.source, plan, segment=16, exist_ok=True)
+        made = create_study(
+            store,
+            task,
+            making.source if making else None,
+            plan,
+            segment=16,
+            exist_ok=True,
+            own=making is None or making.own,
+        )
         collect(made, **options)
         found = evaluate(fit(made, name, keep_counts=False), made)
         times = [one.seconds_each for one in trained(made, landed(made)) if one.seconds_each > 0]

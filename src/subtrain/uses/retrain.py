@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.collection import collect
+from subtrain.collection import collect, travel
 from subtrain.collection.options import hands_on
 from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import InputError, MismatchError
@@ -21,6 +21,7 @@ from subtrain.store.base import Store
 from subtrain.store.listed import ListedDesign
 from subtrain.store.places import open_store
 from subtrain.store.study import MANIFEST, Study, create_study
+from subtrain.store.trust import Making
 from subtrain.tasks.base import Source, Task
 
 FOLDER = "retrained"
@@ -83,7 +84,7 @@ def retrain(
     name: str | None = None,
     seed: int | None = None,
     task: Task | None = None,
-    source: Source | None = None,
+    source: Source | Making | None = None,
     progress: bool = True,
     **options: Any,
 ) -> Retrained:
@@ -92,24 +93,28 @@ def retrain(
     They are kept in a study of their own below the study, `retrained/<name>/`, by default named by the masks: called
     again, it trains only what is missing, and more `runs` are added to those there. Equal masks are trained once.
     seed: what the training seeds follow from, by default another for every study and list of masks, so that no model
-    repeats one of the study's. task (and its source): another algorithm or data instead of the study's, with as many
-    examples as the masks have bits. options: as `collect` takes them (engine, workers, …).
+    repeats one of the study's. task (and its source, or its making): another algorithm or data instead of the study's,
+    with as many examples as the masks have bits. options: as `collect` takes them (engine, workers, …).
 
     Raises InputError for masks over other units, an empty mask, or a study whose task is not at hand; MismatchError if
     `name` is taken by other masks, seeds or task; CollectError when models fail.
     """
     made = pack(masks)
     parent = task or task_of(study)
-    source = source if task is not None else study.source
+    making = travel.making_of(study) if task is None else _making(source)
     groups = study.groups if made.n == study.n else None
     if task is None and made.n != study.n:
         raise InputError(f"the masks are over {made.n} units, the study over {study.n}")
     unique, index = _distinct(made)
     design = ListedDesign(unique, runs, _seed(study, unique, seed), groups)
     label = _label(name, design, parent)
-    found = _opened(open_store(f"{study.store.address.rstrip('/')}/{FOLDER}/{label}"), design, parent, source)
+    found = _opened(open_store(f"{study.store.address.rstrip('/')}/{FOLDER}/{label}"), design, parent, making)
     collect(found, progress=progress, **options)
     return Retrained(found, index, runs)
+
+
+def _making(source: Source | Making | None) -> Making | None:
+    return Making(source, own=True) if isinstance(source, Source) else source
 
 
 def _distinct(masks: Masks) -> tuple[Masks, NDArray[np.int64]]:
@@ -139,10 +144,11 @@ def _label(name: str | None, design: ListedDesign, task: Task) -> str:
     return name
 
 
-def _opened(store: Store, design: ListedDesign, task: Task, source: Source | None) -> Study:
+def _opened(store: Store, design: ListedDesign, task: Task, making: Making | None) -> Study:
     """The study of these masks, with at least so many runs; made now if it is not there."""
     if not store.exists(MANIFEST):
-        return create_study(store, task, source, design, segment=_segment(design, task), exist_ok=True)
+        source, own = (making.source, making.own) if making else (None, True)
+        return create_study(store, task, source, design, segment=_segment(design, task), exist_ok=True, own=own)
     found = Study.open(store)
     there = found.design
     if not isinstance(there, ListedDesign) or (there.listed.sha256(), there.seed) != (
@@ -150,7 +156,7 @@ def _opened(store: Store, design: ListedDesign, task: Task, source: Source | Non
         design.seed,
     ):
         raise MismatchError(f"{store.where()} holds models of other masks or seeds: choose another name")
-    found = found.with_task(task)
+    found = found.made_by(task, making)
     missing = design.runs - there.replicates
     return found.extend(replicates=missing) if missing > 0 else found
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from pydantic import BaseModel, Field
 
+from subtrain.collection import travel
 from subtrain.errors import InputError
 from subtrain.explorer.observed import ALPHA, effect, summary
 from subtrain.explorer.opened import OpenFit
@@ -86,13 +87,15 @@ class VerificationOf(Answer):
 
 def verify_available(fit: OpenFit) -> Available:
     """Whether this fit's study can train models here."""
+    study = fit.study
+    if study.imported:
+        return Available(available=False, why="This study was imported: its training is not at hand.")
+    if study.task_at_hand is None and study.source is None:
+        why = "This study's task was made in Python and does not know its import path."
+        return Available(available=False, why=why)
     try:
-        if fit.study.imported:
-            raise InputError("This study was imported: its training is not at hand.")
-        if fit.study.source is None:
-            raise InputError("This study's task was made in Python and does not know its import path.")
-        _ = fit.study.task
-    except Exception as error:  # making a task runs its author's code, which may raise anything
+        travel.making_of(study)  # only whether it may be made: making it runs its author's code
+    except InputError as error:
         return Available(available=False, why=str(error))
     return Available(available=True, why="")
 

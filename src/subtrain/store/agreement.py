@@ -1,0 +1,47 @@
+"""Whether a task or a design is the one that a study was made with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from subtrain.design import Design
+from subtrain.errors import MismatchError
+from subtrain.store.listed import ListedDesign
+from subtrain.tasks.base import Task
+
+if TYPE_CHECKING:
+    from subtrain.store.study import Study
+
+
+def check_design(study: Study, design: Design | ListedDesign) -> None:
+    mine = study.design.to_json()
+    theirs = (design.for_units(study.n) if isinstance(design, Design) and not design.n else design).to_json()
+    differing = [k for k in theirs if k != "extensions" and mine.get(k) != theirs[k]]
+    if differing:
+        shown = "; ".join(f"{k} is {_short(mine.get(k))}, not {_short(theirs[k])}" for k in differing)
+        raise MismatchError(f"{study.where} was made with another design: {shown}")
+
+
+def task_differences(study: Study, task: Task) -> list[str]:
+    found = []
+    examples = study.n if study.groups is None else len(study.groups)
+    if task.n != examples:
+        found.append(f"it had {examples} training examples, this one has {task.n}")
+    mine = {name: spec.to_json() for name, spec in study.outputs.items()}
+    theirs = {name: spec.to_json() for name, spec in task.outputs.items()}
+    for name in sorted(mine.keys() | theirs.keys()):
+        if mine.get(name) != theirs.get(name):
+            found.append(f"output {name} was {_short(mine.get(name))}, here it is {_short(theirs.get(name))}")
+    if not found and task.fingerprint != study.fingerprint:
+        found.append(
+            f"its data, code or settings have changed (fingerprint {study.fingerprint[:12]}…, "
+            f"now {task.fingerprint[:12]}…)"
+        )
+    return found
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value.get('dtype')} {value.get('shape')} ({value.get('meaning')})"
+    text = repr(value)
+    return text if len(text) < 60 else text[:57] + "…"
