@@ -47,3 +47,38 @@ def test_both_outputs_must_be_there(tmp_path):
     study, labels = folder(tmp_path, logits=False)
     with pytest.raises(InputError, match="has no test_logits"):
         check_margins(study, labels)
+
+
+def arrays(spoil=None, inf=None):
+    random = np.random.default_rng(1)
+    z, labels = random.normal(0, 5, (70, 6, 4)).astype(np.float16), random.integers(0, 4, 6)
+    given = st.margins(z.astype(np.float64), labels).astype(np.float16)
+    if spoil is not None:
+        given[spoil] += 5
+    if inf is not None:
+        z[inf] = np.inf
+    return random.random((70, 12)) < 0.5, {"test_margins": given, "test_logits": z}, labels
+
+
+def test_one_infinity_does_not_hide_the_other_models(tmp_path):
+    masks, outputs, labels = arrays(spoil=slice(1, None), inf=(0, 0, 0))
+    with pytest.raises(CorruptError, match="model 1, target 0 .*414 numbers of 70 models differ"):
+        st.import_arrays(tmp_path / "study", masks, outputs, labels=labels)
+    assert not (tmp_path / "study").exists(), "nothing is written before the comparison"
+
+
+def test_what_was_compared_is_counted(tmp_path, monkeypatch):
+    masks, outputs, labels = arrays(inf=(3, 2, 1))
+    [said] = st.import_arrays(tmp_path / "all", masks, outputs, labels=labels).manifest["notes"]
+    assert "all 70 models follow" in said
+    assert "1 numbers were not compared" in said
+    monkeypatch.setattr("subtrain.store.compared._WHOLE", 100)
+    [said] = st.import_arrays(tmp_path / "some", masks, outputs, labels=labels).manifest["notes"]
+    assert "the 64 of 70 models that were looked at" in said
+
+
+def test_a_margin_that_is_not_a_number_does_not_pass(tmp_path):
+    masks, outputs, labels = arrays()
+    outputs["test_margins"][69, 5] = np.nan
+    with pytest.raises(CorruptError, match="model 69, target 5 has margin nan"):
+        st.import_arrays(tmp_path / "study", masks, outputs, labels=labels)

@@ -35,6 +35,28 @@ def test_list_says_what_there_is_and_what_is_missing():
     assert "missing" in text
 
 
+@pytest.mark.parametrize("words", [("all", "but", "logits"), ("all but logits",), ("all-but-logits",)])
+def test_price_of_all_but_logits_beside_what_the_datas_page_says(words):
+    said = cli("price", *words)
+    assert "logits_" not in said
+    total = float(re.search(r"In all \$([0-9.]+)", said)[1])
+    assert total == pytest.approx(53, abs=1.5)
+    assert "own page says around $53;" in said
+    whole = cli("price", "all")
+    assert float(re.search(r"In all \$([0-9.]+)", whole)[1]) == pytest.approx(374, abs=2)
+    assert "own page says around $374;" in whole
+    assert "own page" not in cli("price", "-d", "cifar", "-a", "0.5")
+    done = CliRunner().invoke(app, ["public", "price", "all", "but", "mice"])
+    assert "no file of the catalogue is of the kind 'mice'" in str(done.exception)
+
+
+def test_cite_prints_both_entries():
+    said = cli("cite")
+    assert [line.partition("{")[0] for line in said.splitlines() if line.startswith("@")] == ["@inproceedings", "@misc"]
+    assert said.count("{") == said.count("}")
+    assert "2202.00622" in said
+
+
 def test_list_compares_with_what_is_there(folder, mirror):
     mine = ("--catalogue", mirror.catalogue, "--check")
     (folder / key_of("train_masks")).unlink()

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from subtrain import MeanDifference, fit
 from subtrain.errors import InputError
 from subtrain.store.reference import import_reference
 
@@ -59,6 +60,8 @@ def test_models_not_completed_are_left_out_and_the_logdir_is_only_read(logdir):
     assert study.path == folder.with_name("logdir-study")
     same(study, arrays)
     assert sorted(p.relative_to(folder) for p in folder.rglob("*")) == before
+    with pytest.warns(UserWarning, match="17 of 40 models had not ended where they were trained, and are missing"):
+        assert "17 of 40" in fit(study, estimator=MeanDifference()).meta["notes"][0]
     with pytest.raises(InputError, match="is a study already"):
         import_reference(folder)
 

@@ -9,7 +9,7 @@ from subtrain.cli import significance  # noqa: F401
 from subtrain.cli import embed, clusters, compare  # noqa: F401
 from subtrain.cli import audit, budget  # noqa: F401
 from subtrain.cli import select, mislabeled, poison, value  # noqa: F401
-from subtrain.cli import public, public_download  # noqa: F401
+from subtrain.cli import public, public_download, public_cite  # noqa: F401
 from subtrain.cli import explore  # noqa: F401
 from subtrain.cli.app import run as main
 

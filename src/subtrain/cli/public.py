@@ -27,7 +27,10 @@ group = typer.Typer(
 )
 app.add_typer(group, name="public")
 
-Keys = Annotated[list[str] | None, typer.Argument(metavar="[KEY]…", help="Files by key.", show_default=False)]
+Keys = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY]…", help="By key; or all, or all but logits.", show_default=False),
+]
 DatasetName = Annotated[str | None, typer.Option("--dataset", "-d", help="cifar or fmow.", show_default=False)]
 Kind = Annotated[
     str | None, typer.Option("--kind", "-k", help="train_masks, test_margins, test_datamodels, …", show_default=False)
@@ -133,6 +136,7 @@ def price(
     as_json: AsJson = False,
 ) -> None:
     """What files, or rows and columns of them, cost in money and time, and how they are best read. Asks for nothing."""
+    from subtrain.public.catalogue import group_name
     from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.price import Network, dollars
     from subtrain.wording import duration
@@ -148,6 +152,10 @@ def price(
         out.print(f"[bold]{escape(offer['key'])}[/bold]: {offer['text']}", soft_wrap=True)
     total, seconds = (sum(offer[name] for offer in offers) for name in ("dollars", "seconds"))
     out.print(f"In all {dollars(total)}, {duration(seconds)} at {bandwidth:g} MB/s. Nothing was asked of the bucket.")
+    quoted = found.quoted.get(group_name(keys or ())) if rows is None and columns is None else None
+    if quoted is not None:
+        said = f"The data's own page says around ${quoted:g}; ours is the sum of the files that are there."
+        out.print(said, soft_wrap=True)
 
 
 @group.command()
@@ -221,11 +229,11 @@ def _offer(found: Catalogue, file: File, rows: str | None, columns: str | None, 
 def chosen(
     found: Catalogue, keys: list[str] | None, dataset: str | None, kind: str | None, alpha: float | None
 ) -> list[File]:
-    """Files by key, or by what they are; never all of them unasked."""
+    """Files by key, by a word for many ("all but logits"), or by what they are; never all of them unasked."""
     from subtrain.public.catalogue import percent
 
     if keys:
-        return [found.get(key) for key in keys]
+        return found.group(keys) or [found.get(key) for key in keys]
     if dataset is None and kind is None and alpha is None:
         raise InputError("say which files: keys, or --dataset, --kind and --alpha; `subtrain public list` shows all")
     files = found.find(dataset, kind, alpha and percent(alpha))

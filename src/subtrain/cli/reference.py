@@ -42,9 +42,12 @@ def import_reference(
     from subtrain.store.reference import import_reference as read
 
     made = read(logdir, study, masks, heldout, spec)
-    judged = made.design.role_rows(EVALUATION).size
+    judged, left_out = made.done(EVALUATION).size, made.manifest["left_out"]
+    of = f" of {made.models + left_out:,}" if left_out else ""
     out.print(
-        f"Imported {made.path}: {made.models:,} completed models ({judged:,} only for judging) over {made.n:,} units"
+        f"Imported {made.path}: {made.models:,}{of} models, the completed ones ({judged:,} only for judging), over "
+        f"{made.n:,} units",
+        soft_wrap=True,
     )
     out.print(f"  masks from {made.design.masks_file.name}, outputs {', '.join(made.outputs)}")  # type: ignore[union-attr]
     out.print(f"Next: subtrain fit {made.path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from subtrain.collection.status import failed_models
-from subtrain.design import EVALUATION
+from subtrain.design import EVALUATION, FIT
 from subtrain.store.study import Study
 
 
@@ -15,6 +15,12 @@ def missing_models(study: Study, role: str) -> str:
     "" where none is, or where none failed: those are yet to be trained, and which they are has nothing to do with their
     subsets. Rows of an imported study that were never filled count as missing.
     """
+    left_out = int(study.manifest.get("left_out", 0)) if study.imported and role == FIT else 0
+    if left_out:
+        return (
+            f"{left_out:,} of {left_out + study.models:,} models had not ended where they were trained, and are missing"
+            ": if that depends on their subsets, those that are left are a selected set"
+        )
     planned, there = study.design.role_rows(role), study.done(role)
     lacking = np.setdiff1d(planned, there)
     if not lacking.size:

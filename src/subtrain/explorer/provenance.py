@@ -43,7 +43,7 @@ def provenance(study: Study, dm: Datamodels) -> Provenance:
             "identity": study.identity[:16],
         },
         "Design": _design(study),
-        "Fit": {k: v for k, v in dm.meta.items() if k not in ("study", "study_id")}
+        "Fit": {k: v for k, v in dm.meta.items() if k not in ("study", "study_id", "notes")}
         or {"metadata": "none came with these datamodels"},
         "Made with": {
             **{f"{k}, models": v for k, v in manifest.get("versions", {}).items()},
@@ -92,6 +92,7 @@ def _commands(study: Study, dm: Datamodels) -> tuple[list[list[str]], list[str]]
             remarks.append("groups.npy stands for the array that names the unit of each training example.")
     else:
         remarks.append("The masks and outputs were made elsewhere and imported, so their training is not described.")
+    remarks += [f"{note[:1].upper()}{note[1:]}." for note in dm.meta.get("notes", ())]
     commands += [_fit(dm, folder), [f"subtrain evaluate {folder}"], [f"subtrain report {folder}"]]
     return commands, remarks
 

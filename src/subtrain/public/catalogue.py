@@ -19,6 +19,7 @@ from subtrain.public.price import FREE, Rates
 from subtrain.store.base import checked, parse_json
 
 FORMAT = 1
+ALL = "all"
 # What numpy writes before the values of an array like these.
 NPY_HEADER = 128
 DTYPES = ("bool", "float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64")
@@ -78,7 +79,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Files at an address, `s3://bucket[/prefix]` or a folder; `rates` are what the requester pays."""
+    """Files at an address, `s3://bucket[/prefix]` or a folder; `rates` are what the requester pays.
+
+    quoted: dollars that the data's own page says of many files, by the words of `group`.
+    """
 
     name: str
     address: str
@@ -87,6 +91,25 @@ class Catalogue:
     sources: Mapping[str, str]
     datasets: Mapping[str, Dataset]
     files: tuple[File, ...] = field(repr=False)
+    quoted: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+    def group(self, words: Sequence[str]) -> list[File]:
+        """The files that "all" means, or "all but logits", those that are missing left out; none for other words.
+
+        After "but" stands a kind of file or the last part of one. InputError if no file is of that kind.
+        """
+        name = group_name(words)
+        there = self.find()
+        if name == ALL:
+            return there
+        if not name.startswith(f"{ALL} but "):
+            return []
+        but = name.removeprefix(f"{ALL} but ").replace(" ", "_")
+        left = [file for file in there if file.kind != but and not file.kind.endswith(f"_{but}")]
+        if len(left) == len(there):
+            kinds = ", ".join(dict.fromkeys(file.kind for file in there))
+            raise InputError(f"no file of the catalogue is of the kind {but!r}; its kinds are {kinds}")
+        return left
 
     def find(
         self,
@@ -130,6 +153,11 @@ class Catalogue:
         return [self.sources.get(name, name) for name in names]
 
 
+def group_name(words: Sequence[str]) -> str:
+    """ "all but logits" of ["all", "but", "logits"], and of ["all-but-logits"]."""
+    return " ".join(" ".join(words).replace("-", " ").split()).lower()
+
+
 def percent(alpha: float) -> float:
     """Alpha as files name it: 50 of 0.5, and of 50. Raises InputError for what is neither a share nor a percentage."""
     if not 0 < alpha <= 100:
@@ -171,7 +199,9 @@ def _parsed(data: Any, where: Any) -> Catalogue:
             found.append(_file(entry, datasets))
         rates = Rates(**data["rates"]) if data.get("rates") else FREE
         pays = bool(data.get("requester_pays", False))
-        return Catalogue(str(data["name"]), address, pays, rates, data.get("sources", {}), datasets, tuple(found))
+        quoted = {str(name): float(dollars) for name, dollars in data.get("quoted", {}).items()}
+        sources = data.get("sources", {})
+        return Catalogue(str(data["name"]), address, pays, rates, sources, datasets, tuple(found), quoted)
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:

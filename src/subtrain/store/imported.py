@@ -105,6 +105,7 @@ def import_arrays(
     evaluation: list[list[int]] | None = None,
     better: str | Mapping[str, str] | None = None,
     labels: ArrayLike | None = None,
+    left_out: int = 0,
 ) -> Study:
     """A study in folder `path` from masks [M, n] and outputs [M, …], each a .npy file or an array.
 
@@ -112,10 +113,11 @@ def import_arrays(
     default the last 10,000 of 20,000 rows or more (the published data's), else the last tenth. better: "higher",
     "lower" or "neither", of all outputs or by their names, where those do not tell ("losses" does). labels: int [N],
     classes of the test targets: test_margins are compared with test_logits. Rows that were never filled (a mask without
-    units and outputs of 0 or NaN) count as missing, and that is said. Raises InputError if lengths differ, masks are
+    units and outputs of 0 or NaN) count as missing, and that is said. left_out: how many models were to be trained but
+    are not among the rows, which fits then say. Raises InputError if lengths differ, masks are
     not 0/1, or the folder is a study already.
     """
-    return _import(path, masks, outputs, heldout, evaluation, better, labels)
+    return _import(path, masks, outputs, heldout, evaluation, better, labels, left_out=left_out)
 
 
 def _import(
@@ -128,6 +130,7 @@ def _import(
     labels: ArrayLike | None = None,
     pct: str = "",
     over_examples: bool = False,
+    left_out: int = 0,
 ) -> Study:
     if "://" in str(path):
         raise InputError(f"{path}: an imported study must lie in a folder, for its files are read where they lie")
@@ -173,6 +176,7 @@ def _import(
         "evaluation_from": _known_from(rows, heldout, evaluation),
         "arrays": places,
         "notes": notes,
+        "left_out": left_out,
     }
     if not files.commit_new(root / MANIFEST, lambda file: file.write(files.json_bytes(manifest))):
         raise InputError(f"{root} has become a study in the meantime; choose another folder")

@@ -59,7 +59,7 @@ def import_reference(
         warnings.warn(note, stacklevel=2)
     if done.size < completed.size:
         sources = {name: _copied(place, name, open_npy(source), done) for name, source in sources.items()}
-    return import_arrays(place, sources.pop(key), sources, heldout)
+    return import_arrays(place, sources.pop(key), sources, heldout, left_out=completed.size - done.size)
 
 
 def import_landed(trained: Study, place: Path, masks: str | None = None, heldout: int | None = None) -> Study:
@@ -72,7 +72,7 @@ def import_landed(trained: Study, place: Path, masks: str | None = None, heldout
     for name, one in schema.items():
         parts = (trained.read(name, rows[i : i + _CHUNK]) for i in range(0, rows.size, _CHUNK))
         arrays[name] = write_array(place / "arrays" / f"{name}.npy", (rows.size, *one.shape), one.dtype, parts)
-    return import_arrays(place, arrays.pop(key), arrays, heldout)
+    return import_arrays(place, arrays.pop(key), arrays, heldout, left_out=trained.models - rows.size)
 
 
 def _beside(root: Path) -> Path:
