@@ -18,6 +18,8 @@ from subtrain.notebook import html_table
 from subtrain.store.study import Study
 
 Array = NDArray[np.float64]
+# A fit is weak below this share of its ceiling; below this LDS where the ceiling is not known.
+WEAK, WEAK_ALONE = 0.5, 0.1
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Evaluation:
     per_target: Mapping[str, Array] = field(repr=False)
     targets_judged: int = 0
     notes: tuple[str, ...] = ()
+    weak: str = ""
 
     @property
     def over(self) -> str:
@@ -77,7 +80,7 @@ class Evaluation:
             f"Evaluation({self.output}: LDS {self.lds}, ceiling {self.lds_ceiling:.3f}; per target, mean over "
             f"{self.over}, {self.subsets} held-out subsets x {self.replicates} runs; one run a subset: "
             f"LDS {self.lds_one}, ceiling {self.lds_one_ceiling:.3f})"
-        )
+        ) + (f"; {self.weak}" if self.weak else "")
 
     def _repr_html_(self) -> str:
         runs = f"mean of {self.replicates} runs" if self.replicates > 1 else "one run"
@@ -88,7 +91,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; a figure that does not exist (one replicate has no ceiling) is null."""
-        skip = ("per_target",)
+        skip = ("per_target",) if self.weak else ("per_target", "weak")
         return {k: plain(v) for k, v in vars(self).items() if k not in skip}
 
 
@@ -127,7 +130,16 @@ def evaluate(
         },
         left_out=heldout.left_out,
     )
-    return replace(found, notes=heldout.notes)
+    return replace(found, notes=heldout.notes, weak=weakness(found.lds.value, found.lds_ceiling, study.where))
+
+
+def weakness(lds: float, ceiling: float, study: str) -> str:
+    """One line for a fit of which little is to be believed; "" for others."""
+    known = ceiling == ceiling
+    if not lds < (WEAK * ceiling if known else WEAK_ALONE):
+        return ""
+    most = f"at most {ceiling:.3f}" if known else "an unknown ceiling (one run a subset)"
+    return f"weak fit: LDS {lds:.3f} of {most}: collect more (`subtrain budget {study}`)"
 
 
 def score(

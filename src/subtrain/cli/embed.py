@@ -39,7 +39,7 @@ def embed(
     opened = Study.open(study)
     dm = load_fit(opened, fit)
     labels = labels_of(opened, of, dm.meta["output"])
-    found = embedding(dm, components, of, labels)
+    found = embedding(dm, components, of, labels, opened)
     if remove is None:
         show(found, to, as_json)
     else:

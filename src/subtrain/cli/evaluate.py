@@ -29,6 +29,8 @@ def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False
         print(json.dumps(found.to_json(), indent=1))
         return
     show(found)
+    if found.weak:
+        out.print(found.weak, style="yellow", soft_wrap=True, markup=False)
     out.print(f"Written to {opened.store.where(name)}", soft_wrap=True)
     out.print(f"Next: subtrain report {study}")
 

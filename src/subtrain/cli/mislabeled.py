@@ -42,6 +42,6 @@ def mislabeled(
     dm = None if fit is None else load_fit(opened, fit)
     found = rank(opened, dm, output, by, numbers(known, "known"))
     if verify:
-        show(compare_without(opened, found.unit[found.order[:drop]], verify), to, as_json)
+        show(compare_without(opened, found.unit[found.order[:drop]], verify), to, as_json, weak=found.weak)
     else:
         show(found, to, as_json)

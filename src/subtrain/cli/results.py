@@ -38,14 +38,20 @@ def numbers(text: str | None, name: str = "targets") -> list[int] | None:
     return found
 
 
-def show(result: Result, to: Path | None, as_json: bool, rows: int = 20) -> None:
-    """Print a result, its repr and the first rows of its table, or all of it as JSON; write it where asked."""
+def show(result: Result, to: Path | None, as_json: bool, rows: int = 20, weak: str = "") -> None:
+    """Print a result, its repr and the first rows of its table, or all of it as JSON; write it where asked.
+
+    weak: a line about the fit, by default the result's own; it comes last, and in JSON by itself.
+    """
+    weak = weak or str(getattr(result, "weak", ""))
+    summary = repr(result).removesuffix(f"; {weak}")
     if to is not None:
         write(result, to)
     if as_json:
-        print(json.dumps({"summary": repr(result), "table": to_json(result)}, indent=1))
+        told = {"summary": summary, "table": to_json(result)} | ({"weak": weak} if weak else {})
+        print(json.dumps(told, indent=1, allow_nan=False))
         return
-    out.print(repr(result), soft_wrap=True)
+    out.print(summary, soft_wrap=True, markup=False)
     columns = result.table()
     table = Table(box=None, pad_edge=False)
     for name, column in columns.items():
@@ -56,6 +62,8 @@ def show(result: Result, to: Path | None, as_json: bool, rows: int = 20) -> None
     length = len(next(iter(columns.values()), []))
     if length > rows:
         out.print(f"… and {length - rows:,} more rows: --out FILE.csv writes all", style="dim")
+    if weak:
+        out.print(weak, style="yellow", soft_wrap=True, markup=False)
     if to is not None:
         out.print(f"Written to {to}", soft_wrap=True)
 

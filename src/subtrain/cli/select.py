@@ -56,7 +56,8 @@ def select(
         if worst_label
         else choose(dm, opened, keep, drop, numbers(targets), judge, seed, better)
     )
-    show(verify_selection(opened, chosen, verify, randoms, seed) if verify else chosen, to, as_json)
+    found = verify_selection(opened, chosen, verify, randoms, seed) if verify else chosen
+    show(found, to, as_json, weak=chosen.weak)
 
 
 def _for_worst_label(

@@ -14,9 +14,10 @@ from subtrain.datamodels import Datamodels
 from subtrain.design import numbers_below, whole_numbers
 from subtrain.errors import InputError
 from subtrain.store.study import Study
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.retrain_mislabeled import Mislabeling, retrain_mislabeled
 from subtrain.uses.support import margins_of
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +28,7 @@ PAPER_MEDIAN = 35
 
 
 @dataclass(frozen=True, eq=False)
-class Brittleness:
+class Brittleness(OfAFit):
     """How many mislabeled training examples flip each target (paper, section 4.1), by retraining.
 
     label int64 [T]: the label that the target's most helpful examples get; sizes int64 [L]: how many, ascending;
@@ -87,6 +88,7 @@ class Brittleness:
 
 
 @hands_on("retrain", taken=("source",))
+@of_a_fit
 def brittleness(
     dm: Datamodels,
     study: Study,

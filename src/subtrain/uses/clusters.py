@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
+from subtrain.store.study import Study
 from subtrain.uses.direction import quantity_fitted, said
 from subtrain.uses.embedding import paint
 from subtrain.uses.maps import affinities, place, unconnected_is_fine
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.vectors import Vectors, vectors
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +39,7 @@ class Common(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Clusters:
+class Clusters(OfAFit):
     """k clusters of targets (or units) by what they were learned from.
 
     cluster: int64 [T] (or [n]), 0 to k - 1, largest first; -1 for those without weights. labels: of all of them, text,
@@ -137,6 +139,7 @@ class Clusters:
         return figure
 
 
+@of_a_fit
 def clusters(
     dm: Datamodels,
     k: int = 10,
@@ -145,15 +148,18 @@ def clusters(
     neighbors: int = 10,
     method: str = "pca",
     labels: Sequence[str] | NDArray[np.str_] | None = None,
+    study: Study | None = None,
 ) -> Clusters:
     """Spectral clusters of the datamodels (paper: datamodels as embeddings).
 
     of: "targets" or "units"; affinity: "knn" (each with its `neighbors` nearest by cosine, for many thousands) or
-    "cosine"; method: of the map in the figure, "pca", "spectral" or "tsne". Raises InputError for a k that cannot be.
+    "cosine"; method: of the map in the figure, "pca", "spectral" or "tsne". study: that of the fit, whose declared
+    direction is then read, and so that the result can say where the fit is weak. Raises InputError for a k that cannot
+    be.
     """
     from sklearn.cluster import SpectralClustering
 
-    found, output = vectors(dm, of), quantity_fitted(dm)
+    found, output = vectors(dm, of), quantity_fitted(dm, study)
     if not 2 <= k < found.index.size:
         raise InputError(f"{found.index.size} {of} make 2 to {found.index.size - 1} clusters, got {k}")
     if labels is not None and len(labels) != found.of_all:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.store.study import Study
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.vectors import Rows, vectors
+from subtrain.uses.weak import weak_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +39,7 @@ class Directions:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(OfAFit):
     """Algorithms A and B (names): targets, int64 [k], that both have weights for; similarity: float64 [k], cosine of a
     target's two datamodels; of_a: the directions of A without B, of_b: those of B without A."""
 
@@ -127,14 +129,16 @@ def compare(
     components: int | None = None,
     names: tuple[str, str] = ("A", "B"),
     labels: Sequence[str] | NDArray[np.str_] | None = None,
+    studies: tuple[Study, Study] | None = None,
 ) -> Comparison:
     """How two learning algorithms differ in what they learn from the same units, for the same targets.
 
     Every target's datamodel of A, of length 1, less its projection on that of B is what A has to itself; principal
     components of these residuals, not centred, are directions that tell A from B (ModelDiff: Shah et al. 2022).
     Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm than of
-    the other, and `verify_difference` retrains to see. components: by default 5, or as many as there are. Raises
-    InputError for other units or targets, and for more components than there are.
+    the other, and `verify_difference` retrains to see. components: by default 5, or as many as there are. studies:
+    those of the fits, so that the result can say where one is weak. Raises InputError for other units or targets, and
+    for more components than there are.
     """
     if (a.n, a.targets) != (b.n, b.targets):
         raise InputError(
@@ -149,7 +153,7 @@ def compare(
     if not 1 <= components <= most:
         raise InputError(f"{targets.size} targets over {a.n} units have 1 to {most} directions, got {components}")
     similarity = np.einsum("kn,kn->k", left, right, dtype=np.float64)
-    return Comparison(
+    found = Comparison(
         names=names,
         targets=targets,
         similarity=similarity,
@@ -159,6 +163,9 @@ def compare(
         output=str(a.meta.get("output", "")),
         models=(int(a.meta.get("models", 0)), int(b.meta.get("models", 0))),
     )
+    lines = [weak_fit(dm, study) for dm, study in zip((a, b), studies or (), strict=False)]
+    object.__setattr__(found, "weak", "; ".join(line for line in dict.fromkeys(lines) if line))
+    return found
 
 
 def _directions(own: Rows, other: Rows, similarity: Floats, components: int) -> Directions:

@@ -18,8 +18,9 @@ from subtrain.store.study import Study
 from subtrain.uses.agreement import Agreement, agreement
 from subtrain.uses.direction import quantity_fitted, said
 from subtrain.uses.removals import RANDOM, Removal, left_out, removals
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +31,7 @@ DEFAULT_TARGETS = 50
 
 
 @dataclass(frozen=True, eq=False)
-class Counterfactuals:
+class Counterfactuals(OfAFit):
     """k removals, each with its predicted and observed effect on its target's output.
 
     predicted [k]: the datamodels' effect, minus the sum of the weights; observed [k, runs]: output without the units
@@ -135,6 +136,7 @@ class Counterfactuals:
 
 
 @hands_on("retrain")
+@of_a_fit
 def counterfactuals(
     dm: Datamodels,
     study: Study,

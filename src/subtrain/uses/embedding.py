@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.drawing import matplotlib
 from subtrain.errors import InputError
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.store.study import Study
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.vectors import Vectors, vectors
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +25,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding:
+class Embedding(OfAFit):
     """Vectors of targets (or units) and their c principal components.
 
     scores: float64 [k, c], where each vector lies along each component; directions: float64 [c, n] (or [c, T]), of
@@ -107,16 +109,19 @@ class Embedding:
         return figure
 
 
+@of_a_fit
 def embedding(
     dm: Datamodels,
     components: int | None = None,
     of: str = "targets",
     labels: Sequence[str] | NDArray[np.str_] | None = None,
+    study: Study | None = None,
 ) -> Embedding:
     """Principal components of the datamodels, row-normalised and centred (paper: datamodels as embeddings).
 
     components: by default 10, or as many as there are. of: "targets", each a vector over units, or "units", each over
-    the targets that it moves. labels: of all targets or units, for pictures and tables. Raises InputError when there
+    the targets that it moves. labels: of all targets or units, for pictures and tables. study: that of the fit, so that
+    the result can say where the fit is weak. Raises InputError when there
     are not so many components.
     """
     from sklearn.decomposition import PCA

@@ -15,8 +15,10 @@ from subtrain.regression.models import finished_models
 from subtrain.store.study import Study
 from subtrain.uses.differences import right
 from subtrain.uses.select import Selection, aim_of, check_fit, selection, size_kept
+from subtrain.uses.weak import of_a_fit
 
 
+@of_a_fit
 def debias_group(
     dm: Datamodels,
     study: Study,

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import numbers_below
 from subtrain.errors import InputError
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.store.study import Study
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +28,7 @@ TAIL_LEAST, TAIL = 10, 30
 
 
 @dataclass(frozen=True, eq=False)
-class Leakage:
+class Leakage(OfAFit):
     """Suspect pairs of a training unit and a target, surest first.
 
     unit, target int64 [k], weight [k]; score [k]: by how many times the gap below the suspects is larger than the
@@ -91,12 +93,14 @@ class Leakage:
         return figure
 
 
+@of_a_fit
 def leakage(
     dm: Datamodels,
     targets: Sequence[int] | None = None,
     fdr: float = 0.1,
     train: Datamodels | None = None,
     copies: int = 1,
+    study: Study | None = None,
 ) -> Leakage:
     """Rank the pairs in which one unit, or up to `copies` of them, matter to a target far more than all others do.
 
@@ -115,7 +119,8 @@ def leakage(
     same law (Levina and Bickel 2004, section 3).
 
     A suspect is a unit that stands out, as a duplicate does; whether it is one is for a person to say: hence the column
-    for decisions. Weights of both signs count, for a duplicate with a wrong label harms.
+    for decisions. Weights of both signs count, for a duplicate with a wrong label harms. study: that of the fit, so
+    that the result can say where the fit is weak.
     """
     if not 0 < fdr < 1:
         raise InputError(f"fdr must lie between 0 and 1, got {fdr}")

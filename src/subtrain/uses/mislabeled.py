@@ -17,7 +17,8 @@ from subtrain.store.study import Study
 from subtrain.uses.differences import own_differences, right
 from subtrain.uses.direction import directed, quantity
 from subtrain.uses.names import example_labels, flags, own_unit
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ SCORES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Mislabeled:
+class Mislabeled(OfAFit):
     """scores: float64 [N] by name, as SCORES tells them; by: the one that ranks; auc: of each score where the faults
     are known, the chance that a mislabeled example is more suspicious than one that is not.
     """
@@ -104,6 +105,7 @@ class Mislabeled:
         return figure
 
 
+@of_a_fit
 def mislabeled(
     study: Study,
     dm: Datamodels | None = None,

@@ -19,14 +19,15 @@ from subtrain.store.study import Study
 from subtrain.tasks.base import View
 from subtrain.uses.direction import quantity_fitted, said
 from subtrain.uses.names import unit_columns
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbors:
+class Neighbors(OfAFit):
     """For each of G groups of targets the units with the largest mean weights of either sign.
 
     groups: their names; count [G]: targets in each. Rows of the other arrays, one a group and side and unit, are in the
@@ -113,6 +114,7 @@ def _pictures(axes: Any, found: Neighbors, here: NDArray[np.int64], images: NDAr
         cell.set_title(f"{found.label[k]} ({found.weight[k]:+.2g})", fontsize="x-small")
 
 
+@of_a_fit
 def neighbors(
     dm: Datamodels,
     study: Study | None = None,

@@ -13,8 +13,9 @@ from subtrain.errors import InputError
 from subtrain.store.study import Study
 from subtrain.uses.direction import directed, quantity_fitted
 from subtrain.uses.names import Columns, flags, own_unit, unit_columns
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.submatrix import Found, densest_submatrix, largest_submatrix, symmetric
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +24,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Poison:
+class Poison(OfAFit):
     """inside: bool [n], the suspects; support: float64 [n], what the suspects weigh on a unit and it on them, halved
     (with the sign turned where less of the output is better); tried: sizes and the support a suspect of the best set of
     each size; precision, recall: where poisons are known.
@@ -107,6 +108,7 @@ class Poison:
         return figure
 
 
+@of_a_fit
 def poison(
     dm: Datamodels,
     study: Study,

@@ -29,6 +29,21 @@ class Result(Protocol):
         ...
 
 
+class OfAFit:
+    """A result that hangs on a fit: where that is weak, its repr ends with a line that says so, `weak`."""
+
+    weak: str = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        plain = cls.__repr__
+
+        def said(self: OfAFit) -> str:
+            return f"{plain(self)}; {self.weak}" if self.weak else plain(self)
+
+        cls.__repr__ = said  # type: ignore[assignment]
+
+
 def new_figure(width: float = 6.5, height: float = 4.0) -> Figure:
     """A figure that belongs to no window, so that it can be drawn anywhere and needs no closing."""
     figure: Figure = drawing.new_figure(width, height, layout="constrained")

@@ -16,8 +16,9 @@ from subtrain.quantities import LOWER, Quantity
 from subtrain.store.study import Study
 from subtrain.uses.direction import directed, quantity_fitted
 from subtrain.uses.names import Columns, unit_columns
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.training_sets import TrainingSets, compare_training_sets, random_sets
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +28,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Selection(OfAFit):
     """kept: bool [n], the units to train on; score: float64 [n], what ranked them: their mean weight on the targets
     chosen for, with its sign turned where less of the output is better (flipped). groups: targets by what they are to
     the selection; those named first chose, the others only judge.
@@ -76,6 +77,7 @@ class Selection:
         return figure
 
 
+@of_a_fit
 def select(
     dm: Datamodels,
     study: Study,

@@ -15,8 +15,9 @@ from subtrain.errors import InputError
 from subtrain.regression.threads import Progress
 from subtrain.store.study import Study
 from subtrain.uses.debias import Estimates
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.standard_errors import chosen_targets, estimates
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Significance:
+class Significance(OfAFit):
     """Weights with standard errors, for T chosen targets and all n units.
 
     targets: int64 [T]; estimate: float64 [n, T], unbiased weights in raw-mask units; error: their standard errors,
@@ -121,6 +122,7 @@ class Significance:
         return figure
 
 
+@of_a_fit
 def significance(
     dm: Datamodels,
     study: Study,

@@ -17,8 +17,9 @@ from subtrain.evaluation import Interval
 from subtrain.store.study import Study
 from subtrain.uses.direction import quantity_fitted
 from subtrain.uses.proportion import proportion
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +29,7 @@ PAPER_SHARES = {1.0: 0.67, 1.2: 0.92}
 
 
 @dataclass(frozen=True, eq=False)
-class Support:
+class Support(OfAFit):
     """The data support of each target (paper, section 4.1).
 
     margin [T]: the margin on the whole training set that the estimate starts from; size int64 [T]: units to remove,
@@ -105,6 +106,7 @@ def _paper(factor: float, share: Interval) -> str:
 
 
 @hands_on("retrain")
+@of_a_fit
 def support(
     dm: Datamodels,
     study: Study,

@@ -15,7 +15,8 @@ from subtrain.evaluation import correlation
 from subtrain.store.study import Study
 from subtrain.uses.effects import Effect, difference, random_removals, without
 from subtrain.uses.embedding import Embedding
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ REMOVALS = ("positive end", "negative end", "random")
 
 
 @dataclass(frozen=True, eq=False)
-class TailRemoval:
+class TailRemoval(OfAFit):
     """Effects of removing `units` units at either end of a component, and as many at random, from all units.
 
     effect: float64 [3, T], mean output after removing (positive end, negative end, random) less with all units, over
@@ -95,6 +96,7 @@ class TailRemoval:
 
 
 @hands_on("retrain")
+@of_a_fit
 def remove_tails(
     found: Embedding,
     dm: Datamodels,
