@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
-from subtrain.collection import partial, travel
+from subtrain.collection import logs, partial, travel
 from subtrain.collection.ledger import ATTEMPTS, HOPELESS
 from subtrain.collection.process import Worker
 from subtrain.collection.report import Failure, Tally, known_worker_bytes
@@ -117,6 +117,8 @@ class LocalExecutor:
             while any(thread.is_alive() for thread in threads):
                 tick()
                 self._stop_late()
+                for worker in list(self.alive):
+                    logs.bound(worker.log)
                 for thread in threads:
                     thread.join(0.1 / len(threads))
         except BaseException:

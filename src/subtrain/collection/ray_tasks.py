@@ -138,7 +138,7 @@ class RayExecutor:
 
     def _order(self) -> Order:
         study = self.study
-        greeting = travel.pack_of(study)
+        greeting = travel.pack_of(study, here=False)
         return Order(study.store.address, _digest(study.store), greeting, self.slots, self.timeout)
 
     def _found(self, cluster: Cluster) -> str:

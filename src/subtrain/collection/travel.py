@@ -17,11 +17,11 @@ from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task
 from subtrain.tasks.trusted import without_current_folder
 
 
-def pack(task: Task | None, making: Making | None = None) -> dict[str, Any]:
+def pack(task: Task | None, making: Making | None = None, here: bool = True) -> dict[str, Any]:
     """A message, plain JSON: where modules are found, what makes the task, or else the task itself.
 
     The other side runs what this process says, never what a study says to it. Code of strangers is not looked for in
-    the current folder.
+    the current folder. here: for a process of this machine, which finds the files that arrays are mapped from.
     """
     places = [str(Path.cwd()), *filter(None, sys.path)]
     if making is not None and not making.own:
@@ -30,16 +30,18 @@ def pack(task: Task | None, making: Making | None = None) -> dict[str, Any]:
     if task is not None and making is None:
         import cloudpickle
 
+        from subtrain.collection import sharing
+
         if isinstance(task, (BatchTask, FunctionTask)):
             task = replace(task, relabel=None)  # it holds the data once more, and a worker never relabels
-        message["task"] = base64.b64encode(cloudpickle.dumps(task)).decode()
+        message["task"] = base64.b64encode((sharing if here else cloudpickle).dumps(task)).decode()
     return message
 
 
-def pack_of(study: Study) -> dict[str, Any]:
+def pack_of(study: Study, here: bool = True) -> dict[str, Any]:
     """The message for a process that trains this study; InputError where its task may not be made here."""
     making = making_of(study)
-    return pack(study.task if making is None else None, making)
+    return pack(study.task if making is None else None, making, here)
 
 
 def making_of(study: Study) -> Making | None:

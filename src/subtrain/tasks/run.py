@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from subtrain.errors import CollectError
 
 TAIL = 2000
+# Bytes of what a command prints that may take space, and seconds between looks at them.
+_MOST, _EVERY = 8 << 20, 1.0
 # How a command ends that somebody kills, and a shell whose last command was killed.
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 # Waits for the end of its input, which comes when the process at the other end dies, however it dies.
@@ -38,7 +41,7 @@ def run(
     too, and `scratch` is removed.
     """
     name = name or f"the command {words[0]}"
-    with _guard(scratch) as group, open(scratch / "stdout", "wb") as out, open(scratch / "stderr", "wb") as err:
+    with _guard(scratch) as group, open(scratch / "stdout", "ab") as out, open(scratch / "stderr", "ab") as err:
         try:
             command = subprocess.Popen(
                 words, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, process_group=group
@@ -46,7 +49,7 @@ def run(
         except OSError as error:
             raise CollectError(f"{name} could not be started: {error.strerror}") from error
         try:
-            code = command.wait(timeout)
+            code = _wait(command, timeout, (scratch / "stdout", scratch / "stderr"))
         except subprocess.TimeoutExpired:
             raise _error(name, f"took longer than its timeout of {timeout:g} s and was stopped", scratch) from None
         finally:
@@ -55,6 +58,24 @@ def run(
     if code:
         how = f"failed with exit code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}"
         raise _error(name, how, scratch, KilledError if code in _KILLED else CollectError)
+
+
+def _wait(command: subprocess.Popen[bytes], timeout: float | None, printed: Sequence[Path]) -> int:
+    """The command's exit code; of what it prints meanwhile only the end is kept. TimeoutExpired after `timeout` s."""
+    ends = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = _EVERY if ends is None else max(0.0, min(_EVERY, ends - time.monotonic()))
+        try:
+            return command.wait(left)
+        except subprocess.TimeoutExpired:
+            if ends is not None and time.monotonic() >= ends:
+                raise
+        for path in printed:
+            if path.stat().st_size > _MOST:
+                end = _tail(path).encode()
+                with open(path, "r+b") as file:
+                    file.truncate(0)
+                    file.write(end)
 
 
 @contextmanager
