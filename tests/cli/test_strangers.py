@@ -186,6 +186,7 @@ def test_the_explorers_api_runs_nothing(stranger):
     verify = client.get("/api/study").json()["features"]["verify"]
     assert not verify["available"]
     assert "its training code is not run" in verify["why"]
+    assert str(stranger) not in verify["why"]
     body = {"target": 0, "removed": [1], "runs": 1}
     assert client.post("/api/verify", json=body, headers={"Origin": "http://127.0.0.1"}).status_code in (403, 409)
 

@@ -85,8 +85,16 @@ class Desk:
                 if one.state == "cancelled":
                     return
                 one.state = "running"
+            try:
+                wanted = json.dumps(one.order.to_json()).encode()
+            except Exception as error:  # a task that was made in Python may be none that can be sent
+                one.why, one.state = str(error), "failed"
+                return
+            with self._lock:
+                if one.state == "cancelled":
+                    return
                 one.process = _start()
-            answer, said = one.process.communicate(json.dumps(one.order.to_json()).encode())
+            answer, said = one.process.communicate(wanted)
             with self._lock:
                 if one.state == "cancelled":
                     return

@@ -20,10 +20,7 @@ def test_what_was_run_and_what_it_is_worth(client, world):
     assert sum(answer["evaluation"]["histogram"]["counts"]) == 6
     assert {facts["title"] for facts in answer["provenance"]["facts"]} == {"Study", "Design", "Fit", "Made with"}
     assert answer["features"]["compare"]["available"] is True
-    assert answer["features"]["verify"] == {
-        "available": False,
-        "why": "This study's task was made in Python and does not know its import path.",
-    }
+    assert answer["features"]["verify"] == {"available": True, "why": ""}, "its task is at hand, and can be sent"
     assert str(world.path.parent) not in client.get("/api/study").text
 
 

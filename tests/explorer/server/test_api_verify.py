@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import worlds
-from subtrain import Datamodels
+from subtrain import Datamodels, Study
 from subtrain.explorer.observed import effect, summary
 from subtrain.explorer.retraining import Order
 from subtrain.fits import save_fit
@@ -76,14 +76,27 @@ def test_one_that_waits_can_be_cancelled(trainable, serve):
 
 def test_training_that_fails_says_why(trainable, serve, monkeypatch):
     with serve(trainable) as client:
-        monkeypatch.setattr(Order, "to_json", lambda self: {"study": str(trainable.path / "gone")})
+        whole = Order.to_json
+        gone = str(trainable.path / "gone")
+        monkeypatch.setattr(Order, "to_json", lambda self: whole(self) | {"study": gone})
         answer = finished(client, client.post("/api/verify", json={"target": 0, "removed": [1]}).json()["job"])
     assert answer["state"] == "failed"
     assert "is not a study" in answer["error"]
 
 
-def test_what_cannot_be_verified_is_refused(client, trainable, serve):
-    answer = client.post("/api/verify", json={"target": 0, "removed": [1]})
+def test_a_task_that_cannot_be_sent_to_the_process_that_trains_says_so(trainable, serve, monkeypatch):
+    def refuse(self):
+        raise TypeError("cannot pickle this")
+
+    with serve(trainable) as client:
+        monkeypatch.setattr(Order, "to_json", refuse)
+        answer = finished(client, client.post("/api/verify", json={"target": 0, "removed": [1]}).json()["job"])
+    assert (answer["state"], answer["error"]) == ("failed", "cannot pickle this")
+
+
+def test_what_cannot_be_verified_is_refused(world, trainable, serve):
+    with serve(Study.open(world.path)) as client:
+        answer = client.post("/api/verify", json={"target": 0, "removed": [1]})
     assert answer.status_code == 409
     assert "import path" in answer.json()["detail"]
     with serve(trainable) as other:

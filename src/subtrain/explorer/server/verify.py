@@ -95,8 +95,12 @@ def verify_available(fit: OpenFit) -> Available:
         return Available(available=False, why=why)
     try:
         travel.making_of(study)  # only whether it may be made: making it runs its author's code
-    except InputError as error:
-        return Available(available=False, why=str(error))
+    except InputError:
+        why = (
+            "This study was not created by the one who serves this page, so its training code is not run: start the "
+            "explorer with --trust if you trust it, or with --task."
+        )
+        return Available(available=False, why=why)
     return Available(available=True, why="")
 
 
