@@ -142,7 +142,7 @@ def _fetched(fetch: _Fetch, path: Path, restart: bool, progress: Progress | None
         shown(sum(b - a for a, b in found))
         missing = rest(version.size, found, _piece(fetch))
         _fill(fetch, file.fileno(), missing, journal, shown)
-        os.fsync(file.fileno())
+        files.sync(file.fileno())
         try:
             show = _shown(progress, path, CHECKING, version.size)
             checked = check_whole(part, fetch.file, version.tag, show, str(path))

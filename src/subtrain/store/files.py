@@ -14,9 +14,11 @@ from uuid import uuid4
 
 from subtrain.errors import InputError, StorageError
 from subtrain.store.base import json_bytes, parse_json
+from subtrain.store.rename import rename_new
 
 __all__ = [
     "FULL",
+    "LACKING",
     "alive",
     "commit_new",
     "json_bytes",
@@ -24,11 +26,14 @@ __all__ = [
     "replace",
     "storage_errors",
     "sweep_temporaries",
+    "sync",
     "sync_folder",
 ]
 
 _MARK = ".tmp"
 _DAY = 86_400.0
+# What an OSError says of something that the file system cannot do at all.
+LACKING = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 # What an OSError says of a disk, or of a share of one, that is full.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -60,20 +65,29 @@ def commit_new(path: Path, write: Callable[[BinaryIO], object]) -> bool:
     """Create `path` whole or not at all; False if somebody else's file is already there, which is left as it is.
 
     Temporary file beside it, fsync, link (atomic create-if-absent), unlink, fsync of the folder. A link whose reply
-    was lost on a network file system shows as a second name of our own file.
+    was lost on a network file system shows as a second name of our own file. Where a file system has no links (exFAT,
+    some of FUSE) a rename that never replaces does the same; StorageError where there is neither.
     """
     with storage_errors(path):
         temporary = _written(path, write)
         try:
-            try:
-                os.link(temporary, path)
-                won = True
-            except FileExistsError:
-                won = temporary.stat().st_nlink == 2
+            won = _link(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
     return won
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return temporary.stat().st_nlink == 2
+    except OSError as error:
+        if error.errno not in (*LACKING, errno.EPERM, errno.EMLINK):
+            raise
+        return rename_new(temporary, path)
+    return True
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object], durable: bool = True) -> None:
@@ -96,7 +110,7 @@ def _written(path: Path, write: Callable[[BinaryIO], object], durable: bool = Tr
             write(file)
             file.flush()
             if durable:
-                os.fsync(file.fileno())
+                sync(file.fileno())
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -108,9 +122,18 @@ def sync_folder(folder: Path) -> None:
     """Make the names in a folder safe from a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync(descriptor: int) -> None:
+    """fsync, where the file system has it: for folders, or at all, some do not."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
 
 
 def sweep_temporaries(folder: Path, found: Iterable[os.DirEntry[str]] | None = None) -> int:

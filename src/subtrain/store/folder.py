@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 from subtrain.errors import InputError, StorageError
 from subtrain.store import files
@@ -51,6 +52,15 @@ class Folder:
     def prepare(self) -> None:
         with files.storage_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
+        if self.links:
+            return
+        # A file system that cannot create a study's files exactly once says so now, not after the first models.
+        name = f"probe-{uuid4().hex}"
+        try:
+            self.commit_new(name, lambda file: None)
+        finally:
+            with suppress(StorageError):
+                self.delete(name)
 
     def names(self, below: str = "") -> list[str]:
         return sorted(name for name, _ in self._walk(below))

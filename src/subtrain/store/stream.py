@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -167,6 +168,9 @@ def locked(part: Path) -> Iterator[BinaryIO]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"another process is writing {part.parent} at this moment; wait for it") from None
+            except OSError as error:
+                if error.errno not in (*files.LACKING, errno.ENOLCK):
+                    raise  # else this file system has no locks
             if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
                 yield file
                 return
@@ -174,7 +178,7 @@ def locked(part: Path) -> Iterator[BinaryIO]:
 
 def _safe(file: BinaryIO) -> None:
     file.flush()
-    os.fsync(file.fileno())
+    files.sync(file.fileno())
 
 
 def write_sha256(path: Path, sha256: str) -> None:

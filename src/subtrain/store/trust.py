@@ -156,7 +156,9 @@ def _make(folder: Path) -> None:
         with suppress(FileExistsError):
             try:
                 os.link(temporary, folder / KEY)
-            except PermissionError:  # a file system without hard links
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
                 if not (folder / KEY).exists():
                     os.rename(temporary, folder / KEY)
     finally:
