@@ -37,7 +37,9 @@ class Interval:
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """All figures are on held-out subsets. "mean" compares with the mean over a subset's replicates, "one" with single
-    models (averaged over replicates). A ceiling is what a perfect predictor of the expected output would reach.
+    models (averaged over replicates). A ceiling is an upper bound of what a perfect predictor of the expected output
+    would reach: right within .01 where outputs are normal, too high by .02 to .1 where they are skewed, heavy-tailed
+    or saturated, by more where a few values are all there is (`ceilings`).
 
     lds: linear datamodeling score (Park et al. 2023): Spearman per target over subsets, mean over targets.
     pooled_*: one correlation over all (subset, target) pairs; it mostly reflects how targets differ from one another.
@@ -77,9 +79,9 @@ class Evaluation:
 
     def __repr__(self) -> str:
         return (
-            f"Evaluation({self.output}: LDS {self.lds}, ceiling {self.lds_ceiling:.3f}; per target, mean over "
+            f"Evaluation({self.output}: LDS {self.lds}, {ceiling_said(self.lds_ceiling)}; per target, mean over "
             f"{self.over}, {self.subsets} held-out subsets x {self.replicates} runs; one run a subset: "
-            f"LDS {self.lds_one}, ceiling {self.lds_one_ceiling:.3f})"
+            f"LDS {self.lds_one}, {ceiling_said(self.lds_one_ceiling)})"
         ) + (f"; {self.weak}" if self.weak else "")
 
     def _repr_html_(self) -> str:
@@ -87,7 +89,7 @@ class Evaluation:
         rows = [(f"LDS against the {runs}", self.lds, self.lds_ceiling)]
         rows += [("LDS against one run", self.lds_one, self.lds_one_ceiling)] if self.replicates > 1 else []
         columns = {"": [row[0] for row in rows], "95 % interval": [str(row[1]) for row in rows]}
-        return html_table(repr(self), {**columns, "noise ceiling": [row[2] for row in rows]})
+        return html_table(repr(self), {**columns, "noise ceiling (upper bound)": [row[2] for row in rows]})
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; a figure that does not exist (one replicate has no ceiling) is null."""
@@ -131,6 +133,11 @@ def evaluate(
         left_out=heldout.left_out,
     )
     return replace(found, notes=heldout.notes, weak=weakness(found.lds.value, found.lds_ceiling, study.where))
+
+
+def ceiling_said(ceiling: float) -> str:
+    """A noise ceiling in words: it is an upper bound, close where outputs are normal, else up to .1 too high."""
+    return f"ceiling (upper bound) {ceiling:.3f}" if np.isfinite(ceiling) else "ceiling unknown"
 
 
 def weakness(lds: float, ceiling: float, study: str) -> str:

@@ -44,7 +44,7 @@ def show(found: Evaluation) -> None:
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
-    for column in ("", "score", "95 % interval", "noise ceiling"):
+    for column in ("", "score", "95 % interval", "upper bound (noise)"):
         table.add_column(column, justify="left" if not column else "right")
     runs = f"mean of {found.replicates} runs" if found.replicates > 1 else "one run"
     table.add_row(f"[bold]LDS[/bold] against the {runs}", *_row(found.lds, found.lds_ceiling))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.explorer.heldout import THRESHOLDS, quantity
 from subtrain.store.study import Study
+from subtrain.uses.direction import quantity
 
 BINS = 30
 BYTES = 64 << 20
@@ -33,7 +33,7 @@ def behaviour(study: Study, output: str, progress: Progress) -> tuple[dict[str, 
 
     low, high = np.full(targets, np.inf, np.float32), np.full(targets, -np.inf, np.float32)
     m, total, squares, right = np.zeros(targets), np.zeros(targets), np.zeros(targets), np.zeros(targets)
-    threshold = THRESHOLDS.get(quantity(output))
+    threshold = quantity(study, output).right_above
     for some, there in values():
         low = np.fmin(low, some.min(axis=0, where=there, initial=np.inf))
         high = np.fmax(high, some.max(axis=0, where=there, initial=-np.inf))

@@ -35,8 +35,13 @@ def compare(a: OpenFit, b: OpenFit) -> Comparison:
         rows = slice(start, min(start + step, targets))
         cosine[rows] = _cosine(a.sidecar.weight[rows], b.sidecar.weight[rows])
     for target in range(targets):
-        overlap[target] = _overlap(a.table("unit")[target, :K], b.table("unit")[target, :K])
+        overlap[target] = _overlap(_helpful(a, target), _helpful(b, target))
     return Comparison(cosine, overlap)
+
+
+def _helpful(fit: OpenFit, target: int) -> NDArray[np.int32]:
+    """The strongest units on the side that helps."""
+    return fit.table("unit")[target, :K] if fit.sign > 0 else fit.table("unit")[target, K:]
 
 
 def _cosine(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

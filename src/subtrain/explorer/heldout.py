@@ -13,13 +13,12 @@ from subtrain.design import EVALUATION
 from subtrain.evaluation import Evaluation
 from subtrain.explorer.figures import spread
 from subtrain.masks import Masks
-from subtrain.outputs import parse_name
+from subtrain.quantities import Quantity
 from subtrain.store.study import Study
+from subtrain.uses.direction import quantity
 
 Array = NDArray[np.floating[Any]]
 PAIRS = 300_000
-# Above these, a model is right about a target.
-THRESHOLDS = {"margins": 0.0, "correctness": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +49,9 @@ def read_heldout(study: Study, evaluation: Evaluation) -> Heldout:
     outputs = study.read(evaluation.output, rows[chosen]).reshape(chosen.size, -1)
     _, starts, runs = np.unique(inverse[chosen], return_index=True, return_counts=True)
     actual = np.add.reduceat(outputs.astype(np.float32), starts, axis=0) / runs[:, None]
-    return Heldout(study.masks(rows[chosen][starts]), actual, _correct(evaluation.output, outputs))
+    return Heldout(study.masks(rows[chosen][starts]), actual, _correct(quantity(study, evaluation.output), outputs))
 
 
-def quantity(output: str) -> str:
-    """What an output measures, "" if its name does not say."""
-    try:
-        return parse_name(output)[1]
-    except ValueError:
-        return ""
-
-
-def _correct(output: str, values: NDArray[Any]) -> Array | None:
-    threshold = THRESHOLDS.get(quantity(output))
+def _correct(output: Quantity, values: NDArray[Any]) -> Array | None:
+    threshold = output.right_above
     return None if threshold is None else np.asarray((values > threshold).mean(axis=0))

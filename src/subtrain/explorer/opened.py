@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.explorer.heldout import quantity
 from subtrain.explorer.jobs import Jobs
 from subtrain.explorer.shown import Viewer, viewer
 from subtrain.explorer.sidecar import Progress, Sidecar, nothing, open_sidecar, version_of
 from subtrain.explorer.words import Words, meaning
 from subtrain.store.study import Study
+from subtrain.uses.direction import quantity
 
 LOOK_AGAIN, LOOK_AGAIN_IN_BUCKET = 1.0, 30.0
 
@@ -44,6 +44,11 @@ class OpenFit:
     @property
     def output(self) -> str:
         return str(self.sidecar.about["output"])
+
+    @property
+    def sign(self) -> int:
+        """-1 where less of the output is better, else 1: weights times this help where they are positive."""
+        return quantity(self.study, self.output).sign
 
     @property
     def alpha(self) -> float:
@@ -156,5 +161,5 @@ def open_fit(study: Study, name: str, ref: str, progress: Progress = nothing) ->
     dm, sidecar = open_sidecar(study, name, progress)
     output = str(sidecar.about["output"])
     seen = viewer(study, output)
-    words = meaning(quantity(output), output, study.outputs[output].meaning)
+    words = meaning(quantity(study, output), output, study.outputs[output].meaning)
     return OpenFit(ref, name, study, dm, sidecar, seen, seen.labels(), words)

@@ -14,13 +14,14 @@ from subtrain.evaluation import Evaluation
 from subtrain.explorer import figures
 from subtrain.explorer.cards import cards
 from subtrain.explorer.choose import Choice, choose, ranked
-from subtrain.explorer.heldout import Heldout, quantity, read_heldout
+from subtrain.explorer.heldout import Heldout, read_heldout
 from subtrain.explorer.provenance import name_of, provenance
 from subtrain.explorer.shown import viewer
 from subtrain.explorer.words import comparison, meaning
 from subtrain.paths import local_path
 from subtrain.store import files
 from subtrain.store.study import Study
+from subtrain.uses.direction import quantity
 
 TEMPLATE = "report.html.j2"
 
@@ -93,7 +94,9 @@ def _context(
         "study": study,
         "dm": dm,
         "e": evaluation,
-        "words": meaning(quantity(evaluation.output), evaluation.output, study.outputs[evaluation.output].meaning),
+        "words": meaning(
+            quantity(study, evaluation.output), evaluation.output, study.outputs[evaluation.output].meaning
+        ),
         "unit": seen_as.unit_name,
         "units": seen_as.units_name,
         **_runs(evaluation.replicates),

@@ -7,54 +7,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from subtrain.evaluation import Evaluation
+from subtrain.quantities import QUANTITIES, Quantity
 
 MATTERS = 0.05
 
 
 @dataclass(frozen=True)
 class Words:
-    """output: what a model's output is called, short: in a word; about: what that is; raising, lowering: headings for
-    units of positive and negative weight."""
+    """output: what a model's output is called, short: in a word; about: what that is; better: "higher", "lower", or
+    None where neither is; zero: whether zero divides wrong from right; right: whether it tells who is right; helpful,
+    harmful: headings for the units of either side, of which the first raise the output unless lower is better."""
 
     output: str
     short: str
     about: str
-    raising: str
-    lowering: str
+    better: str | None
+    zero: bool
+    right: bool
+    helpful: str
+    harmful: str
 
 
-_KNOWN = {
-    "margins": Words(
-        "correct-class margin",
-        "margin",
-        "above zero, the model is right about the target",
-        "Most helpful",
-        "Most harmful",
-    ),
-    "correctness": Words(
-        "correctness",
-        "correctness",
-        "1 if the model is right about the target, else 0",
-        "Most helpful",
-        "Most harmful",
-    ),
-    "losses": Words(
-        "loss",
-        "loss",
-        "the lower, the better the model does on the target",
-        "Raise the loss most (harmful)",
-        "Lower the loss most (helpful)",
-    ),
-}
-
-
-def meaning(quantity: str, output: str, recorded: str) -> Words:
+def meaning(quantity: Quantity, output: str, recorded: str) -> Words:
     """Words for an output; `recorded` is what its schema says it means."""
-    known = _KNOWN.get(quantity)
-    if known is None:
-        return Words(output.replace("_", " "), "output", recorded, "Raise it most", "Lower it most")
-    about = f"{recorded}; {known.about}" if recorded and recorded != quantity else known.about
-    return Words(known.output, known.short, about, known.raising, known.lowering)
+    known = quantity in QUANTITIES.values()
+    called = quantity.called if known else output.replace("_", " ")
+    about = recorded
+    if known:
+        some = "" if recorded in (quantity.called, output.rpartition("_")[2]) else recorded
+        about = "; ".join(part for part in (some, quantity.about) if part)
+    sides = {
+        "higher": ("Most helpful", "Most harmful"),
+        "lower": (f"Most helpful (lower the {quantity.short})", f"Most harmful (raise the {quantity.short})"),
+    }.get(quantity.better or "", ("Raise it most", "Lower it most"))
+    zero, right = quantity.right_above == 0, quantity.right_above is not None
+    return Words(called, quantity.short, about, quantity.better, zero, right, *sides)
 
 
 @dataclass(frozen=True)

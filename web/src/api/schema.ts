@@ -752,19 +752,26 @@ export interface components {
     };
     /**
      * Meaning
-     * @description Words for the output. short: what it is called; raising, lowering: headings for helpful and harmful units.
+     * @description Words for the output. short: what it is called; better: higher, lower, or null where neither is; zero: whether
+     *     zero divides wrong from right; right: whether it tells who is right; helpful, harmful: headings for the units.
      */
     Meaning: {
       /** About */
       about: string;
-      /** Lowering */
-      lowering: string;
+      /** Better */
+      better: string | null;
+      /** Harmful */
+      harmful: string;
+      /** Helpful */
+      helpful: string;
       /** Output */
       output: string;
-      /** Raising */
-      raising: string;
+      /** Right */
+      right: boolean;
       /** Short */
       short: string;
+      /** Zero */
+      zero: boolean;
     };
     /**
      * Observed
@@ -1007,6 +1014,8 @@ export interface components {
       units_name: string;
       /** Version */
       version: string | null;
+      /** Weak */
+      weak: string;
       /** Why Not */
       why_not: string;
       words: components["schemas"]["Meaning"] | null;
@@ -1042,7 +1051,8 @@ export interface components {
     /**
      * TargetDetail
      * @description One target. full and average: predicted output of a model trained on every unit, and of one trained on a random
-     *     subset (alpha of them); each unit that is removed takes its weight away from `full`.
+     *     subset (alpha of them); each unit that is removed takes its weight away from `full`. helpful:
+     *     the units that make the output better, that raise it where neither way is; harmful: the others.
      */
     TargetDetail: {
       /** Accuracy */

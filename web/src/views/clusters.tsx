@@ -5,6 +5,7 @@ import { useFit } from "../fit";
 import { count, signed, whole } from "../format";
 import { Example } from "../ui/example";
 import { JobState } from "../ui/state";
+import { helping } from "../words";
 
 /** Groups of targets that hang on the same training examples, and which examples those are. */
 export function ClustersView() {
@@ -64,7 +65,7 @@ function One({ cluster }: { cluster: Cluster }) {
               <li key={unit.number}>
                 <a href={href("unit", unit.number)} aria-label={`${unit.alt}, mean weight ${signed(weight, 3)}`}>
                   <Example shown={unit} side={52} />
-                  <span class={weight < 0 ? "harm" : "help"}>{signed(weight, 3)}</span>
+                  <span class={weight * helping(study.words) < 0 ? "harm" : "help"}>{signed(weight, 3)}</span>
                 </a>
               </li>
             ))}

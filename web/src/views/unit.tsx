@@ -8,11 +8,13 @@ import { Example } from "../ui/example";
 import { Facts } from "../ui/facts";
 import { Failure, Note, Waiting } from "../ui/state";
 import { Tiles } from "../ui/tiles";
+import { helping } from "../words";
 
 /** One training example: which targets it helps and hurts, and how often models saw it. */
 export function UnitView({ unit }: { unit: number }) {
   const { study, fit, href } = useFit();
   const { data, error } = useAnswer(`unit ${fit} ${unit}`, () => api.unit(unit, fit));
+  const [good, bad] = helping(study.words) > 0 ? ["Raises", "Lowers"] : ["Lowers", "Raises"];
   if (error) return <Failure>{error}</Failure>;
   if (!data) return <Waiting what={`${study.unit_name} ${unit}`} />;
   return (
@@ -35,8 +37,8 @@ export function UnitView({ unit }: { unit: number }) {
       </div>
       <UnitFacts detail={data} />
       <div class="columns">
-        <Effects title={`Raises the ${study.words.short} of`} kind="help" effects={data.helps} of={data.helped} />
-        <Effects title={`Lowers the ${study.words.short} of`} kind="harm" effects={data.hurts} of={data.hurt} />
+        <Effects title={`${good} the ${study.words.short} of`} kind="help" effects={data.helps} of={data.helped} />
+        <Effects title={`${bad} the ${study.words.short} of`} kind="harm" effects={data.hurts} of={data.hurt} />
       </div>
     </article>
   );
@@ -44,6 +46,7 @@ export function UnitView({ unit }: { unit: number }) {
 
 function UnitFacts({ detail }: { detail: UnitDetail }) {
   const { study } = useFit();
+  const [up, down] = helping(study.words) > 0 ? [detail.helped, detail.hurt] : [detail.hurt, detail.helped];
   return (
     <section class="summary" aria-label="The example">
       <Example shown={detail.shown} side={168} lazy={false} />
@@ -60,7 +63,7 @@ function UnitFacts({ detail }: { detail: UnitDetail }) {
             "In subsets",
             `${percent(detail.share_of_subsets, 1)} (${whole(detail.in_subsets)} of ${whole(detail.subsets)} looked at)`,
           ],
-          ["Targets it moves", `${whole(detail.helped)} up, ${whole(detail.hurt)} down, of ${whole(study.targets)}`],
+          ["Targets it moves", `${whole(up)} up, ${whole(down)} down, of ${whole(study.targets)}`],
           detail.shown.note ? ["Note", detail.shown.note] : null,
         ]}
       />

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query
 
 from subtrain._version import __version__
+from subtrain.evaluation import weakness
 from subtrain.explorer.opened import Library, OpenFit
 from subtrain.explorer.provenance import provenance
 from subtrain.explorer.server.maps import map_available
@@ -33,13 +35,17 @@ class FitName(Answer):
 
 
 class Meaning(Answer):
-    """Words for the output. short: what it is called; raising, lowering: headings for helpful and harmful units."""
+    """Words for the output. short: what it is called; better: higher, lower, or null where neither is; zero: whether
+    zero divides wrong from right; right: whether it tells who is right; helpful, harmful: headings for the units."""
 
     output: str
     short: str
     about: str
-    raising: str
-    lowering: str
+    better: str | None
+    zero: bool
+    right: bool
+    helpful: str
+    harmful: str
 
 
 class IntervalOf(Answer):
@@ -123,6 +129,7 @@ class StudyOf(Answer):
     why_not: str
     evaluation: EvaluationOf | None
     no_evaluation: str
+    weak: str
     provenance: Provenance | None
     features: Features
 
@@ -159,6 +166,7 @@ def _fitted(library: Library, fit: OpenFit | None) -> dict[str, Any]:
             "has_images": False,
             "why_not": "",
             "no_evaluation": none.why,
+            "weak": "",
             "features": Features(map=none, clusters=none, leakage=none, compare=none, verify=none),
         }
     return {
@@ -174,6 +182,7 @@ def _fitted(library: Library, fit: OpenFit | None) -> dict[str, Any]:
         "why_not": fit.viewer.why_not,
         "evaluation": _evaluation(fit),
         "no_evaluation": fit.sidecar.about["no_evaluation"],
+        "weak": _weak(fit),
         "provenance": _provenance(fit),
         "features": _features(library, fit),
     }
@@ -202,6 +211,12 @@ def _evaluation(fit: OpenFit) -> EvaluationOf | None:
     kept = slice(int(np.argmax(counts > 0)) if counts.any() else 0, None)
     histogram = Histogram(edges=np.round(edges[kept], 4).tolist(), counts=counts[kept].tolist())
     return EvaluationOf(**{k: v for k, v in about.items() if k != "baselines"}, histogram=histogram)
+
+
+def _weak(fit: OpenFit) -> str:
+    found = fit.sidecar.about["evaluation"]
+    lds, ceiling = (None, None) if found is None else (found["lds"]["value"], found["lds_ceiling"])
+    return "" if lds is None else weakness(lds, math.nan if ceiling is None else ceiling, fit.study.name)
 
 
 def _provenance(fit: OpenFit) -> Provenance:

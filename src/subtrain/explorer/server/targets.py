@@ -9,7 +9,6 @@ import numpy as np
 from fastapi import APIRouter, Query
 
 from subtrain.explorer.columns import columns
-from subtrain.explorer.heldout import quantity
 from subtrain.explorer.intervals import half_width
 from subtrain.explorer.opened import OpenFit
 from subtrain.explorer.server.shared import (
@@ -77,7 +76,8 @@ class Heldout(Answer):
 
 class TargetDetail(Answer):
     """One target. full and average: predicted output of a model trained on every unit, and of one trained on a random
-    subset (alpha of them); each unit that is removed takes its weight away from `full`."""
+    subset (alpha of them); each unit that is removed takes its weight away from `full`. helpful:
+    the units that make the output better, that raise it where neither way is; harmful: the others."""
 
     shown: Shown
     fit: str
@@ -173,13 +173,15 @@ def row(fit: OpenFit, target: int) -> TargetRow:
 def support_of(fit: OpenFit, target: int) -> int | None:
     """The data support, null where there is none."""
     size = int(fit.table("support")[target])
-    return size if size >= 0 and quantity(fit.output) == "margins" else None
+    return size if size >= 0 and fit.words.zero else None
 
 
 @router.get("/{target}", operation_id="target")
 def target(fit: Fit, target: Target, k: Annotated[int, Query(ge=1, le=K)] = K) -> TargetDetail:
     """Everything about one target, with the k strongest units on either side."""
     table = fit.table
+    # The table has those that raise the output first; of losses those help that lower it.
+    up = 0 if fit.sign > 0 else K
     bias, total = float(fit.dm.bias[target]), float(table("total")[target])
     return TargetDetail(
         shown=target_shown(fit, target),
@@ -200,8 +202,8 @@ def target(fit: Fit, target: Target, k: Annotated[int, Query(ge=1, le=K)] = K) -
         full=bias + total,
         average=bias + fit.alpha * total,
         leakage=known(table("leakage")[target]),
-        helpful=_strongest(fit, target, slice(0, k)),
-        harmful=_strongest(fit, target, slice(K, K + k)),
+        helpful=_strongest(fit, target, slice(up, up + k)),
+        harmful=_strongest(fit, target, slice(K - up, K - up + k)),
         heldout=_heldout(fit, target),
         previous=target - 1 if target else None,
         next=target + 1 if target + 1 < fit.dm.targets else None,

@@ -104,6 +104,7 @@ def units(
 def unit(fit: Fit, unit: Unit, k: Annotated[int, Query(ge=1, le=K)] = K) -> UnitDetail:
     """The targets that a unit helps and hurts most."""
     weight = np.asarray(fit.dm.weight[unit])
+    good = fit.sign * weight
     own = [target for target in _targets_about(fit, unit) if fit.viewer.is_itself(unit, target)]
     count, of = int(fit.table("in_subsets")[unit]), int(fit.sidecar.about["looked_at"])
     return UnitDetail(
@@ -112,14 +113,14 @@ def unit(fit: Fit, unit: Unit, k: Annotated[int, Query(ge=1, le=K)] = K) -> Unit
         version=fit.version,
         effect=float(fit.table("unit_effect")[unit]),
         strength=float(fit.table("unit_strength")[unit]),
-        helped=int(np.count_nonzero(weight > 0)),
-        hurt=int(np.count_nonzero(weight < 0)),
+        helped=int(np.count_nonzero(good > 0)),
+        hurt=int(np.count_nonzero(good < 0)),
         self_influence=float(weight[own[0]]) if own else None,
         in_subsets=count,
         subsets=of,
         share_of_subsets=count / of if of else None,
-        helps=_ranked(fit, weight, k),
-        hurts=_ranked(fit, -weight, k, -1),
+        helps=_ranked(fit, good, k, fit.sign),
+        hurts=_ranked(fit, -good, k, -fit.sign),
         previous=unit - 1 if unit else None,
         next=unit + 1 if unit + 1 < fit.dm.n else None,
     )

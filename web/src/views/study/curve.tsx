@@ -44,7 +44,7 @@ function Drawn({ curve }: { curve: Points }) {
           <span class="swatch line" style={{ borderColor: "var(--help)" }} /> LDS
         </li>
         <li>
-          <span class="swatch line dashed" style={{ borderColor: "var(--harm)" }} /> ceiling
+          <span class="swatch line dashed" style={{ borderColor: "var(--harm)" }} /> ceiling (upper bound)
         </li>
       </ul>
       <Lines

@@ -21,8 +21,8 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
       <h2>Evaluation</h2>
       <p class="quiet">
         On {count(evaluation.subsets, "held-out subset")}, {runs} each. LDS is Spearman's correlation over subsets, per
-        target, averaged over {whole(evaluation.targets)} targets; a ceiling is what a perfect predictor would reach
-        against outputs as noisy as these.
+        target, averaged over {whole(evaluation.targets)} targets; a ceiling is an upper bound of what a perfect
+        predictor would reach against outputs as noisy as these.
       </p>
       <div class="columns">
         <div class="section">
@@ -39,7 +39,7 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
                     95 % interval
                   </th>
                   <th scope="col" class="number">
-                    ceiling
+                    ceiling (upper bound)
                   </th>
                 </tr>
               </thead>

@@ -37,6 +37,7 @@ export function StudyView() {
         </section>
         <Progress />
       </div>
+      {study.weak && <Note>{study.weak}</Note>}
       {study.evaluation ? (
         <Evaluation evaluation={study.evaluation} />
       ) : (

@@ -22,8 +22,8 @@ export function Heldout({ detail }: { detail: TargetDetail }) {
     <section class="section" aria-label="Predicted against actual">
       <h2>Predicted against actual</h2>
       <p class="quiet">
-        {count(held.predicted.length, "held-out subset")}, {runs} each. {score}: what a perfect predictor would reach,
-        given the noise of training seeds.
+        {count(held.predicted.length, "held-out subset")}, {runs} each. {score}: an upper bound of what a perfect
+        predictor would reach, given the noise of training seeds.
       </p>
       <div class="square">
         <Scatter

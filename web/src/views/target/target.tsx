@@ -4,7 +4,7 @@ import type { TargetDetail } from "../../api/types";
 import { prefetch, useAnswer } from "../../api/use";
 import { useFit } from "../../fit";
 import { go } from "../../router";
-import { Failure, Waiting } from "../../ui/state";
+import { Failure, Note, Waiting } from "../../ui/state";
 import { formatUnits, parseUnits } from "../../whatif";
 import { useWeights } from "./known";
 import { Heldout } from "./heldout";
@@ -15,7 +15,7 @@ import { WhatIf } from "./whatif";
 
 /** One target: how the models do on it, which examples made them, and what they would do without some. */
 export function TargetView({ target, query }: { target: number; query: Record<string, string> }) {
-  const { fit, href } = useFit();
+  const { study, fit, href } = useFit();
   const load = (number: number) => [`target ${fit} ${number}`, () => api.target(number, fit)] as const;
   const { data, error, waiting } = useAnswer(...load(target));
   useEffect(() => {
@@ -30,6 +30,7 @@ export function TargetView({ target, query }: { target: number; query: Record<st
   return (
     <article class="section spaced" aria-busy={waiting || !current}>
       <Heading detail={data} />
+      {study.weak && <Note>{study.weak}</Note>}
       <div class="columns">
         <Summary detail={data} />
         <Margins detail={data} weights={weights} removed={removed} />

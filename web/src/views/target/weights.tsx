@@ -4,7 +4,7 @@ import { useFit } from "../../fit";
 import { decimals, fixed, signed } from "../../format";
 import { Caption, Example } from "../../ui/example";
 import { Note } from "../../ui/state";
-import { heading, type Side } from "./known";
+import { heading, type Side } from "../../sides";
 
 interface Props {
   side: Side;

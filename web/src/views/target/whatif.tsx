@@ -5,7 +5,7 @@ import { useFit } from "../../fit";
 import { count, fixed, signed } from "../../format";
 import { hasZero } from "../../words";
 import { removalPath, toCrossZero, type Weight, without } from "../../whatif";
-import { heading, order, type Side } from "./known";
+import { firstSide, heading, order, type Side } from "../../sides";
 import { Verify } from "./verify";
 
 interface Props {
@@ -21,8 +21,8 @@ const MOST = 200;
 /** What the models would do without some training examples: a slider, a sum, and a test of it. */
 export function WhatIf({ detail, weights, removed, setRemoved }: Props) {
   const { study } = useFit();
-  const [side, setSide] = useState<Side>(detail.full >= 0 ? "helpful" : "harmful");
-  const ranked = order(weights, side).slice(0, MOST);
+  const [side, setSide] = useState<Side>(firstSide(detail.full, study.words));
+  const ranked = order(weights, side, study.words).slice(0, MOST);
   const k = leading(
     ranked.map(({ unit }) => unit),
     removed,
@@ -95,8 +95,8 @@ function Slider({ side, setSide, k, most, custom, onTop }: SliderProps) {
       <label>
         Remove the top{" "}
         <select value={side} onChange={pick}>
-          <option value="helpful">{study.words.raising.toLowerCase()}</option>
-          <option value="harmful">{study.words.lowering.toLowerCase()}</option>
+          <option value="helpful">{study.words.helpful.toLowerCase()}</option>
+          <option value="harmful">{study.words.harmful.toLowerCase()}</option>
         </select>
       </label>
       <label>
