@@ -118,7 +118,18 @@ def run() -> None:
     except Exception as error:
         if os.environ.get("SUBTRAIN_DEBUG"):
             raise
+        if isinstance(error, FileNotFoundError) and not _here():
+            _fail("the current folder is gone: change into another one, and run the same again", 2)
         _fail(f"unexpected {type(error).__name__}: {error} (set SUBTRAIN_DEBUG=1 to see where)", 1)
+
+
+def _here() -> bool:
+    """Whether the current folder still exists."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _take_any_text() -> None:
