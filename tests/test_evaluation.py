@@ -341,9 +341,11 @@ def test_failed_models_are_counted_in_fit_and_evaluation(tmp_path):
     lost = [60 - study.done("fit").size, 40 - study.done("evaluation").size]
     assert min(lost) > 0
     sentence = f"{lost[0]} of 60 models to fit on are missing, {lost[0]} because they failed"
-    with pytest.warns(UserWarning, match=sentence):
+    biased = "differences of means are biased on a selected set"
+    with pytest.warns(UserWarning, match=biased), pytest.warns(UserWarning, match=sentence):
         dm = fit(study, estimator=MeanDifference())
     assert dm.meta["models_planned"] == 60
+    assert dm.meta["notes"][1].startswith(biased)
     assert "a selected set" in dm.meta["notes"][0]
     with pytest.warns(UserWarning, match=f"{lost[1]} of 40 models to judge on are missing"):
         found = evaluate(dm, study)

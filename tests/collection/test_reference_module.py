@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from subtrain import MeanDifference, Study, fit, import_reference
+from subtrain import LeastSquares, MeanDifference, Study, fit, import_reference
 from subtrain.errors import InputError
 
 MODULE = """
@@ -188,7 +188,7 @@ def test_a_model_that_fails_stops_nothing_else_and_the_exit_code_says_so(collect
     np.testing.assert_array_equal(so_far.masks().unpack(), right)
     np.testing.assert_array_equal(so_far.read("margins"), right[:, :3])
     with pytest.warns(UserWarning, match="1 of 40 models had not ended"):
-        assert fit(so_far, "margins", MeanDifference()).weight.shape == (10, 3)
+        assert fit(so_far, "margins", LeastSquares()).weight.shape == (10, 3)
     with pytest.raises(InputError, match="is a study already"):
         import_reference(tmp_path / "out", tmp_path / "so-far")
 

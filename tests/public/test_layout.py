@@ -62,7 +62,7 @@ def arrays(spoil=None, inf=None):
 
 def test_one_infinity_does_not_hide_the_other_models(tmp_path):
     masks, outputs, labels = arrays(spoil=slice(1, None), inf=(0, 0, 0))
-    with pytest.raises(CorruptError, match="model 1, target 0 .*414 numbers of 70 models differ"):
+    with pytest.raises(CorruptError, match=r"model 1, target 0 .*414 numbers of 70 models differ"):
         st.import_arrays(tmp_path / "study", masks, outputs, labels=labels)
     assert not (tmp_path / "study").exists(), "nothing is written before the comparison"
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from subtrain import MeanDifference, fit
+from subtrain import LeastSquares, fit
 from subtrain.errors import InputError
 from subtrain.store.reference import import_reference
 
@@ -61,7 +61,7 @@ def test_models_not_completed_are_left_out_and_the_logdir_is_only_read(logdir):
     same(study, arrays)
     assert sorted(p.relative_to(folder) for p in folder.rglob("*")) == before
     with pytest.warns(UserWarning, match="17 of 40 models had not ended where they were trained, and are missing"):
-        assert "17 of 40" in fit(study, estimator=MeanDifference()).meta["notes"][0]
+        assert "17 of 40" in fit(study, estimator=LeastSquares()).meta["notes"][0]
     with pytest.raises(InputError, match="is a study already"):
         import_reference(folder)
 

@@ -8,6 +8,9 @@ from subtrain.collection.status import failed_models
 from subtrain.design import EVALUATION, FIT
 from subtrain.store.study import Study
 
+# What models are that are left because others failed for what is in their subsets.
+SELECTED = "a selected set"
+
 
 def missing_models(study: Study, role: str) -> str:
     """Says how many of the models of a role ("fit", "evaluation") are missing, and how many of them failed.
@@ -19,7 +22,7 @@ def missing_models(study: Study, role: str) -> str:
     if left_out:
         return (
             f"{left_out:,} of {left_out + study.models:,} models had not ended where they were trained, and are missing"
-            ": if that depends on their subsets, those that are left are a selected set"
+            f": if that depends on their subsets, those that are left are {SELECTED}"
         )
     planned, there = study.design.role_rows(role), study.done(role)
     lacking = np.setdiff1d(planned, there)
@@ -33,5 +36,5 @@ def missing_models(study: Study, role: str) -> str:
         return ""
     return (
         f"{what}, {failed:,} because they failed: if that depends on who is in their subsets, those that are left are "
-        "a selected set, and weights and scores are true of that set only (subtrain status says why they failed)"
+        f"{SELECTED}, and weights and scores are true of that set only (subtrain status says why they failed)"
     )

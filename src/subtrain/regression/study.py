@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain._version import __version__
+from subtrain.collection.missing import SELECTED
 from subtrain.datamodels import Datamodels
 from subtrain.design import FIT
 from subtrain.errors import InputError
@@ -75,9 +76,10 @@ def fit(
 
     began = time.monotonic()
     models = finished_models(study, outputs, drop_nonfinite)
-    for note in models.notes:
-        warn(note)
     model: Estimator = estimator if estimator is not None else Lasso()
+    notes = (*models.notes, *_advice(models, model))
+    for note in notes:
+        warn(note)
     params = model.get_params()
     parts = models.parts(params.get("validation"), params.get("seed", 0))
     judged = isinstance(model, Lasso) and model.takes_judges and len(parts) == 2
@@ -94,8 +96,17 @@ def fit(
         else:
             _fit_counts(model, [counts_of(rows, name) for name, rows in parts.items()], progress)
     meta = _meta(models, model, params, parts) | {"seconds": round(time.monotonic() - began, 3)}
-    meta["notes"] = list(dict.fromkeys((*models.notes, *said)))
+    meta["notes"] = list(dict.fromkeys((*notes, *said)))
     return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta)
+
+
+def _advice(models: Models, model: Estimator) -> tuple[str, ...]:
+    """On a selected set units depend on one another, so that each one's difference of means holds others' effects."""
+    from subtrain.regression.mean_difference import MeanDifference
+
+    if isinstance(model, MeanDifference) and any(SELECTED in note for note in models.notes):
+        return (f"differences of means are biased on {SELECTED}: a regression (lasso, least-squares) is much less so",)
+    return ()
 
 
 def _plan(models: Models, model: Estimator, parts: Mapping[str, Rows], judged: bool, keep_counts: bool) -> FitPlan:

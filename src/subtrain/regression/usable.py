@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.missing import SELECTED
 from subtrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def usable(models: Models, drop: bool) -> Models:
     if dropped.size:
         notes.append(
             f"{dropped.size:,} of {models.rows.size:,} models have an output that is inf or NaN (the first is model "
-            f"{dropped[0]}) and are left out: if that depends on their subsets, those that are left are a selected set"
+            f"{dropped[0]}) and are left out: if that depends on their subsets, those that are left are {SELECTED}"
         )
     return replace(models, rows=np.setdiff1d(models.rows, dropped), notes=tuple(note for note in notes if note))
 
