@@ -10,6 +10,7 @@ import pytest
 import subtrain.store.view as stored
 from subtrain import Design, Study
 from subtrain.errors import CorruptError, InputError
+from subtrain.store.imported import import_arrays
 from subtrain.tasks import View, mlp
 from subtrain.uses.names import target_labels, unit_columns
 from worlds import linear
@@ -226,3 +227,21 @@ def test_models_retrained_below_store_no_copies(tmp_path):
 
     found = retrain(study, np.ones((1, 12), bool), workers=1, progress=False)
     assert not (found.study.path / "view").exists()
+
+
+def test_an_imported_study_shows_what_is_given_for_it(tmp_path):
+    masks = RANDOM.random((40, N)) < 0.5
+    outputs = {"test_margins": RANDOM.normal(size=(40, TARGETS))}
+    assert import_arrays(tmp_path / "plain", masks, outputs).view is None
+    made = import_arrays(tmp_path / "shown", masks, outputs, view=View(labels=FULL.labels))
+    assert made.view.labels["test"] == ["0", "1", "2"]
+    assert unit_columns(made)["label"].tolist() == ["a", "b"] * (N // 2)
+
+
+def test_the_labels_that_an_import_is_given_are_shown(tmp_path):
+    logits = RANDOM.normal(size=(40, TARGETS, 2)).astype("float32")
+    labels = np.array([0, 1, 0])
+    correct = logits[:, np.arange(TARGETS), labels]
+    outputs = {"test_margins": correct - logits[:, np.arange(TARGETS), 1 - labels], "test_logits": logits}
+    made = import_arrays(tmp_path / "s", RANDOM.random((40, N)) < 0.5, outputs, labels=labels)
+    assert target_labels(made, "test_margins").tolist() == ["0", "1", "0"]

@@ -26,6 +26,8 @@ from subtrain.store.segment import runs
 from subtrain.store.stream import Progress
 from subtrain.store.study import FORMAT, MANIFEST, Study
 from subtrain.store.survey import Survey, survey
+from subtrain.store.view import bounded, put_view
+from subtrain.tasks.base import View
 
 PUBLISHED_EVALUATION = 10_000
 _MASKS = re.compile(r"train_masks_([0-9.-]+)pct\.npy")
@@ -106,6 +108,7 @@ def import_arrays(
     better: str | Mapping[str, str] | None = None,
     labels: ArrayLike | None = None,
     left_out: int = 0,
+    view: View | None = None,
 ) -> Study:
     """A study in folder `path` from masks [M, n] and outputs [M, …], each a .npy file or an array.
 
@@ -114,10 +117,11 @@ def import_arrays(
     "lower" or "neither", of all outputs or by their names, where those do not tell ("losses" does). labels: int [N],
     classes of the test targets: test_margins are compared with test_logits. Rows that were never filled (a mask without
     units and outputs of 0 or NaN) count as missing, and that is said. left_out: how many models were to be trained but
-    are not among the rows, which fits then say. Raises InputError if lengths differ, masks are
+    are not among the rows, which fits then say. view: what is shown of units and targets, stored in the study;
+    by default the labels of targets, if they are given. Raises InputError if lengths differ, masks are
     not 0/1, or the folder is a study already.
     """
-    return _import(path, masks, outputs, heldout, evaluation, better, labels, left_out=left_out)
+    return _import(path, masks, outputs, heldout, evaluation, better, labels, left_out=left_out, view=view)
 
 
 def _import(
@@ -131,6 +135,7 @@ def _import(
     pct: str = "",
     over_examples: bool = False,
     left_out: int = 0,
+    view: View | None = None,
 ) -> Study:
     if "://" in str(path):
         raise InputError(f"{path}: an imported study must lie in a folder, for its files are read where they lie")
@@ -153,6 +158,9 @@ def _import(
     if labels is not None:
         notes.append(_margins_told(opened, labels, np.setdiff1d(np.arange(rows), unfilled), root))
     _say(found, unfilled, alpha)
+    if view is None and labels is not None:
+        view = View(labels={"test": [str(label) for label in np.asarray(labels)]})
+    shown = None if view is None else bounded(view)
     with files.storage_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     places = {name: _place(root, name, value) for name, value in given.items()}
@@ -180,7 +188,10 @@ def _import(
     }
     if not files.commit_new(root / MANIFEST, lambda file: file.write(files.json_bytes(manifest))):
         raise InputError(f"{root} has become a study in the meantime; choose another folder")
-    return Study.open(root)
+    made = Study.open(root)
+    if shown is not None:
+        put_view(made.store, made.fingerprint, shown)
+    return made
 
 
 def opened_array(value: Any) -> NDArray[Any]:
