@@ -27,6 +27,8 @@ def html_table(caption: str, columns: Mapping[str, Sequence[Any] | NDArray[Any]]
 
 def cell(value: Any) -> str:
     """A value as a table shows it: floats to four digits, those that do not exist as a dash."""
+    if value is None:
+        return "–"
     if isinstance(value, float) or getattr(getattr(value, "dtype", None), "kind", "") == "f":
         return "–" if value != value else f"{value:.4g}"
     return str(value)

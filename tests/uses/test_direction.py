@@ -202,3 +202,16 @@ def test_sizes_are_removed_as_asked_or_said_to_be_impossible(tmp_path):
     assert "8 harmful units for 2 of 2 targets, which have at most 4" in repr(found)
     with pytest.raises(InputError, match="no target has so many units with a weight"):
         counterfactuals(dm, study, [2], sizes=[4], runs=0)
+
+
+def test_what_does_not_exist_is_no_number():
+    from subtrain.uses.agreement import agreement
+    from subtrain.uses.result import to_json
+    from subtrain.uses.support import Support
+
+    one = agreement(np.ones(1), np.ones(1), np.zeros(1, int), np.zeros(1), np.zeros(1))
+    assert "nan" not in str(one)
+    above = agreement(np.arange(6.0), np.arange(6.0), np.zeros(6, int), np.full(6, 2.0), np.zeros(6))
+    assert "1.000 at its ceiling of about" in str(above)
+    found = Support(np.arange(2), np.ones(2), np.array([-1, 4]), {}, np.full(2, np.nan), False, 0, "test_margins", 9)
+    assert to_json(found)["support"] == [None, 4]

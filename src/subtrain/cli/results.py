@@ -86,7 +86,7 @@ def _csv(result: Result) -> bytes:
     import csv
     import io
 
-    columns = {name: np.asarray(column).tolist() for name, column in result.table().items()}
+    columns = {name: ["" if v is None else v for v in column] for name, column in to_json(result).items()}
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(columns)
@@ -95,4 +95,6 @@ def _csv(result: Result) -> bytes:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
+    if value is None or value != value:
+        return "–"
+    return f"{value + 0.0:.3g}" if isinstance(value, (float, np.floating)) else str(value)

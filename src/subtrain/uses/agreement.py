@@ -33,10 +33,22 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"pooled Spearman {self.spearman.value:.3f}, Pearson {self.pearson.value:.3f} of at most "
-            f"{self.ceiling:.3f}, slope {self.slope.value:.2f}; per target Spearman {self.target_spearman.value:.3f} "
-            f"of at most {self.target_ceiling:.3f}"
+            f"pooled Spearman {_told(self.spearman.value, float('inf'))}, Pearson "
+            f"{_told(self.pearson.value, self.ceiling)}, slope {_told(self.slope.value, float('inf'), 2)}; per target "
+            f"Spearman {_told(self.target_spearman.value, self.target_ceiling)}"
         )
+
+
+def _told(value: float, ceiling: float, places: int = 3) -> str:
+    """A figure beside its ceiling, which is an estimate too; words where one of them does not exist."""
+    if value != value:
+        return "unknown (too few different effects)"
+    if ceiling == float("inf"):
+        return f"{value + 0.0:.{places}f}"
+    if ceiling != ceiling:
+        return f"{value:.{places}f} (ceiling unknown)"
+    most = f"of at most {ceiling:.3f}" if value <= ceiling else f"at its ceiling of about {ceiling:.3f}"
+    return f"{value:.{places}f} {most}"
 
 
 def agreement(

@@ -63,11 +63,11 @@ class Brittleness(OfAFit):
         )
 
     def table(self) -> Table:
-        """One row a target."""
+        """One row a target; support: None where none of the sizes flips it."""
         columns: dict[str, NDArray[Any]] = {"target": self.target, "label": self.label, "control": self.control}
         for size, after in zip(self.sizes, self.after.T, strict=True):
             columns[f"after_{size}"] = after
-        return columns | {"support": self.support}
+        return columns | {"support": np.array([None if k < 0 else k for k in self.support.tolist()], object)}
 
     def figure(self) -> Figure:
         """The share of targets, right without mislabeling, that so many mislabeled examples flip."""

@@ -73,8 +73,9 @@ class Support(OfAFit):
         return f"Support({self.output}: {middle}, {has.size} of {self.target.size} targets have one{proof})"
 
     def table(self) -> Table:
-        """One row a target."""
-        columns: dict[str, NDArray[Any]] = {"target": self.target, "margin": self.margin, "support": self.size}
+        """One row a target; support: None where no set is predicted to flip it."""
+        size = np.array([None if k < 0 else k for k in self.size.tolist()], object)
+        columns: dict[str, NDArray[Any]] = {"target": self.target, "margin": self.margin, "support": size}
         if self.runs:
             columns["control"] = self.control
         return columns | {f"after_x{factor:g}": after for factor, after in self.after.items()}
