@@ -222,7 +222,8 @@ def _check_one(name: str, spec: Output, value: ArrayLike, rows: Sequence[int]) -
         at = np.argwhere(lost)[0]
         raise InputError(
             f"output {name} of model {rows[at[0]]} is {array[tuple(at)]:g} at {_place(at)}, "
-            f"which {spec.dtype} cannot hold; declare a wider dtype"
+            f"which {spec.dtype} cannot hold; declare a wider dtype, st.Output({list(spec.shape)}, 'float32') or "
+            "dtype='float32' of a helper"
         )
     return cast
 

@@ -8,13 +8,17 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import worlds
-from subtrain import check
+from subtrain import Design, check
 from subtrain.collection.checked import Agreement, Checked
+from subtrain.collection.imports import timed_imports
+from subtrain.collection.subsets import hard_subsets
 from subtrain.errors import InputError
 from subtrain.tasks import batch, function
 
@@ -131,6 +135,103 @@ def test_strange_values_are_told(formula, note):
     assert note in notes(found)
 
 
+def test_values_that_their_dtype_makes_alike_are_blamed_on_the_dtype():
+    """float16 keeps steps of 2 at 3,000."""
+    found = check(one(lambda i, s: 3000 + 1e-3 * right(i, s)))
+    assert not found.usable
+    assert "two different subsets give identical outputs once they are stored" in found.failure
+    assert "where float16 keeps steps of 2, and another subset moves it by 0.00" in found.failure
+    assert 'st.Output([6], "float32")' in found.failure
+    found = check(one(lambda i, s: 3000 + right(i, s)))
+    assert found.usable
+    assert "test_margins reaches 3,0" in notes(found)
+    assert "where float16 keeps steps of 2" in notes(found)
+    assert "steps of" not in notes(check(one(lambda i, s: 100 + right(i, s))))
+
+
+MASKS = Design(models=1000, n=N).masks(range(512)).unpack()
+KEPT = np.flatnonzero(MASKS[0] & MASKS[1])[:2]  # the first two models, which are compared, do not fail
+
+
+def rare(indices, seed):
+    if not np.isin(KEPT, indices).any():
+        raise ValueError("one class only")
+    return right(indices, seed)
+
+
+def test_subsets_that_will_fail_are_found_before():
+    fail = np.flatnonzero(~MASKS[:30, KEPT].any(axis=1))
+    assert fail.size > 2
+    found = check(one(rare))
+    assert (found.usable, found.tried, found.failed) == (False, 30, fail.size)
+    assert found.failure == (
+        f"{fail.size} of 30 subsets that were tried fail, such as that of model {fail[0]}: ValueError: one class only"
+    )
+    assert f"{30 - fail.size} of 30 further subsets trained" in str(found)
+    assert check(one(explode)).failure.endswith("; 30 of 30 further subsets fail too")
+
+
+def labelled(labels, minibatch=None, **options):
+    return replace(one(right), labels=np.asarray(labels), minibatch=minibatch, **options)
+
+
+def test_subsets_that_lack_a_class_are_counted():
+    found = check(labelled([1, 1] + [0] * 18))
+    assert found.usable
+    alone = (~MASKS[:, :2].any(axis=1)).sum()
+    assert f"{alone} of the first 512 subsets hold one class only" in notes(found)
+    found = check(labelled([2, 2, 1] + [0, 1] * 8 + [0]))
+    assert f"{alone} of the first 512 subsets lack a class, most often class 2, which has 2 training" in notes(found)
+    assert "of the first" not in notes(check(labelled([0, 1] * 10)))
+
+
+def test_a_hard_subset_is_tried_first_and_named():
+    hard = hard_subsets(labelled([1, 1] + [0] * 18), Design(models=1000, n=N))
+    first = hard.order(1000)[0]
+    assert not MASKS[first, :2].any()
+    assert hard.rows[first] == "its subset holds one class only"
+    sizes = Design(models=1000, n=N, kind="bernoulli")
+    left = hard_subsets(replace(one(right), minibatch=4), sizes)
+    rows = [row for row, why in left.rows.items() if why == "its last minibatch is one example"]
+    assert set(rows) == set(np.flatnonzero(sizes.masks(range(512)).unpack().sum(axis=1) % 4 == 1))
+    assert left.order(1000)[0] == rows[0]
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    module = sys.modules["subtrain.collection.check"]
+    monkeypatch.setattr(module, "visible_gpus", lambda: ())
+    needy = SimpleNamespace(**{name: getattr(one(right), name) for name in ("n", "outputs", "fingerprint", "train")})
+    needy.needs = needy.device = "cuda"
+    found = check(needy)
+    assert "the task asks for device='cuda', and torch sees no such device here" in found.failure
+
+
+def test_data_that_are_drawn_anew_in_each_process(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np, subtrain as st\n"
+        "data = np.random.rand(20, 2)\n"
+        "def train(indices, seed):\n    return {'a': data[indices].sum(axis=0)}\n"
+        "task = st.tasks.function(train, 20, {'a': [2]}, data=[data])\n"
+    )
+    found = check(f"{tmp_path}/mine.py:task")
+    assert "has another fingerprint, so that collect would refuse it as changed" in found.failure
+
+
+def test_a_slow_import_is_told_from_slow_data(tmp_path, monkeypatch):
+    module = sys.modules["subtrain.collection.check"]
+    monkeypatch.setattr(module, "SLOW_START", 1.0)
+    slow = {"start": 12.0, "imports": {"torch": 9.0, "numpy": 0.5}}
+    said = module._slow_start(SimpleNamespace(**slow))
+    assert said == (
+        "every worker takes 12 s to start, 9.5 s of it to import packages, most for torch (9 s): "
+        "import only what is needed"
+    )
+    assert "load data in a fast form" in module._slow_start(SimpleNamespace(start=12.0, imports={"torch": 2.0}))
+    with timed_imports() as spent:
+        import colorsys  # noqa: F401
+    assert set(spent) == {"colorsys"}
+
+
 def explode(indices, seed):
     raise ValueError(f"no such thing as {len(indices)}")
 
@@ -175,7 +276,7 @@ def test_slow_starts_and_full_disks_are_told(monkeypatch):
     monkeypatch.setattr(module, "SLOW_START", 0.0)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: type("Disk", (), {"free": 10}))
     found = check(one(right))
-    assert "to start: load data in a fast form" in notes(found)
+    assert "of it to import packages: load data in a fast form" in notes(found)
     assert "needs 13.2 kB on disk, but this one has 10 B left" in notes(found)
 
 

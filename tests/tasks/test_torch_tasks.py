@@ -319,7 +319,7 @@ def test_a_minibatch_of_one_under_batch_norm_names_the_way_out():
 
     mask = np.arange(60)[None] < 17
     with pytest.raises(
-        InputError, match="a minibatch of one example is left over.*drop_last=True, or another batch than"
+        InputError, match=r"a minibatch of one example is left over.*drop_last=True, or another batch than"
     ):
         torch_module(normed, (X, Y), (X_TEST, Y_TEST), TorchRecipe(1, 16)).train(mask, SEEDS[:1])
     left = torch_module(normed, (X, Y), (X_TEST, Y_TEST), TorchRecipe(1, 16, drop_last=True))

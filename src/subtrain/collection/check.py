@@ -16,6 +16,7 @@ from subtrain.collection.checked import Agreement, Checked
 from subtrain.collection.mistakes import Arrays
 from subtrain.collection.probe import Probed, Trial, probe
 from subtrain.collection.slots import Slots, pick_slots
+from subtrain.collection.subsets import Hard, hard_subsets
 from subtrain.design import Design
 from subtrain.errors import InputError
 from subtrain.machine import available_memory, cores, visible_gpus
@@ -49,9 +50,10 @@ def check(
         raise InputError(f"a check compares models: models must be 2 or more, got {models}")
     found, source = task_and_source(task, params)
     design = design.for_units(found.n)
-    slots = _slots(found, design.rows, None)
     trials = _trials(found, design)
-    one = _probed(found, source, trials, slots, timeout)
+    hard = hard_subsets(found, design)
+    rows = hard.order(design.rows)
+    sweep = rows, Trial(design.masks(rows).unpack(), design.seeds(rows))
     result = Checked(
         name=task if isinstance(task, str) else (source.name if source else type(found).__name__),
         n=found.n,
@@ -59,13 +61,35 @@ def check(
         outputs={name: f"{list(spec.shape)} {spec.dtype}" for name, spec in found.outputs.items()},
         models=design.rows,
         alpha=alpha,
+        notes=hard.notes,
     )
+    try:
+        slots = _slots(found, design.rows, None)
+    except InputError as error:
+        # A device that the task asks for and this machine lacks.
+        return replace(result, failure=str(error))
+    one = _probed(found, source, trials, slots, timeout, sweep)
+    result = replace(result, tried=len(one.swept), failed=sum(map(bool, one.swept.values())))
     if one.failure:
-        return replace(result, failure=one.failure, details=one.details)
+        about = f" (model 0: {hard.rows[0]})" if 0 in hard.rows and not one.outputs else ""
+        if result.failed:
+            about += f"; {result.failed} of {result.tried} further subsets fail too"
+        return replace(result, failure=one.failure + about, details=one.details)
     other = _probed(found, source, trials[:1], slots, timeout)
     if other.failure:
         return replace(result, failure=f"in a second process, {other.failure}", details=other.details)
-    return _priced(_compared(result, found, one, other), found, one, design)
+    compared = _compared(result, found, one, other)
+    if result.failed and not compared.failure:
+        compared = replace(compared, failure=_of_those_that_fail(one.swept, hard))
+    return _priced(compared, found, one, design)
+
+
+def _of_those_that_fail(swept: Mapping[int, str], hard: Hard) -> str:
+    first, why = next((row, why) for row, why in swept.items() if why)
+    about = f", {hard.rows[first]}" if first in hard.rows else ""
+    failed = sum(map(bool, swept.values()))
+    fail = "fails" if failed == 1 else "fail"
+    return f"{failed} of {len(swept)} subsets that were tried {fail}, such as that of model {first}{about}: {why}"
 
 
 def _batch(task: Task) -> int:
@@ -93,9 +117,16 @@ def _trials(task: Task, design: Design) -> list[Trial]:
     return [Trial(masks[picks[k][0]], seeds[picks[k][1]]) for k in sorted(picks)]
 
 
-def _probed(task: Task, source: Source | None, trials: list[Trial], slots: Slots, timeout: float | None) -> Probed:
+def _probed(
+    task: Task,
+    source: Source | None,
+    trials: list[Trial],
+    slots: Slots,
+    timeout: float | None,
+    sweep: tuple[list[int], Trial] | None = None,
+) -> Probed:
     with TemporaryDirectory(prefix="subtrain-check-", ignore_cleanup_errors=True) as folder:
-        return probe(task, source, trials, Path(folder), slots.devices[0] if slots.told else None, timeout)
+        return probe(task, source, trials, Path(folder), slots.devices[0] if slots.told else None, timeout, sweep)
 
 
 def _compared(result: Checked, task: Task, one: Probed, other: Probed) -> Checked:
@@ -107,9 +138,11 @@ def _compared(result: Checked, task: Task, one: Probed, other: Probed) -> Checke
     again, fresh = agreement(_model(one.outputs[AGAIN])), agreement(_model(other.outputs[FIRST]))
     beside = agreement(_model(one.outputs[BESIDE], -1)) if len(one.outputs) > BESIDE else None
     notes = [_repeated(again, fresh, beside), mistakes.seed_ignored(model, seed)]
+    raw, raw_mask = (_model(one.raw[k]) for k in (FIRST, MASK))
     notes += mistakes.oddities(task.outputs, model, mask)
-    failure = mistakes.mask_ignored(model, mask)
-    found = tuple(note for note in notes if note)
+    failure = mistakes.too_coarse(task.outputs, model, mask, raw, raw_mask) or mistakes.mask_ignored(model, mask)
+    notes += [] if failure else mistakes.coarse(task.outputs, raw, raw_mask)
+    found = (*result.notes, *(note for note in notes if note))
     return replace(result, failure=failure, again=again, fresh=fresh, beside=beside, notes=found)
 
 
@@ -131,6 +164,7 @@ def _difference(a: Any, b: Any) -> Any:
 
 
 def _repeated(again: Agreement, fresh: Agreement, beside: Agreement | None) -> str:
+    what_for = "; a study of it can be collected and resumed, but verify and retrain give other numbers than it holds"
     if not again.identical and fresh.identical:
         return (
             "the second training in a process differs from the first, with the same mask and seed: something is "
@@ -138,14 +172,29 @@ def _repeated(again: Agreement, fresh: Agreement, beside: Agreement | None) -> s
         )
     if not again.identical:
         return (
-            "the same mask and seed give other outputs each time: something random is not seeded with the seed (fine "
-            "if that is meant; held-out replicates then measure it too)"
+            "the same mask and seed give other outputs each time: something random, such as a transform or an "
+            "augmentation, is not seeded with the seed (fine if that is meant; held-out replicates then measure it too)"
+            + what_for
         )
     if not fresh.identical:
-        return "another process gives other outputs: something depends on the process, such as the order of a set"
+        return (
+            "another process gives other outputs: something depends on the process, such as the order of a set, or "
+            "data that are drawn anew at each import" + what_for
+        )
     if beside is not None and not beside.identical:
         return "a model differs when it is trained beside others: seed each by itself, and keep what they compute apart"
     return ""
+
+
+def _slow_start(one: Probed) -> str:
+    if one.start <= SLOW_START:
+        return ""
+    imports = sum(one.imports.values())
+    said = f"every worker takes {duration(one.start)} to start, {duration(imports)} of it to import packages"
+    if imports < one.start / 2:
+        return f"{said}: load data in a fast form (.npy, memory-mapped)"
+    most = max(one.imports, key=lambda name: one.imports[name])
+    return f"{said}, most for {most} ({duration(one.imports[most])}): import only what is needed"
 
 
 def _priced(result: Checked, task: Task, one: Probed, design: Design) -> Checked:
@@ -155,11 +204,8 @@ def _priced(result: Checked, task: Task, one: Probed, design: Design) -> Checked
     seconds = one.start + one.seconds[FIRST] + design.rows * each / len(slots)
     disk = design.rows * sum(spec.bytes for spec in task.outputs.values())
     notes = list(result.notes)
-    if one.start > SLOW_START:
-        notes.append(
-            f"every worker takes {duration(one.start)} to start: load data in a fast form (.npy, memory-mapped), and "
-            "import only what is needed"
-        )
+    if _slow_start(one):
+        notes.append(_slow_start(one))
     free = shutil.disk_usage(Path.cwd()).free
     if disk > free:
         notes.append(f"the study needs {size(disk)} on disk, but this one has {size(free)} left")
@@ -167,6 +213,7 @@ def _priced(result: Checked, task: Task, one: Probed, design: Design) -> Checked
         result,
         notes=tuple(notes),
         start=one.start,
+        imports=one.imports,
         first=one.seconds[FIRST],
         each=each,
         worker_bytes=one.memory,

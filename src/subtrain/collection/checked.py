@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from subtrain.wording import duration, size
@@ -33,8 +33,9 @@ class Checked:
 
     failure: why no study can be made of it, "" if one can; details: the traceback or what was printed. again, fresh and
     beside: the same model trained twice in one process, in another process, and with `batch` - 1 neighbours in one
-    call; None where it was not tried. start: seconds until a worker has the task; first and each: seconds of the first
-    model, and of each one after it.
+    call; None where it was not tried. tried and failed: further subsets that were tried, and those of them that failed.
+    start: seconds until a worker has the task, imports: those of them for imports, by package; first and each: seconds
+    of the first model, and of each one after it.
     """
 
     name: str
@@ -49,7 +50,10 @@ class Checked:
     fresh: Agreement | None = None
     beside: Agreement | None = None
     notes: tuple[str, ...] = ()
+    tried: int = 0
+    failed: int = 0
     start: float = float("nan")
+    imports: Mapping[str, float] = field(default_factory=dict)
     first: float = float("nan")
     each: float = float("nan")
     worker_bytes: int = 0
@@ -82,6 +86,8 @@ class Checked:
             f"beside {self.batch - 1} neighbours": self.beside,
         }
         lines += [f"  {title}: {found}" for title, found in titles.items() if found is not None]
+        if self.tried:
+            lines.append(f"  {self.tried - self.failed} of {self.tried} further subsets trained")
         if self.study_seconds == self.study_seconds:
             lines += self._cost()
         lines += [f"Note: {note}" for note in self.notes]

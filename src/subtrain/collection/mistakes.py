@@ -26,6 +26,40 @@ def mask_ignored(model: Arrays, other_mask: Arrays) -> str:
     return "two different subsets give identical outputs: the training code does not use its mask (its indices)"
 
 
+def too_coarse(outputs: Mapping[str, Output], model: Arrays, other_mask: Arrays, raw: Arrays, raw_mask: Arrays) -> str:
+    """Of the same two models, and what they returned before it was cast: whether the dtype made them alike."""
+    if not same(model, other_mask) or same(raw, raw_mask):
+        return ""
+    name = max(raw, key=lambda key: float(np.abs(raw[key] - raw_mask[key]).max()))
+    coarse = _steps(name, outputs[name], raw, raw_mask)
+    return f"two different subsets give identical outputs once they are stored: {coarse}"
+
+
+def _steps(name: str, spec: Output, raw: Arrays, raw_mask: Arrays) -> str:
+    """How coarse the dtype is beside what another subset changes."""
+    size, moved = float(np.abs(raw[name]).max()), float(np.abs(raw[name] - raw_mask[name]).std() or np.nan)
+    moved = float(np.abs(raw[name] - raw_mask[name]).max()) if moved != moved else moved
+    step = float(np.spacing(np.asarray(size, spec.dtype))) if np.dtype(spec.dtype).kind == "f" else 1.0
+    return (
+        f"{name} reaches {size:,.4g}, where {spec.dtype} keeps steps of {step:.2g}, and another subset moves it by "
+        f'{moved:.2g}; declare a wider dtype, st.Output({list(spec.shape)}, "float32") or dtype="float32" of a helper'
+    )
+
+
+def coarse(outputs: Mapping[str, Output], raw: Arrays, raw_mask: Arrays) -> list[str]:
+    """Outputs whose dtype rounds away a good part of what another subset changes, in words."""
+    found = []
+    for name, spec in outputs.items():
+        change = np.abs(raw[name] - raw_mask[name])
+        if spec.dtype != "float16" or not change.any():
+            continue
+        largest = np.minimum(np.abs(raw[name]), FLOAT16_MAX)
+        step = np.spacing(largest.astype(np.float16)).astype(np.float64)
+        if np.median(step) > 0.25 * np.median(change[change > 0]):
+            found.append(_steps(name, spec, raw, raw_mask))
+    return found
+
+
 def seed_ignored(model: Arrays, other_seed: Arrays) -> str:
     """Of two models that differ in their seed only."""
     if not same(model, other_seed):

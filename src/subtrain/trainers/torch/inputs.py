@@ -1,4 +1,4 @@
-"""What a module is given: a tensor, several by name (a dict) or several in order (a tuple); torch is not needed here."""
+"""What a module is given: a tensor, several by name (a dict) or several in order (a tuple); torch is not needed."""
 
 from __future__ import annotations
 
