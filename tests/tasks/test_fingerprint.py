@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from subtrain.tasks import function, load_task
-from subtrain.tasks.fingerprint import fingerprint, source_of
+from subtrain.tasks.fingerprint import fingerprint
+from subtrain.tasks.fingerprint_0_1 import settings_of, source_of
 
 
 def print_of(tmp_path: Path, code: str, name: str = "task") -> str:
@@ -167,11 +168,9 @@ def test_estimators_count_by_their_settings(tmp_path, old, new):
 def test_long_settings_are_not_cut(tmp_path):
     from sklearn.preprocessing import OrdinalEncoder
 
-    from subtrain.tasks.scikit import _settings
-
     one = [[f"level {i}" for i in range(500)]]
     other = [[*one[0][:250], "another", *one[0][251:]]]
     assert repr(OrdinalEncoder(categories=one)) == repr(OrdinalEncoder(categories=other)), "what repr shows is cut"
-    assert fingerprint(_settings(OrdinalEncoder(categories=one))) != fingerprint(
-        _settings(OrdinalEncoder(categories=other))
+    assert fingerprint(settings_of(OrdinalEncoder(categories=one))) != fingerprint(
+        settings_of(OrdinalEncoder(categories=other))
     )

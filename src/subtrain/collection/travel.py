@@ -13,7 +13,7 @@ from typing import Any
 from subtrain.errors import InputError, MismatchError
 from subtrain.store.study import Study
 from subtrain.store.trust import Making, located
-from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task
+from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task, with_changes
 from subtrain.tasks.trusted import without_current_folder
 
 
@@ -33,7 +33,7 @@ def pack(task: Task | None, making: Making | None = None, here: bool = True) -> 
         from subtrain.collection import sharing
 
         if isinstance(task, (BatchTask, FunctionTask)):
-            task = replace(task, relabel=None)  # it holds the data once more, and a worker never relabels
+            task = with_changes(task, relabel=None)  # it holds the data once more, and a worker never relabels
         message["task"] = base64.b64encode((sharing if here else cloudpickle).dumps(task)).decode()
     return message
 

@@ -8,6 +8,7 @@ from subtrain.design import Design
 from subtrain.errors import MismatchError
 from subtrain.store.listed import ListedDesign
 from subtrain.tasks.base import Task
+from subtrain.tasks.watched import changes, fingerprint_like
 
 if TYPE_CHECKING:
     from subtrain.store.study import Study
@@ -32,11 +33,11 @@ def task_differences(study: Study, task: Task) -> list[str]:
     for name in sorted(mine.keys() | theirs.keys()):
         if mine.get(name) != theirs.get(name):
             found.append(f"output {name} was {_short(mine.get(name))}, here it is {_short(theirs.get(name))}")
-    if not found and task.fingerprint != study.fingerprint:
-        found.append(
-            f"its data, code or settings have changed (fingerprint {study.fingerprint[:12]}…, "
-            f"now {task.fingerprint[:12]}…)"
-        )
+    now = fingerprint_like(study.fingerprint, task)
+    if not found and now != study.fingerprint:
+        which = changes(study.manifest["task"].get("parts"), task)
+        which = which or f"fingerprint {study.fingerprint[:12]}…, now {now[:12]}…"
+        found.append(f"its data, code or settings have changed ({which})")
     return found
 
 

@@ -29,9 +29,10 @@ from subtrain.store.rows import Rows, SegmentRows, plan_segments
 from subtrain.store.segment import WHOLE, Range, file_name
 from subtrain.store.trust import Making, beside, located, sign, signed, untrusted
 from subtrain.store.view import INDEX, bounded, keep_view, put_view, read_view, shows
-from subtrain.tasks.base import Source, Task, View
+from subtrain.tasks.base import Source, Task, View, with_changes
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.load import load_task
+from subtrain.tasks.watched import recorded
 
 if TYPE_CHECKING:
     from subtrain.collection.report import Collected
@@ -141,6 +142,8 @@ class Study:
         differences = task_differences(self, task)
         if differences:
             raise MismatchError(f"{self.where} was made with another task: {'; '.join(differences)}")
+        if getattr(task, "watched", None) is not None and task.fingerprint != self.fingerprint:
+            task = with_changes(task, fingerprint=self.fingerprint, watched=None)  # as version 0.1.0 saw it
         return replace(self, given_task=task, given=making)
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Study:
@@ -370,6 +373,7 @@ def create_study(
         "task": {
             "source": source.to_json() if source else None,
             "fingerprint": task.fingerprint,
+            **recorded(task),
             "signature": signature,
         },
         "outputs": {name: spec.to_json() for name, spec in task.outputs.items()},

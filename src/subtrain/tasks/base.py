@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.outputs import Output, one_model
-from subtrain.tasks.fingerprint import fingerprint, source_of
+from subtrain.tasks.fingerprint import fingerprint
+from subtrain.tasks.fingerprint_0_1 import source_of
+from subtrain.tasks.watched import LOOKED_AT, Fingerprint, Watched
 
 Arrays = Mapping[str, ArrayLike]
+T = TypeVar("T")
 
 
 class Task(Protocol):
@@ -99,7 +104,7 @@ class BatchTask:
     train_batch: Callable[[NDArray[np.bool_], NDArray[np.uint32]], Arrays] = field(repr=False)
     n: int
     outputs: Mapping[str, Output]
-    fingerprint: str
+    fingerprint: Fingerprint = LOOKED_AT
     batch: int = 16
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
@@ -107,8 +112,10 @@ class BatchTask:
     needs: str | None = None
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
+    watched: Watched | None = field(default=None, repr=False)
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
+        _ = self.fingerprint  # before training may change what it is made of
         return self.train_batch(masks, seeds)
 
     def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:
@@ -123,7 +130,7 @@ class FunctionTask:
     train_one: Callable[[NDArray[np.int64], int], Arrays] = field(repr=False)
     n: int
     outputs: Mapping[str, Output]
-    fingerprint: str
+    fingerprint: Fingerprint = LOOKED_AT
     batch: int = 1
     view: View | None = field(default=None, repr=False)
     source: Source | None = None
@@ -132,12 +139,14 @@ class FunctionTask:
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
     minibatch: int | None = None
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
+    watched: Watched | None = field(default=None, repr=False)
 
     def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:
         """The task with relabelled twins behind its examples; InputError if it has no labels of its own."""
         return _relabelled(self.relabel, units, labels)
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
+        _ = self.fingerprint  # before training may change what it is made of
         each = [
             one_model(self.outputs, self.train_one(np.flatnonzero(mask), int(seed)))
             for mask, seed in zip(masks, seeds, strict=True)
@@ -165,11 +174,13 @@ def function(
 ) -> FunctionTask:
     """A task from plain training code: `train(indices, seed) -> {"test_margins": array, …}`.
 
-    n: training examples; outputs: name → Output, or just a shape (then float16); data: arrays the function uses, so
-    that the study notices when they change.
+    n: training examples; outputs: name → Output, or just a shape (then float16). The study notices when the function
+    changes, or anything it names: constants, arrays, helpers and classes, in this file and in others of your own. data:
+    what it uses besides, arrays and tables of any kind, and paths of files and folders, which count by their content.
     """
     schema = output_schema(outputs)
-    return FunctionTask(train, checked_n(n), schema, fingerprint(source_of(train), schema, *data), view=view)
+    watched = _watched(train, schema, data)
+    return FunctionTask(train, checked_n(n), schema, "", view=view, watched=watched)
 
 
 def batch(
@@ -182,8 +193,23 @@ def batch(
 ) -> BatchTask:
     """Many models a call: `train(masks bool [k, n], seeds [k])`, at most `size` a call."""
     schema = output_schema(outputs)
-    print_ = fingerprint(source_of(train), schema, *data)
-    return BatchTask(train, checked_n(n), schema, print_, batch=size, view=view)
+    return BatchTask(train, checked_n(n), schema, "", batch=size, view=view, watched=_watched(train, schema, data))
+
+
+def _watched(train: Callable[..., Any], schema: Mapping[str, Output], data: Any) -> Watched:
+    shapes = {name: [list(spec.shape), spec.dtype] for name, spec in schema.items()}
+    listed = [data] if isinstance(data, (str, Path)) else data
+    return Watched(
+        {"train": train, "outputs": shapes, "data": data}, lambda: fingerprint(source_of(train), schema, *listed)
+    )
+
+
+def with_changes(task: T, **changes: Any) -> T:
+    """A copy of a task of these two classes with other fields; what it watches is not looked at for that."""
+    made = copy.copy(task)
+    for name, value in changes.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def checked_n(n: int) -> int:

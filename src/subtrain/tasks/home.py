@@ -81,6 +81,34 @@ def natural_name(file: Path) -> tuple[str, str]:
     return str(folder), ".".join(parts)
 
 
+def module_of(cls: type) -> ModuleType | None:
+    """The module in which a class was written, also while another folder's module has its name."""
+    found = sys.modules.get(cls.__module__)
+    for module in (found, *(home.modules.get(cls.__module__) for home in _homes.values())):
+        if module is not None and module.__dict__.get(cls.__qualname__.partition(".")[0]) is cls:
+            return module
+    return found
+
+
+def find_file(name: str, level: int, importer: str | None) -> list[Path]:
+    """The user's own files that run when the file `importer` imports this: of a.b those of a and of b."""
+    if not importer:
+        return []
+    if level:
+        places = [Path(importer).resolve().parents[level - 1]]
+    else:
+        places = [Path(natural_name(Path(importer).resolve())[0]), *map(Path, filter(None, sys.path))]
+    found: list[Path] = []
+    for place in places:
+        at = place
+        for part in filter(None, name.split(".")):
+            at = at / part
+            found += [file for file in (at.with_name(f"{part}.py"), at / "__init__.py") if file.is_file()]
+        if found:
+            break
+    return [file for file in found if is_own(str(file))]
+
+
 @contextmanager
 def modules_of(home: Home) -> Iterator[None]:
     """Imports find the modules of this folder first, and none of another task's folder."""

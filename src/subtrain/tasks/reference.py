@@ -18,8 +18,10 @@ from subtrain.errors import InputError
 from subtrain.outputs import Output, SchemaError, one_model, plain_names
 from subtrain.tasks.base import Source, output_schema
 from subtrain.tasks.fastargs import WORKER, collect_arguments, declare_worker
-from subtrain.tasks.fingerprint import fingerprint, source_of
+from subtrain.tasks.fingerprint import fingerprint
+from subtrain.tasks.fingerprint_0_1 import source_of
 from subtrain.tasks.trusted import marked, of_strangers
+from subtrain.tasks.watched import Watched
 
 # What makes such a task again; the masks of a study's design are not its models'.
 REFERENCE = f"{__name__}:reference"
@@ -60,9 +62,14 @@ def reference(
         "folder": root,
         "masks": key,
     }
-    about = fingerprint(module, source_of(inspect.unwrap(main)), schema, list(args))
+    watched = Watched(
+        {"module": module, "main": main, "arguments": list(args)},
+        lambda: fingerprint(module, source_of(inspect.unwrap(main)), schema, list(args)),
+    )
     source = Source(REFERENCE, given)
-    return ReferenceTask(main, module, schema, about, logdir, tuple(args), key, source=source)
+    return ReferenceTask(
+        main, module, schema, watched.fingerprint, logdir, tuple(args), key, source=source, watched=watched
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +85,7 @@ class ReferenceTask:
     masks: str
     n: int = 64
     source: Source | None = None
+    watched: Watched | None = field(default=None, repr=False)
 
     def train_rows(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Outputs [k, *shape] of the models with these numbers."""

@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.design import whole_numbers
 from subtrain.errors import InputError
 from subtrain.tasks.base import Source, Task
+from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.trusted import marked
+from subtrain.tasks.watched import Watched
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +38,16 @@ class Twins:
     def added(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Examples and labels [n + q] of examples x [n, …] and labels y [n]."""
         return np.concatenate([x, x[self.units]]), np.concatenate([y, self.labels.astype(y.dtype)])
+
+    def watched(self, before: Watched | None) -> Watched | None:
+        """What a study watches of a task with these twins."""
+        if before is None:
+            return None
+        units, labels, old = self.units, self.labels, before.old
+        return before.and_(
+            {"relabelled units": units, "new labels": labels},
+            (lambda: fingerprint(old(), units, labels)) if old else None,
+        )
 
 
 Relabel = Callable[[NDArray[np.int64], NDArray[np.int64]], Task]

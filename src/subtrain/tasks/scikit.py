@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.outputs import SchemaError, asked, declare, from_logits, parse_name
 from subtrain.tasks import convert
-from subtrain.tasks.base import FunctionTask, View, checked_n
-from subtrain.tasks.fingerprint import fingerprint, source_of
+from subtrain.tasks.base import FunctionTask, View, checked_n, with_changes
+from subtrain.tasks.fingerprint import fingerprint
+from subtrain.tasks.fingerprint_0_1 import settings_of
 from subtrain.tasks.relabel import Twins
+from subtrain.tasks.watched import Watched
 
 FLOOR = 10.0
 
@@ -59,10 +61,14 @@ def sklearn(
     schema = declare(names, {"train": len(y), "test": len(y_test)}, classes, margin, dtype)
     weight = None if sample_weight is None else _weight(estimator, sample_weight, len(y))
     train = _Fit(estimator, (x, y), {"train": (x, y), "test": (x_test, y_test)}, values, tuple(names), margin, weight)
-    extra = [] if weight is None else [weight[1]]
-    about = fingerprint(_settings(estimator), names, margin, x, y, x_test, y_test, *extra)
-    task = FunctionTask(train, checked_n(len(y)), schema, about, view=view, labels=None if regression else y)
-    return task if classes is None else replace(task, relabel=partial(_with_twins, task, train, classes))
+    data = {"x": x, "y": y, "classes": values, "x_test": x_test, "y_test": y_test, "sample_weight": weight}
+    watched = Watched(
+        {"estimator": estimator, "outputs": [names, margin], **data},
+        lambda: fingerprint(settings_of(estimator), names, margin, np.asarray(x), y, np.asarray(x_test), y_test),
+    )
+    known = None if regression else y
+    task = FunctionTask(train, checked_n(len(y)), schema, "", view=view, labels=known, watched=watched)
+    return task if classes is None else with_changes(task, relabel=partial(_with_twins, task, train, classes))
 
 
 def _is_regressor(estimator: Any) -> bool:
@@ -100,25 +106,13 @@ def _weight(estimator: Any, weight: ArrayLike, examples: int) -> tuple[str, NDAr
 def _with_twins(task: FunctionTask, train: _Fit, classes: int, units: ArrayLike, labels: ArrayLike) -> FunctionTask:
     """Labels are numbers of classes, in the order of the estimator's `classes_`."""
     twins = Twins.of(units, labels, task.n, classes)
-    about = fingerprint(task.fingerprint, twins.units, twins.labels)
     x, y = train.trained
     copies = np.concatenate([np.arange(task.n), twins.units])
     weight = None if train.weight is None else (train.weight[0], train.weight[1][copies])
     more = replace(
         train, trained=(convert.rows(x, copies), np.concatenate([y, twins.labels.astype(y.dtype)])), weight=weight
     )
-    return replace(task, train_one=more, n=copies.size, fingerprint=about, labels=None)
-
-
-def _settings(value: Any) -> Any:
-    """An estimator and everything it is set to as JSON; its repr would be cut, and holds addresses of functions."""
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return [type(value).__qualname__, _settings(value.get_params(deep=False))]
-    if isinstance(value, dict):
-        return [[str(k), _settings(v)] for k, v in sorted(value.items(), key=lambda item: str(item[0]))]
-    if isinstance(value, (list, tuple)):
-        return [_settings(v) for v in value]
-    return source_of(value) if callable(value) else value
+    return with_changes(task, train_one=more, n=copies.size, labels=None, watched=twins.watched(task.watched))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import MISSING, Field, asdict, fields
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.outputs import SchemaError, asked, declare, from_logits, parse_name
 from subtrain.tasks import convert
-from subtrain.tasks.base import FunctionTask, View, checked_n
-from subtrain.tasks.fingerprint import fingerprint, source_of
+from subtrain.tasks.base import FunctionTask, View, checked_n, with_changes
+from subtrain.tasks.fingerprint import fingerprint
+from subtrain.tasks.fingerprint_0_1 import source_of
 from subtrain.tasks.relabel import Twins
+from subtrain.tasks.watched import Watched
 from subtrain.trainers.torch.data import Pair, as_pair, classes_of
 from subtrain.trainers.torch.inputs import parts, taken
 from subtrain.trainers.torch.recipe import HOW, Augment, TorchRecipe
+
+FIELDS_0_1 = (
+    "epochs", "batch", "lr", "momentum", "weight_decay", "optimizer", "loss", "nesterov", "decay_vectors", "groups",
+    "schedule", "peak", "label_smoothing", "drop_last", "mean", "std", "augment", "flip_test", "start", "train",
+    "dtype",
+)  # fmt: skip
 
 __all__ = ["Augment", "TorchRecipe", "torch_module"]
 
@@ -63,16 +71,20 @@ def torch_module(
     schema = declare(names, {s: len(y) for s, y in labels.items()}, classes, margin, dtype)
     arrays = [array for x, y in data.values() for array in (*parts(x), y)]
     named = [list(x) for x, _ in data.values() if isinstance(x, dict)]
-    about = fingerprint(names, margin, source_of(make_model), _settings(recipe), *arrays, *named)
+    watched = Watched(
+        {"make_model": make_model, "recipe": _set(recipe), "outputs": [names, margin], **data},
+        lambda: fingerprint(names, margin, source_of(make_model), _settings_0_1(recipe), *arrays, *named),
+    )
     run = partial(_train, _Kept(make_model, data, recipe), labels, names, margin)
     device = "cuda" if (recipe.device or "cuda").startswith("cuda") else None
-    more: dict[str, Any] = {"view": view, "device": device, "needs": recipe.device if device else None}
+    needs = recipe.device if device else None
+    more: dict[str, Any] = {"view": view, "device": device, "needs": needs, "watched": watched}
     if not regression:
         more["labels"] = labels["train"]
     if recipe.train is None and not recipe.drop_last:
         more["minibatch"] = recipe.batch
-    task = FunctionTask(run, checked_n(len(labels["train"])), schema, about, **more)
-    return task if classes is None else replace(task, relabel=partial(_with_twins, task, run, classes))
+    task = FunctionTask(run, checked_n(len(labels["train"])), schema, "", **more)
+    return task if classes is None else with_changes(task, relabel=partial(_with_twins, task, run, classes))
 
 
 def _numbered(data: Mapping[str, tuple[Any, Any]], regression: bool) -> dict[str, Pair]:
@@ -98,8 +110,8 @@ def _with_twins(
     copies = np.concatenate([np.arange(len(y)), twins.units])
     trained = taken(x, copies), np.concatenate([y, twins.labels])
     kept = _Kept(make_model, {**data, "train": trained}, recipe)
-    about = fingerprint(task.fingerprint, twins.units, twins.labels)
-    return replace(task, train_one=partial(_train, kept, *others), n=copies.size, fingerprint=about, labels=None)
+    run, watched = partial(_train, kept, *others), twins.watched(task.watched)
+    return with_changes(task, train_one=run, n=copies.size, labels=None, watched=watched)
 
 
 class _Kept:
@@ -152,9 +164,19 @@ def _as_logits(found: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     return found
 
 
-def _settings(recipe: TorchRecipe) -> dict[str, Any]:
-    """What of the recipe decides the numbers, functions by their code."""
-    fields = {name: value for name, value in asdict(recipe).items() if name not in HOW}
+def _set(recipe: TorchRecipe) -> dict[str, Any]:
+    """What of the recipe decides the numbers, and is not its default."""
+    there = ((f.name, getattr(recipe, f.name), f) for f in fields(recipe) if f.name not in HOW)
+    return {name: value for name, value, f in there if value is not f.default and value != _default(f)}
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+def _settings_0_1(recipe: TorchRecipe) -> dict[str, Any]:
+    """What version 0.1.0 saw of a recipe; it had no other fields."""
+    fields = {name: value for name, value in asdict(recipe).items() if name in FIELDS_0_1}
     return {name: source_of(value) if callable(value) else value for name, value in fields.items()}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from subtrain.tasks.base import Source
+from subtrain.tasks.base import Source, with_changes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +35,7 @@ def task_factory(factory: Callable[P, T]) -> Callable[P, T]:
         if args or not _can_be_named(factory, kwargs) or not _has_source(task):
             return task  # type: ignore[no-any-return]
         source = Source(f"{factory.__module__}:{factory.__qualname__}", kwargs)
-        return dataclasses.replace(task, source=source)  # type: ignore[no-any-return]
+        return with_changes(task, source=source)  # type: ignore[no-any-return]
 
     _factories.add(make)
     return make

@@ -1,0 +1,175 @@
+"""What a study watches of its task, so that it notices when it changes: code and data by content, in named parts."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from importlib import metadata
+from pathlib import Path, PurePath
+from typing import Any, overload
+
+from subtrain.errors import InputError
+from subtrain.tasks.contents import of_path
+from subtrain.tasks.walk import Walk, digest
+
+SCHEME = "2:"
+"""What fingerprints begin with that follow everything the code names; those of version 0.1.0 have no such beginning."""
+
+DATA = "data"
+
+
+class Watched:
+    """Looked at when it is first asked for: only then is all of the task's file there.
+
+    what: the task's code, settings and data, by name; "data" is a list of arrays, and of paths whose files count.
+    old: the fingerprint as version 0.1.0 made it, for studies that have one.
+    """
+
+    def __init__(self, what: Mapping[str, Any], old: Callable[[], str] | None = None) -> None:
+        self._what = what
+        self.old = old
+
+    def and_(self, more: Mapping[str, Any], old: Callable[[], str] | None) -> Watched:
+        """This and more."""
+        return Watched({**self._what, **more}, old)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Settled, (self.fingerprint, dict(self.parts), dict(self.packages))
+
+    @cached_property
+    def _walk(self) -> Walk:
+        walk, top = Walk(), []
+        for name, value in self._what.items():
+            told = {name: walk.add(name, value)} if name != DATA else _data(walk, value, self._what)
+            for label, text in told.items():
+                if not text.startswith("<"):
+                    walk.parts.setdefault(label, digest(text))
+                top.append(f"{name} {digest(text)}")
+        walk.parts[""] = digest("\\n".join(top))
+        return walk
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """The digest of each part, by name."""
+        return {name: found for name, found in self._walk.parts.items() if name}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all parts together."""
+        return SCHEME + digest("\\n".join(f"{name} {found}" for name, found in sorted(self._walk.parts.items())))
+
+    @cached_property
+    def packages(self) -> Mapping[str, str]:
+        """Versions of the installed packages that the code uses, and Python's: they are not looked into."""
+        found = {d for name in self._walk.packages for d in _distributions().get(name, [])}
+        return {"Python": ".".join(platform.python_version_tuple()[:2]), **{d: _version(d) for d in sorted(found)}}
+
+
+class _Settled(Watched):
+    """What another process found."""
+
+    def __init__(self, fingerprint: str, parts: Mapping[str, str], packages: Mapping[str, str]) -> None:
+        super().__init__({})
+        self.__dict__.update(fingerprint=fingerprint, packages=packages, settled=parts)
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = self.__dict__["settled"]
+        return found
+
+
+def _data(walk: Walk, values: Any, what: Mapping[str, Any]) -> dict[str, str]:
+    """What `data=` names: arrays and everything else by content, paths by the files there."""
+    items = values.items() if isinstance(values, Mapping) else enumerate(_listed(values))
+    named = _globals(what)
+    return {named.get(id(value), f"data[{key}]"): _datum(walk, key, value) for key, value in items}
+
+
+def _listed(values: Any) -> Sequence[Any]:
+    return [values] if isinstance(values, (str, PurePath)) else list(values)
+
+
+def _datum(walk: Walk, key: Any, value: Any) -> str:
+    if isinstance(value, (str, PurePath)):
+        path = Path(value).expanduser()
+        if path.exists():
+            return f"{path.name} {of_path(path)}"
+        if isinstance(value, PurePath):
+            raise InputError(f"there is no {path}, which data names")
+    return walk.add(f"data[{key}]", value)
+
+
+def _globals(what: Mapping[str, Any]) -> dict[int, str]:
+    """Names of the values that the module of the task's code has, by their id."""
+    scopes = [getattr(value, "__globals__", {}) for value in what.values()]
+    return {id(value): name for scope in scopes for name, value in scope.items() if not name.startswith("__")}
+
+
+@lru_cache(maxsize=1)
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+class Fingerprint:
+    """The field `fingerprint` of a task: the text it was given, or what is found of what it watches."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.key = f"_{name}"
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> str: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> str: ...
+    def __get__(self, instance: object | None, owner: type) -> str:
+        if instance is None:
+            raise AttributeError("a task's fingerprint has no default")
+        watched: Watched | None = getattr(instance, "watched", None)
+        return watched.fingerprint if watched is not None else str(vars(instance)[self.key])
+
+    def __set__(self, instance: object, value: str) -> None:
+        vars(instance)[self.key] = value
+
+
+def fingerprint_like(recorded: str, task: Any) -> str:
+    """The task's fingerprint as the study's was made: version 0.1.0 saw less."""
+    watched: Watched | None = getattr(task, "watched", None)
+    if watched is None or watched.old is None or recorded.startswith(SCHEME):
+        return str(task.fingerprint)
+    return watched.old()
+
+
+LOOKED_AT = Fingerprint()
+
+
+def recorded(task: Any) -> dict[str, Any]:
+    """What a study keeps of its task besides the fingerprint: its parts, to say which of them changed, and versions."""
+    watched: Watched | None = getattr(task, "watched", None)
+    return {} if watched is None else {"parts": dict(watched.parts), "packages": dict(watched.packages)}
+
+
+def changes(before: Any, task: Any) -> str:
+    """Which parts are not as they were: "helper and x have changed", "" if that is not known."""
+    watched: Watched | None = getattr(task, "watched", None)
+    if watched is None or not isinstance(before, Mapping) or not before:
+        return ""
+    now = watched.parts
+    kinds = {
+        "changed": [name for name in now if name in before and before[name] != now[name]],
+        "new": [name for name in now if name not in before],
+        "gone": [str(name)[:80] for name in before if name not in now],
+    }
+    return "; ".join(f"{kind}: {_listing(names)}" for kind, names in kinds.items() if names)
+
+
+def _listing(names: Sequence[str]) -> str:
+    names = sorted({name.partition("#")[0] for name in names})
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -1,0 +1,359 @@
+"""A study notices every edit of what its task's code names, says which part it was, and nothing else looks changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from subtrain import Design, Study
+from subtrain.errors import MismatchError
+from subtrain.tasks import function, load_task
+from subtrain.tasks.watched import SCHEME, changes
+
+HEAD = "import numpy as np\nimport subtrain as st\n"
+TASK = 'task = st.tasks.function(train, 4, {"a": st.Output([1], "float32")})\n'
+
+
+def code(text, value="v(indices)"):
+    """A task's file: this, and a function that returns this value."""
+    return HEAD + textwrap.dedent(text) + f'\ndef train(indices, seed):\n    return {{"a": [{value}]}}\n' + TASK
+
+
+def write(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.fixture(autouse=True)
+def paths(monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+DECORATED = """
+import functools
+def d(f):
+    @functools.wraps(f)
+    def w(i): return f(i)
+    return w
+@d
+def v(i): return 1
+"""
+# What each holds, the edit, and what is named as changed.
+EDITS = {
+    "constant": ("K = 3\ndef v(i): return K", "K = 3", "K = 4", "K"),
+    "array": ("x = np.arange(5.0)\ndef v(i): return x[i].sum()", "(5.0)", "(5.0) * 2", "x"),
+    "helper": ("def h(i): return i.sum()\ndef v(i): return h(i)", "sum", "max", "h"),
+    "far helper": ("def g(): return 1\ndef h(): return g()\ndef v(i): return [h() for _ in i]", "1", "2", "g"),
+    "method": ("class A:\n  def f(self): return 1\ndef v(i): return A().f()", "1", "2", "A"),
+    "class attribute": ("class A:\n  k = 1\ndef v(i): return A.k", "1", "2", "A"),
+    "attribute set later": ("class A: ...\nA.k = 1\ndef v(i): return A.k", "1", "2", "A"),
+    "base": ("class B:\n  k = 1\nclass A(B): ...\ndef v(i): return A.k", "1", "2", "B"),
+    "metaclass": ("class M(type):\n  k = 1\nclass A(metaclass=M): ...\ndef v(i): return A.k", "1", "2", "M"),
+    "property": (
+        "def h(): return 1\nclass A:\n  @property\n  def f(self): return h()\ndef v(i): return A().f",
+        "1",
+        "2",
+        "h",
+    ),
+    "default": ("K = 3\ndef v(i, k=K): return k", "3", "4", "v"),
+    "keyword default": ("def h(): return 1\ndef v(i, *, k=h): return k()", "1", "2", "h"),
+    "closure": ("class O: k = 1\ndef m(o):\n  return lambda i: o.k\nv = m(O())", "k = 1", "k = 2", "O"),
+    "object": (
+        "class O:\n  def __init__(self, k): self.k = k\n  def __call__(self, i): return self.k\nv = O(1)",
+        "O(1)",
+        "O(2)",
+        "v",
+    ),
+    "bound method": (
+        "class O:\n  def __init__(self, k): self.k = k\n  def f(self, i): return self.k\nv = O(1).f",
+        "O(1)",
+        "O(2)",
+        "v",
+    ),
+    "partial": (
+        "from functools import partial\nclass O: k = 1\nv = partial(lambda o, i: o.k, O())",
+        "k = 1",
+        "k = 2",
+        "O",
+    ),
+    "function attribute": ("def v(i): return v.k\nv.k = 1", "v.k = 1", "v.k = 2", "v"),
+    "decorated": (DECORATED, "return 1", "return 2", "v"),
+    "cached": ("import functools\n@functools.lru_cache\ndef h(): return 1\ndef v(i): return h()", "1", "2", "h"),
+    "compiled": ("import numba\nK = 1\n@numba.njit\ndef h(): return K\ndef v(i): return h()", "K = 1", "K = 2", "K"),
+    "vectorized": ("h = np.frompyfunc(lambda i: 1, 1, 1)\ndef v(i): return h(0)", "i: 1", "i: 2", "h"),
+    "one of two lambdas": ("u, v = (lambda i: 0), (lambda i: 1)", ": 1", ": 2", "<lambda>"),
+    "dataclass": (
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n  k: int\nc = A(1)\ndef v(i): return c.k",
+        "A(1)",
+        "A(2)",
+        "c",
+    ),
+    "enum": ("import enum\nclass E(enum.Enum):\n  A = 1\ndef v(i): return E.A.value", "1", "2", "E"),
+    "nested values": ("t = [{'a': (1, {'b'})}]\ndef v(i): return len(t)", "'b'", "'c'", "t"),
+    "random generator": ("g = np.random.default_rng(0)\ndef v(i): return g.normal()", "0", "1", "g"),
+    "sparse": ("import scipy.sparse as sp\nm = sp.eye(3).tocsr()\ndef v(i): return m.sum()", "(3)", "(3, k=1)", "m"),
+    "frame": (
+        "import pandas as pd\nm = pd.DataFrame({'a': [1], 'b': ['x']})\ndef v(i): return len(m)",
+        "'x'",
+        "'y'",
+        "m",
+    ),
+    "columns": (
+        "import pandas as pd\nm = pd.DataFrame({'a': [1], 'b': ['x']})\ndef v(i): return len(m)",
+        "'b'",
+        "'c'",
+        "m",
+    ),
+    "objects": ("m = np.array(['a', None, 3], object)\ndef v(i): return m[2]", "3", "4", "m"),
+}
+
+
+def loaded(folder, files):
+    write(folder, files)
+    return load_task(f"{folder / 'mycode.py'}:task")[0]
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_an_edit_is_noticed_and_named(tmp_path, kind):
+    text, old, new, part = EDITS[kind]
+    assert old in text
+    before = loaded(tmp_path / "one", {"mycode.py": code(text)})
+    after = loaded(tmp_path / "two", {"mycode.py": code(text.replace(old, new))})
+    assert before.fingerprint != after.fingerprint
+    said = changes(before.watched.parts, after)
+    assert said.startswith("changed: ")
+    assert part in said.removeprefix("changed: ").split(", ")
+
+
+MODULES = {
+    "from": ("from helpers import v", "v(1)"),
+    "as": ("import helpers as h", "h.v(1)"),
+    "star": ("from helpers import *", "v(1)"),
+    "late": ("", "__import__('helpers').v(1)"),
+    "by name": ("import helpers", "getattr(helpers, 'v')(1)"),
+    "package": ("import package.inner", "package.inner.v(1)"),
+    "late in a package": ("def v(i):\n    from package import inner\n    return inner.v(i)", "v(1)"),
+}
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_modules_of_the_folder_count(tmp_path, kind):
+    text, value = MODULES[kind]
+    files = {
+        "mycode.py": code(text, value),
+        "helpers.py": "from deep import *\n",
+        "deep.py": "def v(i):\n    return 1\n",
+        "package/__init__.py": "",
+        "package/inner.py": "from .base import v\n",
+        "package/base.py": "def v(i):\n    return 1\n",
+    }
+    before = loaded(tmp_path / "one", files)
+    for name in ("deep.py", "package/base.py"):
+        files[name] = files[name].replace("1", "2")
+    after = loaded(tmp_path / "two", files)
+    assert before.fingerprint != after.fingerprint
+
+
+SAME = {
+    "comment": ("def v(i): return 1", "return 1", "return  1  # one"),
+    "docstring": ("def v(i):\n  'one'\n  return 1", "'one'", "'two'"),
+    "line": ("def v(i): return 1", "def v", "\n\ndef v"),
+    "another function": ("def u(): return 1\ndef v(i): return 2", "1", "3"),
+    "order of a dict": ("t = {'a': 1, 'b': 2}\ndef v(i): return t['a']", "'a': 1, 'b': 2", "'b': 2, 'a': 1"),
+}
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_what_means_the_same_has_not_changed(tmp_path, kind):
+    text, old, new = SAME[kind]
+    before = loaded(tmp_path / "one", {"mycode.py": code(text)})
+    assert before.fingerprint == loaded(tmp_path / "two", {"mycode.py": code(text.replace(old, new))}).fingerprint
+
+
+STATE = """
+import functools, logging, os, threading
+from pathlib import Path
+count, model, seen, found = 0, None, {}, set("abcdefgh")
+log, lock, rng = logging.getLogger(__name__), threading.Lock(), np.random.default_rng()
+here, text = Path(__file__).parent, os.path.dirname(__file__) + "/a.npy"
+words = {"one", "two", "three", "four"}
+
+class Box:
+    @functools.cached_property
+    def late(self):
+        return 1
+
+box = Box()
+
+@functools.lru_cache
+def kept(k):
+    return k
+
+def v(i):
+    global count, model
+    count, model = count + 1, object()
+    seen[count] = i
+    return kept(count) + box.late + rng.normal() + len(words) + len(found) + (log is None) + (lock is None) + len(text)
+"""
+
+
+def test_neither_training_nor_another_process_or_folder_looks_like_a_change(tmp_path):
+    task = loaded(tmp_path / "one", {"mycode.py": code(STATE)})
+    before = task.fingerprint
+    task.train(np.ones((1, 4), bool), np.uint32([0]))
+    vars(task.watched).clear()
+    again = load_task(f"{tmp_path / 'one' / 'mycode.py'}:task")[0]
+    again.train(np.ones((1, 4), bool), np.uint32([0]))
+    assert before == again.fingerprint
+    (tmp_path / "one").rename(tmp_path / "moved")
+    script = f"from subtrain.tasks import load_task; print(load_task('{tmp_path}/moved/mycode.py:task')[0].fingerprint)"
+    for seed in ("1", "2"):
+        run = {"env": {**os.environ, "PYTHONHASHSEED": seed}, "cwd": tmp_path, "text": True}
+        assert subprocess.check_output([sys.executable, "-c", script], **run).strip() == before
+
+
+def test_what_is_defined_below_the_task_counts(tmp_path):
+    text = HEAD + "def train(indices, seed):\n    return {'a': [h()]}\n" + TASK + "def h():\n    return 1\n"
+    before = loaded(tmp_path / "one", {"mycode.py": text})
+    assert (
+        before.fingerprint != loaded(tmp_path / "two", {"mycode.py": text.replace("return 1", "return 2")}).fingerprint
+    )
+
+
+def test_data_are_sets_tables_tensors_and_what_lies_at_paths(tmp_path):
+    import pandas as pd
+    import scipy.sparse as sp
+    import torch
+
+    def seen(*data):
+        return function(print, 4, {"a": [1]}, data=list(data)).fingerprint
+
+    pairs = [
+        ({"a", "b"}, {"a", "c"}),
+        (sp.eye(3).tocsr(), sp.eye(3, k=1).tocsr()),
+        (torch.eye(3), torch.zeros(3, 3)),
+        (torch.utils.data.TensorDataset(torch.eye(3)), torch.utils.data.TensorDataset(torch.zeros(3, 3))),
+        (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"b": [1, 2]})),
+        (pd.Series(["x", None]), pd.Series(["x", "y"])),
+        (np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2], mask=[1, 0])),
+    ]
+    for one, other in pairs:
+        assert seen(one) == seen(one) != seen(other)
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    file = tmp_path / "folder" / "deep" / "data.bin"
+    prints = set()
+    for content in (b"1", b"2"):
+        file.write_bytes(content)
+        prints |= {seen(file), seen(str(file)), seen(tmp_path / "folder")}
+    assert len(prints) == 4, "a path given as text is the same file"
+
+
+SKLEARN = """
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+def far(x): return 2 * x
+def twice(x): return far(x)
+class Own(LogisticRegression):
+    def fit(self, x, y): return super().fit(3 * x, y)
+x, y = np.arange(12.0).reshape(6, 2), [0, 1] * 3
+task = st.tasks.sklearn(make_pipeline(FunctionTransformer(twice), Own(C=4)), x, y, x, y)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"), [("2 *", "5 *", "far"), ("3 *", "5 *", "Own, Own.fit"), ("C=4", "C=5", "estimator")]
+)
+def test_methods_and_helpers_of_estimators_count(tmp_path, old, new, part):
+    before = loaded(tmp_path / "one", {"mycode.py": HEAD + SKLEARN})
+    after = loaded(tmp_path / "two", {"mycode.py": HEAD + SKLEARN.replace(old, new)})
+    assert changes(before.watched.parts, after) == f"changed: {part}"
+
+
+TORCH = """
+import copy, functools, torch
+from torch import nn
+from subtrain.trainers.torch.recipe import TorchRecipe
+x, y = torch.arange(12.0).reshape(6, 2), torch.tensor([0, 1] * 3)
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(2, 2)
+    def forward(self, v): return self.inner(v)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = Block()
+    def forward(self, v): return self.block(v)
+def make(): return Net()
+def loss(out, y): return 3 * nn.functional.cross_entropy(out, y)
+torch.manual_seed(0)
+start = Net()
+task = st.tasks.torch_module(MAKE, train=(x, y), test=(x, y), recipe=TorchRecipe(epochs=1, loss=loss))
+"""
+
+
+@pytest.mark.parametrize(
+    "make", ["Net", "make", "lambda: Net()", "functools.partial(Net)", "lambda: copy.deepcopy(start)"]
+)
+@pytest.mark.parametrize(("old", "new", "part"), [("self.inner(v)", "-self.inner(v)", "Block"), ("3 *", "4 *", "loss")])
+def test_modules_of_torch_count_with_their_blocks(tmp_path, make, old, new, part):
+    text = HEAD + TORCH.replace("MAKE", make)
+    before = loaded(tmp_path / "one", {"mycode.py": text})
+    after = loaded(tmp_path / "two", {"mycode.py": text.replace(old, new)})
+    assert part in changes(before.watched.parts, after)
+    if "start" in make:
+        other = loaded(tmp_path / "three", {"mycode.py": text.replace("manual_seed(0)", "manual_seed(1)")})
+        assert changes(before.watched.parts, other) == "changed: start"
+
+
+def test_a_study_says_which_part_has_changed(tmp_path):
+    text = code("K = 3\ndef v(i): return K")
+    write(tmp_path, {"mycode.py": text})
+    study = Study.create(tmp_path / "r", f"{tmp_path / 'mycode.py'}:task", Design(models=4, heldout=0))
+    assert study.fingerprint.startswith(SCHEME)
+    assert Study.open(tmp_path / "r").task.n == 4
+    write(tmp_path, {"mycode.py": text.replace("K = 3", "K = 4")})
+    with pytest.raises(MismatchError, match=r"have changed \(changed: K\)"):
+        _ = Study.open(tmp_path / "r").task
+
+
+def test_a_study_of_the_first_version_goes_on_with_the_task_it_saw(tmp_path):
+    text = code("K = 3\ndef v(i): return K", "v(indices) * 2")
+    write(tmp_path, {"mycode.py": text})
+    task, source = load_task(f"{tmp_path / 'mycode.py'}:task")
+    study = Study.create(tmp_path / "r", f"{tmp_path / 'mycode.py'}:task", Design(models=4, heldout=0))
+    manifest = json.loads((tmp_path / "r" / "study.json").read_text())
+    manifest["task"] = {"source": source.to_json(), "fingerprint": task.watched.old()}
+    assert not manifest["task"]["fingerprint"].startswith(SCHEME)
+    (tmp_path / "r" / "study.json").write_text(json.dumps(manifest))
+    name = f"{tmp_path / 'mycode.py'}:task"
+    study = Study.open(tmp_path / "r", task=name)
+    study.collect(workers=1, progress=False)
+    assert study.read("a").tolist() == [[6.0]] * 4
+    assert Study.open(tmp_path / "r").with_task(task).task.fingerprint == study.fingerprint
+    write(tmp_path, {"mycode.py": text.replace("* 2", "* 5")})
+    with pytest.raises(MismatchError, match="have changed"):
+        Study.open(tmp_path / "r", task=name)
+
+
+# As version 0.1.0 made them.
+FIRST = {
+    "digits": ({"n": 60, "targets": 5}, "a3b2a4afc65359936c082f3cb850db24ae8877d917d73b166a1b8bee01c85337"),
+    "planted": ({"n": 60, "targets": 5}, "b7d52ad6216e2d162675ad5f3c26fc1f72083c32f8cb20fe3116aa2199d8c16a"),
+    "tabular": ({}, "415fa1e94c68d3e3198da931b8ebfb3d2540548481bafe181bcf948945010304"),
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_built_in_tasks_are_those_of_the_first_version(name):
+    params, recorded = FIRST[name]
+    task = load_task(name, params)[0]
+    assert recorded == (task.watched.old() if getattr(task, "watched", None) else task.fingerprint)
