@@ -11,11 +11,12 @@ import subtrain
 
 SOURCE = Path(subtrain.__file__).parent
 ORDER = [
+    "wording",
     "errors",
     "paths",
     "cgroups",
     "machine",
-    "wording",
+    "terminal",
     "drawing",
     "kernel",
     "notebook",
@@ -38,6 +39,7 @@ ORDER = [
     "uses",
     "public",
     "explorer",
+    "examine",
     "demo",
     "cli",
 ]

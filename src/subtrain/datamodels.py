@@ -18,13 +18,16 @@ from subtrain.masks import Masks, pack
 from subtrain.notebook import html_table
 from subtrain.paths import local_path
 from subtrain.store import files
-from subtrain.store.base import Store, put_json, read_json
+from subtrain.store.base import JSON_BYTES, Store, parse_json, put_json, read_capped
 from subtrain.store.folder import Folder
-from subtrain.store.rows import open_npy, parse_npy
+from subtrain.store.rows import open_npy, open_verified, parse_npy
+from subtrain.store.seal import SEAL, replace_hashed, sealed, unsealed, verify_bytes, verify_file
 from subtrain.store.study import FIT_META as META
 
 TORCH = "datamodels.pt"
 ARRAYS = ("weight", "bias", "lam")
+# Where the metadata keep the digests of the files, by array, and of the .pt file by this name.
+DIGESTS, PT = "sha256", "pt"
 
 
 class Influence(NamedTuple):
@@ -127,8 +130,8 @@ class Datamodels:
         """Write to `path`: one `.pt` file of exactly weight, bias, lam with `.json` beside it, or a folder.
 
         A folder holds weight.npy, bias.npy, lam.npy and datamodels.json for numpy alone, and datamodels.pt, all of the
-        weight's dtype, where torch is installed. The metadata is written last, so that a folder without it is not yet
-        whole.
+        weight's dtype, where torch is installed. The metadata, with a sha256 of each file, is written last, so that a
+        folder without it is not yet whole.
         """
         path = local_path(path)
         folder = Folder(path.parent if path.suffix == ".pt" else path, links=True)
@@ -136,8 +139,7 @@ class Datamodels:
         if path.suffix == ".pt":
             beside = path.with_suffix(".json").name
             folder.delete(beside)
-            _save_torch(folder, path.name, self)
-            put_json(folder, beside, dict(self.meta))
+            _put_meta(folder, beside, self, {PT: _save_torch(folder, path.name, self)})
         else:
             save_to(folder, "", self)
         return path
@@ -155,8 +157,12 @@ class Datamodels:
         if path.suffix != ".pt" or not path.is_file():
             raise InputError(f"{path} is neither a folder of datamodels nor a .pt file")
         beside = path.with_suffix(".json")
-        meta = files.read_json(beside) if beside.is_file() else {}
-        if not beside.is_file():
+        meta: Mapping[str, Any] = {}
+        if beside.is_file():
+            meta, digests = split_meta(files.read_json(beside), beside)
+            if digests is not None:
+                verify_file(path, digests.get(PT))
+        else:
             warnings.warn(
                 f"{path} has no metadata beside it; its weights are taken to be in raw-mask units", stacklevel=2
             )
@@ -168,29 +174,75 @@ def save_to(store: Store, folder: str, datamodels: Datamodels) -> None:
     """Write datamodels to a folder of a store, as `Datamodels.save` does; the metadata last."""
     place = f"{folder}/" if folder else ""
     store.delete(place + META)
+    digests = {}
     for name in ARRAYS:
         array = np.ascontiguousarray(getattr(datamodels, name))
-        store.replace(f"{place}{name}.npy", lambda file, array=array: np.save(file, array, allow_pickle=False))  # type: ignore[misc]
+        digests[name] = replace_hashed(
+            store,
+            f"{place}{name}.npy",
+            lambda file, array=array: np.save(file, array, allow_pickle=False),  # type: ignore[misc]
+        )
     if _has_torch():
-        _save_torch(store, place + TORCH, datamodels)
-    put_json(store, place + META, dict(datamodels.meta))
+        digests[PT] = _save_torch(store, place + TORCH, datamodels)
+    _put_meta(store, place + META, datamodels, digests)
 
 
-def load_from(store: Store, folder: str) -> Datamodels:
-    """Datamodels from a folder of a store: mapped where it lies on this machine, else read into memory."""
+def _put_meta(store: Store, name: str, datamodels: Datamodels, digests: Mapping[str, str]) -> None:
+    put_json(store, name, sealed({**datamodels.meta, DIGESTS: dict(digests)}))
+
+
+def split_meta(data: Any, where: object, required: bool = False) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The metadata of datamodels, and the digests of their files; None for those of version 0.1.0, which has none.
+
+    CorruptError if the metadata are not as they were written, or, if `required`, have no digests.
+    """
+    marked = required or (isinstance(data, dict) and (SEAL in data or DIGESTS in data))
+    meta = unsealed(data, where, marked)
+    digests = meta.pop(DIGESTS, None)
+    if marked and not isinstance(digests, dict):
+        raise CorruptError(f"{where} is damaged: it has lost the digests of the arrays beside it")
+    return meta, digests
+
+
+def load_from(store: Store, folder: str, required: bool = False) -> Datamodels:
+    """Datamodels from a folder of a store: mapped where it lies on this machine, else read into memory.
+
+    CorruptError unless every byte is as it was written. required: whether they must have digests, as all have that a
+    version after 0.1.0 wrote.
+    """
     place = f"{folder}/" if folder else ""
-    if not store.exists(place + META):
-        raise InputError(f"{store.where(folder)} holds no datamodels: there is no {META} in it")
-    try:
-        weight, bias, lam = (_array(store, f"{place}{name}.npy") for name in ARRAYS)
-        return Datamodels(weight, np.array(bias), np.array(lam), read_json(store, place + META))
-    except (InputError, FileNotFoundError) as error:
-        raise CorruptError(f"the datamodels in {store.where(folder)} are damaged: {error}") from error
+    seen = None
+    while True:
+        try:
+            text = read_capped(store, place + META, JSON_BYTES)
+        except FileNotFoundError:
+            raise InputError(f"{store.where(folder)} holds no datamodels: there is no {META} in it") from None
+        try:
+            return _loaded(store, place, text, required)
+        except (CorruptError, InputError, FileNotFoundError) as error:
+            # Others may have been put in their place at this moment: then the metadata have changed, too.
+            if text == seen:
+                say = f"the datamodels in {store.where(folder)} are damaged: {error}; fit again to make them anew"
+                raise CorruptError(say) from error
+            seen = text
 
 
-def _array(store: Store, name: str) -> NDArray[Any]:
-    path = store.path(name)
-    return open_npy(path) if path is not None else parse_npy(store.read(name), store.where(name))
+def _loaded(store: Store, place: str, text: bytes, required: bool) -> Datamodels:
+    where = store.where(place + META)
+    meta, digests = split_meta(parse_json(text, where), where, required)
+    weight, bias, lam = (_array(store, place, name, digests) for name in ARRAYS)
+    return Datamodels(weight, np.array(bias), np.array(lam), meta)
+
+
+def _array(store: Store, place: str, name: str, digests: Mapping[str, Any] | None) -> NDArray[Any]:
+    file = f"{place}{name}.npy"
+    path, where = store.path(file), store.where(file)
+    if path is None:
+        data = store.read(file)
+        if digests is not None:
+            verify_bytes(data, digests.get(name), where)
+        return parse_npy(data, where)
+    return open_npy(path) if digests is None else open_verified(path, digests.get(name))
 
 
 def _has_torch() -> bool:
@@ -199,7 +251,8 @@ def _has_torch() -> bool:
     return find_spec("torch") is not None
 
 
-def _save_torch(store: Store, name: str, datamodels: Datamodels) -> None:
+def _save_torch(store: Store, name: str, datamodels: Datamodels) -> str:
+    """Returns the sha256 of the file."""
     try:
         import torch
     except ImportError:
@@ -209,7 +262,7 @@ def _save_torch(store: Store, name: str, datamodels: Datamodels) -> None:
     # All of one dtype, as the published files are: torch.addmm(bias, masks, weight) takes no other.
     kind = datamodels.weight.dtype.newbyteorder("=")
     arrays = {name: torch.from_numpy(np.array(getattr(datamodels, name), kind)) for name in ARRAYS}
-    store.replace(name, lambda file: torch.save(arrays, file))
+    return replace_hashed(store, name, lambda file: torch.save(arrays, file))
 
 
 def _load_torch(path: Path) -> list[NDArray[Any]]:

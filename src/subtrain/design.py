@@ -23,7 +23,7 @@ FIT, EVALUATION = "fit", "evaluation"
 MAX_MODELS = 2**40
 # Share of empty subsets above which a design of units drawn one by one is refused.
 MOSTLY = 0.5
-_CHUNK = 1024
+_CHUNK, _CHUNK_BYTES = 1024, 128 << 20
 # The Philox stream that draws a subset's alpha: far from those of masks (0) and of training seeds (1, 2, …).
 _ALPHA_STREAM = 2**63
 
@@ -102,7 +102,7 @@ class Design:
         if self.kind not in SAMPLERS:
             raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join(SAMPLERS)}")
         for name in ("models", "heldout", "seed", "replicates") + (("n",) if self.n is not None else ()):
-            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
         if self.models < 1:
             raise InputError("a design needs at least one model")
         if self.replicates < 1:
@@ -122,7 +122,7 @@ class Design:
         last = self.blocks[-1]
         subsets = last.first_subset + last.subsets
         # From 40 of 80 units on there are more subsets than MAX_MODELS; the full coefficient would take seconds.
-        possible = sum(math.comb(n, min(k, n - k, 40)) for k in sizes) if self.kind == "fixed" else 2**n
+        possible = sum(math.comb(n, min(k, n - k, 40)) for k in sizes) if self.kind == "fixed" else 2 ** min(n, 64)
         if subsets > possible:
             raise InputError(
                 f"{subsets} subsets were asked for, but only {possible} different {self.kind} subsets "
@@ -205,10 +205,11 @@ class Design:
         subsets = self.subsets(rows)
         out = np.zeros((subsets.size, row_bytes(self.n)), np.uint8)
         draw = SAMPLERS[self.kind]
-        for start in range(0, subsets.size, _CHUNK):
-            some = subsets[start : start + _CHUNK].tolist()
+        chunk = max(1, min(_CHUNK, _CHUNK_BYTES // self.n))
+        for start in range(0, subsets.size, chunk):
+            some = subsets[start : start + chunk].tolist()
             drawn = np.stack([draw(_raw(self.seed, s, self.n), self._alpha_of(s)) for s in some])
-            out[start : start + _CHUNK] = pack(drawn).data
+            out[start : start + chunk] = pack(drawn).data
         return Masks(out, self.n)
 
     def alphas(self, rows: Rows | None = None) -> NDArray[np.float64]:
@@ -243,7 +244,7 @@ class Design:
         return Design(**data)
 
 
-def _whole(name: str, value: Any, least: int = 0) -> int:
+def whole(name: str, value: Any, least: int = 0) -> int:
     """`value` as a plain int; InputError unless it is a whole number, `least` or more."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} must be a whole number, {least} or more, got {value!r}")
@@ -265,7 +266,7 @@ def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]
     if role not in (FIT, EVALUATION):
         raise InputError(f"an extension adds {FIT} or {EVALUATION} models, not {role!r}")
     name = "models to add" if role == FIT else "heldout subsets to add"
-    return role, _whole(name, subsets, 1), _whole("replicates", replicates, 1)
+    return role, whole(name, subsets, 1), whole("replicates", replicates, 1)
 
 
 @lru_cache(maxsize=256)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from subtrain.wording import visible
+
 
 class SubtrainError(Exception):
     """Any error that subtrain raises on purpose. `exit_code` is what the command line exits with."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The sentence. Names, labels and other people's errors in it may hold control characters: they are shown."""
+        return visible(super().__str__())
 
 
 class InputError(SubtrainError, ValueError):

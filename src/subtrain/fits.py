@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from subtrain.datamodels import Datamodels, load_from, save_to
 from subtrain.errors import InputError
-from subtrain.store.study import FITS, Study
+from subtrain.store.study import FITS, UNSEALED, Study
+
+# What `subtrain evaluate` writes beside a fit; it is of that fit alone.
+EVALUATION = "evaluation.json"
 
 
 def fit_prefix(name: str = "default") -> str:
@@ -17,6 +20,7 @@ def fit_prefix(name: str = "default") -> str:
 def save_fit(study: Study, dm: Datamodels, name: str = "default") -> str:
     """Keep datamodels in the study under this name, in place of any there; returns where they are."""
     folder = fit_prefix(name)
+    study.store.delete(f"{folder}/{EVALUATION}")
     save_to(study.store, folder, dm)
     return study.store.where(folder)
 
@@ -27,4 +31,4 @@ def load_fit(study: Study, name: str = "default") -> Datamodels:
     if name not in study.fits:
         say = f"there are {', '.join(study.fits)}" if study.fits else f"run subtrain fit {study.where} first"
         raise InputError(f"{study.where} has no fit named {name!r}: {say}")
-    return load_from(study.store, folder)
+    return load_from(study.store, folder, required=study.format != UNSEALED)

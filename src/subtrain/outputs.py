@@ -7,6 +7,7 @@ which says which way is better, and what it is called (`subtrain.quantities`).
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,10 @@ class SchemaError(InputError):
     """Training returned something other than the task declares: no other model will do better."""
 
 
+# Most numbers of one output of one model: a thousand times those of ImageNet's logits.
+MAX_NUMBERS = 50_000_000_000
+
+
 @dataclass(frozen=True)
 class Output:
     """One declared output: its shape per model, its dtype, in a word what it means, and which way is better.
@@ -39,11 +44,19 @@ class Output:
     better: str | None = None
 
     def __post_init__(self) -> None:
+        if not all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) for s in self.shape):
+            raise InputError(f"an output's shape must be whole numbers, got {str(self.shape)[:60]}")
         object.__setattr__(self, "shape", tuple(int(s) for s in self.shape))
         if any(s < 0 for s in self.shape):
             raise InputError(f"an output's shape cannot be negative: {self.shape}")
         if 0 in self.shape:
             raise InputError(f"an output of shape {list(self.shape)} has no targets: give at least one")
+        if math.prod(self.shape) > MAX_NUMBERS:
+            raise InputError(
+                f"an output of shape {str(list(self.shape))[:60]} has more than {MAX_NUMBERS:,} numbers a model"
+            )
+        if not isinstance(self.meaning, str):
+            raise InputError(f"what an output means is said in words, got {str(self.meaning)[:60]}")
         object.__setattr__(self, "dtype", _dtype_name(self.dtype))
         check_better(self.better)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 
 
@@ -65,3 +66,16 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
 # The name by which an output stream knows this way to write what it cannot show.
 UNPRINTABLE = "subtrain-plain"
 codecs.register_error(UNPRINTABLE, _replaced)
+
+
+# What moves a terminal's cursor, colors it, turns text around or is no character: controls, marks of direction and of
+# lines, halves of pairs, tags.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    """The text with every control character, but for new lines and tabs, written as Python writes it: \\x1b for ESC."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -22,6 +22,7 @@ from subtrain.collection import train_segment
 from subtrain.errors import CorruptError, InputError
 from subtrain.fits import save_fit
 from subtrain.store import trust
+from subtrain.store.seal import sealed
 from subtrain.tasks import View
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -88,7 +89,7 @@ def make(path: Path, evil: Path) -> None:
 def name_source(path: Path, source: dict) -> None:
     manifest = json.loads((path / "study.json").read_text())
     manifest["task"]["source"] = source
-    (path / "study.json").write_text(json.dumps(manifest))
+    (path / "study.json").write_text(json.dumps(sealed(manifest)))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from subtrain.regression.posterior import MIXTURE, start, sweep
 from subtrain.regression.prior import Prior
 from subtrain.regression.problem import problem
 from subtrain.regression.warn import FitWarning
+from subtrain.store.seal import sealed
 from subtrain.tasks import View
 
 N, T, M = 120, 60, 260
@@ -220,7 +221,7 @@ def test_a_study_of_version_0_1_0_is_fitted_without_a_view_and_says_so(make_stud
     path = make_study().path
     manifest = json.loads((path / "study.json").read_text())
     del manifest["view"]
-    (path / "study.json").write_text(json.dumps(manifest))
+    (path / "study.json").write_text(json.dumps(sealed(manifest)))
     study = Study.open(path)
     with pytest.warns(FitWarning, match=r"targets are not used: .*stores nothing of them: collect it"):
         assert repr(pairs_of_study(study, "test_margins")) == "Pairs(nothing known)"

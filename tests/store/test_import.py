@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 
@@ -375,6 +376,9 @@ def test_a_study_of_version_0_1_0_finds_its_copies_too(tmp_path):
     masks[399] = masks[5]
     study = import_arrays(tmp_path / "s", masks, {"test_margins": outputs})
     (study.path / "subsets.npy").unlink()
+    manifest = study.path / "study.json"
+    data = {k: v for k, v in json.loads(manifest.read_text()).items() if k not in ("seal", "sha256")}
+    manifest.write_text(json.dumps(data | {"format": 1}))
     np.save(study.path / "evaluation_subsets.npy", np.arange(360, 400))
     old = Study.open(study.path)
     assert old.design.subsets([399, 398]).tolist() == [5, 398]

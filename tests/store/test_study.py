@@ -14,6 +14,7 @@ import pytest
 
 from subtrain import Design, Output, Study
 from subtrain.errors import CorruptError, InputError, MismatchError
+from subtrain.store.seal import sealed
 from subtrain.store.study import EXTENSIONS, MANIFEST
 from subtrain.tasks import batch
 from worlds import linear
@@ -157,11 +158,18 @@ def test_what_cannot_be_made_leaves_nothing(tmp_path, task, options, sentence):
     [
         (lambda text: text[: len(text) // 2], CorruptError, "study.json is damaged"),
         (lambda text: "", CorruptError, "study.json is damaged"),
-        (lambda text: "[]", CorruptError, "study.json is not a study of this version"),
-        (lambda text: "{}", CorruptError, "study.json is not a study of this version: KeyError"),
-        (lambda text: text.replace('"format": 1', '"format": 9'), InputError, "has format 9; this version of subtrain"),
-        (lambda text: text.replace('"alpha": 0.5', '"alpha": 5'), InputError, "alpha must be a number"),
-        (lambda text: text.replace('"dtype": ', '"type": '), CorruptError, "not a study of this version: TypeError"),
+        (lambda text: "[]", CorruptError, "study.json is damaged: it is no table"),
+        (lambda text: "{}", CorruptError, "study.json is damaged: its bytes have changed since they were written"),
+        (lambda text: text.replace('"format": 2', '"format": 3'), CorruptError, "its bytes have changed"),
+        (lambda text: text.replace('"alpha": 0.5', '"alpha": 0.6'), CorruptError, "its bytes have changed"),
+        (lambda text: text.replace('"seal": ', '"sael": '), CorruptError, "its bytes have changed"),
+        (lambda text: made_so(text, format=9), InputError, "has format 9; this version of subtrain"),
+        (
+            lambda text: made_so(text.replace('"alpha": 0.5', '"alpha": 5')),
+            CorruptError,
+            "not a study of this version: alpha must be a",
+        ),
+        (lambda text: made_so(text, outputs={}, task={}), CorruptError, "not a study of this version: KeyError"),
     ],
 )
 def test_a_damaged_manifest_is_named(make_study, damage, error, sentence):
@@ -172,6 +180,11 @@ def test_a_damaged_manifest_is_named(make_study, damage, error, sentence):
     manifest.write_text(changed)
     with pytest.raises(error, match=sentence):
         Study.open(study.path)
+
+
+def made_so(text: str, **fields) -> str:
+    """The manifest with these fields, as somebody who knows the format may have made it."""
+    return json.dumps(sealed(json.loads(text) | fields))
 
 
 def test_no_study_there(tmp_path):

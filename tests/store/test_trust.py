@@ -15,6 +15,7 @@ import pytest
 from subtrain import Design, Study
 from subtrain.errors import InputError
 from subtrain.store import trust
+from subtrain.store.seal import sealed
 from subtrain.tasks import Source, importable, load_task
 from subtrain.tasks.trusted import task_factory
 
@@ -156,7 +157,7 @@ def test_an_edited_study_is_nobodys(project, field):
         manifest["task"]["fingerprint"] = "0" * 64
     else:
         manifest["task"]["source"][field] = {"params": {"n": 21}}.get(field, "/elsewhere/code.py")
-    (study.path / "study.json").write_text(json.dumps(manifest))
+    (study.path / "study.json").write_text(json.dumps(sealed(manifest)))
     with pytest.raises(InputError, match="was not created by you on this machine, so its training code is not run"):
         _ = Study.open("study").task
 

@@ -11,6 +11,7 @@ import subtrain.store.view as stored
 from subtrain import Design, Study
 from subtrain.errors import CorruptError, InputError
 from subtrain.store.imported import import_arrays
+from subtrain.store.seal import sealed
 from subtrain.tasks import View, mlp
 from subtrain.uses.names import target_labels, unit_columns
 from worlds import linear
@@ -209,7 +210,7 @@ def test_a_study_without_one_stores_it_when_it_is_collected(tmp_path):
     study = of(FULL, tmp_path / "s")
     manifest = json.loads((study.path / "study.json").read_text())
     del manifest["view"]
-    (study.path / "study.json").write_text(json.dumps(manifest))
+    (study.path / "study.json").write_text(json.dumps(sealed(manifest)))
     for file in (study.path / "view").iterdir():
         file.unlink()
     old = Study.open(study.path)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
 from subtrain import drawing
 from subtrain._version import __version__
 from subtrain.errors import SubtrainError
+from subtrain.terminal import Terminal
 from subtrain.wording import UNPRINTABLE
 
 
@@ -51,8 +52,8 @@ app = typer.Typer(
 # A width that no terminal has, as some programs leave it, would show nothing.
 if os.environ.get("COLUMNS", "80").isdecimal() and int(os.environ.get("COLUMNS", "80")) < 20:
     del os.environ["COLUMNS"]
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Terminal()
+err = Terminal(stderr=True)
 
 StudyPath = Annotated[
     str, typer.Argument(metavar="STUDY", help="The study's folder, or s3://bucket/prefix.", show_default=False)
@@ -130,6 +131,11 @@ def _here() -> bool:
     except OSError:
         return False
     return True
+
+
+def print_json(data: object) -> None:
+    """JSON for machines; of what JSON leaves as it is, a terminal obeys DEL alone."""
+    print(json.dumps(data, indent=1, allow_nan=False).replace("\x7f", "\\u007f"))
 
 
 def _take_any_text() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from subtrain.cli.app import AsJson, Params, app, err, out
+from subtrain.cli.app import AsJson, Params, app, err, out, print_json
 from subtrain.errors import CollectError
 
 
@@ -37,7 +36,7 @@ def check(
 
     found = look(task, parse_params(param or []), alpha=alpha, models=models, timeout=timeout)
     if as_json:
-        print(json.dumps(found.to_json(), indent=1))
+        print_json(found.to_json())
     else:
         out.print(str(found), markup=False, soft_wrap=True)
     if found.details and not as_json:

@@ -79,6 +79,7 @@ def collect(
     unless you --trust it, one that somebody else made: collecting runs its code.
     """
     from subtrain.collection import collect as train
+    from subtrain.wording import visible
 
     if (ctx.args and not reference_module) or (reference_module and not spec):
         raise InputError(f"collect has no option {ctx.args[0]}" if ctx.args else "--reference-module needs --spec")
@@ -113,7 +114,7 @@ def collect(
     else:
         opened = open_to_train(study, task, param, trust)
         if dry_run:
-            print(_script(opened, engine, options), end="")
+            print(visible(_script(opened, engine, options)), end="")
             return
         done = train(opened, engine=engine, **options)
     if done.trained:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from subtrain.cli.app import AsJson, FitName, StudyPath, app, out
+from subtrain.cli.app import AsJson, FitName, StudyPath, app, out, print_json
 
 if TYPE_CHECKING:
     from subtrain.evaluation import Evaluation
@@ -17,16 +16,16 @@ if TYPE_CHECKING:
 def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False) -> None:
     """Judge a fit on held-out subsets it never saw: LDS with its interval beside the noise ceiling."""
     from subtrain.evaluation import evaluate as judge
-    from subtrain.fits import fit_prefix, load_fit
-    from subtrain.store.base import put_json
+    from subtrain.fits import EVALUATION, fit_prefix, load_fit
+    from subtrain.store.seal import put_sealed
     from subtrain.store.study import Study
 
     opened = Study.open(study)
     found = judge(load_fit(opened, fit), opened)
-    name = f"{fit_prefix(fit)}/evaluation.json"
-    put_json(opened.store, name, found.to_json())
+    name = f"{fit_prefix(fit)}/{EVALUATION}"
+    put_sealed(opened.store, name, found.to_json())
     if as_json:
-        print(json.dumps(found.to_json(), indent=1))
+        print_json(found.to_json())
         return
     show(found)
     if found.weak:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from subtrain.cli.app import AsJson, app, out
+from subtrain.cli.app import AsJson, app, out, print_json
 from subtrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def list_(
         there = present(found, files, address, max_cost)
     if as_json:
         told = [file.to_json() | ({"bytes_there": there[file.key]} if check else {}) for file in files]
-        print(json.dumps({"address": found.address, "files": told}, indent=1))
+        print_json({"address": found.address, "files": told})
         return
     table = Table(
         title=f"{escape(found.name)}, {escape(found.address)}", title_justify="left", box=None, pad_edge=False
@@ -146,7 +145,7 @@ def price(
     network = Network(bandwidth * 1e6, latency, parallel)
     offers = [_offer(found, file, rows, columns, network) for file in files]
     if as_json:
-        print(json.dumps(offers, indent=1))
+        print_json(offers)
         return
     for offer in offers:
         out.print(f"[bold]{escape(offer['key'])}[/bold]: {offer['text']}", soft_wrap=True)
@@ -180,7 +179,7 @@ def show(
     if check or rows or columns:
         told |= _read(found, file, rows, columns, None if yes else max_cost, address)
     if as_json:
-        print(json.dumps(told, indent=1))
+        print_json(told)
         return
     values = told.pop("values", None)
     told["price"] = str(whole_price(file.size, found.rates))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +10,14 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from subtrain.cli.app import out
+from subtrain.cli.app import out, print_json
 from subtrain.errors import InputError
 from subtrain.paths import local_path
 from subtrain.store import files
 from subtrain.uses.result import Result, to_json
 
 PANEL = "Use datamodels"
+_NUMBER, _LONGEST = re.compile(r"[0-9]{1,15}"), 20_000_000
 Targets = Annotated[
     str | None, typer.Option(metavar="LIST", help="Which targets, as in 3,8,10-19; by default all.", show_default=False)
 ]
@@ -32,8 +33,9 @@ def numbers(text: str | None, name: str = "targets") -> list[int] | None:
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
-            raise InputError(f"{name} must be numbers with commas, or ranges as 10-19, got {text!r}")
+        whole = _NUMBER.fullmatch(first) and (not dash or _NUMBER.fullmatch(last))
+        if not whole or (dash and not 0 <= int(last) - int(first) < _LONGEST):
+            raise InputError(f"{name} must be numbers with commas, or ranges as 10-19, got {text[:80]!r}")
         found += range(int(first), int(last or first) + 1)
     return found
 
@@ -48,8 +50,7 @@ def show(result: Result, to: Path | None, as_json: bool, rows: int = 20, weak: s
     if to is not None:
         write(result, to)
     if as_json:
-        told = {"summary": summary, "table": to_json(result)} | ({"weak": weak} if weak else {})
-        print(json.dumps(told, indent=1, allow_nan=False))
+        print_json({"summary": summary, "table": to_json(result)} | ({"weak": weak} if weak else {}))
         return
     out.print(summary, soft_wrap=True, markup=False)
     columns = result.table()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from subtrain.cli.app import AsJson, StudyPath, app, out
+from subtrain.cli.app import AsJson, StudyPath, app, out, print_json
 from subtrain.errors import CorruptError
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ def status(
     from subtrain.store.study import Study
 
     opened = Study.open(study)
-    if check and (damage := looks.check(opened)):
-        raise CorruptError("; ".join(damage))
+    notes = _checked(opened) if check else []
     now = looks.status(opened)
     if prometheus:
         write_prometheus(now, prometheus)
@@ -54,11 +52,27 @@ def status(
     if watch and not as_json:
         _watch(study, prometheus)
     elif as_json:
-        print(json.dumps(now.to_json() | ({"curve": found.to_json()} if found else {}), indent=1))
+        more = ({"curve": found.to_json()} if found else {}) | ({"notes": notes} if check else {})
+        print_json(now.to_json() | more)
     else:
         out.print(_table(now))
+        for note in notes:
+            out.print(escape(f"Note: {note}"), soft_wrap=True)
+        if check:
+            out.print("Everything that has a digest is as it was written", style="dim")
     if found and not as_json:
         _show(found)
+
+
+def _checked(study: Study) -> list[str]:
+    """What else there is to say once every byte was read; CorruptError that names what is damaged."""
+    from subtrain.examine import examine
+
+    found = examine(study)
+    if found.damage:
+        more = f"; and {len(found.damage) - 20} more" if len(found.damage) > 20 else ""
+        raise CorruptError("; ".join(found.damage[:20]) + more)
+    return found.notes
 
 
 def _watch(study: str, prometheus: Path | None) -> None:

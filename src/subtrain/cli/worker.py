@@ -41,7 +41,7 @@ def worker(
     opened = open_to_train(study, task, param, trust)
     if inherit is not None:
         opened = inherited(opened, inherit)
-    numbers = parse_segments(segments)
+    numbers = parse_segments(segments, len(opened.segments))
     mine = [number for number in numbers if number < len(opened.segments)] or numbers
     options: dict[str, Any] = {
         "devices": device_names(device),

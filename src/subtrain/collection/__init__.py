@@ -15,7 +15,6 @@ from subtrain.collection.ledger import models_done
 from subtrain.collection.options import hands_on
 from subtrain.collection.report import Collected, Failure, Tally, runner_file
 from subtrain.collection.segment import train_segment
-from subtrain.collection.status import live_runners
 from subtrain.design import EVALUATION
 from subtrain.errors import CollectError, InputError, StorageError
 from subtrain.store.given import GivenDesign
@@ -87,8 +86,14 @@ def _keep_view(study: Study) -> None:
 
 def _numbered(study: Study, numbers: Iterable[int]) -> list[Range]:
     """Segments by their numbers 0, 1, …"""
-    picked = sorted(set(numbers))
     count = len(study.segments)
+    # A list may name more than there is, and be as long: one number beyond the end is enough to refuse it.
+    some = set()
+    for number in numbers:
+        some.add(number)
+        if not 0 <= number < count:
+            break
+    picked = sorted(some)
     if not picked or picked[0] < 0 or picked[-1] >= count:
         wrong = "no segments were named" if not picked else f"there is no segment {picked[0 if picked[0] < 0 else -1]}"
         raise InputError(f"{wrong}: {study.where} has {count} segments, numbered 0 to {count - 1}")
@@ -112,16 +117,14 @@ def _sentence(study: Study, tally: Tally, left: int, failures: list[Failure]) ->
 
 
 def _missing(study: Study, mine: list[Range]) -> list[Range]:
-    """Segments to do; beside another runner, from a random place on, so that the two seldom meet.
+    """Segments to do, from a random place on, so that two runners seldom meet.
 
     Those to fit on and those to judge on take turns, so that a study can be judged while it grows.
     """
     there = study.rows.whole()
     missing = [where for where in _in_turns(study, mine) if where not in there]
-    if missing and live_runners(study):
-        at = random.SystemRandom().randrange(len(missing))
-        missing = missing[at:] + missing[:at]
-    return missing
+    at = random.SystemRandom().randrange(len(missing)) if missing else 0
+    return missing[at:] + missing[:at]
 
 
 def _in_turns(study: Study, mine: list[Range]) -> list[Range]:

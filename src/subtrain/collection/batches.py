@@ -16,13 +16,16 @@ from typing import Any
 from uuid import uuid4
 
 from subtrain.collection import sbatch
-from subtrain.errors import InputError
+from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.store import files
 from subtrain.store.folder import inside
-from subtrain.store.study import LOGS, Study
+from subtrain.store.study import LOGS, MANIFEST, MAX_SEGMENTS, Study
 
 SLURM = "slurm"
 _NAME = re.compile(r"[0-9]{6,}-[0-9a-f]{6}")
+_NUMBER = re.compile(r"[0-9]{1,15}")
+# Most bytes of the lists of an array.
+_LISTS = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Batch:
         files.replace(self.folder / what, lambda file: file.write(content.encode()), durable=False)
 
     def _read(self, name: str) -> str:
-        with suppress(FileNotFoundError):
-            return (self.folder / name).read_text(encoding="utf-8").strip()
+        with suppress(FileNotFoundError), files.open_regular(self.folder / name) as file:
+            return file.read(100).decode(errors="replace").strip()
         return ""
 
 
@@ -78,8 +81,11 @@ def new_batch(study: Study, jobs: Sequence[Sequence[int]]) -> Batch:
 
 def write_batch(batch: Batch, script: str) -> Path:
     """Write its folder, and make the one of its logs, without which Slurm fails each job; the path of the script."""
+    root = batch.folder.parent.parent
+    if not (root / MANIFEST).is_file():
+        raise StorageError(f"{root} is gone, or its {MANIFEST}: it was moved, deleted or unmounted")
     with files.storage_errors(batch.folder):
-        inside(batch.folder.parent.parent, LOGS).mkdir(exist_ok=True)
+        inside(root, LOGS).mkdir(exist_ok=True)
         batch.folder.mkdir(parents=True)
         (batch.folder / "segments.txt").write_text("".join(f"{_listed(job)}\n" for job in batch.jobs), encoding="utf-8")
         (batch.folder / "script.sh").write_text(script, encoding="utf-8", errors="surrogateescape")
@@ -87,15 +93,26 @@ def write_batch(batch: Batch, script: str) -> Path:
 
 
 def open_batches(study: Study) -> list[Batch]:
-    """Arrays some of whose jobs may be left, oldest first."""
+    """Arrays some of whose jobs may be left, oldest first; CorruptError for one that names no segments of the study."""
     found: list[Batch] = []
     root = _root(study)
     for folder in _folders(root) if root else ():
         if not (folder / "over").exists():
             with suppress(FileNotFoundError):
-                lines = (folder / "segments.txt").read_text(encoding="utf-8").splitlines()
-                found.append(Batch(folder, tuple(parse_segments(line) for line in lines)))
+                found.append(Batch(folder, _jobs(folder / "segments.txt", len(study.segments))))
     return found
+
+
+def _jobs(path: Path, count: int) -> tuple[tuple[int, ...], ...]:
+    with files.open_regular(path) as file:
+        data = file.read(_LISTS + 1)
+    try:
+        jobs = tuple(parse_segments(line, count) for line in data.decode().splitlines())
+    except (InputError, UnicodeDecodeError) as error:
+        raise CorruptError(f"{path} is damaged: {error}") from error
+    if len(data) > _LISTS or any(job[-1:] >= (count,) for job in jobs):
+        raise CorruptError(f"{path} is damaged: it names segments that the study does not have, it has {count}")
+    return jobs
 
 
 def _root(study: Study) -> Path | None:
@@ -122,14 +139,22 @@ def jobs_left(study: Study) -> list[dict[str, Any]]:
     return found
 
 
-def parse_segments(text: str) -> tuple[int, ...]:
-    """(0, 1, 2, 7) of "0:3,7": A:B are the numbers A to B - 1, as in Python."""
+def parse_segments(text: str, count: int | None = None) -> tuple[int, ...]:
+    """(0, 1, 2, 7) of "0:3,7": A:B are the numbers A to B - 1, as in Python.
+
+    count: of the study's segments; of what lies beyond, one number stands for all, so that no list is too long.
+    """
     numbers: list[int] = []
     for part in text.split(","):
         first, colon, end = part.strip().partition(":")
-        if not first.isdecimal() or (colon and not end.isdecimal()) or (colon and int(end) <= int(first)):
-            raise InputError(f"segments are written A:B (numbers A to B - 1) or A, with commas between, got {text!r}")
-        numbers += range(int(first), int(end) if colon else int(first) + 1)
+        if not _NUMBER.fullmatch(first) or (colon and not (_NUMBER.fullmatch(end) and int(end) > int(first))):
+            shown = text if len(text) < 80 else f"{text[:77]}…"
+            raise InputError(f"segments are written A:B (numbers A to B - 1) or A, with commas between, got {shown!r}")
+        start, stop = int(first), int(end) if colon else int(first) + 1
+        if stop - start > MAX_SEGMENTS and count is None:
+            raise InputError(f"{part.strip()} are more segments than any study has")
+        inside = range(start, stop if count is None else min(stop, max(count, start) + 1))
+        numbers += inside
     return tuple(numbers)
 
 

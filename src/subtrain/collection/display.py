@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from subtrain.collection.report import Tally
+from subtrain.terminal import Terminal
 from subtrain.wording import clock, printable
 
 LOG_EVERY = 15.0
@@ -19,7 +19,7 @@ class Display:
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
-        self.console = Console(stderr=True)
+        self.console = Terminal(stderr=True)
         self.logged = time.monotonic()
         self.noted = 0
         self.bar = Progress(

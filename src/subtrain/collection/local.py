@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -10,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from subtrain.collection import logs, partial, travel
+from subtrain.collection.agenda import Agenda
 from subtrain.collection.ledger import ATTEMPTS, HOPELESS
 from subtrain.collection.process import Worker
 from subtrain.collection.report import Failure, Tally, known_worker_bytes
@@ -94,7 +96,7 @@ class LocalExecutor:
     ) -> None:
         self.study, self.slots, self.tally, self.timeout = study, slots, tally, timeout
         self.shortage = Shortage(slots.devices)
-        self.todo, self.waiting = deque(segments), deque[Range]()
+        self.todo, self.waiting = Agenda(study, segments, tally), deque[Range]()
         self.idle = idle
         self.greeting = greeting or travel.pack_of(study)
         self.lock = threading.Lock()
@@ -166,6 +168,7 @@ class LocalExecutor:
             over = self._follow(worker, where, device)
             with self.lock:
                 self.tally.under_way -= where[1] - where[0]
+                self.todo.over(where)
             if over is not Over.ALIVE:
                 self._bury(worker)
                 worker = None
@@ -180,14 +183,24 @@ class LocalExecutor:
                 self.alive.discard(worker)
 
     def _next(self, device: str) -> Range | None:
-        with self.lock:
-            queue = self.todo if self.todo or not self.shortage.alone(device) else self.waiting
-            while queue and not self.stopping:
-                where = queue.popleft()
-                if not self.study.store.exists(segment_name(where)):
+        while True:
+            with self.lock:
+                where = self.todo.take() if not self.stopping else None
+                if where is not None:
                     return where
-                self.tally.done += where[1] - where[0]
-            self.shortage.leave(device)
+                if self.stopping or not self.todo:
+                    return self._alone(device)
+            # All that is left is under way elsewhere. Not in step with whoever waits as well.
+            time.sleep(random.uniform(0.05, 0.25))
+
+    def _alone(self, device: str) -> Range | None:
+        """A segment that had too little memory beside others, if this is the only worker left."""
+        while self.waiting and self.shortage.alone(device) and not self.stopping:
+            where = self.waiting.popleft()
+            if not self.study.store.exists(segment_name(where)):
+                return where
+            self.tally.done += where[1] - where[0]
+        self.shortage.leave(device)
         return None
 
     def _start(self, device: str) -> Worker | None:
@@ -220,6 +233,8 @@ class LocalExecutor:
                     self.tally.add(answer["count"], answer["memory"])
                     self.fruitful |= answer["count"] > 0
             elif event == "committed":
+                with self.lock:
+                    self.todo.over(where, answer.get("won", True))
                 return self._committed(worker, answer.get("held", 0))
             elif event == "failed":
                 self._failed(where, reported, {int(row): why for row, why in answer["models"].items()})
@@ -338,7 +353,7 @@ class LocalExecutor:
         failed = sum(count for where, count in self.attempts.items() if where not in self.crashed)
         return not self.fruitful and (failed >= ATTEMPTS * HOPELESS or len(self.given_up) >= HOPELESS)
 
-    def _again(self, where: Range, reported: int, queue: deque[Range], first: bool = False) -> None:
+    def _again(self, where: Range, reported: int, queue: deque[Range] | Agenda, first: bool = False) -> None:
         self.tally.trained -= reported
         self.tally.retries += 1
         if first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -50,7 +51,10 @@ class Collected:
 
 @dataclass
 class Tally:
-    """Running figures of one runner, written to `runners/` for `status` to read."""
+    """Running figures of one runner, written to `runners/` for `status` and other runners to read.
+
+    segments: what it is at work on now (see `agenda`).
+    """
 
     store: Store
     name: str
@@ -67,7 +71,9 @@ class Tally:
     failed: int = 0
     retries: int = 0
     state: str = "running"
+    segments: list[tuple[int, int]] = field(default_factory=list)
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
+    _writing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, models: int, memory: int = 0) -> None:
         """Models were trained, by a worker that took up to `memory` bytes so far."""
@@ -94,7 +100,11 @@ class Tally:
 
     def write(self) -> None:
         """Publish; a status that cannot be written never stops the work."""
-        names = [f.name for f in fields(self) if f.name not in ("store", "name", "_recent")]
+        with self._writing:
+            self._write()
+
+    def _write(self) -> None:
+        names = [f.name for f in fields(self) if f.name not in ("store", "name", "_recent", "_writing")]
         data: dict[str, Any] = {name: getattr(self, name) for name in names}
         data |= {
             "host": host(),

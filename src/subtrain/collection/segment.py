@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import time
@@ -18,17 +19,21 @@ from numpy.typing import NDArray
 from subtrain import outputs
 from subtrain._version import __version__
 from subtrain.collection import partial
-from subtrain.errors import InputError, SubtrainError
+from subtrain.errors import CorruptError, InputError, SubtrainError
 from subtrain.machine import NoDeviceError, host
 from subtrain.masks import Masks
 from subtrain.store import segment
+from subtrain.store.base import read_capped
 from subtrain.store.given import GivenDesign
+from subtrain.store.seal import CHANGED
 from subtrain.store.segment import Range
-from subtrain.store.study import FAILURES, Study, segment_name
+from subtrain.store.study import FAILURES, UNSEALED, Study, segment_name
 from subtrain.trainers.oom import is_out_of_memory, release_memory
 
 SAVE_EVERY = 10.0
 DEVICE = "SUBTRAIN_DEVICE"
+# Letters of a traceback that are kept, and what its digest, the last line of the file, begins with.
+_DETAILS, _DIGEST = 100_000, "sha256 "
 
 
 class ShortOfMemoryError(SubtrainError):
@@ -187,19 +192,31 @@ def record_failure(study: Study, where: Range, row: int, seed: int, why: str, de
     text = (
         f"model {row}, seed {seed}, segment {segment.file_name(*where)}\n"
         f"{host()}, pid {os.getpid()}, {datetime.now(UTC).isoformat(timespec='seconds')}\n"
-        f"{line}\n\n{details}"
-    )
+        f"{line}\n\n{details[:_DETAILS]}\n"
+    ).encode(errors="replace")
+    signed = text + f"{_DIGEST}{hashlib.sha256(text).hexdigest()}\n".encode()
     with suppress(OSError, SubtrainError):
-        study.store.replace(failure_file(row), lambda file: file.write(text.encode(errors="replace")), durable=False)
+        study.store.replace(failure_file(row), lambda file: file.write(signed), durable=False)
     return line
+
+
+def read_failure(study: Study, name: str) -> tuple[str, str]:
+    """The host on which a model failed, and why in one line; CorruptError if its file is not as it was written."""
+    data = read_capped(study.store, name, 5 * _DETAILS)
+    text, mark, digest = data.rpartition(_DIGEST.encode())
+    signed = mark and digest.decode(errors="replace").strip() == hashlib.sha256(text).hexdigest()
+    lines = data.decode(errors="replace").splitlines()
+    if len(lines) < 3 or not (signed or (study.format == UNSEALED and not mark)):
+        raise CorruptError(f"{study.store.where(name)} is damaged: {CHANGED}")
+    return lines[1].partition(", ")[0], lines[2]
 
 
 def recorded_failures(study: Study, rows: Iterable[int]) -> dict[int, str]:
     """Those of these models that have a failure file, with the line that says why."""
     found = {}
     for row in rows:
-        with suppress(FileNotFoundError, IndexError):
-            found[row] = study.store.read(failure_file(row)).decode(errors="replace").splitlines()[2]
+        with suppress(FileNotFoundError, CorruptError):
+            found[row] = read_failure(study, failure_file(row))[1]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from subtrain.collection.segment import recorded_failures
 from subtrain.collection.silence import Silence
 from subtrain.collection.travel import worker_words
 from subtrain.errors import CollectError, CorruptError, InputError, MismatchError, StorageError, SubtrainError
+from subtrain.store import files
 from subtrain.store.segment import Range
 from subtrain.store.study import Study
 
@@ -21,6 +23,8 @@ from subtrain.store.study import Study
 SOON, LATE = 1.0, 15.0
 # Seconds that files may take to be seen by another machine.
 GRACE = 5.0
+# Bytes at the end of a job's log in which its last words are looked for.
+_LOG = 1 << 20
 _FATAL: dict[int, type[SubtrainError]] = {
     c.exit_code: c for c in (InputError, MismatchError, CorruptError, StorageError)
 }
@@ -272,8 +276,10 @@ class SlurmExecutor:
 def _last_error(batch: Batch, index: int) -> str:
     """What the job's worker said last, without the word Error."""
     try:
-        lines = batch.log(index).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        with files.open_regular(batch.log(index)) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG))
+            lines = file.read(_LOG).decode(errors="replace").splitlines()
+    except (OSError, SubtrainError):
         lines = []
     said = next((line.removeprefix("Error: ") for line in reversed(lines) if line.startswith("Error: ")), "it failed")
     return f"{said} (Slurm job {batch.number}_{index}, {batch.log(index)})"

@@ -15,6 +15,7 @@ import numpy as np
 from subtrain.collection.batches import jobs_left
 from subtrain.collection.landed import Trained, by_host, landed, recent_rate, trained
 from subtrain.collection.report import RUNNERS
+from subtrain.collection.segment import read_failure
 from subtrain.design import EVALUATION, FIT
 from subtrain.errors import CorruptError, InputError
 from subtrain.machine import host
@@ -140,13 +141,21 @@ def _hosts(
 
 
 def check(study: Study) -> list[str]:
-    """One sentence for every committed segment that is damaged, or that was trained on other masks than the design's.
+    """One sentence for every committed segment that is damaged, in no plan, or trained on other masks than planned.
 
     Every byte of every segment is read. An empty list means that all is as it was written.
     """
     found = []
+    planned = set() if study.imported else set(study.segments)
     for name in study.store.names(SEGMENTS):
-        if segment.parse_file_name(name.rpartition("/")[2]) is None:
+        span = segment.parse_file_name(name.rpartition("/")[2])
+        if span is None:
+            continue
+        if span not in planned:
+            found.append(
+                f"segment {study.store.where(name)} is not among the {len(planned)} segments of this study: put a lost "
+                "extension or the right study.json back, or move the file away"
+            )
             continue
         try:
             _, header = segment.read_segment(study.store, name, study.outputs, list(study.outputs), study.identity)
@@ -168,9 +177,12 @@ def failed_models(study: Study) -> tuple[FailedModel, ...]:
     for name, number in files:
         if number in trained:
             continue
-        with suppress(FileNotFoundError, ValueError):
-            _, place, why = study.store.read(name).decode(errors="replace").splitlines()[:3]
-            found.append(FailedModel(number, why, study.store.where(name), place.partition(", ")[0]))
+        with suppress(FileNotFoundError):
+            try:
+                where, why = read_failure(study, name)
+            except CorruptError:
+                where, why = "", "nobody knows why, for its file is damaged"
+            found.append(FailedModel(number, why, study.store.where(name), where))
     return tuple(found)
 
 
@@ -180,13 +192,19 @@ def live_runners(study: Study) -> tuple[Mapping[str, Any], ...]:
     for name in study.store.names(RUNNERS):
         try:
             data = read_json(study.store, name)
-            age = (datetime.now(UTC) - datetime.fromisoformat(data["updated"])).total_seconds()
-            if data["state"] == "running" and abs(age) < STALE and not _dead(data):
+            if data["state"] == "running" and is_fresh(data) and not is_dead(data):
                 found.append(data)
         except (CorruptError, KeyError, TypeError, ValueError, FileNotFoundError):
             continue
     return tuple(found)
 
 
-def _dead(runner: Mapping[str, Any]) -> bool:
+def is_fresh(runner: Mapping[str, Any]) -> bool:
+    """Whether a runner's file was written a moment ago, by its own clock."""
+    age = (datetime.now(UTC) - datetime.fromisoformat(runner["updated"])).total_seconds()
+    return abs(age) < STALE
+
+
+def is_dead(runner: Mapping[str, Any]) -> bool:
+    """Whether a runner was a process of this machine that is gone."""
     return runner["host"] == host() and not alive(int(runner["pid"]))

@@ -19,13 +19,13 @@ from typing import Any, TextIO
 
 from subtrain.collection import travel
 from subtrain.collection.segment import ModelsFailedError, ShortOfMemoryError, train_segment
-from subtrain.errors import SubtrainError
+from subtrain.errors import StorageError, SubtrainError
 from subtrain.machine import NoDeviceError, host
 from subtrain.outputs import SchemaError
 from subtrain.store import files
 from subtrain.store.folder import inside
 from subtrain.store.places import local_folder, open_store
-from subtrain.store.study import LOGS, Study
+from subtrain.store.study import LOGS, MANIFEST, Study
 from subtrain.trainers.oom import release_memory
 
 # Of 1000: how readily the system kills a worker.
@@ -39,7 +39,10 @@ def main(path: str) -> None:
     inbox = _follow_parent()
     _die_first()
     try:
-        _log_output(inside(local_folder(open_store(path)), LOGS))
+        store = open_store(path)
+        if not store.exists(MANIFEST):
+            raise StorageError(f"{store.where()} is gone, or its {MANIFEST}: it was moved, deleted or unmounted")
+        _log_output(inside(local_folder(store), LOGS))
         study = _open(path, inbox.get())
     except SubtrainError as error:
         _say(answers, event="fatal", error=str(error), exit_code=error.exit_code)

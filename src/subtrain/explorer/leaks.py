@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from subtrain.explorer.opened import OpenFit
-from subtrain.store.base import put_json, read_json
-from subtrain.store.study import Study
+from subtrain.store.seal import put_sealed, read_sealed
+from subtrain.store.study import UNSEALED, Study
 
 REVIEWS = "reviews"
 DECISIONS = ("yes", "no", "skip")
@@ -49,10 +49,10 @@ def _all(fit: OpenFit) -> Iterator[Suspect]:
 def decisions(study: Study, output: str) -> dict[str, str]:
     """What was decided about pairs of this output's targets, by pair; {} before anything was."""
     try:
-        found = read_json(study.store, _name(output))
+        found = read_sealed(study.store, _name(output), required=study.format != UNSEALED)
     except FileNotFoundError:
         return {}
-    pairs = found.get("decisions", {}) if isinstance(found, Mapping) else {}
+    pairs = found.get("decisions", {})
     return {pair: one for pair, one in pairs.items() if one in DECISIONS}
 
 
@@ -63,7 +63,7 @@ def decide(study: Study, output: str, pair: str, decision: str | None) -> dict[s
         found.pop(pair, None)
         if decision is not None:
             found[pair] = decision
-        put_json(study.store, _name(output), {"output": output, "decisions": found})
+        put_sealed(study.store, _name(output), {"output": output, "decisions": found})
         return found
 
 

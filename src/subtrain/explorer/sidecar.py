@@ -18,14 +18,16 @@ from subtrain.errors import CorruptError, InputError
 from subtrain.explorer.tables import tables
 from subtrain.explorer.transposed import Strongest, transpose
 from subtrain.fits import fit_prefix, load_fit
-from subtrain.store.base import Store, put_json, read_json
+from subtrain.store.base import JSON_BYTES, Store, read_capped, read_json
 from subtrain.store.folder import Folder
 from subtrain.store.places import cache
-from subtrain.store.rows import open_npy, parse_npy
-from subtrain.store.study import FIT_META, Study
+from subtrain.store.rows import open_verified, parse_npy
+from subtrain.store.seal import put_sealed, replace_hashed, unsealed, verify_bytes
+from subtrain.store.study import FIT_META, UNSEALED, Study
 
-FORMAT = 3
-FOLDER = "explorer"
+FORMAT = 4
+_DAMAGE = (FileNotFoundError, CorruptError, InputError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
+FOLDER, ABOUT = "explorer", "sidecar.json"
 Progress = Callable[[str, int, int], None]
 
 
@@ -48,14 +50,17 @@ def version_of(study: Study, name: str) -> str | None:
     """Digest that changes with every refit; None while there is no whole fit of this name."""
     folder = fit_prefix(name)
     try:
-        meta = study.store.read(f"{folder}/{FIT_META}")
+        meta = read_capped(study.store, f"{folder}/{FIT_META}", JSON_BYTES)
     except FileNotFoundError:
         return None
-    files = sorted(
-        (e.name, e.size, e.modified) for e in study.store.entries(folder) if e.name.count("/") == folder.count("/") + 1
-    )
-    arrays = [entry for entry in files if entry[0].endswith(".npy")]
+    # The metadata hold the digests of the arrays, but for those of version 0.1.0.
+    arrays = [] if study.format != UNSEALED else _files(study, folder)
     return hashlib.sha256(meta + repr(arrays).encode()).hexdigest()[:16]
+
+
+def _files(study: Study, folder: str) -> list[tuple[str, int, float]]:
+    found = ((entry.name, entry.size, entry.modified) for entry in study.store.entries(folder))
+    return sorted(one for one in found if one[0].count("/") == folder.count("/") + 1 and one[0].endswith(".npy"))
 
 
 def open_sidecar(study: Study, name: str, progress: Progress = nothing) -> tuple[Datamodels, Sidecar]:
@@ -78,6 +83,17 @@ def open_sidecar(study: Study, name: str, progress: Progress = nothing) -> tuple
         return dm, _opened(store, folder, version) or _made(study, dm, store, folder, version, progress)
 
 
+def examine_sidecar(study: Study, name: str) -> None:
+    """CorruptError if what is kept beside this fit for the explorer is damaged; it is made again when it is needed."""
+    store, folder = _place(study), f"{fit_prefix(name)}/{FOLDER}"
+    if not store.exists(f"{folder}/{ABOUT}"):
+        return
+    try:
+        _read(store, folder, version_of(study, name))
+    except _DAMAGE as error:
+        raise CorruptError(f"{error}; it is made again when the fit is explored") from error
+
+
 def _place(study: Study) -> Store:
     """The study itself where this process may write to a folder of it, else a folder of this machine."""
     root = study.store.path()
@@ -92,14 +108,25 @@ def _place(study: Study) -> Store:
 def _opened(store: Store, folder: str, version: str) -> Sidecar | None:
     """The sidecar of this version, None if there is none or a damaged one, which is made again."""
     try:
-        about = read_json(store, f"{folder}/sidecar.json")
-        if (about["format"], about["version"]) != (FORMAT, version):
-            return None
-        weight = _array(store, f"{folder}/weight-{version}.npy")
-        with np.load(io.BytesIO(store.read(f"{folder}/tables-{version}.npz")), allow_pickle=False) as found:
-            return Sidecar(version, weight, dict(found), about)
-    except (FileNotFoundError, CorruptError, InputError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        return _read(store, folder, version)
+    except _DAMAGE:
         return None
+
+
+def _read(store: Store, folder: str, version: str | None) -> Sidecar | None:
+    """The sidecar, None if it is of another fit or version of subtrain."""
+    about = read_json(store, f"{folder}/{ABOUT}")
+    if not isinstance(about, dict) or about.get("format", FORMAT) < FORMAT:
+        return None
+    about = unsealed(about, store.where(f"{folder}/{ABOUT}"))
+    if version is None or (about["format"], about["version"]) != (FORMAT, version):
+        return None
+    weight, packed = f"{folder}/weight-{version}.npy", f"{folder}/tables-{version}.npz"
+    data = read_capped(store, packed, about["bytes"])
+    verify_bytes(data, about["sha256"]["tables"], store.where(packed))
+    opened = _array(store, weight, about["sha256"]["weight"])
+    with np.load(io.BytesIO(data), allow_pickle=False) as found:
+        return Sidecar(version, opened, dict(found), about)
 
 
 def _made(study: Study, dm: Datamodels, store: Store, folder: str, version: str, progress: Progress) -> Sidecar:
@@ -109,15 +136,20 @@ def _made(study: Study, dm: Datamodels, store: Store, folder: str, version: str,
     def write(file: BinaryIO) -> None:
         transpose(dm, file, strongest, progress)
 
-    store.replace(f"{folder}/weight-{version}.npy", write)
-    weight = _array(store, f"{folder}/weight-{version}.npy")
+    digest = replace_hashed(store, f"{folder}/weight-{version}.npy", write)
+    weight = _array(store, f"{folder}/weight-{version}.npy", digest)
     found, about = tables(study, dm, weight, progress)
     buffer = io.BytesIO()
     np.savez(buffer, **strongest.arrays(), **found)  # type: ignore[arg-type]
-    store.replace(f"{folder}/tables-{version}.npz", lambda file: file.write(buffer.getbuffer()))
-    put_json(store, f"{folder}/sidecar.json", {"format": FORMAT, "version": version, **about})
+    packed = buffer.getvalue()
+    digests = {
+        "weight": digest,
+        "tables": replace_hashed(store, f"{folder}/tables-{version}.npz", lambda file: file.write(packed)),
+    }
+    made_of = {"format": FORMAT, "version": version, "sha256": digests, "bytes": len(packed)}
+    put_sealed(store, f"{folder}/{ABOUT}", {**about, **made_of})
     for name in store.names(folder):
-        if version not in name and not name.endswith("sidecar.json"):
+        if version not in name and not name.endswith(ABOUT):
             store.delete(name)
     made = _opened(store, folder, version)
     if made is None:
@@ -125,6 +157,10 @@ def _made(study: Study, dm: Datamodels, store: Store, folder: str, version: str,
     return made
 
 
-def _array(store: Store, name: str) -> NDArray[Any]:
+def _array(store: Store, name: str, sha256: str) -> NDArray[Any]:
     path = store.path(name)
-    return open_npy(path) if path is not None else parse_npy(store.read(name), store.where(name))
+    if path is not None:
+        return open_verified(path, sha256)
+    data = store.read(name)
+    verify_bytes(data, sha256, store.where(name))
+    return parse_npy(data, store.where(name))

@@ -14,8 +14,8 @@ from typing import Any
 from subtrain.errors import InputError, SubtrainError
 from subtrain.explorer.leaks import REVIEWS
 from subtrain.explorer.retraining import Order
-from subtrain.store.base import put_json, read_json
-from subtrain.store.study import Study
+from subtrain.store.seal import put_sealed, read_sealed
+from subtrain.store.study import UNSEALED, Study
 
 WAITING = 8
 RUNS = 100
@@ -121,7 +121,7 @@ def keep(one: Verification) -> None:
         "predicted": dict(order.predicted),
         "observed": {kind: list(values) for kind, values in one.values.items()},
     }
-    put_json(order.study.store, f"{REVIEWS}/verified/{order.id}.json", data)
+    put_sealed(order.study.store, f"{REVIEWS}/verified/{order.id}.json", data)
 
 
 def kept(study: Study) -> list[Mapping[str, Any]]:
@@ -129,7 +129,8 @@ def kept(study: Study) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     for name in study.store.names(f"{REVIEWS}/verified"):
         with suppress(SubtrainError, FileNotFoundError, TypeError):
-            found.append({**read_json(study.store, name), "job": name.rpartition("/")[2].removesuffix(".json")})
+            kept_by = read_sealed(study.store, name, required=study.format != UNSEALED)
+            found.append({**kept_by, "job": name.rpartition("/")[2].removesuffix(".json")})
     return found
 
 

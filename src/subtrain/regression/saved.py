@@ -18,6 +18,7 @@ from subtrain.regression.arrivals import Tail
 from subtrain.regression.counts import Counts
 from subtrain.regression.gram import CompactGram
 from subtrain.store import files
+from subtrain.store.seal import Hashing
 
 HEAD = "counts.json"
 SUMS = ("ones", "xty", "y_sum", "y_sq", "y_min", "y_max")
@@ -108,24 +109,12 @@ def kind_of(counts: Counts) -> str:
     return "dense" if len(counts.gram) == counts.n else "none"
 
 
-class _Hashing:
-    """A file that is hashed while it is written."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.sha256 = hashlib.sha256()
-
-    def write(self, data: Any) -> int:
-        self.sha256.update(data)
-        return self.file.write(data)
-
-
 def _put(folder: Path, name: str, array: NDArray[Any]) -> dict[str, str]:
     digest = ""
 
     def write(file: BinaryIO) -> None:
         nonlocal digest
-        through: Any = _Hashing(file)
+        through: Any = Hashing(file)
         np.lib.format.write_array(through, np.ascontiguousarray(array), allow_pickle=False)
         digest = through.sha256.hexdigest()
 
@@ -138,7 +127,7 @@ def _get(folder: Path, name: str, entry: dict[str, str]) -> NDArray[Any]:
     if path.parent != folder or not path.name.startswith(f"{name}-"):
         raise CorruptError(_damaged(folder / HEAD))
     try:
-        with open(path, "rb") as file:
+        with files.open_regular(path) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
                 raise CorruptError(_damaged(path))
         array: NDArray[Any] = np.load(path, allow_pickle=False)

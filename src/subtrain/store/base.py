@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NoReturn, Protocol
 
 from subtrain.errors import CorruptError, InputError
 
 Write = Callable[[BinaryIO], object]
+# Most bytes of a JSON file, enough for the groups of millions of examples, and most lists and tables in it, so that
+# nobody who makes such a file fills the memory of who reads it.
+JSON_BYTES, JSON_PARTS = 64 << 20, 4_000_000
 
 
 @dataclass(frozen=True)
@@ -99,16 +103,48 @@ def json_bytes(data: object) -> bytes:
 
 
 def parse_json(data: bytes, where: object) -> Any:
-    """The JSON in `data`; CorruptError that names `where` it was if it is not whole."""
+    """The JSON in `data`; CorruptError that names `where` it was if it is not whole, strict and of a sane size.
+
+    Strict: no NaN, no infinity, no key twice, no half of a character.
+    """
     try:
-        return json.loads(data)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        if len(data) > JSON_BYTES or data.count(b"[") + data.count(b"{") > JSON_PARTS:
+            raise ValueError("it is larger than any such file may be")
+        found = json.loads(data, object_pairs_hook=_table, parse_constant=_no_number, parse_float=_number)
+        if b"\\ud" in data.lower():
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except (ValueError, RecursionError) as error:
         raise CorruptError(f"{where} is damaged: {error}") from error
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _number(text: str) -> float:
+    found = float(text)
+    return found if math.isfinite(found) else _no_number(text[:20])
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
 
 
 def read_json(store: Store, name: str) -> Any:
     """The JSON in a file of the store; CorruptError if it is not whole."""
-    return parse_json(store.read(name), store.where(name))
+    return parse_json(read_capped(store, name, JSON_BYTES), store.where(name))
+
+
+def read_capped(store: Store, name: str, most: int) -> bytes:
+    """A file of the store; CorruptError, before it is read, if it has more bytes than it can have."""
+    data = store.read_range(name, 0, most + 1)
+    if len(data) > most:
+        raise CorruptError(f"{store.where(name)} is damaged: it has more than the {most:,} bytes that it may have")
+    return data
 
 
 def put_json(store: Store, name: str, data: object, durable: bool = True) -> None:

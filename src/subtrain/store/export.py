@@ -14,8 +14,9 @@ from subtrain.errors import InputError, StorageError
 from subtrain.paths import local_path
 from subtrain.store import files
 from subtrain.store.given import GivenDesign
+from subtrain.store.seal import sealed
 from subtrain.store.stream import Array, Journal, Progress, part_of, write_array
-from subtrain.store.study import Study
+from subtrain.store.study import FORMAT, Study
 
 _BLOCK_BYTES = 64 << 20
 
@@ -48,7 +49,7 @@ def _write(study: Study, data: Path, progress: Progress | None) -> list[Path]:
     _check_space(data, arrays, journal)
     written = [write_array(data, array, journal, progress) for array in arrays]
     about = data / f"study_{pct}.json"
-    files.replace(about, lambda file: file.write(files.json_bytes(_about(study))))
+    files.replace(about, lambda file: file.write(files.json_bytes(sealed(_about(study)))))
     journal.path.unlink(missing_ok=True)
     return [*written, about]
 
@@ -109,6 +110,7 @@ def _about(study: Study) -> dict[str, Any]:
     starts = np.flatnonzero(np.diff(judged, prepend=-2) != 1)
     stops = np.flatnonzero(np.diff(judged, append=judged[-1:] + 2) != 1)
     return {
+        "format": FORMAT,
         "rows": study.models,
         "units": study.n,
         "alpha": study.design.alpha,

@@ -5,23 +5,27 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from subtrain.errors import InputError, StorageError
-from subtrain.store.base import json_bytes, parse_json
+from subtrain.errors import CorruptError, InputError, StorageError
+from subtrain.store.base import JSON_BYTES, json_bytes, parse_json
 from subtrain.store.rename import rename_new
 
 __all__ = [
     "FULL",
     "LACKING",
     "alive",
+    "check_regular",
     "commit_new",
     "json_bytes",
+    "open_regular",
     "read_json",
     "replace",
     "storage_errors",
@@ -178,7 +182,23 @@ def alive(pid: int) -> bool:
 
 def read_json(path: Path) -> Any:
     """The JSON in `path`; CorruptError if it is not whole."""
-    try:
-        return parse_json(path.read_bytes(), path)
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder, not a file") from error
+    with open_regular(path) as file:
+        # One byte more than is allowed, so that a longer file is refused.
+        return parse_json(file.read(min(JSON_BYTES + 1, os.fstat(file.fileno()).st_size + 1)), path)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A file to read; CorruptError for a pipe, a device or a socket, at which a reader would wait, or read for ever."""
+    check_regular(path)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    return os.fdopen(descriptor, "rb")
+
+
+def check_regular(path: Path) -> None:
+    """CorruptError unless what lies at the path is a file; InputError for a folder; FileNotFoundError for nothing."""
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder, not a file")
+    if not stat.S_ISREG(mode):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise CorruptError(f"{path} is {kind}, not a file")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -20,15 +21,51 @@ _TRIES = 5
 T = TypeVar("T")
 
 
+class Bond:
+    """A file that must be there, with the bytes that it has now; they are read again only if it looks different."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.root, self.name = root, name
+        self.looks, self.sha256 = self._looks(), self._digest()
+
+    def check(self) -> None:
+        """StorageError if the file is gone or another lies in its place."""
+        try:
+            with files.storage_errors(self.root, "read"):
+                looks = self._looks()
+                if looks == self.looks:
+                    return
+                same = self._digest() == self.sha256
+        except (FileNotFoundError, NotADirectoryError):
+            raise StorageError(
+                f"the folder {self.root} is gone, or its {self.name}: it was moved, deleted or unmounted meanwhile; "
+                "nothing is written there, run the same again where it lies now"
+            ) from None
+        if not same:
+            say = f"another study lies in the folder {self.root} now"
+            raise StorageError(f"{say}: nothing of the one that was there is written into it")
+        self.looks = looks
+
+    def _looks(self) -> tuple[int, int, int]:
+        about = os.stat(self.root / self.name)
+        return about.st_ino, about.st_size, about.st_mtime_ns
+
+    def _digest(self) -> str:
+        with files.open_regular(self.root / self.name) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass(frozen=True)
 class Folder:
     """The store of `root`. Folders below it are made when a file is put in them, the root itself by `prepare` alone.
 
     links: whether a file may be a symbolic link to one elsewhere. Never in a study, whose names others may have chosen.
+    bond: the file without which nothing is written, see `bound_to`.
     """
 
     root: Path
     links: bool = False
+    bond: Bond | None = field(default=None, compare=False, repr=False)
 
     @property
     def address(self) -> str:
@@ -48,6 +85,11 @@ class Folder:
     def _file(self, name: str) -> Path:
         path = self.root / checked(name)
         return path if self.links else _stays(path, self.root, self._real)
+
+    def bound_to(self, name: str) -> Folder:
+        """This store, which writes nothing once the file `name` is gone, or another lies in its place: the folder was
+        moved, or its disk unmounted, and a second, half one must not begin where it was."""
+        return replace(self, bond=Bond(self.root, name))
 
     def prepare(self) -> None:
         with files.storage_errors(self.root):
@@ -90,17 +132,15 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         path = self._file(name)
-        try:
-            with files.storage_errors(path, "read"):
-                return path.read_bytes()
-        except IsADirectoryError as error:
-            raise InputError(f"{path} is a folder, not a file") from error
+        with files.storage_errors(path, "read"), files.open_regular(path) as file:
+            return file.read()
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
         path = self._file(name)
-        with files.storage_errors(path, "read"), open(path, "rb") as file:
+        with files.storage_errors(path, "read"), files.open_regular(path) as file:
             file.seek(start)
-            return file.read(stop - start)
+            there = os.fstat(file.fileno()).st_size
+            return file.read(max(0, min(stop, there) - start))
 
     def commit_new(self, name: str, write: Write) -> bool:
         path = self._file(name)
@@ -113,14 +153,20 @@ class Folder:
     def _in_folder(self, path: Path, put: Callable[[], T]) -> T:
         """Put a file, once more if its folder or its temporary was not there: another may tidy up at that moment."""
         for _ in range(_TRIES - 1):
+            self._check_bond()
             try:
                 return put()
             except FileNotFoundError:
+                self._check_bond()
                 if not self.root.is_dir():
                     raise StorageError(f"the folder {self.root} is gone: nothing can be written there") from None
             with files.storage_errors(path.parent):
                 path.parent.mkdir(parents=True, exist_ok=True)
         return put()
+
+    def _check_bond(self) -> None:
+        if self.bond is not None:
+            self.bond.check()
 
     def delete(self, name: str) -> None:
         path = self._file(name)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers
+from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers, whole
 from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.paths import local_path
 from subtrain.store.folder import Folder
-from subtrain.store.rows import ArrayRows, open_npy
+from subtrain.store.rows import ArrayRows, open_npy, open_verified
 from subtrain.store.segment import Range
 from subtrain.store.survey import rows_at_a_time, survey
 from subtrain.tasks.fingerprint import fingerprint
@@ -32,7 +32,7 @@ class GivenDesign:
 
     subset_ids: int64 [rows], the first row with the same mask: equal where models share theirs. None where that was
     not looked at: then it is when it is asked for. unfilled: rows that nobody ever wrote, left out of everything.
-    pct: alpha as the files' names had it, in percent, "" if they had none.
+    pct: alpha as the files' names had it, in percent, "" if they had none. sha256: of the file if the study holds it.
     """
 
     masks_file: Path
@@ -44,9 +44,11 @@ class GivenDesign:
     unfilled: tuple[Range, ...] = ()
     pct: str = ""
     kind: str = "given"
+    sha256: str | None = field(default=None, repr=False)
 
     def masks(self, rows: Rows | None = None) -> Masks:
-        source = open_npy(self.masks_file)
+        known = self.sha256
+        source = open_npy(self.masks_file) if known is None else open_verified(self.masks_file, known)
         if source.shape != (self.rows, self.n):
             was = [self.rows, self.n]
             raise InputError(f"{self.masks_file} has shape {list(source.shape)}, it had {was} when it was imported")
@@ -88,19 +90,32 @@ class GivenDesign:
         }
 
     @staticmethod
-    def from_json(data: Mapping[str, Any], root: Path) -> GivenDesign:
-        known = Folder(root).path(SUBSETS)
-        ids = None if not known.is_file() and Folder(root).path(_OLD_SUBSETS).is_file() else np.array(open_npy(known))
-        if ids is not None and ids.shape != (data["rows"],):
-            raise CorruptError(f"{known} is for {list(ids.shape)} rows, but {root} has {data['rows']}")
-        evaluation, unfilled = (
-            tuple((int(a), int(b)) for a, b in spans) for spans in (data["evaluation"], data.get("unfilled", ()))
-        )
-        place, pct = root / data["masks"], str(data.get("pct", ""))
-        return GivenDesign(place, data["rows"], data["n"], data["alpha"], evaluation, ids, unfilled, pct)
+    def from_json(data: Mapping[str, Any], root: Path, digests: Mapping[str, str]) -> GivenDesign:
+        """digests: of the files that lie in the study, by name."""
+        known, ids = Folder(root).path(SUBSETS), None
+        if SUBSETS in digests:
+            ids = np.array(open_verified(known, digests[SUBSETS]))
+        elif known.is_file() or not Folder(root).path(_OLD_SUBSETS).is_file():
+            ids = np.array(open_npy(known))
+        rows, n = whole("rows", data["rows"], 2), whole("n", data["n"], 2)
+        if ids is not None and ids.shape != (rows,):
+            raise CorruptError(f"{known} is for {list(ids.shape)} rows, but {root} has {rows}")
+        evaluation, unfilled = (_spans(spans, rows) for spans in (data["evaluation"], data.get("unfilled", ())))
+        place, pct, digest = root / data["masks"], str(data.get("pct", "")), digests.get(data["masks"])
+        return GivenDesign(place, rows, n, data["alpha"], evaluation, ids, unfilled, pct, sha256=digest)
 
 
-def imported_rows(root: Path, arrays: Mapping[str, str], design: GivenDesign, seen: str) -> ArrayRows:
+def _spans(spans: Any, rows: int) -> tuple[Range, ...]:
+    """Ranges of rows; InputError for those that are not among the study's."""
+    found = tuple((whole("rows", a), whole("rows", b)) for a, b in spans)
+    if any(not a <= b <= rows for a, b in found):
+        raise InputError(f"the rows {str(found)[:60]} are not among the {rows} rows")
+    return found
+
+
+def imported_rows(
+    root: Path, arrays: Mapping[str, str], design: GivenDesign, seen: str, digests: Mapping[str, str]
+) -> ArrayRows:
     """The outputs of an imported study in folder `root`, from what study.json says of them.
 
     A name in it may lead out of the folder, for arrays are read where they lie; but it opens a file only if that
@@ -115,7 +130,8 @@ def imported_rows(root: Path, arrays: Mapping[str, str], design: GivenDesign, se
             f"{root} refers to arrays outside of it ({', '.join(map(str, outside))}), and they are not those that were "
             "imported: put the right files there, or import again"
         )
-    return ArrayRows({name: root / file for name, file in arrays.items()}, design.rows, design.unfilled)
+    known = {name: digests[file] for name, file in arrays.items() if file in digests}
+    return ArrayRows({name: root / file for name, file in arrays.items()}, design.rows, design.unfilled, known)
 
 
 def array_fingerprint(given: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from subtrain.store import files, stream
 from subtrain.store.compared import check_targets, compare_margins, never_filled
 from subtrain.store.given import SUBSETS, GivenDesign, array_fingerprint
 from subtrain.store.rows import open_npy
+from subtrain.store.seal import sealed, unsealed
 from subtrain.store.segment import runs
 from subtrain.store.stream import Progress
 from subtrain.store.study import FORMAT, MANIFEST, Study
@@ -93,8 +94,11 @@ def _percentage(text: str) -> float:
 
 
 def _held_out(about: Path) -> list[list[int]]:
+    data = files.read_json(about)
+    if isinstance(data, dict):
+        data = unsealed(data, about, required="format" in data)
     try:
-        return [[int(a), int(b)] for a, b in files.read_json(about)["evaluation"]]
+        return [[int(a), int(b)] for a, b in data["evaluation"]]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{about} does not say which rows are held out: give their number with heldout") from error
 
@@ -165,6 +169,7 @@ def _import(
         root.mkdir(parents=True, exist_ok=True)
     places = {name: _place(root, name, value) for name, value in given.items()}
     files.replace(root / SUBSETS, lambda file: np.save(file, found.first))
+    inside = [place for place in places.values() if not place.startswith("..")]
     design = GivenDesign(
         Path(places.pop("masks")),
         rows,
@@ -185,8 +190,10 @@ def _import(
         "arrays": places,
         "notes": notes,
         "left_out": left_out,
+        "sha256": _digests(root, [SUBSETS, *inside]),
     }
-    if not files.commit_new(root / MANIFEST, lambda file: file.write(files.json_bytes(manifest))):
+    content = files.json_bytes(sealed(manifest))
+    if not files.commit_new(root / MANIFEST, lambda file: file.write(content)):
         raise InputError(f"{root} has become a study in the meantime; choose another folder")
     made = Study.open(root)
     if shown is not None:
@@ -248,6 +255,11 @@ def _better(outputs: Mapping[str, Any], better: str | Mapping[str, str] | None) 
     if unknown:
         raise InputError(f"better names {unknown[0]!r}, which is no output here: there are {', '.join(outputs)}")
     return dict(better)
+
+
+def _digests(root: Path, names: list[str]) -> dict[str, str]:
+    """sha256 of files that lie in the study."""
+    return {name: stream.digest(root / name) for name in dict.fromkeys(names)}
 
 
 def _schema(name: str, array: NDArray[Any], rows: int, better: str | None) -> Output:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers, training_seeds
+from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers, training_seeds, whole
 from subtrain.errors import CorruptError, InputError
-from subtrain.masks import Masks
-from subtrain.store.base import Store
+from subtrain.masks import Masks, row_bytes
+from subtrain.store.base import Store, read_capped
 from subtrain.store.rows import parse_npy
 
 
@@ -131,7 +131,9 @@ class ListedDesign:
         """Raises CorruptError if the masks are missing or not those that were listed."""
         name, groups = data["masks"], data["groups"]
         try:
-            masks = Masks(parse_npy(store.read(name), store.where(name)), data["n"])
+            # Not more than so many masks take, with the header of the file.
+            most = whole("subsets", data["subsets"], 1) * row_bytes(whole("n", data["n"], 2)) + 4096
+            masks = Masks(parse_npy(read_capped(store, name, most), store.where(name)), data["n"])
         except (FileNotFoundError, InputError) as error:
             raise CorruptError(f"the masks of {store.where()} are missing or damaged: {error}") from error
         if masks.sha256() != data["sha256"] or len(masks) != data["subsets"]:

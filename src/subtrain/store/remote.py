@@ -13,6 +13,8 @@ from subtrain.store.base import Store
 
 # Enough for the header and the arrays of most segments: one request instead of two.
 _FIRST = 1 << 20
+# Most bytes of a header, as safetensors has it.
+_HEADER = 100_000_000
 _DTYPES = {
     **{f"F{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
     **{f"{kind}{bits}": f"<{kind.lower()}{bits // 8}" for kind in "IU" for bits in (8, 16, 32, 64)},
@@ -27,6 +29,8 @@ class RemoteTensors:
         self.store, self.name = store, name
         self.head = store.read_range(name, 0, _FIRST)
         size = int.from_bytes(self.head[:8], "little")
+        if size > _HEADER:
+            raise ValueError(f"it declares a header of {size} bytes")
         self.start = 8 + size
         raw = self._bytes(8, self.start)
         self.entries: dict[str, Any] = json.loads(raw)

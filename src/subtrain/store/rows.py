@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.design import Block
-from subtrain.errors import InputError
+from subtrain.errors import CorruptError, InputError, SubtrainError
 from subtrain.outputs import Output
 from subtrain.store import segment
 from subtrain.store.base import Store
+from subtrain.store.files import check_regular
+from subtrain.store.seal import verify_file
 from subtrain.store.segment import Range
 
 # Segments fetched at a time where each takes a round trip.
@@ -89,7 +91,6 @@ class SegmentRows:
 
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         spec = self.outputs[name]
-        out = np.empty((rows.size, *spec.shape), spec.dtype)
         pieces = self._holding(rows)
         which = pieces.which(rows)
         if (which < 0).any():
@@ -98,7 +99,10 @@ class SegmentRows:
                 f"the first is model {rows[which < 0][0]}; run collect to train them"
             )
         files = list(dict.fromkeys(pieces.names[k] for k in np.unique(which)))
+        out = np.empty((rows.size if not files else 0, *spec.shape), spec.dtype)
         for array, header in self._arrays(files, name):
+            # Not before a file shows that the declared shape is a real one.
+            out = out if len(out) else np.empty((rows.size, *spec.shape), spec.dtype)
             held = np.concatenate([np.arange(a, b) for a, b in header["rows"]])
             here = np.flatnonzero((rows >= held[0]) & (rows <= held[-1]))
             out[here] = array[np.searchsorted(held, rows[here])]
@@ -149,11 +153,15 @@ class SegmentRows:
 
 @dataclass(frozen=True)
 class ArrayRows:
-    """Outputs in one .npy file each, made elsewhere, read where they lie; `unfilled` rows count as missing."""
+    """Outputs in one .npy file each, made elsewhere, read where they lie; `unfilled` rows count as missing.
+
+    digests: of the files that lie in the study.
+    """
 
     files: Mapping[str, Path]
     total: int
     unfilled: tuple[Range, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def committed(self) -> list[Range]:
         ends = [0, *(end for span in self.unfilled for end in span), self.total]
@@ -163,7 +171,8 @@ class ArrayRows:
         return {(0, self.total)}
 
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
-        source = open_npy(self.files[name])
+        path, digest = self.files[name], self.digests.get(name)
+        source = open_npy(path) if digest is None else open_verified(path, digest)
         if len(source) != self.total:
             raise InputError(f"{self.files[name]} has {len(source)} rows, it had {self.total} when it was imported")
         array = np.array(source[rows])
@@ -180,12 +189,25 @@ def parse_npy(data: bytes, where: object) -> NDArray[Any]:
     return array
 
 
+def open_verified(path: Path, sha256: object) -> NDArray[Any]:
+    """`open_npy` of a file that has this digest; CorruptError if it has not. Its size is looked at before its bytes."""
+    try:
+        array = open_npy(path)
+    except InputError as error:
+        raise CorruptError(str(error)) from error
+    verify_file(path, sha256)
+    return array
+
+
 def open_npy(path: Path) -> NDArray[Any]:
     """A .npy file as a read-only memory map; InputError if it is missing, damaged or holds Python objects."""
     try:
+        check_regular(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
+    except SubtrainError:
+        raise
     except Exception as error:  # A damaged header can make numpy raise almost anything.
         why = "it is in another format, or holds Python objects" if "pickle" in str(error) else error
         raise InputError(f"{path} is not a readable .npy file: {why}") from error

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from subtrain.errors import CorruptError, SubtrainError
 from subtrain.outputs import Output
 from subtrain.store.base import Store
-from subtrain.store.files import storage_errors
+from subtrain.store.files import check_regular, storage_errors
 from subtrain.store.remote import RemoteTensors
 
 WHOLE, GAPS = ".seg", ".gaps"
@@ -117,11 +117,11 @@ def _opened(store: Store, name: str) -> Iterator[Any]:
 
     path = store.path(name)
     try:
-        with (
-            storage_errors(Path(store.where(name)), "read"),
-            RemoteTensors(store, name) if path is None else safe_open(path, framework="numpy") as file,
-        ):
-            yield file
+        with storage_errors(Path(store.where(name)), "read"):
+            if path is not None:
+                check_regular(path)
+            with RemoteTensors(store, name) if path is None else safe_open(path, framework="numpy") as file:
+                yield file
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, SubtrainError):
             raise
@@ -140,10 +140,16 @@ def _header(name: str, file: Any) -> dict[str, Any]:
     base = name.rpartition("/")[2]
     span = parse_file_name(base)
     rows = header["rows"]
-    inside = span and all(span[0] <= a < b <= span[1] for a, b in rows)
-    if not inside or (base.endswith(WHOLE) and rows != [list(span or ())]):
-        raise ValueError(f"its name does not fit the models in it, {rows}")
+    if span is None or not _ascending(rows, *span) or (base.endswith(WHOLE) and rows != [list(span)]):
+        raise ValueError(f"its name does not fit the models in it, {str(rows)[:80]}")
     return header
+
+
+def _ascending(rows: Any, start: int, stop: int) -> bool:
+    """Whether these are ranges of whole numbers within start..stop, each behind the one before."""
+    flat = [start, *(end for one in rows for end in one), stop]
+    whole = all(type(end) is int for end in flat) and all(len(one) == 2 and one[0] < one[1] for one in rows)
+    return whole and len(rows) > 0 and flat == sorted(flat)
 
 
 def runs(rows: Sequence[int]) -> list[Range]:

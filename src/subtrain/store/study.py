@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain._version import __version__
-from subtrain.design import EVALUATION, FIT, Design, row_numbers
+from subtrain.design import EVALUATION, FIT, Design, row_numbers, whole
 from subtrain.design import Rows as RowSpec
-from subtrain.errors import CorruptError, InputError, MismatchError, SubtrainError
+from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.masks import Masks
 from subtrain.outputs import Output
 from subtrain.store.agreement import check_design, task_differences
-from subtrain.store.base import Store, checked, json_bytes, read_json
+from subtrain.store.base import JSON_BYTES, Store, Write, checked, json_bytes, read_json
+from subtrain.store.folder import Folder
 from subtrain.store.given import GivenDesign, imported_rows
 from subtrain.store.listed import ListedDesign
 from subtrain.store.places import local_folder, open_store
 from subtrain.store.rows import Rows, SegmentRows, plan_segments
+from subtrain.store.seal import read_sealed, sealed, unsealed
 from subtrain.store.segment import WHOLE, Range, file_name
 from subtrain.store.trust import Making, beside, located, sign, signed, untrusted
 from subtrain.store.view import INDEX, bounded, keep_view, put_view, read_view, shows
@@ -38,11 +41,15 @@ if TYPE_CHECKING:
     from subtrain.collection.report import Collected
     from subtrain.collection.status import Status
 
-FORMAT = 1
+# Studies of format 1 are those of version 0.1.0, whose JSON carries no digest.
+FORMAT, UNSEALED = 2, 1
 MANIFEST = "study.json"
 SEGMENTS, EXTENSIONS, FAILURES, FITS = "segments", "extensions", "failures", "fits"
+# The paper's largest study has 1.5 million models of 50,000 units.
+MAX_MODELS, MAX_UNITS, MAX_SEGMENTS = 20_000_000, 20_000_000, 2_000_000
 PARTIAL, LOGS = "partial", "logs"
 FIT_META = "datamodels.json"
+_EXTENSION = re.compile(rf"{EXTENSIONS}/(\d{{6,9}})\.json")
 
 
 def segment_name(where: Range, kind: str = WHOLE) -> str:
@@ -57,7 +64,8 @@ class Study:
     store: the folder or bucket it lies in; design: who is in which subset; outputs: what is recorded of each model;
     segment: models that are committed together; source and fingerprint: which task it is; shows: whether it stores a
     view of its examples, None if it was made by a version that stored none; given_task and given: the task that was
-    given, and what makes it; signature: what shows whose study it is; trust: its user trusts a stranger's.
+    given, and what makes it; signature: what shows whose study it is; trust: its user trusts a stranger's; format: of
+    its files.
     """
 
     store: Store
@@ -66,6 +74,7 @@ class Study:
     segment: int
     fingerprint: str
     source: Source | None = None
+    format: int = FORMAT
     given_task: Task | None = field(default=None, repr=False)
     shows: bool | None = None
     given: Making | None = field(default=None, repr=False)
@@ -74,6 +83,7 @@ class Study:
     rows: Rows = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        _check_size(self.design, self.segment)
         object.__setattr__(self, "rows", self._find_rows())
 
     def __repr__(self) -> str:
@@ -121,12 +131,14 @@ class Study:
         """
         store = open_store(path)
         data = _manifest(store)
+        if isinstance(store, Folder):
+            store = store.bound_to(MANIFEST)
         try:
             study = _from_manifest(store, data)
-        except SubtrainError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CorruptError(f"{store.where(MANIFEST)} is not a study of this version: {error!r}") from error
+        except InputError as error:
+            raise CorruptError(_other(store, str(error))) from error
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise CorruptError(_other(store, repr(error))) from error
         if design is not None:
             check_design(study, design)
         study = replace(study, trust=trust)
@@ -150,16 +162,17 @@ class Study:
         """More models at the end; everything there stays as it is. Returns the longer study."""
         if isinstance(self.design, GivenDesign):
             raise InputError(f"{self.where} was imported: there is no design to draw more models from")
-        self.design.extend(models, heldout, replicates)
+        _check_size(self.design.extend(models, heldout, replicates), self.segment)
         entry = {
             "models": int(models),
             "heldout": int(heldout),
             "replicates": int(replicates or self.design.replicates),
         }
-        number = 1
-        while not self.store.commit_new(f"{EXTENSIONS}/{number:06d}.json", lambda file: file.write(json_bytes(entry))):
-            number += 1
-        return self.again()
+        while True:
+            numbered = f"{EXTENSIONS}/{len(extension_files(self.store)) + 1:06d}.json"
+            now = Study.open(self.store)
+            if self.store.commit_new(numbered, _writing(sealed({**entry, "after": now.models}))):
+                return self.again()
 
     def again(self) -> Study:
         """The study as it is now, with what was given for it."""
@@ -170,7 +183,10 @@ class Study:
 
     def _find_rows(self) -> Rows:
         if isinstance(self.design, GivenDesign):
-            return imported_rows(self.path, self.manifest["arrays"], self.design, self.fingerprint)
+            manifest = self.manifest
+            return imported_rows(
+                self.path, manifest["arrays"], self.design, self.fingerprint, manifest.get("sha256", {})
+            )
         return SegmentRows(self.store, SEGMENTS, self.outputs, frozenset(self.segments), self.identity)
 
     @property
@@ -380,10 +396,13 @@ def create_study(
         "segment": segment,
         "view": shown is not None,
     }
+    _check_size(design, segment)
+    if len(json_bytes(manifest)) > JSON_BYTES:
+        raise InputError(f"the groups of {units:,} examples make {MANIFEST} larger than {JSON_BYTES:,} bytes")
     store.prepare()
     if isinstance(design, ListedDesign):
         design.save(store)
-    if not store.commit_new(MANIFEST, lambda file: file.write(json_bytes(manifest))) and not exist_ok:
+    if not store.commit_new(MANIFEST, _writing(sealed(manifest))) and not exist_ok:
         raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
     made = Study.open(store, design=design).made_by(task, Making(source, own) if source else None)
     if shown is not None and made.shows and not store.exists(INDEX):
@@ -396,6 +415,19 @@ def _identity(design: Any, print_: str, outputs: Mapping[str, Output]) -> str:
     return fingerprint(about, print_, {k: v.to_json() for k, v in outputs.items()})
 
 
+def _check_size(design: Design | ListedDesign | GivenDesign, segment: int) -> None:
+    """InputError, before anything is made of them, for numbers that no study has."""
+    size = whole("segment", segment, 1)
+    segments = 1 if isinstance(design, GivenDesign) else sum(-(-block.rows // size) for block in design.blocks)
+    for name, count, most in (
+        ("models", design.rows, MAX_MODELS),
+        ("units", design.n or 0, MAX_UNITS),
+        ("segments", segments, MAX_SEGMENTS),
+    ):
+        if count > most:
+            raise InputError(f"{str(count)[:20]} {name} are too many: a study has {most:,} at most")
+
+
 def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple[Task, Source | None]:
     """The task, by name or as it is, and what makes it again if anything does."""
     if isinstance(task, str):
@@ -405,40 +437,69 @@ def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple
     return task, getattr(task, "source", None)
 
 
+def _other(store: Store, why: str) -> str:
+    return f"{store.where(MANIFEST)} is not a study of this version: {why if len(why) < 500 else why[:499] + '…'}"
+
+
+def _writing(data: Mapping[str, Any]) -> Write:
+    content = json_bytes(data)
+    return lambda file: file.write(content)
+
+
 def _manifest(store: Store) -> dict[str, Any]:
     try:
         data = read_json(store, MANIFEST)
     except FileNotFoundError:
         say = f"{store.where()} is not a study: it has no {MANIFEST}; create one, or check the path"
         raise InputError(say) from None
-    if not isinstance(data, dict):
-        raise CorruptError(f"{store.where(MANIFEST)} is not a study of this version: it is no table")
+    old = isinstance(data, dict) and data.get("format") == UNSEALED
+    data = unsealed(data, store.where(MANIFEST), required=not old)
+    found = data.get("format")
+    if found not in (UNSEALED, FORMAT):
+        raise InputError(f"{store.where()} has format {found!r}; this version of subtrain reads formats up to {FORMAT}")
     return data
 
 
+def extension_files(store: Store) -> list[str]:
+    """The files of the study's extensions, in order; CorruptError if one of them is missing."""
+    found = [(name, int(m[1])) for name in store.names(EXTENSIONS) if (m := _EXTENSION.fullmatch(name))]
+    for k, (_, number) in enumerate(found, 1):
+        if number != k:
+            raise CorruptError(f"{store.where(f'{EXTENSIONS}/{k:06d}.json')} is missing: put it back, or collect anew")
+    return [name for name, _ in found]
+
+
+def _extended(store: Store, design: Design | ListedDesign, required: bool) -> Design | ListedDesign:
+    for name in extension_files(store):
+        entry = read_sealed(store, name, required)
+        if entry.pop("after", design.rows) != design.rows:
+            raise CorruptError(f"{store.where(name)} is damaged: it extends a study of another size")
+        design = design.extend(**entry)
+    return design
+
+
 def _from_manifest(store: Store, data: Mapping[str, Any]) -> Study:
-    if data["format"] != FORMAT:
-        raise InputError(f"{store.where()} has format {data['format']}; this version of subtrain reads format {FORMAT}")
     design: Design | ListedDesign | GivenDesign
     kind = data["design"]["kind"]
     if kind == "given":
         root = store.path()
         if root is None:
             raise InputError(f"{store.where()} was imported, and an imported study must lie in a folder")
-        design = GivenDesign.from_json(data["design"], root)
+        design = GivenDesign.from_json(data["design"], root, data.get("sha256", {}))
     else:
         listed = kind == "listed"
         design = ListedDesign.from_json(data["design"], store) if listed else Design.from_json(data["design"])
-        for name in store.names(EXTENSIONS):
-            if name.endswith(".json"):
-                design = design.extend(**read_json(store, name))
-    source = data["task"]["source"]
+        design = _extended(store, design, data["format"] != UNSEALED)
+    source, print_ = data["task"]["source"], data["task"]["fingerprint"]
+    if not isinstance(print_, str) or not (source is None or isinstance(source["name"], str)):
+        raise TypeError("its task has no name or fingerprint")
     return Study(
         store=store,
         design=design,
         outputs={_plain(name): Output(**spec) for name, spec in data["outputs"].items()},
         segment=data["segment"],
-        fingerprint=data["task"]["fingerprint"],
+        fingerprint=print_,
+        format=data["format"],
         source=Source.from_json(source) if source else None,
         signature=data["task"].get("signature"),
         shows=data.get("view"),
