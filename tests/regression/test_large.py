@@ -134,12 +134,12 @@ def test_a_full_working_set_drops_what_it_does_not_need_or_says_so(monkeypatch) 
 
 
 def test_an_early_stop_ends_the_path_after_the_validation_minimum() -> None:
-    masks, y = world(m=300, n=400, targets=2)
+    masks, y = world(m=600, n=150, targets=2)
     y += 4 * np.random.default_rng(3).normal(size=y.shape)
-    fresh, judged = world(m=300, n=400, targets=2, seed=4)
+    fresh, judged = world(m=300, n=150, targets=2, seed=4)
     how = {"valid": (pack(fresh), judged)}
-    whole = lasso_large(pack(masks), y, 24, 0.05, **how)
-    short = lasso_large(pack(masks), y, 24, 0.05, early_stop=2, **how)
+    whole = lasso_large(pack(masks), y, 48, 0.05, **how)
+    short = lasso_large(pack(masks), y, 48, 0.05, early_stop=2, **how)
     there = ~np.isnan(short.error)
     assert 0 < there.sum() < there.size
     np.testing.assert_array_equal(short.best, whole.best)

@@ -187,7 +187,11 @@ def test_a_target_that_misses_the_tolerance_is_named() -> None:
 def test_units_and_targets_that_never_change() -> None:
     masks, y = world()
     masks[:, 7], masks[:, 8], y[:, 1] = True, False, 4.0
-    with pytest.warns(FitWarning, match="2 of 400 units are in every mask or in none"):
+    units = pytest.warns(FitWarning, match="2 of 400 units are in every mask or in none")
+    with (
+        units,
+        pytest.warns(FitWarning, match="1 of 5 targets all weights are 0: their outputs are the same in all fitting"),
+    ):
         found = LassoLarge(**HOW).fit(masks, y)
     assert not found.weight_[[7, 8]].any()
     assert not found.weight_[:, 1].any()

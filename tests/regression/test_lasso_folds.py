@@ -164,7 +164,11 @@ def test_a_warning_points_at_the_line_that_fitted() -> None:
 def test_targets_that_miss_the_tolerance_are_named() -> None:
     masks, y = planted(60, 90, 3, noise=0.0)
     y[:, 1] = 0
-    with pytest.warns(FitWarning, match=r"for 2 of 3 targets .* \(targets 0, 2\); the worst is target"):
+    missed = pytest.warns(FitWarning, match=r"for 2 of 3 targets .* \(targets 0, 2\); the worst is target")
+    with (
+        missed,
+        pytest.warns(FitWarning, match="1 of 3 targets all weights are 0: their outputs are the same in all fitting"),
+    ):
         Lasso(lambdas=[0.01], tol=1e-9, max_iter=2).fit(masks, y)
 
 

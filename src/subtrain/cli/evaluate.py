@@ -21,7 +21,8 @@ def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False
     from subtrain.store.study import Study
 
     opened = Study.open(study)
-    found = judge(load_fit(opened, fit), opened)
+    datamodels = load_fit(opened, fit)
+    found = judge(datamodels, opened)
     name = f"{fit_prefix(fit)}/{EVALUATION}"
     put_sealed(opened.store, name, found.to_json())
     if as_json:
@@ -30,6 +31,8 @@ def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False
     show(found)
     if found.weak:
         out.print(found.weak, style="yellow", soft_wrap=True, markup=False)
+    for text in datamodels.meta.get("notes", []):
+        out.print(f"Said when it was fitted: {text}", soft_wrap=True, markup=False)
     out.print(f"Written to {opened.store.where(name)}", soft_wrap=True)
     out.print(f"Next: subtrain report {study}")
 

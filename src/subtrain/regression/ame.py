@@ -18,6 +18,7 @@ from subtrain.regression.models import Models
 from subtrain.regression.plan import FitPlan, plan_fit
 from subtrain.regression.problem import RESOLUTION
 from subtrain.regression.shards import are_flat
+from subtrain.regression.stopping import stopping
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_ends, warn_gaps
 
@@ -108,7 +109,8 @@ class AME(Linear):
         m = sum(c.m for c in everything.values())
         self.n_features_in_, self._flat = ones.size, False
         fitted = self._effects(train, valid, everything, progress)
-        return self._keep(fitted, np.flatnonzero((ones == 0) | (ones == m)))
+        ends = np.min([c.y_min for c in train.values()], axis=0), np.max([c.y_max for c in train.values()], axis=0)
+        return self._keep(fitted, np.flatnonzero((ones == 0) | (ones == m)), *ends)
 
     def plan(self, models: Models, parts: Mapping[str, NDArray[np.int64]], keep_counts: bool) -> FitPlan:
         """What `fit_models` takes: counts of every alpha's models."""
@@ -133,21 +135,23 @@ class AME(Linear):
     def _effects(self, train: ByAlpha, valid: ByAlpha | None, everything: ByAlpha, progress: Progress | None) -> Fitted:
         check_memory(self.n_features_in_, 3)
         scaled = Scaled(train, self.by_alpha)
-        rules = Rules(1.0, self.tol, self.max_iter, False, self.early_stop, self.threads)
+        models, judges = (sum(c.m for c in part.values()) for part in (train, valid or {}))
+        stop = stopping(self.early_stop, models, self.n_features_in_, judges)
+        rules = Rules(1.0, self.tol, self.max_iter, False, stop, self.threads)
         judge = None if valid is None else scaled.moments(valid)
         path = net_path(scaled.moments(train), judge, self.lambdas, self.eps, rules, progress)
-        grid, error, lam, sweeps = path.lambdas, path.error, path.lam, path.sweeps
-        if valid is not None:
-            warn_ends(grid.T, error.T, path.best)
-            if self.refit:
-                again = Scaled(everything, self.by_alpha)
-                # The same effects are other coefficients under another v.
-                start = path.coef * (scaled.root / again.root)
-                scaled = again
-                path = net_refit(scaled.moments(everything), lam, start, rules, progress)
-                sweeps = sweeps + path.sweeps
+        grid, error, lam, sweeps, best = path.lambdas, path.error, path.lam, path.sweeps, path.best
+        if valid is not None and self.refit:
+            again = Scaled(everything, self.by_alpha)
+            # The same effects are other coefficients under another v.
+            start = path.coef * (scaled.root / again.root)
+            scaled = again
+            path = net_refit(scaled.moments(everything), lam, start, rules, progress)
+            sweeps = sweeps + path.sweeps
         warn_gaps(path.gap, self.tol)
         weight = np.ascontiguousarray(path.coef.T) * scaled.root
+        if valid is not None:
+            warn_ends(grid.T, error.T, best, weight)
         return Fitted(
             weight=weight,
             bias=scaled.y_mean - scaled.mask_mean @ weight,

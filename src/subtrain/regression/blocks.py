@@ -15,7 +15,7 @@ from subtrain.regression.counts import Counts
 from subtrain.regression.judging import Judges
 from subtrain.regression.kept_blocks import KeptBlocks, Sparse
 from subtrain.regression.threads import Progress
-from subtrain.regression.warn import warn_of
+from subtrain.regression.zeros import warn_of
 
 # Weights of one block, units x targets; its paths hold about ten float64 arrays of this size.
 WEIGHTS = 2**23
@@ -51,6 +51,8 @@ def lasso_from_counts(
     every = range(train.targets)[targets or slice(None)]
     parts = target_blocks(every, block or block_size(train.n))
     kept = KeptBlocks(keep, how, valid)
+    # `total` may use up `train`, but not these.
+    bounds = replace(train, y_min=train.y_min.copy(), y_max=train.y_max.copy())
     done: list[Sparse] = []
     for part in parts:
         paths = partial(chosen_lambdas, train, valid, how, _shifted(progress, part, every), part)
@@ -62,7 +64,7 @@ def lasso_from_counts(
             again = partial(_refit, some, done[k], how, _shifted(progress, part, every))
             done[k] = kept.once("refit", some, again)
     fit = joined(done, train.n)
-    warn_of(fit, how.tol, valid is not None)
+    warn_of(fit, how, of_targets(bounds, targets), valid is not None)
     return fit
 
 

@@ -27,7 +27,7 @@ from subtrain.regression.models import BLOCK, Models
 from subtrain.regression.stream import BLOCK as PASS
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
-from subtrain.regression.warn import warn_of
+from subtrain.regression.zeros import warn_of
 from subtrain.store.study import Study
 
 # Blocks of targets a slot, so that a slow one does not keep the others waiting for long.
@@ -125,6 +125,8 @@ def lasso_on(
     if isinstance(valid, Judges):
         # Turned here, once for all pieces: they travel along.
         _ = valid.bits
+    # `total` may use up `train`, but not these.
+    bounds = replace(train, y_min=train.y_min.copy(), y_max=train.y_max.copy())
     jobs = [(part, None) for part in blocks]
     done = _blocks(mapper, kept, "path", train, jobs, (train, valid, how), progress)
     if valid is not None and how.refit:
@@ -134,7 +136,7 @@ def lasso_on(
             whole = train + valid
         done = _blocks(mapper, kept, "refit", whole, list(zip(blocks, done, strict=True)), (whole, None, how), progress)
     fit = joined(done, train.n)
-    warn_of(fit, how.tol, valid is not None)
+    warn_of(fit, how, bounds, valid is not None)
     return fit
 
 

@@ -17,6 +17,7 @@ from subtrain.regression.estimator import (
     need_validation,
 )
 from subtrain.regression.problem import problem
+from subtrain.regression.stopping import Stop, ended, floors, stopping
 from subtrain.regression.threads import Progress, each, thread_count
 from subtrain.regression.warn import warn_ends, warn_gaps
 
@@ -66,17 +67,18 @@ class ElasticNet(Linear):
         need_validation(self.lambdas, valid)
         check_memory(train.n, 3)
         plan = problem(train, self.objective)
-        rules = Rules(self.l1_ratio, self.tol, self.max_iter, self.positive, self.early_stop, self.threads)
+        stop = stopping(self.early_stop, train.m, train.n, 0 if valid is None else valid.m)
+        rules = Rules(self.l1_ratio, self.tol, self.max_iter, self.positive, stop, self.threads)
         judge = None if valid is None else judged(plan, valid)
         path = net_path(dense(plan), judge, self.lambdas, self.eps, rules, progress)
-        grid, error, n_iter, lam = path.lambdas, path.error, path.sweeps, path.lam
-        if valid is not None:
-            warn_ends(grid.T, error.T, path.best)
-            if self.refit:
-                plan = problem(train + valid if total is None else total, self.objective)
-                path = net_refit(dense(plan), lam, path.coef, rules, progress)
-                n_iter += path.sweeps
+        grid, error, n_iter, lam, best = path.lambdas, path.error, path.sweeps, path.lam, path.best
+        if valid is not None and self.refit:
+            plan = problem(train + valid if total is None else total, self.objective)
+            path = net_refit(dense(plan), lam, path.coef, rules, progress)
+            n_iter += path.sweeps
         weight, bias = plan.raw(path.coef)
+        if valid is not None:
+            warn_ends(grid.T, error.T, best, weight.T)
         warn_gaps(path.gap, self.tol)
         zero = np.zeros_like(bias)
         return Fitted(np.ascontiguousarray(weight.T), bias, lam, path.gap, zero, grid.T, error.T, int(n_iter.max()))
@@ -84,14 +86,14 @@ class ElasticNet(Linear):
 
 @dataclass(frozen=True)
 class Rules:
-    """l1_ratio, positive: of the penalty; tol: relative gap; sweeps: at most for one lambda; patience: lambdas to go on
-    after the least validation error, None for all."""
+    """l1_ratio, positive: of the penalty; tol: relative gap; sweeps: at most for one lambda; stop: when a validated
+    path ends."""
 
     l1_ratio: float
     tol: float
     sweeps: int
     positive: bool
-    patience: int | None
+    stop: Stop
     threads: int | None
 
     def __post_init__(self) -> None:
@@ -99,8 +101,6 @@ class Rules:
             raise InputError(f"l1_ratio must be above 0 and at most 1 (Ridge is for 0), got {self.l1_ratio}")
         if not self.tol > 0:
             raise InputError(f"tol must be positive, got {self.tol}")
-        if self.patience is not None and self.patience < 1:
-            raise InputError(f"early_stop must be at least 1 lambda, or None, got {self.patience}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +126,12 @@ def net_path(
     pull = task.rho if rules.positive else np.abs(task.rho)
     top = np.where(task.variance > 0, pull.max(axis=1, initial=0.0), 0.0) / rules.l1_ratio
     grid = np.ascontiguousarray(lambda_values(lambdas, top, eps))
-    return _solve(task, judge, grid, top > 0, np.zeros(task.rho.shape), rules, progress, "path")
+    return _solve(task, judge, grid, top, np.zeros(task.rho.shape), rules, progress, "path")
 
 
 def net_refit(task: Dense, lam: Floats, start: Floats, rules: Rules, progress: Progress | None) -> NetPath:
     """One lambda a target [T], from coefficients `start`; a target without any lambda keeps its zeros."""
-    free = (lam > 0) & (task.variance > 0)
+    free = np.where(task.variance > 0, lam, 0.0)
     return _solve(task, None, np.ascontiguousarray(lam[:, None]), free, start, rules, progress, "refit")
 
 
@@ -139,7 +139,7 @@ def _solve(
     task: Dense,
     judge: Dense | None,
     grid: Floats,
-    free: NDArray[np.bool_],
+    largest: Floats,
     start: Floats,
     rules: Rules,
     progress: Progress | None,
@@ -148,6 +148,7 @@ def _solve(
     from subtrain.regression.elastic import Net, net_target
 
     targets, k = grid.shape
+    free, floor = largest > 0, floors(grid, largest)
     # Read-only or otherwise laid out arrays would compile the kernel again.
     covariance, rho = (np.require(a, requirements=["C", "W"]) for a in (task.covariance, task.rho))
     net = Net(
@@ -174,7 +175,8 @@ def _solve(
                 if judge is None or error[t, first + i] < lowest:
                     lowest, best[t] = error[t, first + i], first + i
                     coef[t], gap[t] = every[i], gaps[i]
-            if judge is not None and rules.patience and first + count - 1 - best[t] >= rules.patience:
+            last = first + count - 1
+            if judge is not None and ended(rules.stop, last - max(best[t], floor[t]), error[t, last], lowest):
                 break
 
     def report(_: int) -> None:

@@ -17,6 +17,7 @@ from subtrain.regression.shards import are_flat, expect_all, in_parts, whole_mas
 from subtrain.regression.split import given_rows, validation_rows
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_constant
+from subtrain.regression.zeros import warn_zeros
 
 Floats = NDArray[np.float64]
 # Masks turned to floats at a time by `predict`.
@@ -77,7 +78,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         fitted = self._estimate(train, valid, total, progress)
         everything = train if valid is None else total or train + valid
         constant = np.flatnonzero((everything.ones == 0) | (everything.ones == everything.m))
-        return self._keep(fitted, constant)
+        return self._keep(fitted, constant, train.y_min, train.y_max)
 
     def predict(self, masks: ArrayLike | Masks) -> Floats:
         """Predicted outputs float64 [m, T], or [m] if fitted to such, for masks [m, n]."""
@@ -146,7 +147,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         share = getattr(self, "validation", None)
         return validation_rows(m, share, self.seed) if share and self._chooses() else None
 
-    def _keep(self, fitted: Fitted, constant: NDArray[np.int64]) -> Self:
+    def _keep(self, fitted: Fitted, constant: NDArray[np.int64], low: Floats, high: Floats) -> Self:
         self.weight_ = fitted.weight
         self.bias_ = fitted.bias
         self.lam_ = fitted.lam
@@ -157,6 +158,8 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         self.n_iter_ = fitted.n_iter
         self.constant_units_ = constant
         warn_constant(constant, len(self.weight_))
+        varying, given = len(self.weight_) - constant.size, getattr(self, "lambdas", None)
+        warn_zeros(self.weight_, low, high, varying, error=fitted.validation_mse, given=given)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -16,7 +16,7 @@ from subtrain.regression.counts import Counts
 from subtrain.regression.path import Path, grid_of, lasso_path
 from subtrain.regression.problem import problem
 from subtrain.regression.threads import Progress
-from subtrain.regression.warn import warn_of
+from subtrain.regression.zeros import warn_of
 
 Floats = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def lasso_kfold(
         best=best,
     )
     fit = refit(total, fit, how, progress)
-    warn_of(fit, how.tol, True)
+    warn_of(fit, how, total, True)
     return fit
 
 

@@ -13,6 +13,7 @@ from subtrain.regression.large_path import Entry, LargePath, Layout, Rules
 from subtrain.regression.passes import Columns, Source, correlate
 from subtrain.regression.path import solve_at
 from subtrain.regression.problem import problem
+from subtrain.regression.stopping import ended, floors, stopping
 from subtrain.regression.threads import Progress
 
 Floats = NDArray[np.float64]
@@ -41,6 +42,9 @@ class Group:
         self.variance = np.where(constant, 0.0, np.square(y - self.y_mean).mean(axis=0))
         self.columns = Columns(source, len(y))
         self.valid = None if valid is None else (Columns(valid[0], len(valid[1])), valid[1])
+        judging = 0 if valid is None else len(valid[1])
+        free = n if rules.penalty is None else int(np.isfinite(rules.penalty).sum())
+        self.stop = stopping(rules.early_stop, len(y), free, judging)
         self.units = np.zeros(0, np.int64)
         self.counts: Counts | None = None
         self.passes = 0
@@ -56,6 +60,7 @@ class Group:
         before = np.where(self.variance > 0, self._score(slopes), 0.0)
         self.free = before > 0
         grid = lambda_values(lambdas, before, eps)
+        self.floor = floors(grid, before)
         found = self._nothing_found(grid)
         weight = self._begun(start or [])
         first, k, ahead = 0, grid.shape[1], self.layout.ahead
@@ -113,10 +118,12 @@ class Group:
         return np.where(self.free, np.maximum(last, 0), 0)
 
     def _judged_enough(self, found: LargePath, first: int) -> bool:
-        patience = self.rules.early_stop
-        if self.valid is None or patience is None or first == 0:
+        if self.valid is None or first == 0:
             return False
-        return bool(np.all(first - 1 - self._best(found)[self.free] >= patience))
+        best, last = self._best(found), first - 1
+        least = found.error[np.arange(self.targets), best]
+        over = ended(self.stop, last - np.maximum(best, self.floor), found.error[:, last], least)
+        return bool(np.all(over[self.free]))
 
     def _stretch(
         self, lams: Floats, weight: Floats, sums: Floats, found: LargePath, steps: slice

@@ -148,17 +148,3 @@ def leave(
     for i in range(m):
         total += np.float64(left[i]) * np.float64(left[i])
     return total / m
-
-
-@kernel
-def standard_errors(left: NDArray[np.float32], best: NDArray[np.float32], m: int) -> float:
-    """How far the mean square of `left` lies above that of `best`, in standard errors of the paired difference."""
-    mean = 0.0
-    square = 0.0
-    for i in range(m):
-        more = np.float64(left[i]) * np.float64(left[i]) - np.float64(best[i]) * np.float64(best[i])
-        mean += more
-        square += more * more
-    mean /= m
-    variance = square / m - mean * mean
-    return mean / np.sqrt(variance / m) if variance > 0.0 else 0.0

@@ -16,6 +16,7 @@ from subtrain._version import __version__
 from subtrain.regression.choose import LassoFit, LassoOptions
 from subtrain.regression.counts import Counts
 from subtrain.regression.judging import Judges
+from subtrain.regression.stopping import RULE
 from subtrain.store import files
 
 REST = tuple(field.name for field in fields(LassoFit) if field.name != "weight")
@@ -104,7 +105,7 @@ def _load(path: Path, n: int) -> Sparse | None:
 
 def _common(options: LassoOptions, valid: Counts | Judges | None) -> str:
     digest = hashlib.sha256()
-    for name, value in {**asdict(options), "threads": None, "version": __version__}.items():
+    for name, value in {**asdict(options), "threads": None, "version": __version__, "stop": RULE}.items():
         digest.update(f"{name}={_words(value)};".encode())
     if isinstance(valid, Judges):
         digest.update(valid.masks.data.data)

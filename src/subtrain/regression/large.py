@@ -21,6 +21,7 @@ from subtrain.regression.large_saved import digest, kept, masks_digest, rules_di
 from subtrain.regression.passes import FEW, ROWS, UNITS, Source, pieces
 from subtrain.regression.path import PASSES
 from subtrain.regression.spool import Many
+from subtrain.regression.stopping import check_early_stop
 from subtrain.regression.threads import Progress, thread_count
 from subtrain.regression.warn import warn, warn_gaps
 
@@ -84,8 +85,7 @@ def checked_rules(
     """These options; InputError for what cannot be."""
     if not tol > 0:
         raise InputError(f"tol must be positive, got {tol}")
-    if early_stop is not None and early_stop < 1:
-        raise InputError(f"early_stop must be at least 1 lambda, or None, got {early_stop}")
+    check_early_stop(early_stop)
     return Rules(objective, penalty, positive, tol, max_iter, early_stop, thread_count(threads))
 
 

@@ -30,6 +30,7 @@ from subtrain.regression.shards import Stack, are_flat, stack
 from subtrain.regression.spool import Many, Room, check_disk, room, spooled
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn, warn_constant, warn_ends, warn_gaps
+from subtrain.regression.zeros import warn_zeros
 from subtrain.store.files import storage_errors
 from subtrain.store.folder import inside
 from subtrain.wording import size
@@ -217,11 +218,14 @@ class LassoLarge(Linear):
         self.lambdas_, self.validation_mse_, self.path_gap_ = path.lambdas.T, path.error.T, path.gap.T
         self.passes_, self.working_units_ = path.passes, path.working
         if valid is not None:
-            warn_ends(path.lambdas.T, path.error.T, path.best)
             if self.refit:
                 self._refitted(path, solve(refitting, models[0] + valid, None, _chosen(self.lam_), path))
+            warn_ends(path.lambdas.T, path.error.T, path.best, self.weight_)
         warn_constant(self.constant_units_, path.n)
         warn_gaps(np.nan_to_num(self.gap_, nan=np.inf), self.tol)
+        error = None if valid is None else path.error.T
+        ends, varying = models[0].ends(), path.n - self.constant_units_.size
+        warn_zeros(self.weight_, *ends, varying, error=error, given=self.lambdas, penalty=self.penalty)
 
     def _take(self, path: LargePath, best: NDArray[np.int64]) -> None:
         at = np.arange(len(best)), best

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from subtrain.regression.large_path import LargePath, Rules
 from subtrain.regression.passes import Source, pieces
+from subtrain.regression.stopping import RULE
 from subtrain.store import files
 
 ARRAYS = ("lambdas", "bias", "gap", "error", "best", "constant")
@@ -44,7 +45,7 @@ def masks_digest(source: Source) -> str:
 
 def rules_digest(rules: Rules) -> str:
     """What holds for all targets, but for the threads, which change nothing."""
-    values = asdict(rules) | {"threads": 0, "penalty": None}
+    values = asdict(rules) | {"threads": 0, "penalty": None, "stop": RULE}
     return digest(values, np.zeros(0) if rules.penalty is None else rules.penalty)
 
 

@@ -14,6 +14,7 @@ from subtrain.errors import InputError
 from subtrain.regression.counts import Counts
 from subtrain.regression.judging import Judges
 from subtrain.regression.problem import Problem, lambda_grid, lambda_max, problem
+from subtrain.regression.stopping import NEVER, Stop, floors, stopping
 from subtrain.regression.tables import table
 from subtrain.regression.threads import Progress, each, thread_count
 
@@ -62,13 +63,14 @@ def lasso_path(
 
     lambdas: how many, geometric from lambda_max to eps lambda_max, or their values: [k] for all targets or [T, k].
     valid: other models that judge every lambda, as counts or, cheaper, as `Judges`; early_stop then ends a path that
-    many lambdas after its least error. The gap is relative to half the target's variance, the objective of the all-zero
-    weights: it bounds how much of that variance a better solution could still explain, and means the same at every
-    lambda and target.
+    many lambdas after its least error, where `stopping` trusts it. The gap is relative to half the target's variance,
+    the objective of the all-zero weights: it bounds how much of that variance a better solution could still explain,
+    and means the same at every lambda and target.
     """
     plan = problem(train, objective, penalty)
     grid = grid_of(plan, lambdas, eps, positive)
-    rules = _rules(tol, passes, early_stop, positive, keep)
+    stop = stopping(early_stop, train.m, int(np.count_nonzero(plan.penalty)), 0 if valid is None else valid.m)
+    rules = _rules(tol, passes, stop, positive, keep)
     return _run(plan, valid, grid, None, rules, threads, progress, "path")
 
 
@@ -89,18 +91,16 @@ def solve_at(
     plan = problem(counts, objective, penalty)
     grid = np.broadcast_to(np.asarray(lam, np.float64), (counts.targets,))[:, None]
     coef = None if start is None else start * plan.scale
-    rules = _rules(tol, passes, None, positive, False)
+    rules = _rules(tol, passes, NEVER, positive, False)
     return _run(plan, None, grid, coef, rules, threads, progress, "refit")
 
 
-def _rules(tol: float, passes: int, early_stop: int | None, positive: bool, keep: bool) -> Any:
+def _rules(tol: float, passes: int, stop: Stop, positive: bool, keep: bool) -> Any:
     from subtrain.regression.working import Rules
 
     if not tol > 0:
         raise InputError(f"tol must be positive, got {tol}")
-    if early_stop is not None and early_stop < 1:
-        raise InputError(f"early_stop must be at least 1 lambda, or None, got {early_stop}")
-    return Rules(float(tol), int(passes), -1 if early_stop is None else int(early_stop), bool(positive), bool(keep))
+    return Rules(float(tol), int(passes), stop, bool(positive), bool(keep))
 
 
 def grid_of(plan: Problem, lambdas: int | ArrayLike, eps: float, positive: bool) -> Floats:
@@ -126,14 +126,15 @@ def _run(
     """Run the kernel on every target that has a path, and map what it found back to raw masks."""
     from subtrain.regression.pathwise import Targets, solve_target
 
-    solvable = lambda_max(plan, rules.positive) > 0
+    largest = lambda_max(plan, rules.positive)
+    solvable = largest > 0
     if not np.all(lambdas[solvable] > 0) or not np.all(np.isfinite(lambdas)):
         raise InputError("lambdas must be positive and finite")
     judge, rho_valid, spread = _validation(plan, None if isinstance(valid, Judges) else valid)
     jury = _jury(plan, valid)
     grid = np.array(lambdas, np.float64, order="C")
     first = np.zeros(plan.rho.shape) if start is None else np.array(start, np.float64, order="C")
-    targets = Targets(plan.rho, plan.variance, rho_valid, spread, grid, first)
+    targets = Targets(plan.rho, plan.variance, rho_valid, spread, grid, first, floors(grid, largest))
     if isinstance(valid, Judges):
         spread = np.array([0.0 if found else _spread(plan, valid, t) for t, found in enumerate(solvable)])
     found = _nothing_found(solvable, spread, plan.counts.n, grid.shape[1], rules.keep)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from subtrain.kernel import kernel
 from subtrain.regression.descent import Moments, quadratic
-from subtrain.regression.judging import leave, standard_errors
+from subtrain.regression.judging import leave
+from subtrain.regression.stopping import ended
 from subtrain.regression.tables import CHUNK, GROUP
 from subtrain.regression.working import Block, Group, Rules, Working, filled, refresh, shrink, solve, solve_group
 
@@ -18,15 +19,16 @@ Floats = NDArray[np.float64]
 # makes the set no more than this much larger: beyond the best lambda it would soon be many times as large.
 NARROW = 4
 GROWTH = 1.5
-# A validation error this many standard errors above the least one ends a path: chance seldom brings it back.
-RISE = 2.0
 # How much of lambda's last step a slope may make up for: 1 would be the strong rule. Measured at 50,000 units.
 SLACK = 0.5
+
+_ended = kernel(ended)
 
 
 class Targets(NamedTuple):
     """Problems of T targets. rho, rho_valid, start: float64 [T, n], start holds coefficients; variance, spread: [T],
-    the outputs' mean square about the fitting models' mean, in fitting and in validation models; lambdas: [T, k]."""
+    the outputs' mean square about the fitting models' mean, in fitting and in validation models; lambdas: [T, k];
+    floor: int64 [T], the first lambda after which a path may end."""
 
     rho: Floats
     variance: Floats
@@ -34,6 +36,7 @@ class Targets(NamedTuple):
     spread: Floats
     lambdas: Floats
     start: Floats
+    floor: NDArray[np.int64]
 
 
 class Found(NamedTuple):
@@ -82,7 +85,6 @@ def solve_target(
     block = filled(train, work.members, 0, size, block)
     refresh(train, rho, work, size)
     left = np.zeros(64 * jury.bits.shape[1], np.float32)
-    best_left = np.zeros(64 * jury.bits.shape[1], np.float32)
     checked = 0
     lowest = np.inf
     step = 0
@@ -119,11 +121,9 @@ def solve_target(
                 for i in range(size):
                     found.every[t, step, inside[i]] = coef[i]
             error = 0.0
-            surely_above = False
             if jury.bits.size:
                 error = jury_error(train, jury, inside, coef, left)
                 found.error[t, step] = error
-                surely_above = error > lowest and standard_errors(left, best_left, jury.outputs.size) > RISE
             elif valid.models > 0:
                 check = filled(valid, work.members, checked, size, check)
                 checked = size
@@ -133,13 +133,12 @@ def solve_target(
                 found.error[t, step] = error
             if error < lowest or (valid.models == 0 and jury.bits.size == 0):
                 lowest = error
-                left, best_left = best_left, left
                 found.best[t] = step
                 for j in range(penalty.size):
                     found.coef[t, j] = 0.0
                 for i in range(size):
                     found.coef[t, inside[i]] = coef[i]
-            elif rules.patience >= 0 and (surely_above or step - found.best[t] >= rules.patience):
+            elif _ended(rules.stop, step - max(found.best[t], targets.floor[t]), error, lowest):
                 return block
             else:
                 together = 1

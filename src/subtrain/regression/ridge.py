@@ -54,19 +54,20 @@ class Ridge(Linear):
         check_memory(train.n, 5)
         plan = problem(train, self.objective)
         spectrum = decompose(dense(plan))
-        top = TOP * max(spectrum.values.mean(), np.finfo(float).tiny)
-        grid = lambda_values(self.lambdas, np.full(train.targets, top), self.eps)
+        grid = ridge_grid(spectrum, self, train.targets)
         error = np.full(grid.shape, np.nan)
         best = np.zeros(train.targets, np.int64)
         if valid is not None:
             error = validation_errors(spectrum, judged(plan, valid), grid, progress)
             best = error.argmin(axis=1)
-            warn_ends(grid.T, error.T, best)
         lam = np.take_along_axis(grid, best[:, None], axis=1)[:, 0]
         if valid is not None and self.refit:
             plan = problem(train + valid if total is None else total, self.objective)
             spectrum = decompose(dense(plan))
-        return _fitted(plan, spectrum, lam, spectrum.values >= 0, grid, error)
+        fitted = _fitted(plan, spectrum, lam, spectrum.values >= 0, grid, error)
+        if valid is not None:
+            warn_ends(grid.T, error.T, best, fitted.weight)
+        return fitted
 
 
 class LeastSquares(Linear):
@@ -108,6 +109,12 @@ def decompose(task: Dense) -> Spectrum:
     """The one expensive step, O(n^3) whatever the number of lambdas and targets."""
     values, vectors = np.linalg.eigh(task.covariance)
     return Spectrum(task, np.maximum(values, 0.0), vectors)
+
+
+def ridge_grid(spectrum: Spectrum, how: Ridge, targets: int) -> Floats:
+    """The lambdas [T, k] that `how` chooses from."""
+    top = TOP * max(spectrum.values.mean(), np.finfo(float).tiny)
+    return lambda_values(how.lambdas, np.full(targets, top), how.eps)
 
 
 def validation_errors(spectrum: Spectrum, judge: Dense, grid: Floats, progress: Progress | None = None) -> Floats:

@@ -44,6 +44,11 @@ class Many:
         """float64 [m, k] of some targets."""
         return np.concatenate([part[:, some].astype(np.float64) for part in self.outputs])
 
+    def ends(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """[T], the least and the greatest output of each target."""
+        low = np.min([part.min(axis=0) for part in self.outputs], axis=0)
+        return low.astype(np.float64), np.max([part.max(axis=0) for part in self.outputs], axis=0).astype(np.float64)
+
     def __add__(self, other: Many) -> Many:
         both = self.source, other.source
 

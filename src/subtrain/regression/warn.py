@@ -7,14 +7,11 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from subtrain.regression.choose import LassoFit
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
 # Share of the targets that may validate best at the smallest lambda before that is worth a word, and how much of its
@@ -23,14 +20,31 @@ SHARE = 0.05
 FALL = 0.01
 # Targets that are named one by one.
 NAMED = 10
+_heard: ContextVar[tuple[list[str], bool] | None] = ContextVar("_heard", default=None)
 
 
 class FitWarning(UserWarning):
     """Something about a fit that its user should know: units or targets it could do nothing for."""
 
 
+@contextmanager
+def heard(aloud: bool = True) -> Iterator[list[str]]:
+    """What `warn` says within, as a list that fills; aloud: whether it is said as well, or only kept."""
+    kept: list[str] = []
+    before = _heard.set((kept, aloud))
+    try:
+        yield kept
+    finally:
+        _heard.reset(before)
+
+
 def warn(message: str) -> None:
     """A FitWarning that points at the first caller outside this package."""
+    listener = _heard.get()
+    if listener is not None:
+        listener[0].append(message)
+        if not listener[1]:
+            return
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
@@ -53,18 +67,18 @@ def kept_warnings() -> Iterator[list[str]]:
         warn(sentence)
 
 
-def warn_of(fit: LassoFit, tol: float, validated: bool) -> None:
-    """Everything there is to say about a fit."""
-    if validated:
-        warn_ends(fit.lambdas, fit.validation_mse, fit.best)
-    warn_constant(fit.constant_units, len(fit.weight))
-    warn_gaps(fit.gap, tol)
+def warn_ends(
+    lambdas: NDArray[np.float64],
+    error: NDArray[np.float64],
+    best: NDArray[np.int64],
+    weight: NDArray[np.floating],
+) -> None:
+    """Warn of targets whose best lambda is an end of the path; lambdas, validation error: [k, T], best: [T].
 
-
-def warn_ends(lambdas: NDArray[np.float64], error: NDArray[np.float64], best: NDArray[np.int64]) -> None:
-    """Warn of targets whose best lambda is an end of the path; lambdas, validation error: [k, T], best: [T]."""
+    Those whose weights [n, T] are all 0 are left to `warn_zeros`.
+    """
     k, count = lambdas.shape
-    free = lambdas[0] > 0
+    free = (lambdas[0] > 0) & weight.any(axis=0)
     first = int(np.count_nonzero(free & (best == 0)))
     if k > 1 and first:
         warn(f"for {first} of {count} targets the largest lambda validates best: nothing that was fitted predicts them")

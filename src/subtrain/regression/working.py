@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 
 from subtrain.kernel import kernel
 from subtrain.regression.descent import Moments, descend, duality_gap, extend, slopes
+from subtrain.regression.stopping import Stop
 
 Floats = NDArray[np.float64]
 Block = NDArray[np.float32]
 
 
 class Rules(NamedTuple):
-    """tol: relative gap to reach. passes: sweeps at most for one lambda. patience: lambdas to go on after the least
-    validation error, negative for all. positive: weights may not be negative. keep: store every lambda's weights."""
+    """tol: relative gap to reach. passes: sweeps at most for one lambda. stop: when a validated path ends. positive:
+    weights may not be negative. keep: store every lambda's weights."""
 
     tol: float
     passes: int
-    patience: int
+    stop: Stop
     positive: bool
     keep: bool
 

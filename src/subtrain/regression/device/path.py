@@ -16,8 +16,9 @@ from subtrain.regression.device.memory import PathPlan, free_bytes, open_device,
 from subtrain.regression.device.solve import Model, Rules, State, certify, solve
 from subtrain.regression.path import Path, grid_of
 from subtrain.regression.problem import Problem, lambda_max, problem
+from subtrain.regression.stopping import Stop, ended, floors, stopping
 from subtrain.regression.threads import Progress
-from subtrain.regression.warn import warn_ends, warn_of
+from subtrain.regression.zeros import warn_of
 
 Floats = NDArray[np.float64]
 
@@ -61,8 +62,6 @@ def lasso_on_device(
         raise InputError("choosing among lambdas needs validation models; without them give one value: lambdas=[0.01]")
     path = device_path(train, valid, how, where, progress)
     chosen, fitted = path, train
-    if valid is not None:
-        warn_ends(path.lambdas.T, path.error.T, path.best)
     if valid is not None and how.refit:
         fitted = train + valid if total is None else total
         lam = path.lambdas[np.arange(len(path.best)), path.best]
@@ -72,7 +71,7 @@ def lasso_on_device(
         again = replace(how, lambdas=lam[:, None], early_stop=None)
         chosen = device_path(fitted, None, again, where, progress, start=path.weight, stage="refit")
     fit = with_chosen(path, chosen, fitted)
-    warn_of(fit, how.tol, False)
+    warn_of(fit, how, train, valid is not None)
     return fit
 
 
@@ -91,11 +90,14 @@ def device_path(
 
     how, where = options or LassoOptions(), device or Device()
     place = open_device(where.name)
-    plan, rules = problem(train, how.objective, how.penalty), _rules(how)
+    plan = problem(train, how.objective, how.penalty)
+    units = int(np.count_nonzero(plan.penalty))
+    rules = _rules(how, stopping(how.early_stop, train.m, units, 0 if valid is None else valid.m))
     few = getattr(torch, where.dtype or ("float16" if place.type == "cuda" else "float32"))
     _check_validation(train, valid)
     found = _nothing_found(plan, grid_of(plan, how.lambdas, how.eps, how.positive), valid, rules)
-    todo = np.flatnonzero(lambda_max(plan, rules.positive) > 0)
+    largest = lambda_max(plan, rules.positive)
+    todo = np.flatnonzero(largest > 0)
     if not np.all(found.lambdas[todo] > 0) or not np.all(np.isfinite(found.lambdas)):
         raise InputError("lambdas must be positive and finite")
     grams = train.gram.nbytes + (0 if valid is None else valid.gram.nbytes)
@@ -106,7 +108,7 @@ def device_path(
         for first in range(0, len(todo), layout.targets):
             at = todo[first : first + layout.targets]
             coef = None if start is None else start[at] * plan.scale
-            _solve_targets(model, plan, judge, at, coef, rules, found)
+            _solve_targets(model, plan, judge, at, coef, floors(found.lambdas[at], largest[at]), rules, found)
             if progress:
                 done = train.targets - len(todo) + first + len(at)
                 progress(stage, done, train.targets)
@@ -121,10 +123,11 @@ def _solve_targets(
     judge: Judge | None,
     at: NDArray[np.int64],
     start: Floats | None,
+    floor: NDArray[np.int64],
     rules: Rules,
     found: Path,
 ) -> None:
-    """Fill `found` for the targets `at`, all of which are on the device together."""
+    """Fill `found` for the targets `at`, all of which are on the device together; floor: where each path may end."""
     import torch
 
     place = model.penalty.device
@@ -143,6 +146,7 @@ def _solve_targets(
     live = torch.arange(len(at), device=place)
     lowest = torch.full_like(variance, float("inf"))
     best = torch.zeros_like(live)
+    may_end = torch.from_numpy(floor).to(place)
     for step in range(lambdas.shape[1]):
         gap, sweeps = solve(model, state, lambdas[live, step], rules)
         here = at[live.cpu().numpy()]
@@ -157,8 +161,9 @@ def _solve_targets(
         lowest[live] = torch.minimum(lowest[live], error)
         best[live[better]] = step
         weight[:, live[better]] = state.coef[:, better]
-        if rules.patience >= 0:
-            going = step - best[live] < rules.patience
+        if judge is not None and rules.stop.patience:
+            since = step - torch.maximum(best[live], may_end[live])
+            going = ~ended(rules.stop, since, error, lowest[live])
             if not bool(going.any()):
                 break
             if not bool(going.all()):
@@ -203,12 +208,10 @@ def _check_validation(train: Counts, valid: Counts | None) -> None:
         raise InputError("there are no validation models")
 
 
-def _rules(how: LassoOptions) -> Rules:
+def _rules(how: LassoOptions, stop: Stop) -> Rules:
     if not how.tol > 0:
         raise InputError(f"tol must be positive, got {how.tol}")
-    if how.early_stop is not None and how.early_stop < 1:
-        raise InputError(f"early_stop must be at least 1 lambda, or None, got {how.early_stop}")
-    return Rules(float(how.tol), max(1, how.max_iter), how.early_stop or -1, bool(how.positive))
+    return Rules(float(how.tol), max(1, how.max_iter), stop, bool(how.positive))
 
 
 def _nothing_found(plan: Problem, grid: Floats, valid: Counts | None, rules: Rules) -> Path:

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any
 
 from subtrain.regression.device.covariance import Block, Covariance, Fast
+from subtrain.regression.stopping import Stop
 
 # Sweeps over all blocks before a certificate, and proximal steps in a block: at first, and at most. Both double while
 # targets miss the tolerance.
@@ -24,12 +25,12 @@ STEPS = (4, 256)
 
 @dataclass(frozen=True)
 class Rules:
-    """tol: relative gap to reach. sweeps: at most for one lambda. patience: lambdas to go on after the least validation
-    error, negative for all. positive: weights may not be negative."""
+    """tol: relative gap to reach. sweeps: at most for one lambda. stop: when a validated path ends. positive: weights
+    may not be negative."""
 
     tol: float
     sweeps: int
-    patience: int
+    stop: Stop
     positive: bool
 
 
