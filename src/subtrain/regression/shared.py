@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.masks import Masks
 from subtrain.regression.blocks import lasso_from_counts
 from subtrain.regression.choose import LassoFit, LassoOptions
-from subtrain.regression.counts import Counts
-from subtrain.regression.dense import Dense, check_memory, dense, judged
+from subtrain.regression.counts import Counts, count
+from subtrain.regression.crossfit import Bench
+from subtrain.regression.dense import Dense, check_memory, dense
 from subtrain.regression.estimator import Fitted, Linear
+from subtrain.regression.judging import Judges
 from subtrain.regression.models import Models
 from subtrain.regression.pairs import Pairs, pairs_of_study
 from subtrain.regression.posterior import MIXTURE, State, start, sweep
 from subtrain.regression.prior import Floats, Prior
 from subtrain.regression.problem import problem
+from subtrain.regression.ridge import Ridge
 from subtrain.regression.threads import Progress
-from subtrain.regression.warn import FitWarning
+from subtrain.regression.warn import heard, warn
 
 # Sweeps at rank 1 before the scales are split; sweeps before means count, which then move after every second sweep;
 # updates of the scales after each sweep.
 WARM, MEANS, EVERY, UPDATES = 10, 8, 2, 2
-LASSO = "lasso"
+LASSO, RIDGE = ALONE = "lasso", "ridge"
+# What `Linear` warns of whatever was fitted.
+SAID_OF_ALL = "in every mask or in none", "all weights are 0"
 
 
 class SharedPrior(Linear):
@@ -37,19 +43,23 @@ class SharedPrior(Linear):
     of target, similarity). Its mean is what pairs of the classes have in common, and what units of the target's own
     neighbourhood in the inputs have; 0 where neither is known. All of it, and the noise, is learned from the fitting
     models by maximum likelihood.
-    Each of `ranks`, and the LASSO (`lasso`), is judged on validation models; the one with the least squared error,
-    relative to the targets' variance, is fitted again on all models: where nothing is shared, that may be the LASSO.
+    Each of `ranks`, and with `lasso` the LASSO and ridge, is judged on validation models by the mean over targets of
+    its predictions' correlation with the outputs; the best is fitted again on all models: where nothing is shared, that
+    may be one of the last two. Their lambdas are chosen by one half of these models for the other.
 
     Parameters: pairs, "task" (labels and images of the task's view, in `st.fit`), `Pairs`, or None; ranks, of the
     scales: 1 is one factor a unit times one a target, more also say which units matter to which targets; sweeps, at
-    most; tol, change of the weights at which they end; validation and seed as in `Lasso`; lasso, whether to try it.
+    most; tol, change of the weights at which they end; validation and seed as in `Lasso`; lasso, whether to try the
+    LASSO and ridge, which share nothing.
 
-    chosen_: "lasso" or "rank 16"; candidates_ their names, validation_mse_ [candidates, T] their errors; gap_: the
-    share of variance that the last sweep still moved (the LASSO's duality gap if that was chosen); lam_: 0 (or the
-    LASSO's). Needs about 3 dense n x n matrices and 12 tables of n x T.
+    chosen_: "rank 16", "lasso" or "ridge"; candidates_ their names, scores_ [candidates] their correlations,
+    validation_mse_ [candidates, T] their errors; gap_: the share of variance that the last sweep still moved (the gap
+    of the LASSO or ridge if that was chosen); lam_: 0 (or theirs). Needs about 3 dense n x n matrices and 12 tables of
+    n x T.
     """
 
     GAP = "share of variance that the last sweep moved"
+    _judges: Judges | None = None
 
     def __init__(
         self,
@@ -82,9 +92,50 @@ class SharedPrior(Linear):
         self._known = pairs_of_study(models.study, models.output) if self.pairs == "task" else None
         try:
             counts = [counts_of(rows, name) for name, rows in parts.items()]
-            return self.fit_counts(counts[0], counts[1] if len(counts) > 1 else None, progress=progress)
+            if len(counts) == 1:
+                return self.fit_counts(counts[0], progress=progress)
+            judges = models.judges(list(parts.values())[1])
+            return self.fit_counts(counts[0], judges, counts[0] + counts[1], progress)
         finally:
             self._known = None
+
+    def fit_counts(
+        self,
+        train: Counts,
+        valid: Counts | Judges | None = None,
+        total: Counts | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit from counts of the models that fit; valid: the models that choose, as `Judges`; total: counts of both."""
+        if not isinstance(valid, Judges):
+            return super().fit_counts(train, valid, total, progress)
+        self._judges = valid
+        try:
+            return super().fit_counts(train, count(valid.masks, valid.outputs, self.threads), total, progress)
+        finally:
+            self._judges = None
+
+    @property
+    def takes_judges(self) -> bool:
+        """Whether the models that choose come as `Judges`: they do, for each is looked at by itself."""
+        return True
+
+    def _counts(
+        self,
+        masks: Masks,
+        y: NDArray[Any],
+        validation: tuple[ArrayLike | Masks, ArrayLike] | None,
+        split: ArrayLike | None,
+        progress: Progress | None,
+    ) -> tuple[Counts, Any]:
+        if validation is not None and split is not None:
+            raise InputError("give either validation models or a sample_split, not both")
+        if validation is not None:
+            return count(masks, y, self.threads, progress), Judges(*self._checked(*validation, reset=False))
+        rows = self._validating(len(masks), split)
+        if rows is None:
+            return count(masks, y, self.threads, progress), None
+        return count(masks[~rows], y[~rows], self.threads, progress), Judges(masks[rows], y[rows])
 
     def _chooses(self) -> bool:
         return len(self.ranks) + self.lasso > 1
@@ -92,33 +143,51 @@ class SharedPrior(Linear):
     def _estimate(self, train: Counts, valid: Counts | None, total: Counts | None, progress: Progress | None) -> Fitted:
         check_memory(train.n, 3)
         pairs = self._checked_pairs(train)
-        plan = problem(train, "raw")
-        task = dense(plan)
-        if valid is None:
+        if not self._chooses() or valid is None:
             if self._chooses():
                 raise InputError("choosing needs validation models; without them give ranks=(1,), lasso=False")
             self.chosen_ = f"rank {self.ranks[0]}"
-            self.candidates_ = [self.chosen_]
+            self.candidates_, self.scores_ = [self.chosen_], np.zeros(0)
+            train = train if valid is None else train + valid if total is None else total
             return self._fitted(train, self.ranks[0], pairs, np.zeros((0, train.targets)), progress)
-        judge = judged(plan, valid)
         everything = train + valid if total is None else total
-        errors = [judge.errors(self._solved(task, train.m, rank, pairs, progress).coef) for rank in self.ranks]
-        names = [f"rank {rank}" for rank in self.ranks]
+        if self._judges is None:
+            raise InputError(
+                "SharedPrior looks at every model that chooses by itself: give them as Judges(masks, outputs), not as "
+                "counts"
+            )
+        bench = Bench(self._judges)
+        predicted = self._candidates(bench, train, pairs, progress)
+        self.candidates_, self.scores_ = list(predicted), np.array([bench.score(p) for p in predicted.values()])
+        table = np.array([bench.errors(p) for p in predicted.values()])
+        self.chosen_ = self.candidates_[int(np.argmax(self.scores_))]
+        if self.chosen_ in ALONE:
+            return self._alone(train, valid, everything, table, progress)
+        return self._fitted(everything, int(self.chosen_.split()[1]), pairs, table, progress)
+
+    def _candidates(self, bench: Bench, train: Counts, pairs: Pairs, progress: Progress | None) -> dict[str, Floats]:
+        """What each candidate, fitted on `train`, predicts of the judges."""
+        plan = problem(train, "raw")
+        task, found = dense(plan), {}
+        for rank in self.ranks:
+            weight, bias = plan.raw(self._solved(task, train.m, rank, pairs, progress).coef)
+            found[f"rank {rank}"] = bench.masks @ weight.T + bias
         if self.lasso:
-            with warnings.catch_warnings(record=True) as said:
-                warnings.simplefilter("always", FitWarning)
+            found |= {LASSO: bench.lasso(train, self.threads, progress), RIDGE: bench.ridge(train)}
+        return found
+
+    def _alone(self, train: Counts, valid: Counts, total: Counts, table: Floats, progress: Progress | None) -> Fitted:
+        """The LASSO or ridge, its lambda chosen by all judges and fitted again on all models."""
+        with heard(aloud=False) as said:
+            if self.chosen_ == RIDGE:
+                fitted = Ridge(threads=self.threads)._estimate(train, valid, total, progress)
+            else:
                 options = LassoOptions(threads=self.threads)
-                reference = lasso_from_counts(train, valid, everything, options, progress)
-            errors.append(np.nanmin(reference.validation_mse, axis=0))
-            names.append(LASSO)
-        table = np.array(errors)
-        best = int(np.argmin(_relative(table, judge.variance)))
-        self.candidates_, self.chosen_ = names, names[best]
-        if self.chosen_ == LASSO:
-            for warning in said:
-                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-            return _of_lasso(reference, table)
-        return self._fitted(everything, self.ranks[best], pairs, table, progress)
+                fitted = _of_lasso(lasso_from_counts(train, valid, total, options, progress))
+        for text in said:
+            if not any(word in text for word in SAID_OF_ALL):
+                warn(text)
+        return replace(fitted, lambdas=np.zeros((0, total.targets)), validation_mse=table)
 
     def _checked_pairs(self, counts: Counts) -> Pairs:
         if min(self.ranks, default=0) < 1:
@@ -176,13 +245,7 @@ class SharedPrior(Linear):
         )
 
 
-def _relative(errors: Floats, variance: Floats) -> Floats:
-    """Mean over targets of error over variance, for each candidate; constant targets tell nothing."""
-    some = variance > 0
-    return np.asarray((errors[:, some] / variance[some]).mean(axis=1)) if some.any() else errors.sum(axis=1)
-
-
-def _of_lasso(fit: LassoFit, table: Floats) -> Fitted:
+def _of_lasso(fit: LassoFit) -> Fitted:
     return Fitted(
         weight=fit.weight,
         bias=fit.bias,
@@ -190,6 +253,6 @@ def _of_lasso(fit: LassoFit, table: Floats) -> Fitted:
         gap=fit.gap,
         residual=np.zeros(fit.lam.size),
         lambdas=np.zeros((0, fit.lam.size)),
-        validation_mse=table,
+        validation_mse=np.zeros((0, fit.lam.size)),
         n_iter=int(fit.n_iter.max(initial=0)),
     )
