@@ -22,7 +22,8 @@ def fit(
     estimator: Annotated[
         str,
         typer.Option(
-            help="lasso, shared-prior, ridge, least-squares, elastic-net, mean-difference, ame or lasso-large."
+            help="lasso, shared-prior, ridge, least-squares, elastic-net, mean-difference, ame, lasso-large or "
+            "leave-self-out."
         ),
     ] = "lasso",
     lambdas: Annotated[int, typer.Option(help="Values of λ on each target's path.")] = 100,
@@ -74,6 +75,9 @@ def fit(
     out.print(f"{dm!r} from {dm.meta['models']:,}{of} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
     gap = getattr(model, "GAP", "relative duality gap")
     out.print(f"Largest {gap} {dm.meta['gap_max']:.1e}; written to {where}", soft_wrap=True)
+    if "chosen" in dm.meta:
+        scores = ", ".join(f"{each} {score:.3f}" for each, score in dm.meta["scores"].items())
+        out.print(f"Chosen: {dm.meta['chosen']}, of correlations on validation models {scores}", soft_wrap=True)
     out.print(f"Next: subtrain evaluate {study}" + (f" --fit {name}" if name != "default" else ""))
 
 
@@ -90,9 +94,12 @@ def _estimator(name: str, given: dict[str, Any]) -> Any:
         "ame": regression.AME,
         "lasso-large": regression.LassoLarge,
         "shared-prior": regression.SharedPrior,
+        "leave-self-out": regression.LeaveSelfOut,
     }
     if name not in classes:
         raise InputError(f"unknown estimator {name!r}; choose from {', '.join(classes)}")
+    if name == "leave-self-out":
+        return regression.LeaveSelfOut(_estimator("lasso", given))
     model = classes[name]()
     grid = () if name == "lasso" else ("lambdas", "eps", "tol") if name == "shared-prior" else ("lambdas", "eps")
     return model.set_params(**{k: v for k, v in given.items() if k in model.get_params() and k not in grid})

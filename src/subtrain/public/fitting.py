@@ -49,8 +49,10 @@ def fit(
     from subtrain.regression import Judges, Lasso, count, count_blocks
     from subtrain.regression.lasso import with_judges
     from subtrain.regression.shards import stack
+    from subtrain.regression.warn import kept_warnings
 
     model = estimator if estimator is not None else Lasso()
+    _check(model)
     source = published.fitting
     masks = source.array("train_masks").part(models)
     outputs = source.array(output).part(models, targets)
@@ -64,12 +66,15 @@ def fit(
     if train.held:
         bits, judged = zip(*train.held, strict=True)
         valid = Judges(Masks(np.concatenate([part.data for part in bits]), arrays.n), np.concatenate(judged))
-    if isinstance(model, Lasso) and model.takes_judges and valid is not None:
-        model.fit_counts(counts, valid, lambda: with_judges(counts, valid, progress=progress), progress=progress)
-    else:
-        others = None if valid is None else count(valid.masks, valid.outputs)
-        model.fit_counts(counts, others, progress=progress)
+    with kept_warnings() as said:
+        if isinstance(model, Lasso) and model.takes_judges and valid is not None:
+            model.fit_counts(counts, valid, lambda: with_judges(counts, valid, progress=progress), progress=progress)
+        elif valid is None or getattr(model, "takes_judges", False):
+            model.fit_counts(counts, valid, progress=progress)
+        else:
+            model.fit_counts(counts, count(valid.masks, valid.outputs), progress=progress)
     meta = _meta(published, model, output, masks, outputs, int(choosing.sum()))
+    meta["notes"] = said
     return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta)
 
 
@@ -107,15 +112,22 @@ def _ahead(blocks: Iterator[T], most: int = 4) -> Iterator[T]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _check(model: Any) -> None:
+    """Refuse an estimator that takes more than counts of all models and a look at those that choose."""
+    from subtrain.regression import AME, LassoLarge
+
+    if not hasattr(model, "fit_counts") or isinstance(model, (type, AME, LassoLarge)):
+        name = model.__name__ if isinstance(model, type) else type(model).__name__
+        what = f"give {name}(), not the class" if isinstance(model, type) else "download them for it"
+        raise InputError(f"{name} does not fit from one pass over the models: {what}")
+
+
 def _choosing(model: Any, models: int) -> NDArray[np.bool_]:
     """bool [models], those that choose lambda."""
     from subtrain.regression.split import validation_rows
 
-    if hasattr(model, "fit_models") or not hasattr(model, "fit_counts"):
-        raise InputError(f"{type(model).__name__} does not fit from one pass over the models: download them for it")
     share = getattr(model, "validation", None)
-    lambdas = getattr(model, "lambdas", [0.0])
-    if not share or (np.ndim(lambdas) == 1 and np.size(lambdas) == 1):
+    if not share or not model._chooses():
         return np.zeros(models, np.bool_)
     if isinstance(share, (int, np.integer)):
         raise InputError("folds need every model several times: give validation as a share, for example 0.1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, NamedTuple, Self, cast
 
@@ -15,13 +15,18 @@ from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
 from subtrain.regression.blocks import lasso_from_counts
 from subtrain.regression.counts import Counts, as_outputs, check_finite, count
-from subtrain.regression.estimator import ROWS, Linear
+from subtrain.regression.elastic_net import ElasticNet
+from subtrain.regression.estimator import ROWS
 from subtrain.regression.lasso import Lasso
+from subtrain.regression.models import Models
+from subtrain.regression.plan import FitPlan, plan_fit
+from subtrain.regression.ridge import Ridge
 from subtrain.regression.split import given_rows, validation_rows
 from subtrain.regression.threads import Progress
-from subtrain.regression.warn import FitWarning, warn
+from subtrain.regression.warn import heard, warn
 
 Floats = NDArray[np.float64]
+FITTED = (Lasso, Ridge, ElasticNet)
 
 
 class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -35,12 +40,17 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
     Fitted: weight_ float64 [n, T], 0 at the target's own unit; bias_, lam_, gap_ [T]; self_weight_ [T], mean(Y | own
     unit in) - mean(Y | out), NaN where one never happens or the target has no unit; models_ int64 [T], fitted on.
     `predict` says what models without the target's own unit would give.
+    units: int [T], the unit each target is about, -1 for none; by default target t is about unit t, which takes T = n,
+    and in `st.fit` a training example is about the unit that it belongs to.
     """
 
-    def __init__(self, estimator: Any = None, limit: float = 5e14, threads: int | None = None) -> None:
+    def __init__(
+        self, estimator: Any = None, limit: float = 5e14, threads: int | None = None, units: ArrayLike | None = None
+    ) -> None:
         self.estimator = estimator
         self.limit = limit
         self.threads = threads
+        self.units = units
 
     def fit(
         self,
@@ -50,15 +60,14 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         sample_split: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Fit masks [m, n] to outputs [m, T]; units: int [T], the unit each target is about, -1 for none.
-
-        By default target t is about unit t, which takes T = n. sample_split: which models choose lambda, as in `Lasso`.
+        """Fit masks [m, n] to outputs [m, T]; units: instead of the estimator's own. sample_split: which models choose
+        lambda, as in `Lasso`.
         """
         packed, y = pack(masks), as_outputs(outputs)
         if len(packed) != len(y):
             raise InputError(f"there are {len(packed)} masks but outputs of {len(y)} models")
         check_finite(y)
-        own = own_units(units, packed.n, y.shape[1])
+        own = own_units(self.units if units is None else units, packed.n, y.shape[1])
         inner = self._inner()
         valid = _validating(inner, len(packed), sample_split)
         self._check_cost(packed, own)
@@ -78,6 +87,43 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
             warn(f"{message} (said of {same} of {groups.size} units' targets)")
         return self
 
+    @property
+    def splits_by(self) -> tuple[float | int | None, int]:
+        """Share of a study's models that choose lambda, and the seed that draws them: the inner estimator's."""
+        inner = self._inner()
+        return getattr(inner, "validation", None), getattr(inner, "seed", 0)
+
+    def plan(self, models: Models, parts: Mapping[str, NDArray[np.int64]], keep_counts: bool) -> FitPlan:
+        """What `fit_models` takes; InputError where it is not known which unit a target is about."""
+        self._own(models)
+        sizes = [rows.size for rows in parts.values()]
+        return plan_fit(sizes, models.study.n, models.targets, False, False, models.dtype.itemsize)
+
+    def fit_models(
+        self,
+        models: Models,
+        parts: Mapping[str, NDArray[np.int64]],
+        counted: Callable[..., Counts],
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit a study's models; the first of `parts` fits, a second one chooses lambda. Counts are its own."""
+        held = models.judges(np.concatenate(list(parts.values())))
+        first = next(iter(parts.values())).size
+        split = np.arange(first, held.m) if len(parts) > 1 else None
+        return self.fit(held.masks, held.outputs, self._own(models), split, progress)
+
+    def _own(self, models: Models) -> NDArray[np.int64]:
+        units, study = self.units, models.study
+        if units is None and models.output.startswith("train_"):
+            of_example = np.arange(study.n) if study.groups is None else np.asarray(study.groups)
+            units = of_example if of_example.size == models.targets else None
+        if units is None:
+            raise InputError(
+                f"it is not known which unit each of the {models.targets} targets of {models.output} is about: fit an "
+                "output like train_margins, or say it, LeaveSelfOut(units=[...])"
+            )
+        return own_units(units, study.n, models.targets)
+
     def predict(self, masks: ArrayLike | Masks) -> Floats:
         """Predicted outputs float64 [m, T] of models with these masks [m, n] but without each target's own unit."""
         check_is_fitted(self)
@@ -90,7 +136,7 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
 
     def _inner(self) -> Any:
         inner = Lasso() if self.estimator is None else clone(self.estimator)
-        if not isinstance(inner, (Lasso, Linear)) or not hasattr(inner, "lambdas"):
+        if not isinstance(inner, FITTED):
             raise InputError(f"LeaveSelfOut fits Lasso, Ridge or ElasticNet, not {type(inner).__name__}")
         return inner
 
@@ -136,8 +182,7 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         train, judge = (
             None if rows is None else count(masks[rows], part[rows], self.threads) for rows in (fitting, judging)
         )
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always", FitWarning)
+        with heard(aloud=False) as said:
             found = fit_counts(copy(inner), cast(Counts, train), judge)
         self.weight_[:, targets] = found.weight_
         self.bias_[targets], self.lam_[targets], self.gap_[targets] = found.bias_, found.lam_, found.gap_
@@ -207,14 +252,6 @@ def _validating(inner: Any, m: int, split: ArrayLike | None) -> NDArray[np.bool_
     return validation_rows(m, inner.validation, inner.seed) if inner.validation and not one else None
 
 
-def _worth_saying(said: list[warnings.WarningMessage], constant: NDArray[np.int64], unit: int) -> list[str]:
-    """Warnings but the one that the left-out unit is constant, which is the point; others are passed on."""
-    kept = []
-    for warning in said:
-        text = str(warning.message)
-        own = "in every mask or in none" in text and constant.tolist() == [unit]
-        if not issubclass(warning.category, FitWarning):
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        elif not own:
-            kept.append(text)
-    return kept
+def _worth_saying(said: list[str], constant: NDArray[np.int64], unit: int) -> list[str]:
+    """Warnings but the one that the left-out unit is constant, which is the point."""
+    return [text for text in said if "in every mask or in none" not in text or constant.tolist() != [unit]]

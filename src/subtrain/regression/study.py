@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from subtrain._version import __version__
 from subtrain.collection.missing import SELECTED
@@ -77,11 +78,13 @@ def fit(
     began = time.monotonic()
     models = finished_models(study, outputs, drop_nonfinite)
     model: Estimator = estimator if estimator is not None else Lasso()
+    _check(model)
     notes = (*models.notes, *_advice(models, model))
     for note in notes:
         warn(note)
     params = model.get_params()
-    parts = models.parts(params.get("validation"), params.get("seed", 0))
+    share, seed = getattr(model, "splits_by", (params.get("validation"), params.get("seed", 0)))
+    parts = models.parts(share, seed)
     judged = isinstance(model, Lasso) and model.takes_judges and len(parts) == 2
     plan = _plan(models, model, parts, judged, keep_counts)
     if announce:
@@ -97,6 +100,7 @@ def fit(
             _fit_counts(model, [counts_of(rows, name) for name, rows in parts.items()], progress)
     meta = _meta(models, model, params, parts) | {"seconds": round(time.monotonic() - began, 3)}
     meta["notes"] = list(dict.fromkeys((*notes, *said)))
+    meta |= _choice(model)
     return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta)
 
 
@@ -107,6 +111,16 @@ def _advice(models: Models, model: Estimator) -> tuple[str, ...]:
     if isinstance(model, MeanDifference) and any(SELECTED in note for note in models.notes):
         return (f"differences of means are biased on {SELECTED}: a regression (lasso, least-squares) is much less so",)
     return ()
+
+
+def _check(model: Any) -> None:
+    """Refuse what is no estimator of this package, in shape: a class, a name, an estimator of another library."""
+    if isinstance(model, type) or not (hasattr(model, "fit_counts") or hasattr(model, "fit_models")):
+        what = f"the class {model.__name__}: give {model.__name__}()" if isinstance(model, type) else repr(model)
+        raise InputError(
+            "estimator must be one of those of subtrain.regression, for example Ridge(), which fit counts of masks; "
+            f"got {what}"
+        )
 
 
 def _plan(models: Models, model: Estimator, parts: Mapping[str, Rows], judged: bool, keep_counts: bool) -> FitPlan:
@@ -188,7 +202,7 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mappi
         "sign": "a positive weight means that training on the unit raises the output",
         "alpha": study.design.alpha,
         "estimator": type(model).__name__,
-        "params": {k: _plain(v) for k, v in params.items()},
+        "params": {k: _plain(v) for k, v in params.items() if "__" not in k},
         "gap_max": float(np.max(model.gap_)),
         "models": int(models.rows.size),
         "models_planned": int(study.design.role_rows(FIT).size),
@@ -202,9 +216,17 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mappi
     }
 
 
+def _choice(model: Any) -> dict[str, Any]:
+    """Which candidate an estimator chose, and the score of each, where it has candidates."""
+    if not hasattr(model, "scores_") or not model.scores_.size:
+        return {}
+    scores = np.round(model.scores_, 4).tolist()
+    return {"chosen": model.chosen_, "scores": dict(zip(model.candidates_, scores, strict=True))}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, Pairs):
+    if isinstance(value, (Pairs, BaseEstimator)):
         return repr(value)
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
