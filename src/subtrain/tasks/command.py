@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
@@ -21,9 +20,12 @@ from subtrain.errors import InputError
 from subtrain.outputs import Output, SchemaError
 from subtrain.paths import local_path
 from subtrain.tasks.base import BatchTask, Source, View, checked_n, output_schema
+from subtrain.tasks.contents import file_digest
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.run import run
+from subtrain.tasks.scripts import files_of, programs
 from subtrain.tasks.trusted import marked
+from subtrain.tasks.watched import Watched
 
 PER = ("model", "segment")
 JOB, SEED = "{job}", "{seed}"
@@ -51,7 +53,8 @@ def command(
     seed (per="model").
 
     outputs: name → shape (float16), Output, or {"shape": …, "dtype": …}. data: files and folders the command reads, so
-    that the study notices when they change, as it does for files named in the command itself. timeout: seconds one
+    that the study notices when they change, as it does for files named in the command itself and for scripts of your
+    own that these source, import or name. timeout: seconds one
     command may take. env: further environment variables. folder: where the command runs and relative paths begin.
     device: "cuda" if it uses the GPU that the variable SUBTRAIN_DEVICE names. Raises InputError when a file or the
     program does not exist; a command that fails, fails its models; one that leaves other outputs ends the collection.
@@ -64,7 +67,17 @@ def command(
     _check_program(words[0] if words else "", root, env)
     schema = output_schema(outputs)
     job = _Command(tuple(words), checked_n(n), schema, per, timeout, env, root)
-    about = fingerprint([_content(root, word) for word in words], n, schema, per, env, [_data(root, d) for d in data])
+    paths = {name: _data(root, name) for name in data}
+    watched = Watched(
+        {
+            **files_of(words, root),
+            "the command": [_told(root, word) for word in words],
+            "the settings": [n, {name: spec.to_json() for name, spec in schema.items()}, per, env],
+            "data": paths,
+        },
+        lambda: _as_0_1(root, words, data, n, schema, per, env),
+        programs(words, root),
+    )
     given = {
         "command": words,
         "n": n,
@@ -74,7 +87,7 @@ def command(
     options = {"per": per, "data": list(data), "timeout": timeout, "env": env, "size": size, "device": device}
     source = None if view else Source(f"{__name__}:command", given | {k: v for k, v in options.items() if v})
     batch = size if per == "segment" else 1
-    return BatchTask(job.train, n, schema, about, batch=batch, view=view, source=source, device=device)
+    return BatchTask(job.train, n, schema, "", batch=batch, view=view, source=source, device=device, watched=watched)
 
 
 @dataclass(frozen=True)
@@ -156,23 +169,33 @@ def _check_program(program: str, root: Path, env: Mapping[str, str]) -> None:
         raise InputError(f"there is no program {program!r} on the PATH")
 
 
-def _content(root: Path, word: str) -> list[str]:
-    """A word of the command as the fingerprint sees it: of a program its name, of a file its name and its content."""
+def _told(root: Path, word: str) -> str:
+    """A word of the command as it counts: of a file its name, whatever folder it is in."""
+    return Path(word).name if (root / word).is_file() else word
+
+
+def _data(root: Path, name: str) -> Path:
+    path = root / local_path(name)
+    if not path.exists():
+        raise InputError(f"there is no {path}, which data names")
+    return path
+
+
+def _as_0_1(root: Path, words: Sequence[str], data: Sequence[str], *settings: object) -> str:
+    """The fingerprint as version 0.1.0 made it, which saw only the files in the command itself."""
+    return fingerprint(
+        [_word_0_1(root, word) for word in words], *settings, [_files_0_1(_data(root, name)) for name in data]
+    )
+
+
+def _word_0_1(root: Path, word: str) -> list[str]:
     path = root / word
     if not path.is_file():
         return [word]
     outside = not path.resolve().is_relative_to(root)
-    return [path.name] if outside and os.access(path, os.X_OK) else [path.name, _sha256(path)]
+    return [path.name] if outside and os.access(path, os.X_OK) else [path.name, file_digest(path)]
 
 
-def _data(root: Path, name: str) -> list[list[str]]:
-    path = root / local_path(name)
-    if not path.exists():
-        raise InputError(f"there is no {path}, which data names")
+def _files_0_1(path: Path) -> list[list[str]]:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    return [[str(file.relative_to(path.parent)), _sha256(file)] for file in files]
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [[str(file.relative_to(path.parent)), file_digest(file)] for file in files]

@@ -23,16 +23,24 @@ class Watched:
     """Looked at when it is first asked for: only then is all of the task's file there.
 
     what: the task's code, settings and data, by name; "data" is a list of arrays, and of paths whose files count.
-    old: the fingerprint as version 0.1.0 made it, for studies that have one.
+    old: the fingerprint as version 0.1.0 made it, for studies that have one. packages: of code that does not run in
+    Python, the installed programs it uses.
     """
 
-    def __init__(self, what: Mapping[str, Any], old: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self,
+        what: Mapping[str, Any],
+        old: Callable[[], str] | None = None,
+        packages: Mapping[str, str] | None = None,
+    ) -> None:
         self._what = what
         self.old = old
+        if packages is not None:
+            self.__dict__["packages"] = packages
 
     def and_(self, more: Mapping[str, Any], old: Callable[[], str] | None) -> Watched:
         """This and more."""
-        return Watched({**self._what, **more}, old)
+        return Watched({**self._what, **more}, old, self.__dict__.get("packages"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Settled, (self.fingerprint, dict(self.parts), dict(self.packages))
