@@ -10,6 +10,7 @@ import pytest
 import subtrain.store.view as stored
 from subtrain import Design, Study
 from subtrain.errors import CorruptError, InputError
+from subtrain.store import base
 from subtrain.store.imported import import_arrays
 from subtrain.store.seal import sealed
 from subtrain.tasks import View, mlp
@@ -133,6 +134,25 @@ def test_long_texts_are_cut_to_what_the_page_shows(monkeypatch):
     monkeypatch.setattr(stored, "LIMIT", 20_000)
     found = stored.bounded(View(texts={"train": ["x" * 1000] * 20}))
     assert (found.cut, found.texts[("texts", "train")]) == (400, ["x" * 400] * 20)
+
+
+def test_texts_larger_than_other_json_come_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "JSON_BYTES", 20_000)
+    monkeypatch.setattr(base, "JSON_PARTS", 100)
+    texts = ['[{"a\\": [' * 900, "漢字" * 9_000, "\\", '"', "", None] * 3
+    of(View(texts={"train": texts}), tmp_path / "s")
+    assert Study.open(tmp_path / "s").view.texts["train"] == texts
+    for data in (b"[" * 101, b"[" + b"1," * 10_000 + b"1]", b'["' + b"x" * 30_000 + b'"]', b'["' + b'\\"' * 60_000):
+        with pytest.raises(CorruptError, match="is damaged"):
+            base.parse_json(data, "f", 29_000)
+    with pytest.raises(CorruptError, match="larger than any"):
+        base.parse_json(b"[" + b'"",' * 11_000 + b'""]', "f", 100_000)
+
+
+def test_texts_are_counted_as_they_are_stored(monkeypatch):
+    monkeypatch.setattr(stored, "LIMIT", 30_000)
+    assert stored.bounded(View(texts={"train": ["漢" * 4_900]})).cut is None
+    assert stored.bounded(View(texts={"train": ["漢" * 5_000]})).cut == 400
 
 
 def test_what_is_still_too_large_is_refused_with_the_way_out(tmp_path, monkeypatch):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol
 
+import numpy as np
+
 from subtrain.errors import CorruptError, InputError
 
 Write = Callable[[BinaryIO], object]
@@ -102,20 +104,35 @@ def json_bytes(data: object) -> bytes:
     return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
 
 
-def parse_json(data: bytes, where: object) -> Any:
+def parse_json(data: bytes, where: object, most: int = JSON_BYTES) -> Any:
     """The JSON in `data`; CorruptError that names `where` it was if it is not whole, strict and of a sane size.
 
-    Strict: no NaN, no infinity, no key twice, no half of a character.
+    Strict: no NaN, no infinity, no key twice, no half of a character. most: bytes that the texts in it may take; all
+    the rest has JSON_BYTES, and what a text holds is no list.
     """
     try:
         if len(data) > JSON_BYTES or data.count(b"[") + data.count(b"{") > JSON_PARTS:
-            raise ValueError("it is larger than any such file may be")
+            _check_size(data, most)
         found = json.loads(data, object_pairs_hook=_table, parse_constant=_no_number, parse_float=_number)
         if b"\\ud" in data.lower():
             json.dumps(found, ensure_ascii=False).encode()
         return found
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"{where} is damaged: {error}") from error
+
+
+def _check_size(data: bytes, most: int) -> None:
+    """ValueError for JSON that would take far more memory than its texts do."""
+    plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if len(data) <= most and plain.count(b'"') <= JSON_BYTES:
+        letters = np.frombuffer(plain, np.uint8)
+        quotes = np.flatnonzero(letters == ord('"'))
+        lists = np.flatnonzero((letters == ord("[")) | (letters == ord("{")))
+        outside = np.count_nonzero(np.searchsorted(quotes, lists) % 2 == 0)
+        texts = int((quotes[1::2] - quotes[: quotes.size // 2 * 2 : 2]).sum())
+        if len(plain) - texts <= JSON_BYTES and outside <= JSON_PARTS:
+            return
+    raise ValueError("it is larger than any such file may be")
 
 
 def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -186,10 +186,10 @@ def _column_part(store: Store, name: str, digest: str) -> Any:
 
 
 def _checked_json(store: Store, name: str, digest: str) -> Any:
-    data = store.read_range(name, 0, LIMIT)
+    data = store.read_range(name, 0, LIMIT + 1)
     if hashlib.sha256(data).hexdigest() != digest:
         raise CorruptError(f"{store.where(name)} is damaged: it is not what was stored")
-    return parse_json(data, store.where(name))
+    return parse_json(data, store.where(name), LIMIT)
 
 
 def _place(entry: Mapping[str, str]) -> tuple[str, str]:
@@ -220,12 +220,14 @@ class _Hashed:
 
 
 def _json_writer(values: object) -> Callable[[BinaryIO], object]:
-    content = json.dumps(values, allow_nan=False, separators=(",", ":")).encode()
+    content = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
     return lambda file: file.write(content)
 
 
 def _texts_bytes(texts: Mapping[Any, list[str | None]]) -> int:
-    return sum(len(value or "") + 4 for values in texts.values() for value in values)
+    """What they take in a file."""
+    each = (value for values in texts.values() for value in values)
+    return sum(len(json.dumps(value, ensure_ascii=False).encode()) + 1 for value in each)
 
 
 def _part_bytes(part: Any) -> int:
