@@ -13,6 +13,8 @@ import pytest
 
 from subtrain import Design, Study
 from subtrain.errors import MismatchError
+from subtrain.store.seal import SEAL
+from subtrain.store.study import UNSEALED
 from subtrain.tasks import function, load_task
 from subtrain.tasks.watched import SCHEME, changes
 
@@ -227,6 +229,57 @@ def test_what_is_defined_below_the_task_counts(tmp_path):
     )
 
 
+INNER = """
+inner = st.tasks.function(v, 4, {"a": st.Output([1], "float32")}, data=["DATA"])
+def wrapped():
+    held = inner
+    return lambda i: held.train(i, i)
+w = wrapped()
+"""
+
+
+def test_a_task_around_another_watches_what_that_one_watches(tmp_path):
+    """Also when the other was looked at before, as it is when it has trained."""
+    (tmp_path / "data").write_text("1")
+    text = code("def h(): return 1\ndef v(i, seed): return h()" + INNER.replace("DATA", str(tmp_path / "data")), "w(1)")
+    before = loaded(tmp_path / "one", {"mycode.py": text})
+    after = loaded(tmp_path / "two", {"mycode.py": text.replace("return 1", "return 2")})
+    assert changes(before.watched.parts, after) == "changed: h"
+    again = loaded(tmp_path / "one", {"mycode.py": text.replace("held = inner", "held = inner; held.fingerprint")})
+    looked = loaded(tmp_path / "one", {"mycode.py": text.replace("return lambda", "held.fingerprint; return lambda")})
+    assert {"h", "v"} <= looked.watched.parts.keys()
+    assert looked.watched.parts["h"] == again.watched.parts["h"] == before.watched.parts["h"]
+    (tmp_path / "data").write_text("2")
+    assert loaded(tmp_path / "one", {"mycode.py": text}).fingerprint != before.fingerprint
+
+
+def test_a_task_whose_function_names_it(tmp_path):
+    text = code("", "task.n * 1")
+    before = loaded(tmp_path / "one", {"mycode.py": text})
+    assert before.fingerprint == loaded(tmp_path / "two", {"mycode.py": text}).fingerprint
+    assert before.fingerprint != loaded(tmp_path / "two", {"mycode.py": text.replace("* 1", "* 2")}).fingerprint
+
+
+GRAPH = """
+class Node: pass
+nodes = [Node() for _ in range(60)]
+for k, node in enumerate(nodes):
+    node.near, node.load = [nodes[k - 1], nodes[k - 2], nodes[(k + 1) % 60]], 0
+nodes[40].load = 1
+def v(i): return nodes[0].load
+"""
+
+
+def test_objects_that_many_others_hold_are_looked_at_once(tmp_path):
+    """Each way through this graph once would take longer than the world stands."""
+    before = loaded(tmp_path / "one", {"mycode.py": code(GRAPH)})
+    assert before.fingerprint == loaded(tmp_path / "two", {"mycode.py": code(GRAPH)}).fingerprint
+    after = loaded(tmp_path / "two", {"mycode.py": code(GRAPH.replace("load = 1", "load = 2"))})
+    assert before.fingerprint != after.fingerprint
+    after = loaded(tmp_path / "two", {"mycode.py": code(GRAPH.replace("nodes[40]", "nodes[41]"))})
+    assert before.fingerprint != after.fingerprint
+
+
 def test_data_are_sets_tables_tensors_and_what_lies_at_paths(tmp_path):
     import pandas as pd
     import scipy.sparse as sp
@@ -331,6 +384,8 @@ def test_a_study_of_the_first_version_goes_on_with_the_task_it_saw(tmp_path):
     task, source = load_task(f"{tmp_path / 'mycode.py'}:task")
     study = Study.create(tmp_path / "r", f"{tmp_path / 'mycode.py'}:task", Design(models=4, heldout=0))
     manifest = json.loads((tmp_path / "r" / "study.json").read_text())
+    del manifest[SEAL]
+    manifest["format"] = UNSEALED
     manifest["task"] = {"source": source.to_json(), "fingerprint": task.watched.old()}
     assert not manifest["task"]["fingerprint"].startswith(SCHEME)
     (tmp_path / "r" / "study.json").write_text(json.dumps(manifest))

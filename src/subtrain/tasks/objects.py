@@ -29,8 +29,12 @@ _STATE = {
 
 
 def instance(walk: Walk, value: Any) -> str:
+    from subtrain.tasks.watched import Watched
+
     cls = type(value)
     kind = walk.text(cls)
+    if isinstance(value, Watched):
+        return f"{kind} {value.told(walk)}"
     if is_module_of_torch(value):
         held = {k: v for k, v in vars(value).items() if not k.startswith("_") and k != "training"}
         parts = [value._parameters, value._buffers, value._modules, value._forward_hooks, value._forward_pre_hooks]
@@ -39,6 +43,8 @@ def instance(walk: Walk, value: Any) -> str:
         return f"{kind} {_settings(walk, value, value.get_params(deep=False))}"
     if dataclasses.is_dataclass(value) and not walk.is_own_class(cls):
         fields = {f.name: f.default for f in dataclasses.fields(value)}
+        if getattr(value, "watched", None) is not None:
+            del fields["fingerprint"]  # it is made of what is watched, perhaps at this moment
         return f"{kind} {_changed(walk, {k: getattr(value, k) for k in fields}, fields)}"
     if any(c.__name__ in _STATE and not walk.is_own_class(c) for c in cls.__mro__):
         return walk.nothing(kind)

@@ -22,6 +22,8 @@ from subtrain.tasks.objects import KINDS, instance
 from subtrain.tasks.origin import is_own
 
 _PLAIN = (type(None), bool, int, float, complex, bytes, type(...), type(NotImplemented))
+# Characters above which a value stands in what holds it by its digest: many may hold the same.
+_LONG = 1000
 _WRITTEN_BY_PYTHON = ("__dataclass_fields__", "_fields", "__attrs_attrs__", "model_fields")
 
 
@@ -40,7 +42,7 @@ class Walk:
         self._files: dict[str, syntax.File] = {}
         self._kept: list[Any] = []
         self._within: list[int] = []
-        self._contents: dict[int, str] = {}
+        self._seen: dict[int, tuple[str, bool]] = {}
         self._main: str | None = None
         self._folders: set[str] = set()
         self._opaque = False
@@ -61,18 +63,25 @@ class Walk:
             return f"str {self.without_folders(value)!r}"
         if id(value) in self._within:
             return "itself"
-        if id(value) in self._contents:
-            return self._contents[id(value)]
-        self._within.append(id(value))
-        try:
-            found = content(value, self.text)
-            if found is not None:
-                self._kept.append(value)
-                self._contents[id(value)] = found
-                return found
-            return self._structured(value)
-        finally:
-            self._within.pop()
+        if id(value) not in self._seen:
+            before, self._opaque = self._opaque, False
+            self._within.append(id(value))
+            try:
+                found = content(value, self.text)
+                found = self._structured(value) if found is None else found
+            finally:
+                self._within.pop()
+            self._kept.append(value)
+            self._seen[id(value)] = (found if len(found) <= _LONG else f"long {digest(found)}", self._opaque)
+            self._opaque = before
+        found, opaque = self._seen[id(value)]
+        self._opaque |= opaque
+        return found
+
+    def forget(self) -> None:
+        """Let go of what was seen, once nothing more is added: it may be large."""
+        for held in (self._names, self._files, self._kept, self._seen):
+            held.clear()
 
     def _structured(self, value: Any) -> str:
         if isinstance(value, FunctionType):

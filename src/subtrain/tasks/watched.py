@@ -49,13 +49,22 @@ class Watched:
     def _walk(self) -> Walk:
         walk, top = Walk(), []
         for name, value in self._what.items():
-            told = {name: walk.add(name, value)} if name != DATA else _data(walk, value, self._what)
+            told = {name: walk.add(name, value)} if name != DATA else _data(walk.add, value, self._what)
             for label, text in told.items():
                 if not text.startswith("<"):
                     walk.parts.setdefault(label, digest(text))
                 top.append(f"{name} {digest(text)}")
         walk.parts[""] = digest("\\n".join(top))
+        walk.forget()
         return walk
+
+    def told(self, walk: Walk) -> str:
+        """What it watches, as part of what another task holds."""
+
+        def tell(name: str, value: Any) -> str:
+            return walk.text(value)
+
+        return str({k: _data(tell, v, self._what) if k == DATA else walk.text(v) for k, v in self._what.items()})
 
     @property
     def parts(self) -> Mapping[str, str]:
@@ -86,26 +95,29 @@ class _Settled(Watched):
         found: Mapping[str, str] = self.__dict__["settled"]
         return found
 
+    def told(self, walk: Walk) -> str:
+        return self.fingerprint
 
-def _data(walk: Walk, values: Any, what: Mapping[str, Any]) -> dict[str, str]:
+
+def _data(tell: Callable[[str, Any], str], values: Any, what: Mapping[str, Any]) -> dict[str, str]:
     """What `data=` names: arrays and everything else by content, paths by the files there."""
     items = values.items() if isinstance(values, Mapping) else enumerate(_listed(values))
     named = _globals(what)
-    return {named.get(id(value), f"data[{key}]"): _datum(walk, key, value) for key, value in items}
+    return {named.get(id(value), f"data[{key}]"): _datum(tell, key, value) for key, value in items}
 
 
 def _listed(values: Any) -> Sequence[Any]:
     return [values] if isinstance(values, (str, PurePath)) else list(values)
 
 
-def _datum(walk: Walk, key: Any, value: Any) -> str:
+def _datum(tell: Callable[[str, Any], str], key: Any, value: Any) -> str:
     if isinstance(value, (str, PurePath)):
         path = Path(value).expanduser()
         if path.exists():
             return f"{path.name} {of_path(path)}"
         if isinstance(value, PurePath):
             raise InputError(f"there is no {path}, which data names")
-    return walk.add(f"data[{key}]", value)
+    return tell(f"data[{key}]", value)
 
 
 def _globals(what: Mapping[str, Any]) -> dict[int, str]:
