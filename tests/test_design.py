@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subtrain import Design
-from subtrain.design import EVALUATION, FIT, bernoulli, fixed_size, subset_size
+from subtrain.design import EVALUATION, FIT
 from subtrain.errors import InputError
+from subtrain.samplers import bernoulli, fixed_size, subset_size
 
 
 def reference_mask(seed: int, subset: int, n: int, size: int) -> np.ndarray:
@@ -284,3 +285,82 @@ def test_every_alpha_is_drawn_as_often_and_apart_from_the_masks():
         within = masks[alphas == alpha].mean(axis=0)
         assert np.abs(within - alpha).max() < 4.5 * math.sqrt(alpha * (1 - alpha) / 4_500)
     assert Design([0.3]).alpha == 0.3
+
+
+CLASSES = ["rare"] + ["few"] * 4 + ["many"] * 25 + ["most"] * 70
+
+
+def test_a_stratified_subset_holds_every_class_at_its_share():
+    design = Design(0.1, 60, strata=CLASSES, heldout=3)
+    masks = design.masks().unpack()
+    held = np.stack([masks[:, np.array(CLASSES) == name].sum(axis=1) for name in ("rare", "few", "many", "most")])
+    assert (held.T == [1, 1, 2, 6]).all(), "shares .1, .4, 2.5 and 7, at least 1, ten in all"
+    assert (design.kind, design.n) == ("stratified", 100)
+    assert len(np.unique(masks[:60], axis=0)) == 60
+    chances = masks[:, -70:].mean(axis=0)
+    assert chances.mean() == pytest.approx(6 / 70)
+    assert chances.max() < 0.3, "no unit of a class is preferred"
+
+
+def test_a_stratified_mask_is_those_of_each_class_with_the_smallest_values():
+    strata = np.array([2, 0, 0, 2, 2, 0, 2, 2])
+    raw = np.random.Philox(key=np.array([7, 4], np.uint64)).random_raw(8)
+    mask = np.zeros(8, bool)
+    for label, count in ((0, 2), (2, 2)):
+        members = np.flatnonzero(strata == label)
+        mask[members[np.argsort(raw[members], kind="stable")[:count]]] = True
+    design = Design(0.5, 5, seed=7, strata=strata, heldout=0)
+    assert np.array_equal(design.masks([4]).unpack()[0], mask)
+    assert np.array_equal(design.masks().unpack()[4], mask)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=8).filter(lambda s: sum(s) > 1),
+    alpha=st.sampled_from([0.05, 0.29, 0.5, 0.9, 0.99]),
+)
+@settings(deadline=None, max_examples=60)
+def test_shares_of_classes_are_rounded_so_that_the_size_is_exact(sizes, alpha):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    total = subset_size(alpha, labels.size)
+    if total < len(sizes):
+        with pytest.raises(InputError, match=r"cannot hold one of each|every subset would be empty"):
+            Design(alpha, 1, strata=labels, heldout=0)
+        return
+    mask = Design(alpha, 1, strata=labels, heldout=0).masks().unpack()[0]
+    held = np.bincount(labels[mask], minlength=len(sizes))
+    assert held.sum() == total
+    assert ((held >= 1) & (held <= sizes)).all()
+    if all(alpha * size >= 1 for size in sizes):
+        assert (np.abs(held - alpha * np.array(sizes)) < 1).all(), "each class gets its share, rounded"
+
+
+def test_a_stratified_design_is_stored_with_each_class_once_and_others_as_before():
+    design = Design(0.5, 3, strata=["b", "a", "b", "b"], heldout=0)
+    data = json.loads(json.dumps(design.to_json()))
+    assert data["strata"] == {"names": ["a", "b"], "units": [1, 0, 1, 1]}
+    assert Design.from_json(data) == design
+    assert "strata" not in Design(n=20).to_json(), "the identity of every older study would change"
+    for units in ([1, 0, 2, 1], [True, 0, 1, 1], [-1, 0, 1, 1]):
+        with pytest.raises(InputError, match="name classes that it does not have"):
+            Design.from_json(data | {"strata": {"names": ["a", "b"], "units": units}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"strata": CLASSES, "alpha": 0.03}, r"3 units .* one of each of 4 strata: raise alpha to at least 0.04"),
+        ({"strata": CLASSES, "kind": "bernoulli"}, "strata are for kind='stratified'"),
+        ({"strata": CLASSES, "n": 7}, "class of 100 units, but there are 7"),
+        ({"strata": [0.5, 1.5]}, "a list of integers or a list of texts"),
+        ({"strata": ["a", 1]}, "a list of integers or a list of texts"),
+        ({"strata": [0, 0, 1], "models": 9, "heldout": 0, "alpha": 0.7}, "only 2 different stratified subsets"),
+    ],
+)
+def test_strata_that_cannot_be_kept_are_refused(fields, said):
+    with pytest.raises(InputError, match=said):
+        Design(**fields)
+
+
+def test_a_stratified_design_without_strata_says_that_it_lacks_them():
+    with pytest.raises(InputError, match="has no strata yet"):
+        Design(models=5, kind="stratified", n=10, heldout=0).masks()

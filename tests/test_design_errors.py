@@ -40,7 +40,7 @@ from subtrain.errors import InputError
         ({"seed": -1}, "seed must be a whole number"),
         ({"seed": 2**64}, r"seed must be below 2\*\*64"),
         ({"models": 2**40, "heldout": 1}, "too many"),
-        ({"kind": "stratified"}, "unknown kind of design 'stratified'; choose from fixed, bernoulli"),
+        ({"kind": "latin"}, "unknown kind of design 'latin'; choose from fixed, bernoulli, stratified"),
         ({"n": 10, "models": 250, "heldout": 3}, "253 subsets were asked for, but only 252 different fixed subsets"),
         ({"n": 4, "models": 17, "heldout": 0, "kind": "bernoulli"}, "only 16 different bernoulli subsets"),
         ({"groups": (0, 2, 2)}, r"groups must be numbered 0, 1, 2, … without gaps; found \[0, 2\]"),

@@ -21,6 +21,7 @@ ORDER = [
     "kernel",
     "notebook",
     "masks",
+    "samplers",
     "design",
     "arrays",
     "quantities",

@@ -7,10 +7,9 @@ and in any order; nothing but the few numbers of the design is ever stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,21 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack, row_bytes
+from subtrain.samplers import (
+    Label,
+    Strata,
+    bernoulli,
+    checked_strata,
+    fixed_size,
+    raw_bits,
+    strata_from_json,
+    strata_json,
+    subset_size,
+    training_seeds,
+)
 
 FIT, EVALUATION = "fit", "evaluation"
+FIXED, BERNOULLI, STRATIFIED = KINDS = "fixed", "bernoulli", "stratified"
 MAX_MODELS = 2**40
 # Share of empty subsets above which a design of units drawn one by one is refused.
 MOSTLY = 0.5
@@ -57,11 +69,13 @@ class Design:
         as average marginal effects need it (Lin et al. 2022, section 3).
     models: distinct subsets to fit datamodels on, one model each.
     seed: everything random about the design follows from it.
-    kind: "fixed" (exactly floor(alpha * n) units) or "bernoulli" (each unit by itself with probability alpha).
+    kind: "fixed" (exactly floor(alpha * n) units), "bernoulli" (each unit by itself with probability alpha) or
+        "stratified" (fixed, with every class at its share: alpha of its units, rounded, and at least one).
     heldout: further subsets, only for judging; by default a twentieth of `models`, within 20..300.
     replicates: models for each held-out subset, with other training seeds; two or more give a noise ceiling.
     n: number of units; taken from the task when left out.
     groups: the unit of each example [N], when units are groups (classes, writers, sources) of examples.
+    strata: the class of each unit [n], integers or texts, of a stratified design; the task's labels when left out.
 
     >>> Design(alpha=0.5, models=3, n=8, heldout=0).masks([0, 2]).unpack().sum(axis=1)
     array([4, 4])
@@ -76,10 +90,13 @@ class Design:
     n: int | None = None
     groups: tuple[int, ...] | None = field(default=None, repr=False)
     extensions: tuple[tuple[str, int, int], ...] = ()
+    strata: tuple[Label, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.groups is not None:
             self._adopt_groups(self.groups)
+        if self.strata is not None:
+            self._adopt_strata(self.strata)
         if self.heldout is None:
             object.__setattr__(self, "heldout", min(300, max(20, self.models // 20)))
         object.__setattr__(self, "extensions", tuple(_extension(*entry) for entry in self.extensions))
@@ -97,10 +114,25 @@ class Design:
         object.__setattr__(self, "groups", tuple(ids.tolist()))
         object.__setattr__(self, "n", int(present.size))
 
+    def _adopt_strata(self, strata: Sequence[Label]) -> None:
+        if self.kind == BERNOULLI:
+            raise InputError(f"strata are for kind={STRATIFIED!r}: a {BERNOULLI} design draws each unit by itself")
+        labels = checked_strata(strata)
+        if self.n not in (None, len(labels)):
+            raise InputError(f"strata name the class of {len(labels)} units, but there are {self.n}")
+        for name, value in (("kind", STRATIFIED), ("strata", labels), ("n", len(labels))):
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def _strata(self) -> Strata:
+        if self.strata is None:
+            raise InputError(f"this {STRATIFIED} design has no strata yet: give strata, the class of each unit")
+        return Strata.of_labels(self.strata)
+
     def _check(self) -> None:
         object.__setattr__(self, "alpha", _shares(self.alpha))
-        if self.kind not in SAMPLERS:
-            raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join(SAMPLERS)}")
+        if self.kind not in KINDS:
+            raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join(KINDS)}")
         for name in ("models", "heldout", "seed", "replicates") + (("n",) if self.n is not None else ()):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
         if self.models < 1:
@@ -121,24 +153,32 @@ class Design:
         self._check_not_empty(n, sizes[0])
         last = self.blocks[-1]
         subsets = last.first_subset + last.subsets
-        # From 40 of 80 units on there are more subsets than MAX_MODELS; the full coefficient would take seconds.
-        possible = sum(math.comb(n, min(k, n - k, 40)) for k in sizes) if self.kind == "fixed" else 2 ** min(n, 64)
+        possible = self._possible(n, sizes)
         if subsets > possible:
             raise InputError(
                 f"{subsets} subsets were asked for, but only {possible} different {self.kind} subsets "
                 f"of {n} units exist at alpha = {self.alpha}"
             )
 
+    def _possible(self, n: int, sizes: Sequence[int]) -> int:
+        """How many subsets there are, or some number above all that a study may have."""
+        if self.kind == BERNOULLI:
+            return 1 << min(n, 64)
+        if self.strata is not None:
+            return sum(map(self._strata.possible, self.alpha_list))
+        # From 40 of 80 units on there are more subsets than MAX_MODELS; the full coefficient would take seconds.
+        return sum(math.comb(n, min(k, n - k, 40)) for k in sizes)
+
     def _check_not_empty(self, n: int, least: int) -> None:
         """Refuse subsets of which all, or of units that are drawn one by one most, hold nothing."""
         lowest, highest = self.alpha_list[0], self.alpha_list[-1]
-        if self.kind == "fixed" and least < 1:
+        if self.kind != BERNOULLI and least < 1:
             raise InputError(
                 f"alpha * n = {lowest} * {n} < 1: every subset would be empty; raise alpha to at least {1 / n:.3g}"
             )
         # With several alphas the lowest may leave many subsets empty: a Shapley value wants them.
         empty = (1 - highest) ** n
-        if self.kind != "fixed" and empty > MOSTLY:
+        if self.kind == BERNOULLI and empty > MOSTLY:
             raise InputError(
                 f"alpha = {highest} of {n} units leaves {empty:.0%} of the subsets empty; raise alpha to at least "
                 f"{1 - MOSTLY ** (1 / n):.2g}"
@@ -204,13 +244,19 @@ class Design:
             raise InputError("this design has no n yet: give n, or bind it to a task's units with for_units(n)")
         subsets = self.subsets(rows)
         out = np.zeros((subsets.size, row_bytes(self.n)), np.uint8)
-        draw = SAMPLERS[self.kind]
+        counts = {alpha: self._strata.counts(alpha) for alpha in self.alpha_list} if self.kind == STRATIFIED else {}
         chunk = max(1, min(_CHUNK, _CHUNK_BYTES // self.n))
         for start in range(0, subsets.size, chunk):
             some = subsets[start : start + chunk].tolist()
-            drawn = np.stack([draw(_raw(self.seed, s, self.n), self._alpha_of(s)) for s in some])
-            out[start : start + chunk] = pack(drawn).data
+            out[start : start + chunk] = pack(np.stack([self._draw(s, counts) for s in some])).data
         return Masks(out, self.n)
+
+    def _draw(self, subset: int, counts: Mapping[float, Sequence[int]]) -> NDArray[np.bool_]:
+        assert self.n is not None
+        raw, alpha = raw_bits(self.seed, subset, self.n), self._alpha_of(subset)
+        if self.kind == STRATIFIED:
+            return self._strata.draw(raw, counts[alpha])
+        return bernoulli(raw, alpha) if self.kind == BERNOULLI else fixed_size(raw, alpha)
 
     def alphas(self, rows: Rows | None = None) -> NDArray[np.float64]:
         """The alpha of each of these rows, float64: a function of its subset, so replicates share one."""
@@ -220,7 +266,7 @@ class Design:
         some = self.alpha_list
         if len(some) == 1:
             return some[0]
-        return some[int(_raw(self.seed, subset, 1, _ALPHA_STREAM)[0]) * len(some) >> 64]
+        return some[int(raw_bits(self.seed, subset, 1, _ALPHA_STREAM)[0]) * len(some) >> 64]
 
     def seeds(self, rows: Rows | None = None) -> NDArray[np.uint32]:
         """Training seeds of these rows, uint32: a function of subset and replicate, apart from the mask's bits."""
@@ -233,7 +279,8 @@ class Design:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and strings that `from_json` turns back into this design."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "strata"}
+        return plain if self.strata is None else plain | {"strata": strata_json(self.strata)}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Design:
@@ -241,6 +288,8 @@ class Design:
         unknown = sorted(set(data) - known)
         if unknown:
             raise InputError(f"a design has no field named {', '.join(unknown)}")
+        if data.get("strata") is not None:
+            data = {**data, "strata": strata_from_json(data["strata"])}
         return Design(**data)
 
 
@@ -267,45 +316,6 @@ def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]
         raise InputError(f"an extension adds {FIT} or {EVALUATION} models, not {role!r}")
     name = "models to add" if role == FIT else "heldout subsets to add"
     return role, whole(name, subsets, 1), whole("replicates", replicates, 1)
-
-
-@lru_cache(maxsize=256)
-def subset_size(alpha: float, n: int) -> int:
-    """floor(alpha * n), with alpha taken as the decimal it is written as (0.29 * 100 is 29)."""
-    return math.floor(Fraction(repr(float(alpha))) * n)
-
-
-def fixed_size(raw: NDArray[np.uint64], alpha: float) -> NDArray[np.bool_]:
-    """The floor(alpha * n) units with the smallest values; ties go to the smaller index."""
-    size = subset_size(alpha, raw.size)
-    threshold = np.partition(raw, size - 1)[size - 1]
-    mask = np.asarray(raw < threshold)
-    mask[np.flatnonzero(raw == threshold)[: size - np.count_nonzero(mask)]] = True
-    return mask
-
-
-def bernoulli(raw: NDArray[np.uint64], alpha: float) -> NDArray[np.bool_]:
-    """Each unit by itself, with probability alpha."""
-    return np.asarray(raw < np.uint64(math.floor(Fraction(repr(float(alpha))) * 2**64)))
-
-
-SAMPLERS: dict[str, Callable[[NDArray[np.uint64], float], NDArray[np.bool_]]] = {
-    "fixed": fixed_size,
-    "bernoulli": bernoulli,
-}
-
-
-def _raw(seed: int, subset: int, count: int, stream: int = 0) -> NDArray[np.uint64]:
-    """Raw Philox output: the bit stream numpy keeps across releases, unlike what Generator makes of it."""
-    key = np.array([seed, subset], np.uint64)
-    raw: NDArray[np.uint64] = np.random.Philox(key=key, counter=[0, 0, 0, stream]).random_raw(count)
-    return raw
-
-
-def training_seeds(seed: int, subsets: NDArray[np.int64], replicates: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Training seeds, uint32, of replicates of subsets; streams 1, 2, … of the generator that draws the mask at 0."""
-    pairs = zip(subsets.tolist(), replicates.tolist(), strict=True)
-    return np.array([_raw(seed, s, 1, 1 + r)[0] >> np.uint64(32) for s, r in pairs], np.uint32)
 
 
 def whole_numbers(name: str, values: object) -> NDArray[np.int64]:

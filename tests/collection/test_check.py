@@ -185,6 +185,11 @@ def test_subsets_that_lack_a_class_are_counted():
     assert "of the first" not in notes(check(labelled([0, 1] * 10)))
 
 
+def test_a_stratified_design_lacks_no_class():
+    assert "create --stratified" in notes(check(labelled([1, 1] + [0] * 18)))
+    assert "of the first" not in notes(check(labelled([1, 1] + [0] * 18), kind="stratified"))
+
+
 def test_a_hard_subset_is_tried_first_and_named():
     hard = hard_subsets(labelled([1, 1] + [0] * 18), Design(models=1000, n=N))
     first = hard.order(1000)[0]

@@ -54,6 +54,13 @@ def test_subsets_of_fixed_size_give_an_additive_games_values_about_their_mean(pl
     assert "about the mean over units" in found.exact
 
 
+def test_a_stratified_design_gives_an_additive_games_values_about_their_classes_mean(play):
+    truth, strata = np.arange(N) / 10 + 1, np.array([0] * 4 + [1] * (N - 4))
+    found = banzhaf(play(lambda masks: masks @ truth, kind="stratified", strata=strata.tolist(), models=700))
+    within(found, truth - np.array([truth[:4].mean(), truth[4:].mean()])[strata])
+    assert "about the mean over the unit's class" in found.exact
+
+
 def test_shapley_is_exact_for_as_many_interactions_as_it_says(play):
     utility = games.polynomial(N, order=6)
     alphas = shapley_alphas(3)

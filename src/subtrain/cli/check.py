@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from subtrain.cli.app import AsJson, Params, app, err, out, print_json
+from subtrain.cli.create import design_kind
 from subtrain.errors import CollectError
 
 
@@ -24,6 +25,10 @@ def check(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds before a check that hangs is stopped.", show_default=False)
     ] = None,
+    kind: Annotated[str, typer.Option(help="fixed, stratified or bernoulli, as in create.")] = "fixed",
+    stratified: Annotated[
+        bool, typer.Option("--stratified", help="Keep every class of the task's labels present: --kind stratified.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a few models of a task to see that it works, can be repeated, and what a study of it will cost here.
@@ -34,7 +39,9 @@ def check(
     from subtrain.collection.check import check as look
     from subtrain.tasks.load import parse_params
 
-    found = look(task, parse_params(param or []), alpha=alpha, models=models, timeout=timeout)
+    found = look(
+        task, parse_params(param or []), alpha=alpha, models=models, timeout=timeout, kind=design_kind(kind, stratified)
+    )
     if as_json:
         print_json(found.to_json())
     else:

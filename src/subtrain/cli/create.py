@@ -26,7 +26,17 @@ def create(
         typer.Option(help="Further subsets, only for judging. [default: models / 20, in 20..300]", show_default=False),
     ] = None,
     replicates: Annotated[int, typer.Option(help="Models for each held-out subset; 2 or more give a ceiling.")] = 2,
-    kind: Annotated[str, typer.Option(help="fixed: exactly alpha * n units; bernoulli: each by itself.")] = "fixed",
+    kind: Annotated[
+        str,
+        typer.Option(help="fixed: exactly alpha * n units; stratified: so of every class; bernoulli: each by itself."),
+    ] = "fixed",
+    stratified: Annotated[
+        bool, typer.Option("--stratified", help="Keep every class of the task's labels present: --kind stratified.")
+    ] = False,
+    strata: Annotated[
+        Path | None,
+        typer.Option(help=".npy file: the class of each unit, in place of the task's labels.", show_default=False),
+    ] = None,
     groups: Annotated[
         Path | None, typer.Option(help=".npy file: the unit of each training example, 0, 1, 2, …", show_default=False)
     ] = None,
@@ -45,8 +55,9 @@ def create(
 
     if task is None:
         raise InputError("say what to train with --task, for example --task digits or --task mycode.py:task")
-    ids = None if groups is None else tuple(open_npy(local_path(groups)).tolist())
-    design = Design(_alphas(alpha), models, seed, kind, heldout, replicates, groups=ids)
+    ids, classes = (None if f is None else tuple(open_npy(local_path(f)).tolist()) for f in (groups, strata))
+    kind = design_kind(kind, stratified)
+    design = Design(_alphas(alpha), models, seed, kind, heldout, replicates, groups=ids, strata=classes)
     made = Study.create(study, task, design, params=parse_params(param or []), segment=segment, view=view)
     each = sum(spec.bytes for spec in made.outputs.values())
     out.print(f"Created {study}: {made.models:,} models over {made.n:,} units, alpha {alpha}")
@@ -54,6 +65,13 @@ def create(
         out.print(f"  {name} {list(spec.shape)} {spec.dtype}: {spec.meaning}")
     out.print(f"  {made.models * each / 1e6:,.1f} MB of outputs to come")
     out.print(f"Next: subtrain collect {study}")
+
+
+def design_kind(kind: str, stratified: bool) -> str:
+    """The kind of design that --kind and --stratified name together."""
+    if stratified and kind not in ("fixed", "stratified"):
+        raise InputError(f"--stratified and --kind {kind} contradict each other: give one of them")
+    return "stratified" if stratified else kind
 
 
 def _alphas(text: str) -> float | tuple[float, ...]:

@@ -20,6 +20,7 @@ from subtrain.collection.subsets import Hard, hard_subsets
 from subtrain.design import Design
 from subtrain.errors import InputError
 from subtrain.machine import available_memory, cores, visible_gpus
+from subtrain.store.bound import bound
 from subtrain.store.study import task_and_source
 from subtrain.tasks.base import Source, Task
 from subtrain.wording import duration, size
@@ -37,19 +38,20 @@ def check(
     alpha: float = 0.5,
     models: int = 1000,
     timeout: float | None = None,
+    kind: str = "fixed",
 ) -> Checked:
     """Train a few models of a task (or of its name, with `params`) in processes like collect's, and compare them.
 
     The same model is trained twice, in a fresh process, and beside neighbours if the task takes several a call; another
-    seed and another mask show whether they are used. alpha and models: of the study to come, whose time and disk on
-    this machine are estimated. timeout: seconds one of the processes may take. Raises InputError when the task cannot
-    be made; a task that fails in training is what the result tells.
+    seed and another mask show whether they are used. alpha, models and kind: of the study to come, whose time and disk
+    on this machine are estimated. timeout: seconds one of the processes may take. Raises InputError when the task
+    cannot be made; a task that fails in training is what the result tells.
     """
-    design = Design(alpha=alpha, models=models)
+    design = Design(alpha=alpha, models=models, kind=kind)
     if models < 2:
         raise InputError(f"a check compares models: models must be 2 or more, got {models}")
     found, source = task_and_source(task, params)
-    design = design.for_units(found.n)
+    design = bound(design, found)
     trials = _trials(found, design)
     hard = hard_subsets(found, design)
     rows = hard.order(design.rows)

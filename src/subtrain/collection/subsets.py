@@ -16,6 +16,7 @@ LOOKED_AT = 512
 _BITS = 50_000_000
 # Subsets that are tried beside the hard ones.
 TRIED = 30
+_WAYS = 'keep every class present (create --stratified, Design(kind="stratified")), raise alpha, or leave rare ones out'
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,11 @@ def _by_class(masks: NDArray[np.bool_], labels: Any, rows: dict[int, str]) -> li
     notes, first = [], f"of the first {len(masks)} subsets"
     alone, without = int((kinds <= 1).sum()), int((kinds < len(classes)).sum())
     if alone:
-        notes.append(
-            f"{alone} {first} hold one class only, so that their models can learn nothing: raise alpha, or leave the "
-            "rare classes out"
-        )
+        notes.append(f"{alone} {first} hold one class only, so that their models can learn nothing: {_WAYS}")
     if without > alone:
         rarest = int((~held).sum(axis=0).argmax())
         notes.append(
             f"{without} {first} lack a class, most often class {classes[rarest]}, which has "
-            f"{int((labels == classes[rarest]).sum())} training examples: raise alpha, or leave rare classes out"
+            f"{int((labels == classes[rarest]).sum())} training examples: {_WAYS}"
         )
     return notes

@@ -68,6 +68,8 @@ def _design(study: Study) -> dict[str, Any]:
     found = {k: v for k, v in study.design.to_json().items() if v not in (None, (), [])}
     if "groups" in found:
         found["groups"] = f"{len(found['groups']):,} examples in {study.n:,} units"
+    if "strata" in found:
+        found["strata"] = f"{len(found['strata']['names']):,} classes of units"
     if "masks" in found:
         found["masks"] = Path(str(found["masks"])).name
     return found
@@ -90,6 +92,10 @@ def _commands(study: Study, dm: Datamodels) -> tuple[list[list[str]], list[str]]
             remarks.append("The task was made in Python and does not know its import path: name it in place of TASK.")
         if study.design.groups is not None:
             remarks.append("groups.npy stands for the array that names the unit of each training example.")
+        if study.design.strata is not None:
+            remarks.append(
+                "strata.npy stands for the array of each unit's class; --stratified takes the task's labels instead."
+            )
     else:
         remarks.append("The masks and outputs were made elsewhere and imported, so their training is not described.")
     remarks += [f"{note[:1].upper()}{note[1:]}." for note in dm.meta.get("notes", ())]
@@ -111,7 +117,8 @@ def _create(study: Study, design: Design, folder: str) -> list[str]:
         "segment": study.segment,
     }
     groups = ["--groups groups.npy"] if design.groups is not None else []
-    return [f"subtrain create {folder}", f"--task {task}", *params, *_options(options), *groups]
+    strata = ["--strata strata.npy"] if design.strata is not None else []
+    return [f"subtrain create {folder}", f"--task {task}", *params, *_options(options), *groups, *strata]
 
 
 def _extend(entry: tuple[str, int, int], folder: str) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers, training_seeds, whole
+from subtrain.design import EVALUATION, FIT, Block, Rows, concat, row_numbers, whole
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, row_bytes
+from subtrain.samplers import training_seeds
 from subtrain.store.base import Store, read_capped
 from subtrain.store.rows import parse_npy
 

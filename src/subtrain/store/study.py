@@ -23,6 +23,7 @@ from subtrain.masks import Masks
 from subtrain.outputs import Output
 from subtrain.store.agreement import check_design, task_differences
 from subtrain.store.base import JSON_BYTES, Store, Write, checked, json_bytes, read_json
+from subtrain.store.bound import bound
 from subtrain.store.folder import Folder
 from subtrain.store.given import GivenDesign, imported_rows
 from subtrain.store.listed import ListedDesign
@@ -111,10 +112,8 @@ class Study:
         and design are the same and raises MismatchError when they are not.
         """
         found, source = task_and_source(task, params)
-        if design.groups is None:
-            design = design.for_units(found.n)
         store = open_store(path)
-        return create_study(store, found, source, design, segment=segment, exist_ok=exist_ok, view=view)
+        return create_study(store, found, source, bound(design, found), segment=segment, exist_ok=exist_ok, view=view)
 
     @staticmethod
     def open(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.options import hands_on
-from subtrain.design import EVALUATION, Design
+from subtrain.design import EVALUATION, STRATIFIED, Design
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceilings, rank
 from subtrain.heldout import even_replicates, read_finite
@@ -119,6 +119,11 @@ def audit(
     design = study.design
     if not isinstance(design, Design) or len(design.alpha_list) > 1:
         raise InputError("a linearity audit needs a design of masks with one alpha")
+    if design.kind == STRATIFIED:
+        raise InputError(
+            "a linearity audit exchanges any unit for any other, which a stratified design never does: leave that part "
+            "out (no --linearity, pairs=0), or audit a study of another design"
+        )
     some = subsets if pairs is None else min(pairs, subsets)
     masks = study.masks(index[::replicates][:some]).unpack()
     alpha, kind = design.alpha_list[0], design.kind

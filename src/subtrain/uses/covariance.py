@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.design import Design, subset_size
+from subtrain.design import Design
 from subtrain.errors import InputError
+from subtrain.samplers import subset_size
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.design import Design, numbers_below
+from subtrain.design import STRATIFIED, Design, numbers_below
 from subtrain.errors import InputError
 from subtrain.regression.choose import of_targets
 from subtrain.regression.threads import Progress
@@ -69,6 +69,7 @@ def _debiased(
     used: ArrayLike | None = None,
     progress: Progress | None = None,
 ) -> Estimates:
+    _check_one_constant(study)
     models, parts = fitted_parts(dm, study)
     kind = dm.meta.get("estimator")
     if kind in OTHER:
@@ -81,14 +82,23 @@ def _debiased(
     return debias(dm.weight[:, targets], sums, _covariance(study, parts, sums), used)
 
 
+def _check_one_constant(study: Study) -> None:
+    if study.design.kind == STRATIFIED:
+        raise InputError(
+            "a stratified design tells the weights of each class up to a constant of its own, and the standard errors "
+            "here know one constant for all: make a study of fixed size or bernoulli for them"
+        )
+
+
 def _covariance(study: Study, parts: Mapping[str, Rows], sums: ResidualSums) -> MaskCovariance:
-    if isinstance(study.design, Design) and study.design.kind in ("fixed", "bernoulli"):
+    if isinstance(study.design, Design):
         return design_covariance(study.design)
     sizes = [study.masks(rows).sizes() for rows in parts.values()]
     return observed_covariance(np.concatenate(sizes), sums.ones)
 
 
 def _exact(dm: Datamodels, study: Study, targets: NDArray[np.int64], progress: Progress | None) -> Estimates:
+    _check_one_constant(study)
     models, parts = fitted_parts(dm, study)
     counts = [of_targets(counts_of(models, rows, name, progress), targets) for name, rows in parts.items()]
     return least_squares(reduce(add, counts))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.design import BERNOULLI, Design
 from subtrain.errors import InputError
 from subtrain.regression.models import Models, finished_models
+from subtrain.samplers import Strata
 from subtrain.store.study import Study
 from subtrain.uses.differences import Reading, differences, right
 from subtrain.uses.direction import quantity, said
@@ -25,6 +27,7 @@ UTILITIES = ("accuracy", "mean")
 # What a kind of design takes from the claim.
 SPREADS = {
     "fixed": " to order 1/n, about the mean over units, as subsets have a fixed size",
+    "stratified": " to order 1/n, about the mean over the unit's class, as every class has a fixed share of a subset",
     "given": " if each unit was drawn by itself",
 }
 
@@ -179,10 +182,16 @@ class _Utility:
         return Values(method, self.name, value, error, self.models.rows.size, exact, units, self.remark)
 
     @property
-    def _scale(self) -> float:
-        # At fixed size another unit takes the place of one that is out: in an additive game the difference of means is
-        # n / (n - 1) times the unit's value about the mean over units.
-        return 1 - 1 / self.models.study.n if self.models.study.design.kind == "fixed" else 1.0
+    def _scale(self) -> Floats:
+        """[n]: at fixed size another unit takes the place of one that is out, so that in an additive game the
+        difference of means is k / (k - 1) times the unit's value about the mean of the k units that may do so."""
+        design, n = self.models.study.design, self.models.study.n
+        if not isinstance(design, Design) or design.kind == BERNOULLI:
+            return np.ones(n)
+        if design.strata is None:
+            return np.full(n, 1 - 1 / n)
+        strata = Strata.of_labels(design.strata)
+        return 1 - 1 / np.asarray(strata.sizes)[strata.of]
 
     def _check(self, error: Floats, m: int) -> None:
         missing = np.flatnonzero(np.isnan(error))

@@ -1,0 +1,138 @@
+"""How one subset is drawn from random bits: of a fixed size, unit by unit, or with every class at its share."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import InputError
+
+Label = int | str
+
+
+def raw_bits(seed: int, subset: int, count: int, stream: int = 0) -> NDArray[np.uint64]:
+    """Raw Philox output: the bit stream numpy keeps across releases, unlike what Generator makes of it."""
+    key = np.array([seed, subset], np.uint64)
+    raw: NDArray[np.uint64] = np.random.Philox(key=key, counter=[0, 0, 0, stream]).random_raw(count)
+    return raw
+
+
+def training_seeds(seed: int, subsets: NDArray[np.int64], replicates: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Training seeds, uint32, of replicates of subsets; streams 1, 2, … of the generator that draws the mask at 0."""
+    pairs = zip(subsets.tolist(), replicates.tolist(), strict=True)
+    return np.array([raw_bits(seed, s, 1, 1 + r)[0] >> np.uint64(32) for s, r in pairs], np.uint32)
+
+
+@lru_cache(maxsize=256)
+def subset_size(alpha: float, n: int) -> int:
+    """floor(alpha * n), with alpha taken as the decimal it is written as (0.29 * 100 is 29)."""
+    return math.floor(Fraction(repr(float(alpha))) * n)
+
+
+def fixed_size(raw: NDArray[np.uint64], alpha: float) -> NDArray[np.bool_]:
+    """The floor(alpha * n) units with the smallest values; ties go to the smaller index."""
+    size = subset_size(alpha, raw.size)
+    threshold = np.partition(raw, size - 1)[size - 1]
+    mask = np.asarray(raw < threshold)
+    mask[np.flatnonzero(raw == threshold)[: size - np.count_nonzero(mask)]] = True
+    return mask
+
+
+def bernoulli(raw: NDArray[np.uint64], alpha: float) -> NDArray[np.bool_]:
+    """Each unit by itself, with probability alpha."""
+    return np.asarray(raw < np.uint64(math.floor(Fraction(repr(float(alpha))) * 2**64)))
+
+
+@dataclass(frozen=True, eq=False)
+class Strata:
+    """Units by class: names of the classes, sorted; of: the number of each unit's class, int64 [n]."""
+
+    names: tuple[Label, ...]
+    of: NDArray[np.int64]
+
+    @staticmethod
+    def of_labels(labels: Sequence[Label]) -> Strata:
+        names, of = np.unique(np.asarray(labels), return_inverse=True)
+        return Strata(tuple(names.tolist()), of.reshape(-1))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Units of each class."""
+        counted: list[int] = np.bincount(self.of, minlength=len(self.names)).tolist()
+        return counted
+
+    def counts(self, alpha: float) -> list[int]:
+        """Units of each class in a subset: its share alpha, rounded so that all are floor(alpha * n), at least 1.
+
+        The largest remainders are rounded up; what small classes get beyond their share, large ones give. InputError
+        if there are more classes than units in a subset.
+        """
+        sizes, n = self.sizes, self.of.size
+        total = subset_size(alpha, n)
+        if total < len(sizes):
+            raise InputError(
+                f"a subset of {total} units (alpha = {alpha} of {n}) cannot hold one of each of {len(sizes)} strata: "
+                f"raise alpha to at least {math.ceil(1000 * len(sizes) / n) / 1000:g}, or join strata"
+            )
+        share = Fraction(repr(float(alpha)))
+        counts = [max(1, math.floor(share * size)) for size in sizes]
+        step = 1 if sum(counts) < total else -1
+        free = [c < size if step > 0 else c > 1 for c, size in zip(counts, sizes, strict=True)]
+        heap = [(step * (counts[k] - share * sizes[k]), k) for k in range(len(sizes)) if free[k]]
+        heapq.heapify(heap)
+        for _ in range(abs(total - sum(counts))):
+            apart, k = heapq.heappop(heap)
+            counts[k] += step
+            if counts[k] < sizes[k] if step > 0 else counts[k] > 1:
+                heapq.heappush(heap, (apart + 1, k))
+        return counts
+
+    def possible(self, alpha: float) -> int:
+        """How many subsets there are, up to some number far above what anybody trains."""
+        found = 1
+        for size, k in zip(self.sizes, self.counts(alpha), strict=True):
+            found *= math.comb(size, min(k, size - k, 40))
+            if found > 2**64:
+                break
+        return found
+
+    def draw(self, raw: NDArray[np.uint64], counts: Sequence[int]) -> NDArray[np.bool_]:
+        """Of each class the units with the smallest values, as many as `counts` says; ties go to the smaller index."""
+        order = np.lexsort((raw, self.of))
+        sizes = np.asarray(self.sizes)
+        place = np.arange(raw.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        mask = np.zeros(raw.size, np.bool_)
+        mask[order[place < np.repeat(counts, sizes)]] = True
+        return mask
+
+
+def checked_strata(strata: Any) -> tuple[Label, ...]:
+    """The class of each unit as plain integers or texts; InputError for anything else."""
+    found = np.asarray(strata)
+    if found.ndim == 1 and found.dtype.hasobject:
+        found = np.asarray(found.tolist())
+    mixed = found.dtype.kind == "U" and not all(isinstance(label, str) for label in strata)
+    if found.ndim != 1 or found.size == 0 or found.dtype.kind not in "iuU" or mixed:
+        raise InputError("strata must be a list of integers or a list of texts, the class of each unit")
+    return tuple(found.tolist())
+
+
+def strata_json(strata: Sequence[Label]) -> dict[str, Any]:
+    """Every class once, and its number for each unit."""
+    found = Strata.of_labels(strata)
+    return {"names": list(found.names), "units": found.of.tolist()}
+
+
+def strata_from_json(data: Mapping[str, Any]) -> tuple[Label, ...]:
+    names, units = list(data["names"]), data["units"]
+    if not all(isinstance(k, int) and not isinstance(k, bool) and 0 <= k < len(names) for k in units):
+        raise InputError("the strata of the design name classes that it does not have")
+    return checked_strata([names[k] for k in units])
