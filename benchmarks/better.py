@@ -135,7 +135,8 @@ def table(found):
     ]
     lines += ["for that LDS over those used (goal: 2); > where its curve ends before.", ""]
     for row in found["rows"]:
-        lines += [f"## {row['task']}", "", f"{row['subsets']} held-out subsets, ceiling {row['ceiling']:.3f}.", ""]
+        lines += [f"## {row['task']}", ""]
+        lines += [f"{row['subsets']} held-out subsets, ceiling (upper bound) {row['ceiling']:.3f}.", ""]
         lines += ["| models | LASSO | shared | outputs only |", "|---|---|---|---|"]
         for m in sorted({p["models"] for p in row["points"]}):
             lines.append(f"| {m:,} | " + " | ".join(cell(row["points"], m, e) for e in COLUMNS) + " |")
@@ -170,7 +171,7 @@ def figure(found, path):
         axes.minorticks_off()
         axes.set(title=",".join(row["task"].split(",")[:2]))
     grid[0].set_ylabel("LDS, held out, mean of 5 runs")
-    grid[0].legend(frameon=False, title="dotted: noise ceiling")
+    grid[0].legend(frameon=False, title="dotted: noise ceiling (upper bound)")
     picture.savefig(path, dpi=80)
 
 

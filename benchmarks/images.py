@@ -133,9 +133,10 @@ def table(found):
         f"{image_tasks.UNITS:,} units, alpha = 0.5, {image_tasks.TARGETS} targets, margins, shared initialisation;",
         f"LASSO; `collect` on {found['workers']} cores of {found['cpu']}; {found['versions']}.",
         f"Load average {found['load_before']} before, {found['load_after']} after.",
-        "LDS is against the mean of the replicates, with its 95 % interval; the ceiling is what seed noise leaves.",
+        "LDS is against the mean of the replicates, with its 95 % interval; the ceiling, an upper bound, is what seed "
+        "noise leaves.",
         "",
-        "| task | models an hour | accuracy | trained | held out | models fitted | LDS | ceiling |",
+        "| task | models an hour | accuracy | trained | held out | models fitted | LDS | ceiling (upper bound) |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in found["rows"]:
@@ -163,7 +164,7 @@ def figure(found, path):
         axes.fill_between(m, low, high, alpha=0.2, color=line.get_color())
         axes.plot(m, [point["ceiling"] for point in row["curve"]], linestyle=":", color=line.get_color())
     axes.set(xscale="log", xlabel="models fitted", ylabel="LDS on held-out subsets", ylim=(0, 1))
-    axes.legend(frameon=False, title="dotted: noise ceiling")
+    axes.legend(frameon=False, title="dotted: noise ceiling (upper bound)")
     picture.savefig(path, dpi=150)
 
 

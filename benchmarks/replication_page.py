@@ -55,7 +55,7 @@ def _section(name, one):
         "",
         "Per target, mean over targets, against means of the replicates of subsets that no fit has seen.",
         "",
-        "| α | models | held-out subsets | LDS | noise ceiling |",
+        "| α | models | held-out subsets | LDS | noise ceiling (upper bound) |",
         "|---|---|---|---|---|",
     ]
     for point in one["lds"]:
@@ -82,7 +82,8 @@ def _removals(name, one):
         f"{found['effects']} removals of the most helpful or most harmful units, from the whole training set; mean of",
         f"{one['runs']} models retrained without them, minus that of {one['runs']} trained on everything.",
         "",
-        "| | pooled over targets and sizes | ceiling | per target | ceiling | the paper (pooled) |",
+        "| | pooled over targets and sizes | ceiling (upper bound) | per target | ceiling (upper bound) | "
+        "the paper (pooled) |",
         "|---|---|---|---|---|---|",
         f"| Spearman | {_interval(found['spearman'])} | {found['ceiling']:.3f} | "
         f"{_interval(found['target_spearman'])} | {found['target_ceiling']:.3f} | 0.98 (CIFAR-10), 0.94 (FMoW) |",
@@ -166,7 +167,7 @@ def figures(found, folder):
             error = [[v - low for v, low, _ in values], [high - v for v, _, high in values]]
             axes.errorbar(models, [v for v, _, _ in values], error, fmt="o-", color=f"C{k}", label=f"α = {alpha}")
             axes.axhline(points[-1]["ceiling"], color=f"C{k}", lw=0.8, ls=":")
-        axes.set(xscale="log", xlabel="models fitted on", ylabel="LDS (dotted: noise ceiling)", ylim=(0, 1))
+        axes.set(xscale="log", xlabel="models fitted on", ylabel="LDS (dotted: upper bound)", ylim=(0, 1))
         axes.legend(frameon=False)
         axes.set_title(
             f"{NAMES[name]}: per target, mean over {one['targets']} targets, n = {one['n']:,};\n"

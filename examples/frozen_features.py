@@ -26,4 +26,4 @@ if __name__ == "__main__":
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=1000, heldout=50, replicates=2))
         study.collect()
         found = st.evaluate(st.fit(study), study)
-        print(f"LDS {found.lds.value:.3f}, ceiling {found.lds_ceiling:.3f}")
+        print(f"LDS {found.lds.value:.3f} of at most {found.lds_ceiling:.3f}")

@@ -122,7 +122,7 @@ def test_from_the_command_line_while_it_is_collected(make_study, tmp_path):
         runner.kill()
     assert (data["fit_done"], len(data["runners"])) == (120, 1)
     assert [point["models"] for point in data["curve"]["points"]] == [60, 120]
-    assert "noise ceiling" in text
+    assert "upper bound (noise)" in text
     assert "judged on the 20 held-out subsets x 2 runs that have landed" in text
 
 

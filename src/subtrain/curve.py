@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval, plain, score
+from subtrain.evaluation import Interval, ceiling_said, plain, score
 from subtrain.heldout import even_replicates, read_finite
 from subtrain.masks import Masks
 from subtrain.regression import Lasso, count_blocks
@@ -29,7 +29,8 @@ TARGETS = 200
 
 @dataclass(frozen=True)
 class Point:
-    """LDS of a fit on so many models; ceiling: what a perfect predictor would score, NaN if there are no replicates."""
+    """LDS of a fit on so many models; ceiling: upper bound of what a perfect predictor would score, NaN if there are no
+    replicates."""
 
     models: int
     lds: Interval
@@ -49,7 +50,7 @@ class LearningCurve:
 
     def __str__(self) -> str:
         lines = [f"{self.output}: {self.targets} targets, {self.subsets} held-out subsets x {self.replicates} runs"]
-        return "\n".join(lines + [f"{p.models:>10,}  LDS {p.lds}  ceiling {p.ceiling:.3f}" for p in self.points])
+        return "\n".join(lines + [f"{p.models:>10,}  LDS {p.lds}  {ceiling_said(p.ceiling)}" for p in self.points])
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; a figure that does not exist is null."""

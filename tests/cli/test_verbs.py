@@ -23,7 +23,7 @@ def wine(tmp_path_factory):
 def test_the_whole_way_on_wine(wine):
     shown = ok("evaluate", wine)
     assert "LDS" in shown
-    assert "noise ceiling" in shown
+    assert "upper bound (noise)" in shown
     found = json.loads(ok("evaluate", wine, "--json"))
     assert found["lds"]["low"] < found["lds"]["value"] < found["lds"]["high"]
     assert found["lds"]["value"] > 0.5

@@ -212,6 +212,6 @@ def test_what_does_not_exist_is_no_number():
     one = agreement(np.ones(1), np.ones(1), np.zeros(1, int), np.zeros(1), np.zeros(1))
     assert "nan" not in str(one)
     above = agreement(np.arange(6.0), np.arange(6.0), np.zeros(6, int), np.full(6, 2.0), np.zeros(6))
-    assert "1.000 at its ceiling of about" in str(above)
+    assert "1.000 at its upper bound of about" in str(above)
     found = Support(np.arange(2), np.ones(2), np.array([-1, 4]), {}, np.full(2, np.nan), False, 0, "test_margins", 9)
     assert to_json(found)["support"] == [None, 4]

@@ -28,7 +28,7 @@ def audit(
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Noise share and ceiling from replicates; with --linearity, how much of the rest a linear datamodel explains."""
+    """Noise share and ceiling (an upper bound) from replicates; with --linearity, how much is linear in the mask."""
     from subtrain.uses.audit import RUNS
     from subtrain.uses.audit import audit as find
 
@@ -38,4 +38,4 @@ def audit(
     show(found, to, as_json, rows=5)
     if not as_json:
         reached = ", ".join(f"{runs}: {found.ceiling_of(runs):.3f}" for runs in RUNS)
-        out.print(f"Ceiling by runs a held-out subset: {reached}", soft_wrap=True)
+        out.print(f"Ceiling (upper bound) by runs a held-out subset: {reached}", soft_wrap=True)

@@ -25,7 +25,7 @@ def create(
         int | None,
         typer.Option(help="Further subsets, only for judging. [default: models / 20, in 20..300]", show_default=False),
     ] = None,
-    replicates: Annotated[int, typer.Option(help="Models for each held-out subset; 2 or more give a ceiling.")] = 2,
+    replicates: Annotated[int, typer.Option(help="Models for each held-out subset; 2 or more bound the LDS.")] = 2,
     kind: Annotated[
         str,
         typer.Option(help="fixed: exactly alpha * n units; stratified: so of every class; bernoulli: each by itself."),

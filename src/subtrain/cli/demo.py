@@ -42,7 +42,7 @@ def _show(made: Demo) -> None:
     first = made.parts[0].evaluation
     runs = f"mean of {first.replicates} runs"
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("", "accuracy", f"LDS, {runs}", "95 % interval", "ceiling", "LDS, one run", "ceiling"):
+    for column in ("", "accuracy", f"LDS, {runs}", "95 % interval", "upper bound", "LDS, one run", "upper bound"):
         table.add_column(column, justify="right" if column else "left", max_width=14 if column else None)
     for part in made.parts:
         e = part.evaluation
@@ -59,8 +59,8 @@ def _show(made: Demo) -> None:
     out.print(table)
     out.print(
         f"\nLDS says how well the datamodels of {first.targets} test digits rank {first.subsets} subsets they never "
-        "saw (Spearman per target, mean over targets). The ceiling is what a perfect predictor would score: networks "
-        "trained twice on the same subset differ, and more so from initialisations of their own.\n",
+        "saw (Spearman per target, mean over targets). A perfect predictor would score at most the upper bound: "
+        "networks trained twice on the same subset differ, and more so from initialisations of their own.\n",
         style="dim",
     )
     trained = sum(part.trained for part in made.parts)

@@ -146,7 +146,7 @@ def _show(found: LearningCurve) -> None:
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
-    for column in ("models", "LDS", "95 % interval", "noise ceiling"):
+    for column in ("models", "LDS", "95 % interval", "upper bound (noise)"):
         table.add_column(column, justify="right")
     for point in found.points:
         interval = f"{point.lds.low:.3f} … {point.lds.high:.3f}"

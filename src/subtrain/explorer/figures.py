@@ -50,7 +50,7 @@ def scores(lds: Array, ceiling: Array) -> str:
         axes.hist(values, np.linspace(low, 1, 41), color=MAIN, alpha=0.55)
         _line(axes, float(values.mean()), MAIN, "mean LDS")
         if above.size:
-            _line(axes, float(above.mean()), OTHER, "mean ceiling")
+            _line(axes, float(above.mean()), OTHER, "mean ceiling (upper bound)")
         axes.set(xlabel="LDS of one target", xlim=(low, 1.01))
         axes.locator_params(nbins=6)
         _above(axes, "targets")
@@ -68,13 +68,13 @@ def sorted_scores(lds: Array, ceiling: Array) -> str:
 
     def paint(axes: Any) -> None:
         dots = {"markersize": 2.4, "markeredgewidth": 0, "alpha": 0.7}
-        axes.plot(places + 1, ceiling[order[places]], "o", color=OTHER, label="noise ceiling", **dots)
+        axes.plot(places + 1, ceiling[order[places]], "o", color=OTHER, label="noise ceiling (upper bound)", **dots)
         axes.plot(places + 1, lds[order[places]], "o", color=MAIN, label="LDS", **dots)
         axes.set(xlabel="targets, from the worst LDS to the best", ylim=(low - 0.02, max(1.0, high) + 0.02))
         _above(axes, "LDS")
         axes.legend(loc="lower right", handlelength=1, borderaxespad=0.2, markerscale=2)
 
-    return _svg("sorted", paint, f"LDS of {order.size} targets, sorted, each with its noise ceiling")
+    return _svg("sorted", paint, f"LDS of {order.size} targets, sorted, each with its noise ceiling (upper bound)")
 
 
 def pooled(predicted: Array, actual: Array) -> str:

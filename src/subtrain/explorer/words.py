@@ -61,11 +61,11 @@ def comparison(evaluation: Evaluation, notes: Sequence[tuple[str, Evaluation]]) 
         return None
     limited = [(label, e) for label, e, _ in rows if _lost_to_noise(e) > max(MATTERS, _lost_to_fit(e))]
     if not limited:
-        return Comparison(rows, "Each score has to be read against its own ceiling, not against 1.")
+        return Comparison(rows, "Each score has to be read against its own ceiling (upper bound), not against 1.")
     label, e = max(limited, key=lambda row: _lost_to_noise(row[1]))
     sentence = (
         f"Seed noise, not a bad datamodel, limits “{label}”: against one run even a perfect predictor would score "
-        f"only {e.lds_one_ceiling:.3f}, and these datamodels reach {e.lds_one.value:.3f}."
+        f"at most {e.lds_one_ceiling:.3f}, and these datamodels reach {e.lds_one.value:.3f}."
     )
     return Comparison(rows, sentence)
 

@@ -17,8 +17,9 @@ Floats = NDArray[np.float64]
 class Agreement:
     """Pooled figures are over all k effects; `target_*` per target over its own effects, mean over targets.
 
-    Intervals are 95 %, by a bootstrap over targets. A ceiling is what a perfect predictor of the expected effect would
-    reach against means of so few runs. slope: of observed on predicted, by least squares; 1 is right.
+    Intervals are 95 %, by a bootstrap over targets. A ceiling is an upper bound of what a perfect predictor of the
+    expected effect would reach against means of so few runs. slope: of observed on predicted, by least squares; 1 is
+    right.
     """
 
     effects: int
@@ -33,13 +34,13 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"pooled Spearman {_told(self.spearman.value, float('inf'))}, Pearson "
-            f"{_told(self.pearson.value, self.ceiling)}, slope {_told(self.slope.value, float('inf'), 2)}; per target "
-            f"Spearman {_told(self.target_spearman.value, self.target_ceiling)}"
+            f"pooled Spearman {told(self.spearman.value, float('inf'))}, Pearson "
+            f"{told(self.pearson.value, self.ceiling)}, slope {told(self.slope.value, float('inf'), 2)}; per target "
+            f"Spearman {told(self.target_spearman.value, self.target_ceiling)}"
         )
 
 
-def _told(value: float, ceiling: float, places: int = 3) -> str:
+def told(value: float, ceiling: float, places: int = 3) -> str:
     """A figure beside its ceiling, which is an estimate too; words where one of them does not exist."""
     if value != value:
         return "unknown (too few different effects)"
@@ -47,7 +48,7 @@ def _told(value: float, ceiling: float, places: int = 3) -> str:
         return f"{value + 0.0:.{places}f}"
     if ceiling != ceiling:
         return f"{value:.{places}f} (ceiling unknown)"
-    most = f"of at most {ceiling:.3f}" if value <= ceiling else f"at its ceiling of about {ceiling:.3f}"
+    most = f"of at most {ceiling:.3f}" if value <= ceiling else f"at its upper bound of about {ceiling:.3f}"
     return f"{value:.{places}f} {most}"
 
 

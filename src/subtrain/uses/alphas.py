@@ -18,6 +18,7 @@ from subtrain.evaluation import evaluate
 from subtrain.regression import fit
 from subtrain.store.places import open_store
 from subtrain.store.study import Study, create_study
+from subtrain.uses.agreement import told
 from subtrain.uses.result import Table, new_figure
 from subtrain.uses.retrain import task_of
 
@@ -31,8 +32,8 @@ HELDOUT, REPLICATES = 60, 2
 
 @dataclass(frozen=True, eq=False)
 class Alphas:
-    """One pilot study an alpha [A]: LDS against the mean of 2 runs with its interval, its ceiling, the seed's share of
-    the variance of ranks, and core-seconds a model."""
+    """One pilot study an alpha [A]: LDS against the mean of 2 runs with its interval, the ceiling (an upper bound
+    of what a perfect predictor would score), the seed's share of the variance of ranks, and core-seconds a model."""
 
     output: str
     pilot: int
@@ -54,9 +55,7 @@ class Alphas:
         return float(self.alpha[close[int(np.argmin(cost))]])
 
     def __repr__(self) -> str:
-        each = ", ".join(
-            f"{a:g}: LDS {v:.3f} of at most {c:.3f}" for a, v, c in zip(self.alpha, self.lds, self.ceiling, strict=True)
-        )
+        each = ", ".join(f"{a:g}: LDS {told(v, c)}" for a, v, c in zip(self.alpha, self.lds, self.ceiling, strict=True))
         return (
             f"Alphas({self.output}, best {self.best:g}; {each}; {self.pilot:,} models each, held-out subsets of each "
             f"alpha x {REPLICATES} runs, per target, mean over {self.targets} targets)"
@@ -72,7 +71,7 @@ class Alphas:
         axes = picture.add_subplot()
         sides = np.maximum([self.lds - self.low, self.high - self.lds], 0)
         axes.errorbar(self.alpha, self.lds, sides, fmt="o-", label=f"LDS after {self.pilot:,} models")
-        axes.plot(self.alpha, self.ceiling, ":", color="grey", label="noise ceiling")
+        axes.plot(self.alpha, self.ceiling, ":", color="grey", label="noise ceiling (upper bound)")
         axes.set(xlabel="alpha", ylabel="LDS on held-out subsets of this alpha", ylim=(0, 1))
         axes.set_title(f"per target, mean over {self.targets} targets; mean of {REPLICATES} runs", fontsize=9)
         axes.legend(frameon=False)

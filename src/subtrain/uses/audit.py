@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from subtrain.collection.options import hands_on
 from subtrain.design import EVALUATION, STRATIFIED, Design
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval, ceilings, rank
+from subtrain.evaluation import Interval, ceiling_said, ceilings, rank
 from subtrain.heldout import even_replicates, read_finite
 from subtrain.store.study import Study
 from subtrain.uses.noise_stability import correlated, decay, weights_by_degree
@@ -32,11 +32,11 @@ BOOTSTRAP = 300
 class Audit:
     """T targets, from `subsets` held-out subsets x `replicates` runs.
 
-    noise_share: [T], the seed's share of the variance of ranks; ceiling: [T], the LDS of a perfect predictor against
-    the mean of the runs. linear: of the variance of the expected output over masks, the share that is linear in the
-    mask (mean over targets): no linear datamodel has a higher R^2; degrees: [4], the shares of degrees 1, 2, 3 and 4
-    or more. rhos, covariance [R]: what these come from, 1 by definition at rho = 1 but for sampling. None where nothing
-    was retrained.
+    noise_share: [T], the seed's share of the variance of ranks; ceiling: [T], upper bound of the LDS of a perfect
+    predictor against the mean of the runs. linear: of the variance of the expected output over masks, the share that
+    is linear in the mask (mean over targets): no linear datamodel has a higher R^2; degrees: [4], the shares of degrees
+    1, 2, 3 and 4 or more. rhos, covariance [R]: what these come from, 1 by definition at rho = 1 but for sampling. None
+    where nothing was retrained.
     """
 
     output: str
@@ -50,7 +50,7 @@ class Audit:
     covariance: Floats | None = None
 
     def ceiling_of(self, runs: int) -> float:
-        """LDS of a perfect predictor against the mean of so many runs, mean over targets."""
+        """Upper bound of the LDS of a perfect predictor against the mean of so many runs, mean over targets."""
         share = self.noise_share[np.isfinite(self.noise_share)]
         return float(np.mean(np.sqrt((1 - share) / (1 - share + share / runs))))
 
@@ -61,8 +61,8 @@ class Audit:
         return f"{count} targets" if count == self.ceiling.size else f"{count} of {self.ceiling.size} targets"
 
     def __repr__(self) -> str:
-        start = f"Audit({self.output}: noise share {np.nanmean(self.noise_share):.3f}, LDS ceiling "
-        start += f"{np.nanmean(self.ceiling):.3f} against the mean of {self.replicates} runs"
+        start = f"Audit({self.output}: noise share {np.nanmean(self.noise_share):.3f}, LDS "
+        start += f"{ceiling_said(float(np.nanmean(self.ceiling)))} against the mean of {self.replicates} runs"
         if self.linear is not None:
             start += f", linear share {self.linear}"
         return f"{start}; per target, mean over {self.over}, {self.subsets} held-out subsets)"
@@ -79,7 +79,7 @@ class Audit:
         picture = new_figure(9.0 if self.linear else 5.0, 3.6)
         grid = picture.subplots(1, 2 if self.linear else 1, squeeze=False)[0]
         grid[0].plot(RUNS, [self.ceiling_of(runs) for runs in RUNS], "o-")
-        grid[0].set(xscale="log", xlabel="runs a held-out subset", ylabel="LDS of a perfect predictor", ylim=(0, 1))
+        grid[0].set(xscale="log", xlabel="runs a held-out subset", ylabel="LDS, upper bound", ylim=(0, 1))
         grid[0].set_title(f"{self.output}: mean over {self.over}", fontsize=9)
         if self.linear is not None and self.rhos is not None and self.covariance is not None:
             assert self.degrees is not None

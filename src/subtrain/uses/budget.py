@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from subtrain.collection.landed import landed, trained
 from subtrain.curve import LEAST, LearningCurve, learning_curve
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval
+from subtrain.evaluation import Interval, ceiling_said
 from subtrain.machine import cores
 from subtrain.store.study import Study
 from subtrain.uses.result import Table, new_figure
@@ -88,7 +88,7 @@ class Budget:
         curve = self.curve
         axes.set_title(
             f"per target, mean over {curve.targets} targets; {curve.subsets} held-out subsets x {curve.replicates} "
-            f"runs, ceiling {curve.points[-1].ceiling:.3f}",
+            f"runs, {ceiling_said(curve.points[-1].ceiling)}",
             fontsize=9,
         )
         axes.legend(frameon=False)

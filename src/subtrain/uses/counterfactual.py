@@ -15,7 +15,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.design import numbers_below
 from subtrain.errors import InputError
 from subtrain.store.study import Study
-from subtrain.uses.agreement import Agreement, agreement
+from subtrain.uses.agreement import Agreement, agreement, told
 from subtrain.uses.direction import quantity_fitted, said
 from subtrain.uses.removals import RANDOM, Removal, left_out, removals
 from subtrain.uses.result import OfAFit, Table, new_figure, result_html
@@ -130,8 +130,8 @@ class Counterfactuals(OfAFit):
         found = self.agreement
         return (
             f"{about}, mean of {self.runs} runs\npooled: Spearman {found.spearman.value:.3f}, Pearson "
-            f"{found.pearson.value:.3f} (ceiling {found.ceiling:.3f}), slope {found.slope.value:.2f}\n"
-            f"per target: Spearman {found.target_spearman.value:.3f} (ceiling {found.target_ceiling:.3f})"
+            f"{told(found.pearson.value, found.ceiling)}, slope {found.slope.value:.2f}\n"
+            f"per target: Spearman {told(found.target_spearman.value, found.target_ceiling)}"
         )
 
 

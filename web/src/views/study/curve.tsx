@@ -54,7 +54,7 @@ function Drawn({ curve }: { curve: Points }) {
         x="models"
         y="LDS"
         log
-        label={`LDS against the number of models: ${points.map((p) => `${fixed(p.lds, 3)} at ${whole(p.models)}`).join(", ")}; ceiling ${fixed(last.ceiling, 3)}.`}
+        label={`LDS against the number of models: ${points.map((p) => `${fixed(p.lds, 3)} at ${whole(p.models)}`).join(", ")}; ceiling (upper bound) ${fixed(last.ceiling, 3)}.`}
       />
     </>
   );

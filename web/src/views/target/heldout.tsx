@@ -17,13 +17,13 @@ export function Heldout({ detail }: { detail: TargetDetail }) {
   }, [held]);
   if (!held) return <Note>No held-out subsets have been evaluated for this target.</Note>;
   const runs = held.runs === 1 ? "one run" : `mean of ${held.runs} runs`;
-  const score = `LDS ${fixed(detail.lds)}, ceiling ${fixed(detail.lds_ceiling)}`;
+  const score = `LDS ${fixed(detail.lds)}, ceiling (upper bound) ${fixed(detail.lds_ceiling)}`;
   return (
     <section class="section" aria-label="Predicted against actual">
       <h2>Predicted against actual</h2>
       <p class="quiet">
-        {count(held.predicted.length, "held-out subset")}, {runs} each. {score}: an upper bound of what a perfect
-        predictor would reach, given the noise of training seeds.
+        {count(held.predicted.length, "held-out subset")}, {runs} each. {score}: a perfect predictor would reach at most
+        that, given the noise of training seeds.
       </p>
       <div class="square">
         <Scatter

@@ -15,7 +15,7 @@ export function Summary({ detail }: { detail: TargetDetail }) {
           ["Label", detail.shown.label ?? "–"],
           [`Mean ${study.words.short}`, fixed(detail.margin)],
           detail.accuracy === null ? null : ["Models that are right", percent(detail.accuracy, 1)],
-          ["LDS", `${fixed(detail.lds)} (ceiling ${fixed(detail.lds_ceiling)})`],
+          ["LDS", `${fixed(detail.lds)} (ceiling, upper bound: ${fixed(detail.lds_ceiling)})`],
           detail.support === null ? null : ["Support", support(detail.support, study.unit_name)],
           ["Weights not zero", `${whole(detail.nonzero)} of ${whole(study.n)}`],
           ["λ", detail.lam === null ? "–" : detail.lam.toPrecision(2)],
