@@ -1,10 +1,13 @@
 """The study as the API tells of it, before anything is fitted too."""
 
+import numpy as np
 import pytest
 
-from subtrain import Study
+from subtrain import Datamodels, Study
+from subtrain.collection import train_segment
 from subtrain.evaluation import evaluate
-from subtrain.fits import load_fit
+from subtrain.fits import load_fit, save_fit
+from worlds import weights
 
 
 def test_what_was_run_and_what_it_is_worth(client, world):
@@ -70,3 +73,23 @@ def test_the_page(client):
     answer = client.get("/")
     assert answer.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.filterwarnings("ignore:4 of 12 models to judge on are missing")
+def test_what_was_left_out_is_said_beside_the_scores(make_study, serve):
+    study = make_study(models=30, heldout=6, done=False)
+    for where in study.segments:
+        if where != study.segments[-1]:
+            train_segment(study, where)
+    study.store.replace("failures/000041.txt", lambda file: file.write(b"model 41\nhere, pid 1\nIt burst.\nTraceback"))
+    weight, bias = weights(20, 3)
+    said = "2 of 30 models to fit on failed"
+    about = {"output": "test_margins", "models": 30, "models_used": [[0, 30]], "notes": [said]}
+    save_fit(study, Datamodels(weight, bias, np.full(3, 0.01), about))
+    expected = evaluate(load_fit(study), study).to_json()
+    assert expected["notes"]
+    with serve(study) as client:
+        shown = client.get("/api/study").json()["evaluation"]
+    assert shown["notes"] == expected["notes"]
+    assert shown["fit_notes"] == [said]
+    assert shown["targets_judged"] == expected["targets_judged"] == 3

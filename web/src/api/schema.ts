@@ -561,11 +561,18 @@ export interface components {
     /**
      * EvaluationOf
      * @description What the fit is worth on held-out subsets. Per target, mean over targets, unless it says pooled; `lds` against
-     *     the mean of `replicates` runs, `lds_one` against single runs, each with its own noise ceiling.
+     *     the mean of `replicates` runs, `lds_one` against single runs, each with its own noise ceiling, an upper bound.
+     *     targets_judged: over how many targets figures are means, 0 where that was not kept; notes: what was left out or is
+     *     missing; fit_notes: what was said when it was fitted.
      */
     EvaluationOf: {
       /** Alpha */
       alpha: number | null;
+      /**
+       * Fit Notes
+       * @default []
+       */
+      fit_notes: string[];
       histogram: components["schemas"]["Histogram"];
       lds: components["schemas"]["IntervalOf"];
       /** Lds Ceiling */
@@ -581,6 +588,11 @@ export interface components {
       mse_floor: number | null;
       /** Noise Share */
       noise_share: number | null;
+      /**
+       * Notes
+       * @default []
+       */
+      notes: string[];
       /** Output */
       output: string;
       /** Pearson */
@@ -597,6 +609,11 @@ export interface components {
       subsets: number;
       /** Targets */
       targets: number;
+      /**
+       * Targets Judged
+       * @default 0
+       */
+      targets_judged: number;
     };
     /**
      * Facts

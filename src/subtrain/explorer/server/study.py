@@ -58,7 +58,9 @@ class IntervalOf(Answer):
 
 class EvaluationOf(Answer):
     """What the fit is worth on held-out subsets. Per target, mean over targets, unless it says pooled; `lds` against
-    the mean of `replicates` runs, `lds_one` against single runs, each with its own noise ceiling."""
+    the mean of `replicates` runs, `lds_one` against single runs, each with its own noise ceiling, an upper bound.
+    targets_judged: over how many targets figures are means, 0 where that was not kept; notes: what was left out or is
+    missing; fit_notes: what was said when it was fitted."""
 
     output: str
     subsets: int
@@ -77,6 +79,9 @@ class EvaluationOf(Answer):
     r2: float | None
     pooled_spearman: float | None
     pooled_pearson: float | None
+    targets_judged: int = 0
+    notes: list[str] = []
+    fit_notes: list[str] = []
     histogram: Histogram
 
 
@@ -210,7 +215,8 @@ def _evaluation(fit: OpenFit) -> EvaluationOf | None:
     counts, edges = np.histogram(lds[np.isfinite(lds)], np.linspace(-1, 1, 81))
     kept = slice(int(np.argmax(counts > 0)) if counts.any() else 0, None)
     histogram = Histogram(edges=np.round(edges[kept], 4).tolist(), counts=counts[kept].tolist())
-    return EvaluationOf(**{k: v for k, v in about.items() if k != "baselines"}, histogram=histogram)
+    known = {k: v for k, v in about.items() if k != "baselines"}
+    return EvaluationOf(**known, fit_notes=fit.dm.meta.get("notes") or [], histogram=histogram)
 
 
 def _weak(fit: OpenFit) -> str:

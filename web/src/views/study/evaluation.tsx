@@ -4,15 +4,20 @@ import { Histogram } from "../../charts/histogram";
 import { colour } from "../../charts/theme";
 import { count, fixed, percent, whole } from "../../format";
 import { Facts } from "../../ui/facts";
+import { Note } from "../../ui/state";
 
 /** What the datamodels are worth on subsets they never saw, beside what seed noise allows. */
 export function Evaluation({ evaluation }: { evaluation: Figures }) {
   const { lds, lds_ceiling, lds_one, lds_one_ceiling, replicates, histogram } = evaluation;
+  const few = evaluation.targets_judged > 0 && evaluation.targets_judged < evaluation.targets;
+  const judged = `${few ? `${whole(evaluation.targets_judged)} of ` : ""}${whole(evaluation.targets)}`;
   const runs = replicates === 1 ? "one run" : `mean of ${replicates} runs`;
   const marks = useCallback(
     () => [
       { at: lds.value ?? NaN, colour: colour("help"), label: "mean" },
-      ...(lds_ceiling === null ? [] : [{ at: lds_ceiling, colour: colour("harm"), dash: [4, 3], label: "ceiling" }]),
+      ...(lds_ceiling === null
+        ? []
+        : [{ at: lds_ceiling, colour: colour("harm"), dash: [4, 3], label: "upper bound" }]),
     ],
     [evaluation],
   );
@@ -21,9 +26,15 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
       <h2>Evaluation</h2>
       <p class="quiet">
         On {count(evaluation.subsets, "held-out subset")}, {runs} each. LDS is Spearman's correlation over subsets, per
-        target, averaged over {whole(evaluation.targets)} targets; a ceiling is an upper bound of what a perfect
-        predictor would reach against outputs as noisy as these.
+        target, averaged over {judged} targets; a ceiling is an upper bound of what a perfect predictor would reach
+        against outputs as noisy as these.
       </p>
+      {evaluation.notes.map((note) => (
+        <Note key={note}>Note: {note}.</Note>
+      ))}
+      {evaluation.fit_notes.map((note) => (
+        <Note key={note}>Of the fit: {note}.</Note>
+      ))}
       <div class="columns">
         <div class="section">
           <div class="scrolls">
@@ -69,7 +80,7 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
           x="LDS of a target"
           y="targets"
           marks={marks}
-          label={`Histogram of the LDS of ${count(evaluation.targets, "target")}: mean ${fixed(lds.value, 3)}, ceiling ${fixed(lds_ceiling, 3)}.`}
+          label={`Histogram of the LDS of ${count(evaluation.targets, "target")}: mean ${fixed(lds.value, 3)}, upper bound ${fixed(lds_ceiling, 3)}.`}
         />
       </div>
     </section>
