@@ -568,10 +568,7 @@ export interface components {
     EvaluationOf: {
       /** Alpha */
       alpha: number | null;
-      /**
-       * Fit Notes
-       * @default []
-       */
+      /** Fit Notes */
       fit_notes: string[];
       histogram: components["schemas"]["Histogram"];
       lds: components["schemas"]["IntervalOf"];
@@ -588,10 +585,7 @@ export interface components {
       mse_floor: number | null;
       /** Noise Share */
       noise_share: number | null;
-      /**
-       * Notes
-       * @default []
-       */
+      /** Notes */
       notes: string[];
       /** Output */
       output: string;

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from subtrain._version import __version__
 from subtrain.evaluation import weakness
@@ -80,8 +81,8 @@ class EvaluationOf(Answer):
     pooled_spearman: float | None
     pooled_pearson: float | None
     targets_judged: int = 0
-    notes: list[str] = []
-    fit_notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)
+    fit_notes: list[str] = Field(default_factory=list)
     histogram: Histogram
 
 
