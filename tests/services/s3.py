@@ -69,13 +69,27 @@ def wait_for(attempt: Callable[[], object], seconds: float) -> None:
             time.sleep(0.1)
 
 
+# One request at a time: moto looks whether an object is there and then writes it, and of two that create it at the same
+# moment both win.
+MOTO = """
+import sys, threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+app, alone = DomainDispatcherApplication(create_backend_app), threading.Lock()
+def one(environ, start_response):
+    with alone:
+        return list(app(environ, start_response))
+run_simple("127.0.0.1", int(sys.argv[1]), one, threaded=True)
+"""
+
+
 @contextmanager
 def moto(here: Path) -> Iterator[Endpoint]:
     """moto's server, in a process that is ended when the context is left."""
     [port] = free_ports(1)
     with open(here / "moto.log", "wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-c", MOTO, str(port)],
             stdout=log,
             stderr=log,
             env={**os.environ, "PYTHONWARNINGS": "ignore"},

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from faulty import proxy
@@ -77,7 +78,14 @@ def test_one_failure_of_every_request_costs_nothing(server, bucket, lead, fault)
         assert between.done[fault] > 5
 
 
-def test_a_create_whose_reply_is_lost_for_good_is_still_ours(server, bucket, lead):
+@pytest.fixture
+def impatient(monkeypatch) -> None:
+    """A store that does not answer is given up after two seconds, not a minute."""
+    monkeypatch.setattr(buckets, "PATIENCE", 2.0)
+    monkeypatch.setitem(buckets._RETRIES, "retry_timeout", timedelta(seconds=2))
+
+
+def test_a_create_whose_reply_is_lost_for_good_is_still_ours(server, bucket, lead, impatient):
     with proxy(server) as between:
         lead(between.endpoint)
         store = open_store(f"s3://{bucket}/p")
@@ -99,8 +107,7 @@ def test_an_answer_that_never_comes_is_asked_for_again(server, bucket, lead, mon
         assert store.read("a") == b"ours"
 
 
-def test_a_server_that_stays_away_is_one_sentence(server, bucket, lead, monkeypatch):
-    monkeypatch.setitem(buckets._RETRIES, "max_retries", 2)
+def test_a_server_that_stays_away_is_one_sentence(server, bucket, lead, impatient):
     with proxy(server) as between:
         lead(between.endpoint)
         store = open_store(f"s3://{bucket}/p")
@@ -128,8 +135,20 @@ def test_a_server_that_stays_away_is_one_sentence(server, bucket, lead, monkeypa
 
 
 def cli(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "subtrain", *map(str, args)]
+    return run([sys.executable, "-m", "subtrain", *map(str, args)], **environment)
+
+
+def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=200, env={**os.environ, **environment})
+
+
+IMPATIENT = """
+from datetime import timedelta
+from subtrain.store import bucket
+bucket.PATIENCE, bucket._RETRIES["retry_timeout"] = 2.0, timedelta(seconds=2)
+from subtrain.cli.main import main
+main()
+"""
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -161,7 +180,8 @@ def test_wrong_credentials_are_one_sentence_at_the_command_line(server, small):
         refused(cli("status", address, AWS_ENDPOINT_URL=url), "the credentials have expired: set new ones")
     refused(cli("status", f"s3://{address.split('/')[2]}-none/x"), "there is no such bucket")
     [port] = free_ports(1)
-    gone = cli("status", address, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
+    away = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+    gone = run([sys.executable, "-c", IMPATIENT, "status", address], **away)
     refused(gone, "the object store does not answer as it should")
     assert cli("status", f"{address}-none").returncode == 2
     assert cli("status", address).returncode == 0

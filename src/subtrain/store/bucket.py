@@ -19,7 +19,7 @@ from subtrain.errors import InputError, StorageError
 from subtrain.store.base import Entry, Write, checked
 from subtrain.store.credentials import s3_options
 from subtrain.store.files import storage_errors
-from subtrain.store.reasons import reason, transient
+from subtrain.store.reasons import reason, transient, unconnected
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, RetryConfig
@@ -198,8 +198,8 @@ class Bucket:
                 lost = None
             except GenericError as error:
                 lost = error
-            if patience.over:
-                break
+            if patience.over and lost is not None and unconnected(lost):
+                break  # to look for the mark would take another minute
             there = self._mark_of(name)
             if there is not None:
                 return there == mark

@@ -53,3 +53,8 @@ def transient(error: Exception) -> bool:
     """Whether the same request may succeed in a moment."""
     text = str(error)
     return re.search(_PASSES, text) is not None and not any(re.search(pattern, text) for pattern, _ in _REASONS)
+
+
+def unconnected(error: Exception) -> bool:
+    """Whether there was nobody to ask; a request whose reply is lost may have been carried out."""
+    return "kind: Connect" in str(error)
