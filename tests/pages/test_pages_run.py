@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -47,17 +48,16 @@ ABROAD = {
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory) -> Path:
-    """The folder in which the pages' commands run, with the studies they name."""
+def kept(tmp_path_factory) -> Path:
+    """A folder of the studies that pages name, made once."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "runs").mkdir()
-    (folder / "examples").symlink_to(ROOT / "examples")
     return folder
 
 
 @pytest.fixture
-def desk(here, monkeypatch):
-    """Works in the folder, retrains without workers, and serves no page for ever."""
+def desk(tmp_path, monkeypatch) -> Path:
+    """A folder of the page's own to work in; retraining needs no workers there, and no page is served for ever."""
 
     def train_here(study, progress=True, **options):
         for where in study.segments:
@@ -69,24 +69,30 @@ def desk(here, monkeypatch):
         for name in options.get("allow_hosts", ()):
             announce(f"https://{name}/…/?token=…")
 
-    monkeypatch.chdir(here)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.setattr(retrain, "collect", train_here)
     monkeypatch.setattr(alphas, "collect", train_here)
     monkeypatch.setattr("subtrain.explorer.serve.serve", announce_only)
-    return here
+    return tmp_path
 
 
 def elsewhere(text: str) -> str | None:
     return next((why for start, why in ELSEWHERE.items() if re.match(start, text)), None)
 
 
-def studies_named(text: str, here: Path) -> None:
-    for name in set(re.findall(r"runs/([\w-]+)", text)) & STUDIES.keys():
-        if not (here / "runs" / name).exists():
+def bring(text: str, kept: Path, desk: Path) -> None:
+    """Copies of the studies that are named and that the page does not create itself."""
+    made = set(re.findall(r"create(?:\(\"| )runs/([\w-]+)", text))
+    for name in (set(re.findall(r"runs/([\w-]+)", text)) & STUDIES.keys()) - made:
+        if not (desk / "runs" / name).exists():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                STUDIES[name](here / "runs")
+                STUDIES[name](kept / "runs")
+            if (kept / "runs" / name).exists():
+                shutil.copytree(kept / "runs" / name, desk / "runs" / name)
 
 
 def run(command: Command, capsys, monkeypatch) -> None:
@@ -104,20 +110,23 @@ def run(command: Command, capsys, monkeypatch) -> None:
 
 
 def execute(block: Block, page: str, names: dict) -> None:
+    """Run a snippet; one that begins with its file's name is put there too, for the commands that follow."""
+    if file := re.match(r"# (\w+\.py)\n", block.text):
+        Path(file[1]).write_text(block.text, encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exec(compile(smaller(block.text), f"{page}:{block.line}", "exec"), names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_page(page, desk, capsys, monkeypatch):
-    names = names_for(name_of(page), desk)
+def test_page(page, kept, desk, capsys, monkeypatch):
+    names = names_for(desk)
     for block in blocks(page):
         if block.language == "python" and not any(part in block.text for part in ABROAD):
-            studies_named(block.text, desk)
+            bring(block.text, kept, desk)
             execute(block, name_of(page), names)
         for command in commands(block) if block.language in ("console", "") else ():
             if elsewhere(command.text) is None:
                 assert command.text.startswith("subtrain "), f"{name_of(page)}: nobody runs {command.text!r}"
-                studies_named(command.text, desk)
+                bring(command.text, kept, desk)
                 run(command, capsys, monkeypatch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,6 @@ import subtrain as st
 from subtrain.collection import train_segment
 from subtrain.fits import save_fit
 from subtrain.store.study import Study
-
-MYCODE = """
-import numpy as np
-from sklearn.datasets import load_wine
-from sklearn.linear_model import LogisticRegression
-x, y = load_wine(return_X_y=True)
-x = (x - x.mean(0)) / x.std(0)
-x, x_test, y, y_test = x[::2], x[1::2], y[::2], y[1::2]
-def my_training(x, y, seed):
-    return LogisticRegression().fit(x, y).decision_function
-"""
 
 
 def trained(path: Path, task: Any, params: dict[str, Any] | None = None, **design: Any) -> Study:
@@ -58,28 +48,57 @@ def poisoned(runs: Path) -> None:
     save_fit(study, st.fit(study, "train_margins"))
 
 
-def mine(runs: Path) -> None:
-    """The README's own example, with data and training for the names that it leaves to the reader."""
-    from blocks import PAGES, blocks
-
-    code = next(b.text for b in blocks(PAGES[0]) if b.text.startswith("# mycode.py"))
-    (runs.parent / "mycode.py").write_text(MYCODE + code, encoding="utf-8")
-
-
 STUDIES: dict[str, Callable[[Path], None]] = {
     "digits": digits,
     "digits-cnn": digits_cnn,
     "noisy": noisy,
     "poisoned": poisoned,
-    "mine": mine,
 }
 
 
-def names_for(page: str, here: Path) -> dict[str, Any]:
-    """What a page's snippets take for granted: the reader's own arrays, models and studies."""
+def names_for(here: Path) -> dict[str, Any]:
+    """What the pages' snippets take for granted: the reader's own arrays, modules, files and studies."""
+    from sklearn.linear_model import LogisticRegression
+
     random = np.random.default_rng(0)
     x, x_test = random.random((60, 8, 8), np.float32), random.random((20, 8, 8), np.float32)
-    y, y_test = random.integers(0, 3, 60), random.integers(0, 3, 20)
-    found: dict[str, Any] = {"st": st, "np": np, "x": x, "x_test": x_test, "y": y, "y_test": y_test}
-    found |= {"labels": y, "labels_test": y_test, "features_test": x_test.reshape(20, -1), "data": x, "test_x": x_test}
-    return found
+    y, y_test = np.arange(60) % 3, np.arange(20) % 3
+    flat, flat_test = x.reshape(60, -1), x_test.reshape(20, -1)
+    np.save(here / "features.npy", flat)
+    (here / "images.bin").write_bytes(b"pixels")
+    (here / "train.sh").write_text("#!/bin/sh\n")
+    (here / "train.sh").chmod(0o755)
+    names = {"x": flat, "x_test": flat_test, "y": y, "y_test": y_test, "labels": y, "labels_test": y_test}
+    names |= {"features": flat, "features_test": flat_test, "data": flat, "test_x": flat_test, "test_y": y_test}
+    names |= {"x_train": x, "names_train": [f"class {c}" for c in y], "names_test": [f"class {c}" for c in y_test]}
+    names |= {"ages": np.arange(20), "incomes": np.arange(20.0), "sources": np.arange(60) % 6}
+    return names | _modules(flat, y, flat_test, y_test) | {"st": st, "np": np, "LogisticRegression": LogisticRegression}
+
+
+def _modules(x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, Any]:
+    import torch
+
+    from subtrain.tasks.torch import TorchRecipe
+
+    def make_model() -> Any:
+        return torch.nn.Linear(64, 3)
+
+    def train(indices: Any, seed: int) -> dict[str, Any]:
+        return {"test_margins": np.full(len(x_test), float(len(indices)))}
+
+    def my_training(data: Any, seed: int) -> Any:
+        return SimpleNamespace(logits=lambda inputs: inputs[:, :3] * data.mean())
+
+    def load_dataset(_name: str, split: str) -> list[dict[str, Any]]:
+        images, labels = (x, y) if split == "train" else (x_test, y_test)
+        return [{"image": image, "label": int(label)} for image, label in zip(images, labels, strict=True)]
+
+    sets = [(torch.as_tensor(images), torch.as_tensor(labels)) for images, labels in ((x, y), (x_test, y_test))]
+    found = {
+        "make_model": make_model,
+        "my_training": my_training,
+        "train": train,
+        "load_dataset": load_dataset,
+        "TorchRecipe": TorchRecipe,
+    }
+    return found | {"train_set": sets[0], "test_set": sets[1], "torch": torch}
