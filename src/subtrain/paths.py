@@ -17,3 +17,11 @@ def local_path(path: str | os.PathLike[str]) -> Path:
             f"{os.fspath(path)} cannot be found: nobody here has that home folder; write the whole path, or ./~ for a "
             "folder of this name"
         ) from None
+
+
+def read_back(text: str) -> str:
+    """A path out of a file in UTF-8, as this process names files in whatever locale it runs."""
+    try:
+        return os.fsdecode(text.encode("utf-8"))
+    except UnicodeError:
+        return text

@@ -101,7 +101,23 @@ def checked(name: str) -> str:
 
 def json_bytes(data: object) -> bytes:
     """Indented JSON, strict: a NaN is an error."""
-    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(as_json(data), indent=1, allow_nan=False) + "\n").encode()
+
+
+def as_json(data: object) -> Any:
+    """The data as JSON gives it back, with file names in UTF-8.
+
+    A process without UTF-8 around it has the bytes of an accent as halves of characters, which `parse_json` refuses.
+    """
+    text = json.dumps(data, allow_nan=False)
+    if "\\ud" in text:
+        plain = json.dumps(data, ensure_ascii=False)
+        try:
+            raw = plain.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raw = plain.encode("utf-8", "replace")
+        text = raw.decode("utf-8", "replace")
+    return json.loads(text)
 
 
 def parse_json(data: bytes, where: object, most: int = JSON_BYTES) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from subtrain.errors import CorruptError
-from subtrain.store.base import Store, Write, put_json, read_json
+from subtrain.store.base import Store, Write, as_json, put_json, read_json
 from subtrain.store.files import open_regular, storage_errors
 
 SEAL = "seal"
@@ -22,7 +22,7 @@ _known: set[tuple[object, ...]] = set()
 
 def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
     """`data` with the sha256 of all of it, which `unsealed` compares."""
-    plain: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
+    plain: dict[str, Any] = as_json(data)
     plain.pop(SEAL, None)
     return {**plain, SEAL: _digest(plain)}
 

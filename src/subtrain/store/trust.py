@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from subtrain.errors import InputError
-from subtrain.store.base import Store
+from subtrain.store.base import Store, as_json
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.load import load_task
 from subtrain.tasks.trusted import strangers
@@ -111,7 +111,7 @@ def _sha256(path: Path) -> str | None:
 
 
 def _mac(key: bytes, identity: str, source: Source) -> str:
-    text = json.dumps([identity, json.loads(json.dumps(source.to_json()))], sort_keys=True)
+    text = json.dumps(as_json([identity, source.to_json()]), sort_keys=True)
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.outputs import Output, one_model
+from subtrain.paths import read_back
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.fingerprint_0_1 import source_of
 from subtrain.tasks.watched import LOOKED_AT, Fingerprint, Watched
@@ -83,7 +84,8 @@ class Source:
         texts = {key: data.get(key, "") for key in ("file", "beside", "sha256")}
         if not all(isinstance(value, str) for value in (data["name"], *texts.values())):
             raise TypeError(f"the name of a task and its places must be texts, got {dict(data)}")
-        return Source(data["name"], dict(data["params"]), **texts)
+        places = {key: read_back(value) for key, value in texts.items()}
+        return Source(read_back(data["name"]), dict(data["params"]), **places)
 
 
 @dataclass(frozen=True, eq=False)
