@@ -3,7 +3,8 @@ import numpy as np
 from subtrain import Datamodels
 from subtrain.collection.segment import train_segment
 from subtrain.evaluation import evaluate
-from subtrain.explorer.heldout import quantity, read_heldout
+from subtrain.explorer.heldout import _correct, read_heldout
+from subtrain.quantities import quantity_of
 from worlds import linear, weights
 
 
@@ -35,5 +36,8 @@ def test_outputs_are_means_over_runs_of_whole_subsets(make_study):
 
 
 def test_only_some_outputs_tell_who_was_right():
-    assert quantity("train_correctness") == "correctness"
-    assert quantity("anything") == ""
+    rows = np.array([[-1.0, 0.25, 2.0]])
+    np.testing.assert_array_equal(_correct(quantity_of("train_correctness"), rows), [0, 0, 1])
+    np.testing.assert_array_equal(_correct(quantity_of("test_margins"), rows), [0, 1, 1])
+    for name in ("anything", "test_losses", "test_predictions"):
+        assert _correct(quantity_of(name), rows) is None

@@ -15,6 +15,7 @@ from subtrain.errors import InputError
 from subtrain.regression.counts import count
 from subtrain.regression.path import lasso_path, solve_at
 from subtrain.regression.problem import lambda_max, problem
+from subtrain.regression.warn import FitWarning
 
 OBJECTIVES = ("standardized", "raw")
 
@@ -266,5 +267,8 @@ def test_what_cannot_be_solved_is_refused() -> None:
         lasso_path(count(w.masks[:1], w.y[:1]))
     with pytest.raises(InputError, match="do not match"):
         lasso_path(counts, count(w.masks, w.y[:, :1]))
-    with pytest.raises(InputError, match="target 1 lies between"):
-        lasso_path(count(w.masks, w.y * [1.0, 1e-9] + [0.0, 1e3]))
+    flat = w.y * [1.0, 1e-9] + [0.0, 1e3]
+    with pytest.warns(FitWarning, match="target 1 lies between .* 1 of 2 targets do, and get weights of 0"):
+        lasso_path(count(w.masks, flat))
+    with pytest.raises(InputError, match="target 0 lies between"):
+        lasso_path(count(w.masks, flat[:, 1:]))

@@ -5,8 +5,10 @@ import pytest
 
 from subtrain import Datamodels, Study
 from subtrain.collection import train_segment
+from subtrain.collection.segment import record_failure
 from subtrain.evaluation import evaluate
 from subtrain.fits import load_fit, save_fit
+from subtrain.machine import host
 from worlds import weights
 
 
@@ -55,11 +57,11 @@ def test_a_study_without_a_fit(make_study, serve):
 
 def test_models_that_failed_are_named(make_study, serve):
     study = make_study(done=False)
-    study.store.replace("failures/000003.txt", lambda file: file.write(b"model 3\nhere, pid 1\nIt burst.\nTraceback"))
+    record_failure(study, study.segments[0], 3, 0, "It burst.", "Traceback")
     with serve(study) as client:
         answer = client.get("/api/status").json()
     assert answer["state"] == "stopped"
-    assert answer["failures"] == [{"model": 3, "why": "It burst.", "host": "here"}]
+    assert answer["failures"] == [{"model": 3, "why": "It burst.", "host": host()}]
 
 
 def test_the_curve_says_why_there_is_none(client, settled):
