@@ -37,7 +37,7 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
       ))}
       <div class="columns">
         <div class="section">
-          <div class="scrolls">
+          <div class="scrolls" tabIndex={0} role="region" aria-label="Linear datamodeling score">
             <table>
               <caption class="hidden">Linear datamodeling score</caption>
               <thead>
