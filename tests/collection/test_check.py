@@ -20,7 +20,7 @@ from subtrain.collection.checked import Agreement, Checked
 from subtrain.collection.imports import timed_imports
 from subtrain.collection.subsets import hard_subsets
 from subtrain.errors import InputError
-from subtrain.tasks import batch, function
+from subtrain.tasks import batch, command, function
 
 N, TARGETS = 20, 6
 WEIGHT = np.random.default_rng(1).normal(size=(N, TARGETS))
@@ -54,6 +54,32 @@ def test_a_task_that_is_right():
     assert "550 models at alpha 0.5 on this machine" in text
     assert text.endswith("Usable: its models can be repeated")
     assert json.loads(json.dumps(found.to_json()))["deterministic"]
+
+
+def test_what_is_watched_and_what_is_not_is_said(tmp_path):
+    (tmp_path / "run.sh").write_text(". ./lib.sh\n")
+    (tmp_path / "lib.sh").write_text("exit 3\n")
+    (tmp_path / "rates").write_text("1")
+    found = check(command(["bash", "run.sh", "{job}"], N, {"a": [2]}, data=["rates"], folder=tmp_path))
+    assert set(found.watched) == {"run.sh", "lib.sh", "the command", "the settings", "data[rates]"}
+    unwatched = "installed packages (bash), the environment, files that data= does not name"
+    assert f"  not watched: {unwatched}\n" in str(found)
+    assert "  watched for changes: data[rates], lib.sh, run.sh, the command, the settings\n" in str(found)
+
+
+def test_of_many_parts_and_packages_a_few_are_shown_and_all_are_told():
+    many = tuple(f"part{k:02d}" for k in range(20))
+    checked = Checked("x", 2, 1, {}, 2, 0.5, watched=many, packages={f"p{k}": "1.0" for k in range(20)})
+    assert "part11 and 8 more\n" in str(checked)
+    assert "p11 1.0, …)" in str(checked)
+    assert checked.to_json()["watched"] == many
+    assert len(checked.to_json()["packages"]) == 20
+
+
+def test_a_task_of_settings_and_data_alone_says_so():
+    found = check("digits", {"n": 60, "targets": 5})
+    assert "  watched for changes: its settings and data\n" in str(found)
+    assert found.packages["scikit-learn"]
 
 
 def test_a_task_by_name_and_with_neighbours():

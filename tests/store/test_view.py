@@ -1,6 +1,7 @@
 """What a study stores of its examples, so that it is looked at without its task's code."""
 
 import json
+import shutil
 import threading
 from dataclasses import replace
 
@@ -238,6 +239,36 @@ def test_a_study_without_one_stores_it_when_it_is_collected(tmp_path):
     assert "stores nothing of them: collect it" in old.why_no_view
     old.with_task(replace(linear(), view=FULL)).collect(workers=1, progress=False)
     assert Study.open(study.path).view.labels["test"] == ["0", "1", "2"]
+
+
+def of_0_1(path):
+    """A complete study as version 0.1.0 left it: unsigned, without a view."""
+    study = Study.create(path, "digits", Design(models=4, heldout=0), params={"n": 60, "targets": 5})
+    study.collect(workers=1, progress=False)
+    manifest = json.loads((path / "study.json").read_text())
+    del manifest["view"], manifest["task"]["signature"]
+    (path / "study.json").write_text(json.dumps(sealed(manifest)))
+    shutil.rmtree(path / "view")
+    return path
+
+
+def test_a_complete_study_stores_its_view_when_it_is_trusted(tmp_path):
+    path = of_0_1(tmp_path / "s")
+    with pytest.raises(InputError, match="not created by you"):
+        Study.open(path).collect(progress=False)
+    assert Study.open(path).view is None
+    assert Study.open(path, trust=True).collect(progress=False).trained == 0
+    assert Study.open(path).view.images["train"].shape == (60, 8, 8)
+
+
+def test_a_complete_study_is_no_less_complete_where_its_task_is_gone(tmp_path):
+    path = of_0_1(tmp_path / "s")
+    manifest = json.loads((path / "study.json").read_text())
+    manifest["task"]["source"] = {"name": "mine.py:task", "params": {}, "file": "/nowhere/mine.py"}
+    (path / "study.json").write_text(json.dumps(sealed(manifest)))
+    done = Study.open(path, trust=True).collect(progress=False)
+    assert done.done == done.total
+    assert done.notes[0].startswith("what the task shows of its examples is not stored: there is no file /nowhere/")
 
 
 def test_models_retrained_below_store_no_copies(tmp_path):

@@ -102,7 +102,8 @@ def test_an_edit_is_noticed_where_it_counts_and_only_there(name, tmp_path):
     words, files, counting = WORLDS[name]
     write(tmp_path, files)
     before = make(words, tmp_path)
-    assert set(before.watched.parts) - {"the command", "the settings"} == counting
+    found = set(before.watched.parts) - {"the command", "the settings"}
+    assert found == {file.removeprefix("src/") for file in counting}
     noticed = set()
     for file, text in files.items():
         (tmp_path / file).write_text(text + "\n# edited")
@@ -120,6 +121,14 @@ def test_a_script_outside_the_folder_it_runs_in_counts_with_what_it_sources(tmp_
     assert {"train.sh", "lib.sh"} <= set(before.watched.parts)
     (tmp_path / "code" / "lib.sh").write_text("RATE=2")
     assert make(words, tmp_path / "work").fingerprint != before.fingerprint
+
+
+def test_a_script_is_the_same_from_wherever_it_runs(tmp_path):
+    words, files, _ = WORLDS["imported"]
+    write(tmp_path / "a" / "b", files)
+    words = [words[0], str(tmp_path / "a" / "b" / "src" / "train.py"), words[2]]
+    prints = {make(words, folder).fingerprint for folder in (tmp_path, tmp_path / "a" / "b", tmp_path / "a" / "b/src")}
+    assert len(prints) == 1
 
 
 def test_folders_that_moved_and_programs_that_are_installed_change_nothing(tmp_path):

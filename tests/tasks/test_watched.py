@@ -13,10 +13,10 @@ import pytest
 
 from subtrain import Design, Study
 from subtrain.errors import MismatchError
-from subtrain.store.seal import SEAL
+from subtrain.store.seal import SEAL, sealed
 from subtrain.store.study import UNSEALED
 from subtrain.tasks import function, load_task
-from subtrain.tasks.watched import SCHEME, changes
+from subtrain.tasks.watched import SCHEME, changes, other_versions, packages_of
 
 HEAD = "import numpy as np\nimport subtrain as st\n"
 TASK = 'task = st.tasks.function(train, 4, {"a": st.Output([1], "float32")})\n'
@@ -397,6 +397,49 @@ def test_a_study_of_the_first_version_goes_on_with_the_task_it_saw(tmp_path):
     write(tmp_path, {"mycode.py": text.replace("* 2", "* 5")})
     with pytest.raises(MismatchError, match="have changed"):
         Study.open(tmp_path / "r", task=name)
+
+
+def of_versions(path, **versions):
+    """A study of a plain function whose packages were of these versions when it was created."""
+    write(path.parent, {"mycode.py": code("import numpy as np\ndef v(i): return np.float64(3)", "v(indices)")})
+    Study.create(path, f"{path.parent / 'mycode.py'}:task", Design(models=4, heldout=0))
+    manifest = json.loads((path / "study.json").read_text())
+    found = dict(manifest["task"]["packages"])
+    manifest["task"]["packages"] |= versions
+    (path / "study.json").write_text(json.dumps(sealed(manifest)))
+    return Study.open(path), found
+
+
+def test_a_package_of_another_version_is_said_once_before_training(tmp_path):
+    study, found = of_versions(tmp_path / "r", numpy="1.2.3", gone="7.0")
+    assert found == {"Python": ".".join(map(str, sys.version_info[:2])), "numpy": np.__version__}
+    done = study.collect(workers=1, progress=False)
+    [note] = [note for note in done.notes if "packages are not watched" in note]
+    here = f"gone 7.0 (here unknown), numpy 1.2.3 (here {np.__version__})"
+    assert note.startswith(f"the study was created with {here}: ")
+    assert study.collect(workers=1, progress=False).notes == (), "nothing was trained"
+
+
+def test_packages_of_the_same_versions_are_not_worth_a_word(tmp_path):
+    study, _ = of_versions(tmp_path / "r")
+    assert not any("packages" in note for note in study.collect(workers=1, progress=False).notes)
+
+
+@pytest.mark.parametrize("recorded", [None, 3, {"numpy": 3}, {"numpy": "1\x1b[31m"}, {"../x": ""}])
+def test_versions_that_somebody_else_wrote_down_do_no_harm(recorded):
+    assert "\x1b" not in other_versions(recorded)
+
+
+def test_tasks_of_subtrain_and_of_own_classes_keep_versions_too():
+    assert packages_of(load_task("digits", {"n": 60, "targets": 5})[0]).keys() >= {"Python", "numpy", "scikit-learn"}
+
+    class Own:
+        n, outputs, fingerprint = 4, {}, "1"
+
+        def train(self, masks, seeds):
+            return {"a": np.zeros(len(masks))}
+
+    assert packages_of(Own()).keys() == {"Python", "numpy"}
 
 
 # As version 0.1.0 made them.

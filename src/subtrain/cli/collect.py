@@ -127,6 +127,8 @@ def collect(
             f"Next: subtrain status {study}; the same command without --detach watches, and resubmits what is lost"
         )
     else:
+        for note in done.notes if not done.trained else ():  # else they were said while it trained
+            out.print(f"Note: {note}", markup=False, soft_wrap=True)
         out.print(f"Next: subtrain fit {study}")
 
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from subtrain.cli.app import Params, StudyPath, TaskName, app, out
 from subtrain.cli.opened import Trust, open_to_train
 from subtrain.cli.progress import stages
+from subtrain.errors import InputError
 
 
 @app.command()
@@ -46,6 +47,14 @@ def explore(
     targets: Annotated[int, typer.Option(min=1, help="Targets in an exported page.")] = 200,
     task: TaskName = None,
     param: Params = None,
+    task_b: Annotated[
+        str | None,
+        typer.Option("--task-b", help="The task of the second study, as --task of the first.", show_default=False),
+    ] = None,
+    param_b: Annotated[
+        list[str] | None,
+        typer.Option("--param-b", metavar="KEY=VALUE", help="A parameter of that task; repeatable."),
+    ] = None,
     trust: Trust = False,
 ) -> None:
     """Look at a study in a browser: targets, the data that made their predictions, what-ifs, maps, suspect pairs.
@@ -54,10 +63,11 @@ def explore(
     """
     from subtrain.explorer.embedded import export_page
     from subtrain.explorer.serve import library_of, serve
-    from subtrain.store.study import Study
 
+    if compare is None and (task_b or param_b):
+        raise InputError("--task-b and --param-b are of the second study: name it with --compare STUDY_B")
     opened = open_to_train(study, task, param, trust)
-    other = None if compare is None else Study.open(compare)
+    other = None if compare is None else open_to_train(compare, task_b, param_b, trust)
     with stages() as progress:
         library = library_of(opened, fit, other, progress)
         if export is not None:

@@ -16,10 +16,11 @@ from subtrain.collection.options import hands_on
 from subtrain.collection.report import Collected, Failure, Tally, runner_file
 from subtrain.collection.segment import train_segment
 from subtrain.design import EVALUATION
-from subtrain.errors import CollectError, InputError, StorageError
+from subtrain.errors import CollectError, InputError, MismatchError, StorageError
 from subtrain.store.given import GivenDesign
 from subtrain.store.segment import Range
 from subtrain.store.study import Study
+from subtrain.tasks.watched import other_versions
 
 __all__ = ["Collected", "collect", "train_segment"]
 
@@ -51,7 +52,8 @@ def collect(
     tally = Tally(study.store, runner_file(), total, sum(models_done(study, mine)))
     given = options if workers is None else {"workers": workers, **options}
     executor = make_executor(engine, study, missing, tally, **given)
-    _keep_view(study)
+    tally.notes += [said] if missing and (said := other_versions(study.manifest["task"].get("packages"))) else []
+    tally.notes += _keep_view(study, whole=not missing)
     _sweep(study)
     try:
         failures = _run(executor, tally, progress) if missing else []
@@ -75,13 +77,22 @@ def _interrupted(study: Study, mine: list[Range], tally: Tally) -> str:
     return f"interrupted: {done} of {tally.total:,} models are done and kept, and the same command goes on{going}"
 
 
-def _keep_view(study: Study) -> None:
+def _keep_view(study: Study, whole: bool) -> list[str]:
     """Store the view of a study that should have one and has none: of version 0.1.0, or killed when it was created.
 
-    Only where the task is at hand: it is not made for that.
+    The task is made for it only where no models are missing; that its user may do so the executor has asked already.
+    Returns notes: what was in the way.
     """
-    if study.task_at_hand is not None:
-        study.keep_view(study.task_at_hand)
+    if study.has_view:
+        return []
+    try:
+        if study.task_at_hand is not None:
+            study.keep_view(study.task_at_hand)
+        elif whole:
+            study.keep_view(study.task)
+    except (InputError, MismatchError) as error:
+        return [f"what the task shows of its examples is not stored: {error}"]
+    return []
 
 
 def _numbered(study: Study, numbers: Iterable[int]) -> list[Range]:

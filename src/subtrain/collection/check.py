@@ -23,6 +23,7 @@ from subtrain.machine import available_memory, cores, visible_gpus
 from subtrain.store.bound import bound
 from subtrain.store.study import task_and_source
 from subtrain.tasks.base import Source, Task
+from subtrain.tasks.watched import packages_of, parts_of
 from subtrain.wording import duration, size
 
 SEGMENT = 64
@@ -63,6 +64,8 @@ def check(
         outputs={name: f"{list(spec.shape)} {spec.dtype}" for name, spec in found.outputs.items()},
         models=design.rows,
         alpha=alpha,
+        watched=tuple(parts_of(found)),
+        packages=packages_of(found),
         notes=hard.notes,
     )
     try:

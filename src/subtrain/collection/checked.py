@@ -8,6 +8,9 @@ from typing import Any
 
 from subtrain.wording import duration, size
 
+# Names in a line; all are in to_json.
+SHOWN = 12
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -33,9 +36,10 @@ class Checked:
 
     failure: why no study can be made of it, "" if one can; details: the traceback or what was printed. again, fresh and
     beside: the same model trained twice in one process, in another process, and with `batch` - 1 neighbours in one
-    call; None where it was not tried. tried and failed: further subsets that were tried, and those of them that failed.
-    start: seconds until a worker has the task, imports: those of them for imports, by package; first and each: seconds
-    of the first model, and of each one after it.
+    call; None where it was not tried. watched: parts of its code and data whose changes a study notices; packages:
+    versions of what it uses unwatched. tried and failed: further subsets that were tried, and those of them that
+    failed. start: seconds until a worker has the task, imports: those of them for imports, by package; first and each:
+    seconds of the first model, and of each one after it.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Checked:
     again: Agreement | None = None
     fresh: Agreement | None = None
     beside: Agreement | None = None
+    watched: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     tried: int = 0
     failed: int = 0
@@ -90,6 +96,7 @@ class Checked:
             lines.append(f"  {self.tried - self.failed} of {self.tried} further subsets trained")
         if self.study_seconds == self.study_seconds:
             lines += self._cost()
+        lines += self._watching()
         lines += [f"Note: {note}" for note in self.notes]
         verdict = (
             "Usable: its models can be repeated"
@@ -97,6 +104,18 @@ class Checked:
             else "Usable, but its models vary from run to run"
         )
         return "\n".join([*lines, f"Not usable: {self.failure}" if self.failure else verdict])
+
+    def _watching(self) -> list[str]:
+        """What a study of it notices when it changes, and what not."""
+        names = sorted(dict.fromkeys(name.partition("#")[0] for name in self.watched))
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        parts = f"{', '.join(names[:SHOWN])}{more}" if names else "its settings and data"
+        used = [f"{name} {version}".rstrip() for name, version in self.packages.items()]
+        versions = f" ({', '.join(used[:SHOWN])}{', …' if len(used) > SHOWN else ''})" if used else ""
+        return [
+            f"  watched for changes: {parts}",
+            f"  not watched: installed packages{versions}, the environment, files that data= does not name",
+        ]
 
     def _cost(self) -> list[str]:
         return [

@@ -294,6 +294,11 @@ class Study:
     def _kept_view(self) -> View | None:
         return read_view(self.store, self.fingerprint)
 
+    @property
+    def has_view(self) -> bool:
+        """Whether what its task shows is stored, or was not wanted when it was created."""
+        return self.shows is False or self.store.exists(INDEX)
+
     def keep_view(self, task: Task) -> None:
         """Store what `task`, the study's own, shows of its examples, unless that is stored or not wanted."""
         if self.shows is not False and self._kept_view is None:

@@ -45,7 +45,7 @@ def files_of(words: Sequence[str], root: Path) -> dict[str, str]:
     """
     named = [root / word for word in words if (root / word).is_file()]
     own = [path for path in named if not is_program(path, root)]
-    tops = [root, *(path.parent for path in own if is_own(str(path)))]
+    tops = [*(path.parent for path in own if is_own(str(path))), root]
     waiting = [*own, *_in_words(words, root, tops)]
     found: dict[Path, None] = {}
     while waiting:
@@ -71,7 +71,7 @@ def programs(words: Sequence[str], root: Path) -> Mapping[str, str]:
 
 
 def _labelled(paths: Sequence[Path], tops: Sequence[Path]) -> dict[str, str]:
-    """Names that stay when the folder moves."""
+    """Names that stay when the folder moves, and a script is run from elsewhere."""
     labels: dict[str, list[str]] = {}
     for path in paths:
         top = next((top for top in tops if path.is_relative_to(top)), path.parent)

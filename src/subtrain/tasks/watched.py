@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path, PurePath
@@ -11,12 +12,17 @@ from typing import Any, overload
 
 from subtrain.errors import InputError
 from subtrain.tasks.contents import of_path
+from subtrain.tasks.origin import is_own
 from subtrain.tasks.walk import Walk, digest
 
 SCHEME = "2:"
 """What fingerprints begin with that follow everything the code names; those of version 0.1.0 have no such beginning."""
 
 DATA = "data"
+PYTHON = "Python"
+
+# Modules that subtrain's own tasks train with; torch for those that have a device.
+_OF_BUILT_IN = ("numpy", "numba", "sklearn")
 
 
 class Watched:
@@ -79,8 +85,7 @@ class Watched:
     @cached_property
     def packages(self) -> Mapping[str, str]:
         """Versions of the installed packages that the code uses, and Python's: they are not looked into."""
-        found = {d for name in self._walk.packages for d in _distributions().get(name, [])}
-        return {"Python": ".".join(platform.python_version_tuple()[:2]), **{d: _version(d) for d in sorted(found)}}
+        return _versions(self._walk.packages)
 
 
 class _Settled(Watched):
@@ -126,12 +131,19 @@ def _globals(what: Mapping[str, Any]) -> dict[int, str]:
     return {id(value): name for scope in scopes for name, value in scope.items() if not name.startswith("__")}
 
 
+def _versions(modules: Iterable[str]) -> dict[str, str]:
+    found = {distribution for name in modules for distribution in _distributions().get(name, [])}
+    return {PYTHON: _version(PYTHON), **{name: _version(name) for name in sorted(found)}}
+
+
 @lru_cache(maxsize=1)
 def _distributions() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 
 def _version(distribution: str) -> str:
+    if distribution == PYTHON:
+        return ".".join(platform.python_version_tuple()[:2])
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -171,8 +183,42 @@ LOOKED_AT = Fingerprint()
 
 def recorded(task: Any) -> dict[str, Any]:
     """What a study keeps of its task besides the fingerprint: its parts, to say which of them changed, and versions."""
+    parts = parts_of(task)
+    return {**({"parts": dict(parts)} if parts else {}), "packages": dict(packages_of(task))}
+
+
+def parts_of(task: Any) -> Mapping[str, str]:
+    """The named parts that are watched; none for a task whose fingerprint is made of its settings and data alone."""
     watched: Watched | None = getattr(task, "watched", None)
-    return {} if watched is None else {"parts": dict(watched.parts), "packages": dict(watched.packages)}
+    return {} if watched is None else watched.parts
+
+
+def packages_of(task: Any) -> Mapping[str, str]:
+    """Versions of the installed packages that a task uses, which are not watched."""
+    watched: Watched | None = getattr(task, "watched", None)
+    if watched is not None:
+        return watched.packages
+    walk = Walk()
+    if is_own(getattr(sys.modules.get(type(task).__module__), "__file__", None)):
+        walk.add("", type(task))
+    else:
+        walk.packages.update(_OF_BUILT_IN, ["torch"] if getattr(task, "device", None) else [])
+    return _versions(walk.packages)
+
+
+def other_versions(before: Any) -> str:
+    """Which packages are here in another version than a study wrote down, as a sentence; "" if none is."""
+    if not isinstance(before, Mapping):
+        return ""
+    then = {name: old for name, old in before.items() if isinstance(old, str) and old and name.isprintable()}
+    differing = {name: (old, now) for name, old in then.items() if (now := _version(name)) != old}
+    if not differing:
+        return ""
+    shown = [f"{name[:80]} {old[:80]} (here {now})" for name, (old, now) in differing.items() if old.isprintable()]
+    return (
+        f"the study was created with {_listing(shown)}: packages are not watched, and if these train differently, the "
+        "study gets models of two kinds"
+    )
 
 
 def changes(before: Any, task: Any) -> str:
