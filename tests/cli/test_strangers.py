@@ -145,6 +145,17 @@ def test_what_trains_refuses_with_the_tasks_name(stranger, verb):
     assert re.search(NOT_RUN, str(done.exception))
 
 
+def test_explore_gives_its_second_study_a_task_of_its_own(stranger):
+    looked = ["explore", "{s}", "--compare", "{s}", "--export", "{tmp}/two.html"]
+    assert invoke(looked, stranger).exit_code == 0
+    # The one place where tasks are made is closed here, so that a task for either study comes to light.
+    given = invoke([*looked, "--task-b", "digits", "--param-b", "n=60"], stranger)
+    assert isinstance(given.exception, AssertionError), "a task was made"
+    alone = invoke(["explore", "{s}", "--task-b", "digits", "--export", "{tmp}/one.html"], stranger)
+    assert isinstance(alone.exception, InputError)
+    assert "name it with --compare STUDY_B" in str(alone.exception)
+
+
 def test_python_reads_without_running(stranger):
     study = st.Study.open(stranger)
     dm = st.load_fit(study)
