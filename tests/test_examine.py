@@ -32,7 +32,7 @@ from subtrain.errors import CorruptError
 from subtrain.examine import examine
 from subtrain.explorer import leaks, verification
 from subtrain.explorer.sidecar import open_sidecar
-from subtrain.fits import EVALUATION, fit_prefix, save_fit
+from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, save_fit
 from subtrain.store.seal import put_sealed
 
 FITTED = "fits/default"
@@ -253,3 +253,34 @@ def test_what_an_export_says_of_held_out_rows_is_bound(make_study, tmp_path):
     del data["seal"], data["format"]
     about.write_text(json.dumps(data))  # as version 0.1.0 wrote it
     assert import_folder(tmp_path / "old", tmp_path / "out" / "x").done("evaluation").tolist() == list(range(10, 16))
+
+
+def test_files_that_others_name_are_missed(whole, tmp_path):
+    from dataclasses import replace
+
+    from subtrain.tasks import View
+
+    task = replace(worlds.linear(), view=View(labels={"train": ["a"] * 20}))
+    study = Study.create(tmp_path / "s", task, Design(models=4, heldout=2))
+    assert not examine(study).damage
+    (labels,) = (study.path / "view").glob("labels-*")
+    labels.unlink()
+    assert f"{labels} is missing" in examine(study).damage[0]
+    shutil.copytree(whole, tmp_path / "w")
+    torch = tmp_path / "w" / FITTED / "datamodels.pt"
+    if torch.exists():
+        torch.unlink()
+        assert any(f"{torch} is missing" in one for one in examine(Study.open(tmp_path / "w")).damage)
+
+
+def test_an_evaluation_of_another_fit_is_named(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "s")
+    study = Study.open(tmp_path / "s")
+    dm = load_fit(study)
+    save_fit(study, Datamodels(dm.weight + 1, dm.bias, dm.lam, dm.meta), "other")
+    judged = {**evaluate(dm, study).to_json(), OF: digest_of(study, "default")}
+    put_sealed(study.store, f"{fit_prefix()}/{EVALUATION}", judged)
+    assert not examine(study).damage
+    put_sealed(study.store, f"{fit_prefix('other')}/{EVALUATION}", judged)
+    (said,) = examine(study).damage
+    assert "other/evaluation.json is not of the datamodels beside it" in said

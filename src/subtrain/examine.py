@@ -14,7 +14,7 @@ from subtrain.datamodels import PT, TORCH, split_meta
 from subtrain.errors import CorruptError, InputError
 from subtrain.explorer.leaks import REVIEWS
 from subtrain.explorer.sidecar import FOLDER, examine_sidecar
-from subtrain.fits import EVALUATION, fit_prefix, load_fit
+from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit
 from subtrain.regression import saved
 from subtrain.regression.kept import COUNTS
 from subtrain.store import segment, stream
@@ -151,6 +151,8 @@ def _fit(study: Study, name: str, found: Examined) -> None:
         if digests is None:
             found.notes.append(f"{store.where(folder)} was written by version 0.1.0, without digests: not checked")
         elif PT in digests:
+            if not store.exists(f"{folder}/{TORCH}"):
+                raise CorruptError(f"{store.where(f'{folder}/{TORCH}')} is missing: fit again to make it anew")
             path = store.path(f"{folder}/{TORCH}")
             if path is not None:
                 verify_file(path, digests[PT])
@@ -159,13 +161,20 @@ def _fit(study: Study, name: str, found: Examined) -> None:
 
     found.attempt(arrays)
     if store.exists(f"{folder}/{EVALUATION}"):
-        found.attempt(lambda: read_sealed(store, f"{folder}/{EVALUATION}", strict))
+        found.attempt(lambda: _evaluation(study, name))
     found.attempt(lambda: examine_sidecar(study, name))
     known = {FIT_META, TORCH, EVALUATION, "weight.npy", "bias.npy", "lam.npy"}
     for file in store.names(folder):
         rest = file.removeprefix(f"{folder}/")
         if rest not in known and not rest.startswith(f"{FOLDER}/"):
             found.notes.append(f"{store.where(file)} is no file of a fit")
+
+
+def _evaluation(study: Study, name: str) -> None:
+    file = f"{fit_prefix(name)}/{EVALUATION}"
+    of = read_sealed(study.store, file, study.format != UNSEALED).get(OF)
+    if of is not None and of != digest_of(study, name):
+        raise CorruptError(f"{study.store.where(file)} is not of the datamodels beside it: evaluate them again")
 
 
 def _counts(study: Study, found: Examined) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from subtrain.datamodels import Datamodels, load_from, save_to
 from subtrain.errors import InputError
-from subtrain.store.study import FITS, UNSEALED, Study
+from subtrain.store.base import JSON_BYTES, read_capped
+from subtrain.store.study import FIT_META, FITS, UNSEALED, Study
 
 # What `subtrain evaluate` writes beside a fit; it is of that fit alone.
 EVALUATION = "evaluation.json"
+# Where it says which fit that was: by the sha256 of its metadata, which hold those of its arrays.
+OF = "fit_sha256"
 
 
 def fit_prefix(name: str = "default") -> str:
@@ -32,3 +37,11 @@ def load_fit(study: Study, name: str = "default") -> Datamodels:
         say = f"there are {', '.join(study.fits)}" if study.fits else f"run subtrain fit {study.where} first"
         raise InputError(f"{study.where} has no fit named {name!r}: {say}")
     return load_from(study.store, folder, required=study.format != UNSEALED)
+
+
+def digest_of(study: Study, name: str) -> str:
+    """sha256 of a fit's metadata; "" if there is no such fit."""
+    try:
+        return hashlib.sha256(read_capped(study.store, f"{fit_prefix(name)}/{FIT_META}", JSON_BYTES)).hexdigest()
+    except FileNotFoundError:
+        return ""

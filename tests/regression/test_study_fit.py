@@ -1,10 +1,12 @@
 """Fitting a study: which models are read, what is refused before any work, what is written down."""
 
+import json
+
 import numpy as np
 import pytest
 
 import subtrain as st
-from subtrain.errors import InputError
+from subtrain.errors import InputError, StorageError
 from subtrain.regression import ElasticNet, FitWarning, Lasso, LeastSquares, MeanDifference, Ridge, count
 from subtrain.regression import plan as plans
 from subtrain.regression.models import finished_models
@@ -188,7 +190,7 @@ def test_an_interrupted_count_goes_on(growing, monkeypatch):
     np.testing.assert_array_equal(again.weight, st.fit(growing, keep_counts=False).weight)
 
 
-@pytest.mark.parametrize("harm", ["flip", "truncate", "remove", "other rows"])
+@pytest.mark.parametrize("harm", ["flip", "truncate", "remove", "other rows", "other output", "endless"])
 def test_kept_counts_that_do_not_fit_are_thrown_away(growing, harm):
     right = st.fit(growing)
     for gram in (growing.path / "counts").glob("*/gram-*.npy"):
@@ -203,7 +205,24 @@ def test_kept_counts_that_do_not_fit_are_thrown_away(growing, harm):
     for rows in (growing.path / "counts").glob("*/rows.json"):
         if harm == "other rows":
             rows.write_text(rows.read_text().replace("[\n   0,", "[\n   1,"))
+        elif harm == "other output":
+            rows.write_text(rows.read_text().replace('"y"', '"z"'))
+        elif harm == "endless":
+            rows.write_text(json.dumps({**json.loads(rows.read_text()), "rows": [[0, 10**15]]}))
     np.testing.assert_array_equal(st.fit(growing).weight, right.weight)
+
+
+@pytest.mark.parametrize("estimator", [None, st.LassoLarge()], ids=["counts", "large"])
+def test_a_study_that_goes_away_meanwhile_is_not_half_made_again(study, estimator):
+    """Arrays that are read where they lie stay readable; what is kept must not make the old folder again."""
+
+    def move(_stage, _done, _total):
+        if study.path.exists():
+            study.path.rename(study.path.with_name("elsewhere"))
+
+    with pytest.raises(StorageError, match="moved, deleted or unmounted"):
+        st.fit(study, estimator=estimator, progress=move)
+    assert not study.path.exists()
 
 
 def test_a_study_too_wide_for_a_dense_gram_is_fitted_from_a_compact_one(growing, monkeypatch):

@@ -172,7 +172,6 @@ READ = {
     "fits/default/bias.npy": load_fit,
     "segments/000000-000003.seg": lambda study: study.read("test_margins", range(4)),
 }
-LISTED = ("extensions/000001.json", "segments/000000-000003.seg", "fits/default/datamodels.json")
 
 
 @pytest.mark.parametrize("make", [sparse, pipe, socketed])
@@ -180,11 +179,35 @@ LISTED = ("extensions/000001.json", "segments/000000-000003.seg", "fits/default/
 def test_pipes_sockets_and_endless_files(make_study, name, make):
     study = make_study().extend(models=2)
     save_fit(study, Datamodels(np.zeros((20, 3), np.float32), np.zeros(3), np.zeros(3)))
-    if make is not sparse and name in LISTED:
-        pytest.skip("what is no file is not listed: there is no such extension, segment or fit")
     make(study.path / name)
     with pytest.raises(CorruptError, match=name.rpartition("/")[2].replace(".", r"\.")):
         READ[name](study)
+
+
+def linked(path: Path) -> None:
+    path.rename(path.with_name("other"))
+    path.symlink_to("/dev/zero")
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [pipe, linked, folder])
+def test_what_lies_in_the_place_of_a_segment_is_not_taken_for_one(make_study, make):
+    study = make_study()
+    make(study.path / "segments" / "000000-000003.seg")
+    with pytest.raises((CorruptError, InputError), match=r"000000-000003\.seg (is a|leads out)"):
+        study.collect(workers=1, progress=False) if make is folder else study.read("test_margins")
+    assert make is folder or any("000000-000003" in one for one in examine(study).damage)
+
+
+def test_a_folder_in_the_place_of_a_file_is_one_sentence(study):
+    (study.path / "report.html").mkdir()
+    with pytest.raises(InputError, match=r"report\.html is a folder, not a file"):
+        study.store.replace("report.html", lambda file: file.write(b""))
+    (study.path / "report.html").rmdir()
 
 
 def test_a_pipe_anywhere_is_read_by_nobody(tmp_path):

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False) -> None:
     """Judge a fit on held-out subsets it never saw: LDS with its interval beside the noise ceiling."""
     from subtrain.evaluation import evaluate as judge
-    from subtrain.fits import EVALUATION, fit_prefix, load_fit
+    from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit
     from subtrain.store.seal import put_sealed
     from subtrain.store.study import Study
 
     opened = Study.open(study)
+    of = digest_of(opened, fit)
     datamodels = load_fit(opened, fit)
     found = judge(datamodels, opened)
     name = f"{fit_prefix(fit)}/{EVALUATION}"
-    put_sealed(opened.store, name, found.to_json())
+    put_sealed(opened.store, name, {**found.to_json(), OF: of})
     if as_json:
         print_json(found.to_json())
         return

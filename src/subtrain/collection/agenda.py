@@ -9,7 +9,7 @@ from typing import Any
 
 from subtrain.collection.report import RUNNERS, Tally
 from subtrain.collection.status import STALE, is_dead, is_fresh
-from subtrain.errors import CorruptError
+from subtrain.errors import CorruptError, InputError
 from subtrain.store.base import Entry, Store, read_json
 from subtrain.store.segment import Range
 from subtrain.store.study import Study, segment_name
@@ -61,7 +61,7 @@ class Company:
             [(int(a), int(b)) for a, b in data.get("segments", ())]
             is_fresh(data), is_dead(data)
             return dict(data)
-        except (CorruptError, FileNotFoundError, AttributeError, KeyError, TypeError, ValueError):
+        except (CorruptError, InputError, FileNotFoundError, AttributeError, KeyError, TypeError, ValueError):
             return {}
 
 

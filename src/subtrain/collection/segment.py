@@ -215,7 +215,7 @@ def recorded_failures(study: Study, rows: Iterable[int]) -> dict[int, str]:
     """Those of these models that have a failure file, with the line that says why."""
     found = {}
     for row in rows:
-        with suppress(FileNotFoundError, CorruptError):
+        with suppress(FileNotFoundError, CorruptError, InputError):
             found[row] = read_failure(study, failure_file(row))[1]
     return found
 

@@ -180,7 +180,7 @@ def failed_models(study: Study) -> tuple[FailedModel, ...]:
         with suppress(FileNotFoundError):
             try:
                 where, why = read_failure(study, name)
-            except CorruptError:
+            except (CorruptError, InputError):
                 where, why = "", "nobody knows why, for its file is damaged"
             found.append(FailedModel(number, why, study.store.where(name), where))
     return tuple(found)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.errors import CorruptError
+from subtrain.errors import CorruptError, InputError
 from subtrain.regression.arrivals import LAST, Tail
 from subtrain.regression.cluster import Mapper, count_on
 from subtrain.regression.counts import Counts
@@ -36,12 +37,15 @@ def counted(
     What is kept is used where it is of the first of these models; it is thrown away where it is of others, or damaged.
     """
     folder = kept_folder(models, part, gram)
-    done = _usable(folder, models.study.identity, rows)
+    done = _usable(folder, models, rows)
     if not done:
         shutil.rmtree(folder, ignore_errors=True)
-    with files.storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    note = {"study": models.study.identity, "rows": [list(run) for run in segment.runs(rows.tolist())]}
+    _make(models, folder)
+    note = {
+        "study": models.study.identity,
+        "output": models.output,
+        "rows": [list(run) for run in segment.runs(rows.tolist())],
+    }
     files.replace(folder / ROWS, lambda file: file.write(files.json_bytes(note)))
     try:
         if mapper is not None and done < rows.size:
@@ -57,7 +61,7 @@ def counted(
 def kept_counts(models: Models, rows: NDArray[np.int64], part: str, gram: str = "dense") -> Counts | None:
     """The counts of exactly these models if they are kept; nothing is counted or thrown away."""
     folder = kept_folder(models, part, gram)
-    if _usable(folder, models.study.identity, rows) != rows.size:
+    if _usable(folder, models, rows) != rows.size:
         return None
     try:
         found = load(folder)
@@ -90,13 +94,34 @@ def kept_folder(models: Models, part: str, gram: str = "dense") -> Path:
     return inside(models.study.local, f"{COUNTS}/{models.output}-{part}{kind}")
 
 
-def _usable(folder: Path, identity: str, rows: NDArray[np.int64]) -> int:
+def _make(models: Models, folder: Path) -> None:
+    """Make the folder, never the study's own again: that may have been moved meanwhile."""
+    study = models.study
+    if study.store.path() is None:
+        with files.storage_errors(study.local):
+            study.local.mkdir(parents=True, exist_ok=True)
+    files.make_inside(folder.parent)
+    files.make_inside(folder)
+
+
+def _usable(folder: Path, models: Models, rows: NDArray[np.int64]) -> int:
     """How many of these models, from the first on, the counts in the folder are of; 0 if they are of others."""
     try:
         head, note = files.read_json(folder / HEAD), files.read_json(folder / ROWS)
         done = int(head["m"])
-        before = [row for start, stop in note["rows"] for row in range(start, stop)][:done]
-        same = note["study"] == identity and len(before) == done and np.array_equal(rows[:done], before)
-        return done if same else 0
-    except (FileNotFoundError, CorruptError, KeyError, TypeError, ValueError, AttributeError):
+        # Somebody else may have written them: no more of them are made than there are models.
+        ranges = (range(start, stop) for start, stop in note["rows"])
+        before = list(islice(chain.from_iterable(ranges), min(done, rows.size)))
+        same = note["study"] == models.study.identity and note.get("output", models.output) == models.output
+        return done if same and len(before) == done and np.array_equal(rows[:done], before) else 0
+    except (
+        FileNotFoundError,
+        CorruptError,
+        InputError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+    ):
         return 0

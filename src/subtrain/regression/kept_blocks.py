@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain._version import __version__
+from subtrain.errors import SubtrainError
 from subtrain.regression.choose import LassoFit, LassoOptions
 from subtrain.regression.counts import Counts
 from subtrain.regression.judging import Judges
@@ -76,11 +77,11 @@ class KeptBlocks:
     def put(self, stage: str, counts: Counts, fit: Sparse) -> Sparse:
         """Keep what was made of these counts."""
         if self.folder is not None:
-            with files.storage_errors(self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
+            files.make_inside(self.folder)
             arrays = {name: getattr(fit, name) for name in SPARSE}
             arrays |= {name: getattr(fit.rest, name) for name in REST}
-            files.replace(self._file(self.folder, stage, counts), lambda file: np.savez(file, **arrays))
+            path = self._file(self.folder, stage, counts)
+            files.replace(path, lambda file: np.savez(file, key=np.array(path.name), **arrays))
         return fit
 
     def _file(self, folder: Path, stage: str, counts: Counts) -> Path:
@@ -96,10 +97,12 @@ class KeptBlocks:
 def _load(path: Path, n: int) -> Sparse | None:
     """The block in the file; None if there is none, or a damaged one."""
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with files.open_regular(path) as file, np.load(file, allow_pickle=False) as held:
+            if str(held["key"]) != path.name:
+                return None
             rest = LassoFit(weight=np.zeros((n, 0)), **{name: held[name] for name in REST})
             return Sparse(**{name: held[name] for name in SPARSE}, rest=rest)
-    except (FileNotFoundError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+    except (FileNotFoundError, SubtrainError, KeyError, ValueError, EOFError, MemoryError, zipfile.BadZipFile):
         return None
 
 

@@ -31,7 +31,7 @@ from subtrain.regression.spool import Many, Room, check_disk, room, spooled
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn, warn_constant, warn_ends, warn_gaps
 from subtrain.regression.zeros import warn_zeros
-from subtrain.store.files import storage_errors
+from subtrain.store.files import make_inside, storage_errors
 from subtrain.store.folder import inside
 from subtrain.wording import size
 
@@ -149,6 +149,8 @@ class LassoLarge(Linear):
     ) -> Self:
         """Fit a study's models; the first of `parts` fits, a second one chooses lambda. Counts are not used."""
         folder = self.folder or inside(models.study.local, f"{COUNTS}/{models.output}-large")
+        if not self.folder and models.study.store.path() is not None:
+            make_inside(Path(folder).parent)
 
         def part(numbers: Rows) -> Part:
             return Part(numbers.size, lambda k: (models.read(numbers[i : i + k]) for i in range(0, numbers.size, k)))

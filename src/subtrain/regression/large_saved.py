@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.errors import SubtrainError
 from subtrain.regression.large_path import LargePath, Rules
 from subtrain.regression.passes import Source, pieces
 from subtrain.regression.stopping import RULE
@@ -54,7 +55,7 @@ def kept(path: Path, key: str, solve: Callable[[], LargePath]) -> LargePath:
     found = _load(path, key)
     if found is None:
         found = solve()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_inside(path.parent)
         arrays: dict[str, Any] = _arrays(found) | {"key": np.array(key)}
         files.replace(path, lambda file: np.savez(file, **arrays))
     return found
@@ -73,7 +74,7 @@ def _arrays(path: LargePath) -> dict[str, NDArray[Any]]:
 
 def _load(path: Path, key: str) -> LargePath | None:
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with files.open_regular(path) as file, np.load(file, allow_pickle=False) as data:
             if str(data["key"]) != key:
                 return None
             cuts = np.cumsum(data["sizes"])[:-1]
@@ -84,5 +85,5 @@ def _load(path: Path, key: str) -> LargePath | None:
                 **{name: data[name].item() for name in NUMBERS},
                 entries=[entries[t * k : (t + 1) * k] for t in range(targets)],
             )
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (OSError, SubtrainError, ValueError, KeyError, EOFError, MemoryError, BadZipFile):
         return None

@@ -39,7 +39,10 @@ def save_counts(path: str | os.PathLike[str], counts: Counts) -> None:
 
     The arrays are plain .npy files; counts.json names them with their sha256.
     """
-    save(local_path(path), counts, True, None)
+    folder = local_path(path)
+    with files.storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    save(folder, counts, True, None)
 
 
 def load_counts(path: str | os.PathLike[str]) -> Counts:
@@ -54,9 +57,10 @@ def load_counts(path: str | os.PathLike[str]) -> Counts:
 
 
 def save(folder: Path, counts: Counts, finished: bool, tail: Tail | None) -> None:
-    """`save_counts` of finished counts, or of a stream's so far, of whose Gram only the lower triangle is right."""
-    with files.storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    """`save_counts` of finished counts, or of a stream's so far, of whose Gram only the lower triangle is right.
+
+    StorageError if the folder is not there (any more).
+    """
     edition = uuid4().hex[:12]
     arrays: dict[str, NDArray[Any]] = {name: getattr(counts, name) for name in SUMS}
     if isinstance(counts.gram, CompactGram):
@@ -118,7 +122,10 @@ def _put(folder: Path, name: str, array: NDArray[Any]) -> dict[str, str]:
         np.lib.format.write_array(through, np.ascontiguousarray(array), allow_pickle=False)
         digest = through.sha256.hexdigest()
 
-    files.replace(folder / name, write)
+    try:
+        files.replace(folder / name, write)
+    except FileNotFoundError:
+        raise files.gone(folder) from None
     return {"file": name, "sha256": digest}
 
 

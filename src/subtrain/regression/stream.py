@@ -21,6 +21,7 @@ from subtrain.regression.arrivals import Tail, cut
 from subtrain.regression.counts import Counts
 from subtrain.regression.gram import CompactGram, empty_gram
 from subtrain.regression.threads import Progress, thread_count
+from subtrain.store import files
 
 # Models a pass: enough that a tile's popcounts outweigh its write-back, few enough that the turned bits stay small.
 BLOCK = 32_768
@@ -143,6 +144,8 @@ def _own(start: Counts | None) -> Counts | None:
 def _resumed(folder: Path, gram: str) -> tuple[Counts | None, Tail]:
     from subtrain.regression import saved
 
+    with files.storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     found = saved.load(folder)
     if found is None:
         return None, Tail()

@@ -25,6 +25,7 @@ __all__ = [
     "check_regular",
     "commit_new",
     "json_bytes",
+    "make_inside",
     "open_regular",
     "read_json",
     "replace",
@@ -120,6 +121,21 @@ def _written(path: Path, write: Callable[[BinaryIO], object], durable: bool = Tr
             temporary.unlink(missing_ok=True)
         raise
     return temporary
+
+
+def make_inside(folder: Path) -> None:
+    """Make a folder in one that is there; StorageError if that one is gone, as a study that was moved or unmounted."""
+    try:
+        with storage_errors(folder):
+            folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise gone(folder.parent) from None
+
+
+def gone(folder: Path) -> StorageError:
+    """What is said of a folder that was there before."""
+    say = "is gone: it was moved, deleted or unmounted meanwhile; nothing is written there"
+    return StorageError(f"the folder {folder} {say}, run the same again where it lies now")
 
 
 def sync_folder(folder: Path) -> None:

@@ -114,7 +114,11 @@ class Folder:
                 yield Entry(name, stat.st_size, stat.st_mtime)
 
     def _walk(self, below: str, hidden: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """Files with their names; of temporary ones only (hidden) or of all others. Links are not followed."""
+        """Files with their names; of temporary ones only (hidden) or of all others.
+
+        Links and pipes are among them, so that what lies in the place of a file is not taken for nothing: whoever reads
+        them is told what they are. Links to folders are not followed.
+        """
         try:
             with files.storage_errors(self.root, "read"):
                 found = list(os.scandir(self.path(below)))
@@ -124,11 +128,16 @@ class Folder:
             name = f"{below}/{entry.name}" if below else entry.name
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(name, hidden)
-            elif entry.is_file(follow_symlinks=False) and entry.name.startswith(".") == hidden:
+            elif entry.name.startswith(".") == hidden:
                 yield name, entry
 
     def exists(self, name: str) -> bool:
-        return self._file(name).exists()
+        """CorruptError or InputError for a pipe or a folder in the place of the file."""
+        try:
+            files.check_regular(self._file(name))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def read(self, name: str) -> bytes:
         path = self._file(name)
@@ -156,6 +165,8 @@ class Folder:
             self._check_bond()
             try:
                 return put()
+            except IsADirectoryError:
+                raise InputError(f"{path} is a folder, not a file: move it away") from None
             except FileNotFoundError:
                 self._check_bond()
                 if not self.root.is_dir():

@@ -189,7 +189,7 @@ def write_sha256(path: Path, sha256: str) -> None:
 def digest(path: Path, progress: Progress | None = None) -> str:
     """sha256 of a file, read in pieces."""
     sha, done = hashlib.sha256(), 0
-    with files.storage_errors(path, "read"), open(path, "rb") as file:
+    with files.storage_errors(path, "read"), files.open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         while piece := file.read(_PIECE):
             sha.update(piece)
@@ -204,8 +204,8 @@ def verify(path: Path, progress: Progress | None = None) -> bool:
     beside = path.with_name(f"{path.name}.sha256")
     if not beside.is_file():
         return False
-    with files.storage_errors(beside, "read"):
-        noted = beside.read_bytes()[:64].decode(errors="replace")
+    with files.storage_errors(beside, "read"), files.open_regular(beside) as file:
+        noted = file.read(64).decode(errors="replace")
     if noted != digest(path, progress):
         raise CorruptError(f"{path} is not as {beside.name} says: it is damaged, or not copied whole; copy it again")
     return True

@@ -186,7 +186,10 @@ def _column_part(store: Store, name: str, digest: str) -> Any:
 
 
 def _checked_json(store: Store, name: str, digest: str) -> Any:
-    data = store.read_range(name, 0, LIMIT + 1)
+    try:
+        data = store.read_range(name, 0, LIMIT + 1)
+    except FileNotFoundError:
+        raise CorruptError(f"{store.where(name)} is missing, and the study's view names it") from None
     if hashlib.sha256(data).hexdigest() != digest:
         raise CorruptError(f"{store.where(name)} is damaged: it is not what was stored")
     return parse_json(data, store.where(name), LIMIT)
