@@ -52,6 +52,9 @@ class LearningCurve:
         lines = [f"{self.output}: {self.targets} targets, {self.subsets} held-out subsets x {self.replicates} runs"]
         return "\n".join(lines + [f"{p.models:>10,}  LDS {p.lds}  {ceiling_said(p.ceiling)}" for p in self.points])
 
+    def __repr__(self) -> str:
+        return f"LearningCurve({self})"
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; a figure that does not exist is null."""
         return {**asdict(self), "points": [plain(asdict(point)) for point in self.points]}

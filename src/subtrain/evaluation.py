@@ -16,6 +16,7 @@ from subtrain.errors import InputError
 from subtrain.heldout import held_out
 from subtrain.notebook import html_table
 from subtrain.store.study import Study
+from subtrain.wording import number
 
 Array = NDArray[np.float64]
 # A fit is weak below this share of its ceiling; below this LDS where the ceiling is not known.
@@ -31,7 +32,7 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return number(self.value) + (f" [{number(self.low)}, {number(self.high)}]" if self.low == self.low else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,6 +289,6 @@ def plain(value: Any) -> Any:
         return {k: plain(v) for k, v in vars(value).items()}
     if isinstance(value, Mapping):
         return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
+    if isinstance(value, float):
+        return float(value) + 0.0 if np.isfinite(value) else None
     return list(value) if isinstance(value, tuple) else value

@@ -30,5 +30,5 @@ def cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float) or getattr(getattr(value, "dtype", None), "kind", "") == "f":
-        return "–" if value != value else f"{value:.4g}"
+        return "–" if value != value else f"{value + 0.0:.4g}"
     return str(value)

@@ -79,3 +79,8 @@ _CONTROLS = re.compile(
 def visible(text: str) -> str:
     """The text with every control character, but for new lines and tabs, written as Python writes it: \\x1b for ESC."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def number(value: float, places: int = 3) -> str:
+    """A figure in words: "unknown" where it does not exist, and never -0."""
+    return f"{round(value, places) + 0.0:.{places}f}" if value == value else "unknown"

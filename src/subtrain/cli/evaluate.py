@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from subtrain.cli.app import AsJson, FitName, StudyPath, app, out, print_json
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from subtrain.evaluation import Evaluation
@@ -53,13 +54,13 @@ def show(found: Evaluation) -> None:
     table.add_row(f"[bold]LDS[/bold] against the {runs}", *_row(found.lds, found.lds_ceiling))
     if found.replicates > 1:
         table.add_row("LDS against one run", *_row(found.lds_one, found.lds_one_ceiling))
-    table.add_row("Pearson", f"{found.pearson:.3f}")
-    table.add_row("R²", f"{found.r2:.3f}")
+    table.add_row("Pearson", number(found.pearson))
+    table.add_row("R²", number(found.r2))
     floor = "" if found.mse_floor != found.mse_floor else f"floor {found.mse_floor:.4g}"
     table.add_row("MSE", f"{found.mse:.4g}", "", floor)
-    table.add_row("Spearman, [italic]pooled[/italic]", f"{found.pooled_spearman:.3f}")
+    table.add_row("Spearman, [italic]pooled[/italic]", number(found.pooled_spearman))
     for name, baseline in found.baselines.items():
-        table.add_row(f"[dim]baseline: {name}[/dim]", f"LDS {baseline['lds']:.3f}", f"MSE {baseline['mse']:.4g}")
+        table.add_row(f"[dim]baseline: {name}[/dim]", f"LDS {number(baseline['lds'])}", f"MSE {baseline['mse']:.4g}")
     out.print(table)
     out.print(
         f"Per target, mean over {found.over}; pooled: one figure over all (subset, target) pairs.",
@@ -70,4 +71,5 @@ def show(found: Evaluation) -> None:
 
 def _row(interval: object, ceiling: float) -> tuple[str, str, str]:
     value, low, high = (getattr(interval, name) for name in ("value", "low", "high"))
-    return f"[bold]{value:.3f}[/bold]", f"{low:.3f} … {high:.3f}", "unknown" if ceiling != ceiling else f"{ceiling:.3f}"
+    between = f"{number(low)} … {number(high)}" if low == low else "unknown"
+    return f"[bold]{number(value)}[/bold]", between, number(ceiling)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from subtrain.cli.app import AsJson, StudyPath, app, out, print_json
 from subtrain.errors import CorruptError
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from subtrain.collection.status import Status
@@ -149,7 +150,6 @@ def _show(found: LearningCurve) -> None:
     for column in ("models", "LDS", "95 % interval", "upper bound (noise)"):
         table.add_column(column, justify="right")
     for point in found.points:
-        interval = f"{point.lds.low:.3f} … {point.lds.high:.3f}"
-        ceiling = "unknown" if point.ceiling != point.ceiling else f"{point.ceiling:.3f}"
-        table.add_row(f"{point.models:,}", f"{point.lds.value:.3f}", interval, ceiling)
+        between = f"{number(point.lds.low)} … {number(point.lds.high)}"
+        table.add_row(f"{point.models:,}", number(point.lds.value), between, number(point.ceiling))
     out.print(table)

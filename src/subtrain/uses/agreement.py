@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.evaluation import Interval, correlation, rank
+from subtrain.wording import number
 
 Floats = NDArray[np.float64]
 
@@ -39,17 +40,20 @@ class Agreement:
             f"Spearman {told(self.target_spearman.value, self.target_ceiling)}"
         )
 
+    def __repr__(self) -> str:
+        return f"Agreement({self.effects} effects on {self.targets} targets: {self})"
+
 
 def told(value: float, ceiling: float, places: int = 3) -> str:
     """A figure beside its ceiling, which is an estimate too; words where one of them does not exist."""
     if value != value:
         return "unknown (too few different effects)"
     if ceiling == float("inf"):
-        return f"{value + 0.0:.{places}f}"
+        return number(value, places)
     if ceiling != ceiling:
-        return f"{value:.{places}f} (ceiling unknown)"
+        return f"{number(value, places)} (ceiling unknown)"
     most = f"of at most {ceiling:.3f}" if value <= ceiling else f"at its upper bound of about {ceiling:.3f}"
-    return f"{value:.{places}f} {most}"
+    return f"{number(value, places)} {most}"
 
 
 def agreement(

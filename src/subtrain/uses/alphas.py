@@ -49,8 +49,8 @@ class Alphas:
     @property
     def best(self) -> float:
         """The cheapest a model of those whose interval reaches the highest LDS."""
-        top = int(np.argmax(self.lds))
-        close = np.flatnonzero(self.high >= self.lds[top])
+        top = int(np.argmax(np.nan_to_num(self.lds, nan=-np.inf)))
+        close = np.union1d(top, np.flatnonzero(self.high >= self.lds[top]))
         cost = np.where(np.isfinite(self.seconds[close]), self.seconds[close], np.inf)
         return float(self.alpha[close[int(np.argmin(cost))]])
 

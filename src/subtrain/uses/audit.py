@@ -18,6 +18,7 @@ from subtrain.store.study import Study
 from subtrain.uses.noise_stability import correlated, decay, weights_by_degree
 from subtrain.uses.result import Table, new_figure
 from subtrain.uses.retrain import retrain
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +62,7 @@ class Audit:
         return f"{count} targets" if count == self.ceiling.size else f"{count} of {self.ceiling.size} targets"
 
     def __repr__(self) -> str:
-        start = f"Audit({self.output}: noise share {np.nanmean(self.noise_share):.3f}, LDS "
+        start = f"Audit({self.output}: noise share {number(float(np.nanmean(self.noise_share)))}, LDS "
         start += f"{ceiling_said(float(np.nanmean(self.ceiling)))} against the mean of {self.replicates} runs"
         if self.linear is not None:
             start += f", linear share {self.linear}"

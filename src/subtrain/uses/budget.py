@@ -16,7 +16,7 @@ from subtrain.evaluation import Interval, ceiling_said
 from subtrain.machine import cores
 from subtrain.store.study import Study
 from subtrain.uses.result import Table, new_figure
-from subtrain.wording import duration
+from subtrain.wording import duration, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ class Budget:
         where = f"mean over {self.curve.targets} targets, {self.curve.subsets} held-out subsets x "
         where += f"{self.curve.replicates} runs"
         if not np.isfinite(self.models.value):
-            return f"Budget(LDS {self.lds:g} is out of reach: more models lead to about {self.limit:.3f}; {where})"
+            return f"Budget(LDS {self.lds:g} is out of reach: more models lead to about {number(self.limit)}; {where})"
         took = f", {duration(self.seconds)} on this machine" if np.isfinite(self.seconds) else ""
         low, high = (_about(value) for value in (self.models.low, self.models.high))
         return (

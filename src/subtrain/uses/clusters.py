@@ -18,6 +18,7 @@ from subtrain.uses.maps import affinities, place, unconnected_is_fine
 from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.vectors import Vectors, vectors
 from subtrain.uses.weak import of_a_fit
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +76,7 @@ class Clusters(OfAFit):
     _repr_html_ = result_html
 
     def __repr__(self) -> str:
-        known = "" if self.labels is None else f", mutual information with their labels {self.agreement:.2f}"
+        known = "" if self.labels is None else f", mutual information with their labels {number(self.agreement, 2)}"
         return (
             f"Clusters({self.k} of {self.vectors.index.size} {self.vectors.of} by {self.affinity} affinity of their "
             f"datamodels{known}; {self.output}, {self.models:,} models{self.remark})"

@@ -15,6 +15,7 @@ from subtrain.store.study import Study
 from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.vectors import Rows, vectors
 from subtrain.uses.weak import weak_fit
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,10 +58,10 @@ class Comparison(OfAFit):
     def __repr__(self) -> str:
         a, b = self.names
         return (
-            f"Comparison({a} and {b}: mean cosine of a target's datamodels {self.similarity.mean():.2f}; the first "
-            f"direction of {a} without {b} holds {self.of_a.own[0]:.1%} of {a} and {self.of_a.other[0]:.1%} of {b}, of "
-            f"{b} without {a} {self.of_b.own[0]:.1%} and {self.of_b.other[0]:.1%}; {self.output}, {self.targets.size} "
-            f"targets, {self.models[0]:,} and {self.models[1]:,} models of one run each)"
+            f"Comparison({a} and {b}: mean cosine of a target's datamodels {number(self.similarity.mean(), 2)}; the "
+            f"first direction of {a} without {b} holds {self.of_a.own[0]:.1%} of {a} and {self.of_a.other[0]:.1%} of "
+            f"{b}, of {b} without {a} {self.of_b.own[0]:.1%} and {self.of_b.other[0]:.1%}; {self.output}, "
+            f"{self.targets.size} targets, {self.models[0]:,} and {self.models[1]:,} models of one run each)"
         )
 
     def directions(self, side: str = "a") -> Directions:

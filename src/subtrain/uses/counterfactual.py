@@ -21,6 +21,7 @@ from subtrain.uses.removals import RANDOM, Removal, left_out, removals
 from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 from subtrain.uses.weak import of_a_fit
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,8 +130,8 @@ class Counterfactuals(OfAFit):
             return about
         found = self.agreement
         return (
-            f"{about}, mean of {self.runs} runs\npooled: Spearman {found.spearman.value:.3f}, Pearson "
-            f"{told(found.pearson.value, found.ceiling)}, slope {found.slope.value:.2f}\n"
+            f"{about}, mean of {self.runs} runs\npooled: Spearman {number(found.spearman.value)}, Pearson "
+            f"{told(found.pearson.value, found.ceiling)}, slope {number(found.slope.value, 2)}\n"
             f"per target: Spearman {told(found.target_spearman.value, found.target_ceiling)}"
         )
 

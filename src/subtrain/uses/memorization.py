@@ -15,6 +15,7 @@ from subtrain.uses.differences import differences, own_differences, right
 from subtrain.uses.direction import quantity, said
 from subtrain.uses.names import Columns, example_labels, own_unit, unit_columns
 from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,8 +102,9 @@ class Memorization:
     def __repr__(self) -> str:
         high = np.count_nonzero(self.value >= 0.25)
         return (
-            f"Memorization({self.output}: {self.value.size} training examples, mean {np.nanmean(self.value):.3f}, "
-            f"{high} of 0.25 or more, median standard error {_median(self.error):.3g}; over {self.models:,} models)"
+            f"Memorization({self.output}: {self.value.size} training examples, mean "
+            f"{number(float(np.nanmean(self.value)))}, {high} of 0.25 or more, "
+            f"median standard error {_median(self.error):.3g}; over {self.models:,} models)"
         )
 
     def table(self) -> Table:

@@ -19,6 +19,7 @@ from subtrain.uses.direction import directed, quantity
 from subtrain.uses.names import example_labels, flags, own_unit
 from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.weak import of_a_fit
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +66,7 @@ class Mislabeled(OfAFit):
             few = np.count_nonzero(self.scores["agreement"] < 0.5)
             said = f"{few} of {size} training examples have a label that most models not trained on them contradict"
         said += f"; less of {self.output} is better" if self.measured.better == LOWER else ""
-        known = "" if self.known is None else f"; AUC {self.auc[self.by]:.3f}, {self.known.sum()} mislabeled known"
+        known = "" if self.known is None else f"; AUC {number(self.auc[self.by])}, {self.known.sum()} mislabeled known"
         return f"Mislabeled({self.output} by {self.by}: {said}{known}; over {self.models:,} models)"
 
     def table(self) -> Table:
@@ -93,7 +94,7 @@ class Mislabeled(OfAFit):
                 order = np.argsort(-suspicion(name, self.measured) * values, kind="stable")
                 found = np.cumsum(self.known[order]) / self.known.sum()
                 axes.plot(
-                    np.arange(1, order.size + 1), found, label=f"{name.replace('_', '-')}, AUC {self.auc[name]:.3f}"
+                    np.arange(1, order.size + 1), found, label=f"{name.replace('_', '-')}, AUC {number(self.auc[name])}"
                 )
             axes.axvline(self.known.sum(), color="0.8", linewidth=1, zorder=0)
             axes.set_xlim(0, min(self.known.size, 4 * self.known.sum()))

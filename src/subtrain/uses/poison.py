@@ -16,6 +16,7 @@ from subtrain.uses.names import Columns, flags, own_unit, unit_columns
 from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.submatrix import Found, densest_submatrix, largest_submatrix, symmetric
 from subtrain.uses.weak import of_a_fit
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +72,7 @@ class Poison(OfAFit):
 
     def __repr__(self) -> str:
         label = "" if self.label is None else "; {1} of all {2} labelled {0}".format(*self.label)
-        known = "" if self.known is None else f"; precision {self.precision:.3f}, recall {self.recall:.3f}"
+        known = "" if self.known is None else f"; precision {number(self.precision)}, recall {number(self.recall)}"
         return (
             f"Poison({self.output}: {self.inside.sum()} of {self.inside.size} units hold one another up{label}; "
             f"support {self.support[self.inside].mean():.3g} each, the least {self.apart:.2g} times that of any other "

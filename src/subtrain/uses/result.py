@@ -57,9 +57,11 @@ def result_html(result: Result) -> str:
 
 
 def to_json(result: Result) -> dict[str, list[Any]]:
-    """A result's table as JSON has it: lists, figures that do not exist as null."""
+    """A result's table as JSON has it: lists, figures that do not exist as null, and no -0."""
     return {name: [_plain(value) for value in np.asarray(column).tolist()] for name, column in result.table().items()}
 
 
 def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    if not isinstance(value, float):
+        return value
+    return value + 0.0 if np.isfinite(value) else None

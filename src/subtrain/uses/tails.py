@@ -17,6 +17,7 @@ from subtrain.uses.effects import Effect, difference, random_removals, without
 from subtrain.uses.embedding import Embedding
 from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.weak import of_a_fit
+from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ class TailRemoval(OfAFit):
         axes.legend(frameon=False, fontsize="small")
         axes.set_title(
             f"{self.score.size} targets, mean of {self.runs} retrainings (random: {self.draws} sets) less all units'\n"
-            f"predicted and observed r = {self.agreement[0]:.2f}, {self.agreement[1]:.2f}",
+            f"predicted and observed r = {number(self.agreement[0], 2)}, {number(self.agreement[1], 2)}",
             fontsize="small",
         )
         return figure

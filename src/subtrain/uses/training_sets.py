@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.collection.options import hands_on
 from subtrain.errors import InputError
+from subtrain.evaluation import Interval
 from subtrain.store.study import Study
 from subtrain.uses.differences import right
 from subtrain.uses.direction import quantity, said
@@ -36,7 +37,7 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f}" + ("" if np.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
+        return str(Interval(self.value, self.low, self.high))
 
 
 @dataclass(frozen=True, eq=False)
