@@ -146,7 +146,7 @@ def channels_last(images: NDArray[Any]) -> NDArray[Any]:
 def missing(values: Any) -> NDArray[np.bool_]:
     """Which rows have something missing: None, NaN, pandas' NA and NaT, a masked entry; [] for what has no rows."""
     gaps = _gaps(values)
-    return np.asarray(gaps.reshape(len(gaps), -1).any(axis=1)) if gaps.ndim else np.zeros(0, np.bool_)
+    return np.asarray(gaps.reshape(len(gaps), -1).any(axis=1)) if gaps.size else np.zeros(0, np.bool_)
 
 
 def _gaps(values: Any) -> NDArray[np.bool_]:

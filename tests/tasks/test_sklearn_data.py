@@ -159,10 +159,20 @@ def test_what_only_predicts_has_correctness_only():
         found(estimator=OutputCodeClassifier(LogisticRegression()))
 
 
-def test_one_against_one_has_no_score_a_class():
-    x, y = X, np.arange(N) % 4
-    with pytest.raises(SchemaError, match="gives 6 scores an example for 4 classes: set decision_function_shape='ovr'"):
-        found(x, y, y_test=y[:10], estimator=SVC(decision_function_shape="ovo"))
+@pytest.mark.parametrize("classes", [3, 4])
+def test_one_against_one_has_no_score_a_class(classes):
+    """Of three classes there are three pairs, so that their number tells nothing."""
+    y, pairs = np.arange(N) % classes, SVC(decision_function_shape="ovo")
+    for estimator in (pairs, make_pipeline(StandardScaler(), pairs), GridSearchCV(pairs, {"C": [1.0]})):
+        with pytest.raises(InputError, match="SVC with decision_function_shape='ovo' scores pairs of classes"):
+            found(X, y, y_test=y[:10], estimator=estimator)
+    search = GridSearchCV(SVC(), {"decision_function_shape": ["ovo"]}, cv=2)
+    with pytest.raises(SchemaError, match="SVC with decision_function_shape='ovo' scores pairs of classes"):
+        found(X, y, y_test=y[:10], estimator=search)
+    right = found(X, y, y_test=y[:10], estimator=pairs, outputs=("train_correctness",))
+    assert np.array_equal(right[0], pairs.fit(X[MASKS[0]], y[MASKS[0]]).predict(X) == y)
+    two = found(X, y % 2, y_test=y[:10] % 2, estimator=pairs)
+    assert np.array_equal(two, found(X, y % 2, y_test=y[:10] % 2, estimator=SVC()))
 
 
 def test_a_study_of_a_frame_and_a_rare_class(tmp_path):
@@ -192,6 +202,7 @@ def test_a_study_of_a_frame_and_a_rare_class(tmp_path):
         ({"x": FRAME, "x_test": FRAME[["a", "b"]][:10]}, "x_test has no column 'c', which the other has"),
         ({"x": FRAME.set_axis(list("aacd"), axis=1)}, "x has two columns named 'a'"),
         ({"x_test": TEST[:, 1:]}, r"x and x_test must have the same columns, got \[4\] and \[3\]"),
+        ({"y": [["a"], ["a", "b"]] * (N // 2)}, r"y must be an array .* unequal parts, of shapes \[1\] and \[2\]"),
         ({"x": [[1, 2], [3]] * 30}, r"x must be an array .* unequal parts, of shapes \[2\] and \[1\]"),
         ({"x": np.ma.masked_greater(X, 1)}, "x must be an array .* masked"),
         ({"x": X[:0], "y": Y[:0]}, "x holds no examples"),

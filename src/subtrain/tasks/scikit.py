@@ -58,6 +58,8 @@ def sklearn(
         y, y_test, values = found.train, found.test, found.values
     classes = None if values is None else len(values)
     names = asked(outputs or (["test_predictions"] if regression else ["test_margins"]))
+    if classes is not None and classes > 2 and not _of_classes(names):
+        _check_a_score_a_class(estimator, InputError)
     schema = declare(names, {"train": len(y), "test": len(y_test)}, classes, margin, dtype)
     weight = None if sample_weight is None else _weight(estimator, sample_weight, len(y))
     train = _Fit(estimator, (x, y), {"train": (x, y), "test": (x_test, y_test)}, values, tuple(names), margin, weight)
@@ -153,10 +155,12 @@ class _Fit:
             return predicted[:, 0] if predicted.ndim == 2 and predicted.shape[1] == 1 else predicted
         if model is None:
             scores = np.zeros((convert.count(x), 1))
-        elif all(parse_name(name)[1] == "correctness" for name in self.names):
+        elif _of_classes(self.names):
             known = np.searchsorted(self.values, np.asarray(model.predict(x)).reshape(-1))
             return np.eye(len(self.values))[known]
         else:
+            if present.size > 2:
+                _check_a_score_a_class(model, SchemaError)
             scores, present = _logits(model, x), self._classes(model, present)
         if scores.shape[1] != present.size:
             raise SchemaError(
@@ -171,6 +175,23 @@ class _Fit:
         """The class of each column of scores; those of the subset if the model does not say."""
         known = getattr(model, "classes_", None)
         return present if known is None else np.searchsorted(self.values, np.asarray(known))  # type: ignore[arg-type]
+
+
+def _of_classes(names: Sequence[str]) -> bool:
+    """Whether predicted classes are enough for these outputs."""
+    return all(parse_name(name)[1] == "correctness" for name in names)
+
+
+def _check_a_score_a_class(model: Any, error: type[Exception]) -> None:
+    """Refuse an estimator that scores pairs of classes; of three classes there are as many pairs."""
+    while hasattr(model, "steps") or hasattr(model, "best_estimator_") or hasattr(model, "param_grid"):
+        found = getattr(model, "best_estimator_", getattr(model, "estimator", None))
+        model = model.steps[-1][1] if hasattr(model, "steps") else found
+    if getattr(model, "decision_function_shape", "") == "ovo":
+        raise error(
+            f"{type(model).__name__} with decision_function_shape='ovo' scores pairs of classes, not classes: set "
+            "decision_function_shape='ovr' (the same fit), or ask for test_correctness"
+        )
 
 
 def _logits(model: Any, x: Any) -> NDArray[np.float64]:
