@@ -103,6 +103,15 @@ def test_images_of_other_kinds_become_bytes(given, wanted):
     np.testing.assert_array_equal(images, wanted)
 
 
+def test_images_may_be_a_tensor_or_a_list_of_them():
+    import torch
+
+    pixels = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+    for given in (torch.tensor(pixels), torch.tensor(pixels / 255.0, requires_grad=True), list(torch.tensor(pixels))):
+        images = stored.bounded(View(images={"train": given})).images["train"]
+        np.testing.assert_array_equal(images, pixels.transpose(0, 2, 3, 1))
+
+
 def test_images_of_several_sizes_share_a_canvas():
     given = [np.full((4, 8), 7, np.uint8), np.full((224, 112), 9, np.uint8)]
     images = stored.bounded(View(images={"train": given})).images["train"]

@@ -122,6 +122,16 @@ def test_dicts_with_named_keys():
     assert named.fingerprint == task().fingerprint
 
 
+def test_labels_that_a_task_has_no_number_for_are_refused():
+    several = np.eye(3, dtype=np.float32)[Y % 3]
+    for data in ((X, several), list(zip(X, several, strict=True))):
+        with pytest.raises(InputError, match=r"\(multi-label\) write the training as tasks.function"):
+            torch_module(make, data, data)
+    ragged = [(x, [0] * (1 + k % 2)) for k, x in enumerate(X)]
+    with pytest.raises(InputError, match=r"differ in length.*\(multi-label\) write the training as tasks.function"):
+        torch_module(make, ragged, ragged)
+
+
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [

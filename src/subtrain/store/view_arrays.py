@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.arrays import as_array, is_tensor
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.store import files
 from subtrain.store.base import Store
@@ -42,9 +43,11 @@ def images_within(
 
 def _even(split: str, images: Any, side: int) -> Any:
     """One array of images; of a list of images of several sizes, each shrunk to `side` and put on a canvas of zeros."""
+    if is_tensor(images):
+        return as_array(images)
     if hasattr(images, "dtype"):
         return images
-    each = [np.asarray(image) for image in images]
+    each = [as_array(image) if is_tensor(image) else np.asarray(image) for image in images]
     if len({image.shape for image in each}) <= 1:
         return np.stack(each) if each else np.zeros((0, 1, 1), np.uint8)
     if any(

@@ -124,7 +124,13 @@ def _read(dataset: Any, keys: Sequence[str] | None) -> tuple[Any, Any]:
         x = tuple(_stacked([x[k] for x, _ in pairs]) for k in range(len(first)))
     else:
         x = _stacked([x for x, _ in pairs])
-    return x, np.asarray([y for _, y in pairs])
+    try:
+        return x, np.asarray([y for _, y in pairs])
+    except ValueError:
+        raise InputError(
+            "the labels of a dataset's examples differ in length: a task has one label an example; for several "
+            "(multi-label) write the training as tasks.function"
+        ) from None
 
 
 def _pair(item: Any, keys: Sequence[str] | None) -> tuple[Any, Any]:
