@@ -15,7 +15,7 @@ from subtrain import Design, Study
 from subtrain.errors import MismatchError
 from subtrain.store.seal import SEAL, sealed
 from subtrain.store.study import UNSEALED
-from subtrain.tasks import function, load_task
+from subtrain.tasks import batch, function, load_task
 from subtrain.tasks.watched import SCHEME, changes, other_versions, packages_of
 
 HEAD = "import numpy as np\nimport subtrain as st\n"
@@ -278,6 +278,26 @@ def test_objects_that_many_others_hold_are_looked_at_once(tmp_path):
     assert before.fingerprint != after.fingerprint
     after = loaded(tmp_path / "two", {"mycode.py": code(GRAPH.replace("nodes[40]", "nodes[41]"))})
     assert before.fingerprint != after.fingerprint
+
+
+def test_data_may_be_a_dict_or_one_thing_that_is_not_taken_apart():
+    import pandas as pd
+    import scipy.sparse as sp
+    import torch
+
+    def seen(data, make=function):
+        task = make(print, 4, {"a": [1]}, data=data)
+        return task.fingerprint, list(task.watched.parts)
+
+    table = np.arange(6.0).reshape(3, 2)
+    for kind in (np.array, pd.DataFrame, sp.csr_matrix, torch.tensor, lambda t: {"x": t}, lambda t: {*t.ravel()}):
+        for make in (function, batch):
+            one, parts = seen(kind(table), make)
+            other, _ = seen(kind(table + np.eye(3, 2)), make)
+            assert one == seen(kind(table.copy()), make)[0] != other
+            assert len([name for name in parts if name.startswith("data")]) == 1, "not row by row"
+    assert seen(pd.DataFrame(table, columns=["a", "b"])) != seen(pd.DataFrame(table, columns=["a", "c"]))
+    assert seen(None) == seen(()) == seen({})
 
 
 def test_data_are_sets_tables_tensors_and_what_lies_at_paths(tmp_path):

@@ -171,14 +171,15 @@ def function(
     train: Callable[[NDArray[np.int64], int], Arrays],
     n: int,
     outputs: Mapping[str, Output | Sequence[int] | int | Mapping[str, Any]],
-    data: Sequence[ArrayLike] = (),
+    data: Any = (),
     view: View | None = None,
 ) -> FunctionTask:
     """A task from plain training code: `train(indices, seed) -> {"test_margins": array, …}`.
 
     n: training examples; outputs: name → Output, or just a shape (then float16). The study notices when the function
     changes, or anything it names: constants, arrays, helpers and classes, in this file and in others of your own. data:
-    what it uses besides, arrays and tables of any kind, and paths of files and folders, which count by their content.
+    what it uses besides, a list or a dict of arrays and tables of any kind and of paths of files and folders, which
+    count by their content; or one array, table or path.
     """
     schema = output_schema(outputs)
     watched = _watched(train, schema, data)
@@ -190,10 +191,10 @@ def batch(
     n: int,
     outputs: Mapping[str, Output | Sequence[int] | int | Mapping[str, Any]],
     size: int = 16,
-    data: Sequence[ArrayLike] = (),
+    data: Any = (),
     view: View | None = None,
 ) -> BatchTask:
-    """Many models a call: `train(masks bool [k, n], seeds [k])`, at most `size` a call."""
+    """Many models a call: `train(masks bool [k, n], seeds [k])`, at most `size` a call; else as `function`."""
     schema = output_schema(outputs)
     return BatchTask(train, checked_n(n), schema, "", batch=size, view=view, watched=_watched(train, schema, data))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path, PurePath
@@ -112,7 +112,10 @@ def _data(tell: Callable[[str, Any], str], values: Any, what: Mapping[str, Any])
 
 
 def _listed(values: Any) -> Sequence[Any]:
-    return [values] if isinstance(values, (str, PurePath)) else list(values)
+    """The things in a list, or the one thing that it is, which may have rows of its own (an array, a table)."""
+    if isinstance(values, (list, tuple, Iterator, KeysView, ValuesView)):
+        return list(values)
+    return [] if values is None else [values]
 
 
 def _datum(tell: Callable[[str, Any], str], key: Any, value: Any) -> str:
