@@ -55,6 +55,13 @@ def test_resnet18_learns():
     assert (task.train(MASKS[:1], SEEDS[:1])["test_margins"] > 0).mean() > 0.7
 
 
+@pytest.mark.parametrize("factory", [resnet9, airbench, resnet18])
+def test_the_dtype_of_outputs_is_apart_from_the_precision_of_training(factory):
+    task = factory(DATA, **SMALL, dtype="bfloat16", output_dtype="float32", outputs=["test_margins", "test_losses"])
+    assert [spec.dtype for spec in task.outputs.values()] == ["float32", "float32"]
+    assert factory(DATA, **SMALL).outputs["test_margins"].dtype == "float16"
+
+
 def test_resnet9_is_the_papers_recipe():
     assert (RESNET9.epochs, RESNET9.batch, RESNET9.lr, RESNET9.momentum) == (24, 512, 0.5, 0.9)
     factors = RESNET9.factors(25_000)

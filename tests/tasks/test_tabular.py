@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from subtrain import margins
 from subtrain.errors import InputError
-from subtrain.tasks import tabular
+from subtrain.tasks import digits, tabular
 
 
 def run(task, k=1):
@@ -60,6 +60,13 @@ def test_other_tables_and_estimators(params, output, targets):
 def saved(path, **arrays):
     np.savez(path, **arrays)
     return str(path)
+
+
+def test_outputs_have_the_dtype_that_was_asked_for():
+    assert tabular("wine", dtype="float32").outputs["test_margins"].dtype == "float32"
+    assert digits(n=20, targets=5, dtype="float32").outputs["test_margins"].dtype == "float32"
+    blocks = digits(n=20, targets=5, dtype="float32", channels=[2])
+    assert {spec.dtype for spec in blocks.outputs.values()} == {"float32"}
 
 
 def test_a_table_of_ones_own(tmp_path):

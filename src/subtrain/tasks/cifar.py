@@ -58,15 +58,19 @@ def resnet9(
     width: int = 64,
     outputs: Sequence[str] = ("test_margins",),
     margin: str = "max",
+    output_dtype: str | None = None,
     **changes: Any,
 ) -> FunctionTask:
     """ResNet-9 with the paper's recipe (24 epochs, minibatches of 512) on the first n training images of `data`.
 
-    data: as `pixels.image_data` reads it. changes: fields of RESNET9, the TorchRecipe, to set otherwise (epochs=1).
+    data: as `pixels.image_data` reads it. changes: fields of RESNET9, the TorchRecipe, to set otherwise (epochs=1);
+    its dtype is the precision of training. output_dtype: of the outputs, by default float16.
     """
     from subtrain.trainers.torch.models.resnet9 import resnet9 as network
 
-    return image_task(network, image_data(data, n, targets), replace(RESNET9, **changes), width, outputs, margin)
+    return image_task(
+        network, image_data(data, n, targets), replace(RESNET9, **changes), width, outputs, margin, output_dtype
+    )
 
 
 @importable
@@ -77,6 +81,7 @@ def airbench(
     width: int = 64,
     outputs: Sequence[str] = ("test_margins",),
     margin: str = "max",
+    output_dtype: str | None = None,
     **changes: Any,
 ) -> FunctionTask:
     """An airbench-class network, several times cheaper than ResNet-9 and another model class: its datamodels differ.
@@ -89,4 +94,4 @@ def airbench(
     recipe = replace(AIRBENCH, **changes)
     groups = partial(parameter_groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
     recipe = replace(recipe, groups=groups, start=whiten)
-    return image_task(network, image_data(data, n, targets), recipe, width, outputs, margin)
+    return image_task(network, image_data(data, n, targets), recipe, width, outputs, margin, output_dtype)

@@ -38,12 +38,16 @@ def resnet18(
     width: int = 64,
     outputs: Sequence[str] = ("test_margins",),
     margin: str = "max",
+    output_dtype: str | None = None,
     **changes: Any,
 ) -> FunctionTask:
     """ResNet-18 on the first n training images of `data`, images of any one size.
 
-    data: as `pixels.image_data` reads it. changes: fields of RESNET18, the TorchRecipe, to set otherwise (epochs=1).
+    data: as `pixels.image_data` reads it. changes: fields of RESNET18, the TorchRecipe, to set otherwise (epochs=1);
+    its dtype is the precision of training. output_dtype: of the outputs, by default float16.
     """
     from subtrain.trainers.torch.models.resnet18 import resnet18 as network
 
-    return image_task(network, image_data(data, n, targets), replace(RESNET18, **changes), width, outputs, margin)
+    return image_task(
+        network, image_data(data, n, targets), replace(RESNET18, **changes), width, outputs, margin, output_dtype
+    )

@@ -53,6 +53,7 @@ def image_task(
     width: int,
     outputs: Sequence[str],
     margin: str,
+    dtype: str | None = None,
 ) -> FunctionTask:
     """A task of `network(classes, width)` on image data, which a person sees as images and class numbers."""
     classes = int(max(y.max() for _, y in data.values())) + 1
@@ -61,7 +62,7 @@ def image_task(
         labels={split: [str(v) for v in y] for split, (_, y) in data.items()},
     )
     make = partial(network, classes=classes, width=width)
-    return torch_module(make, data["train"], data["test"], recipe, outputs, margin, view)
+    return torch_module(make, data["train"], data["test"], recipe, outputs, margin, view, dtype=dtype)
 
 
 def _split(name: str, x: NDArray[Any], y: NDArray[Any], most: int | None) -> Split:

@@ -29,12 +29,14 @@ def tabular(
     outputs: Sequence[str] | None = None,
     margin: str = "max",
     seed: int = 0,
+    dtype: str | None = None,
 ) -> FunctionTask:
     """Fit a scikit-learn estimator on subsets of a table.
 
     data: breast_cancer, wine, iris, digits or diabetes (bundled with scikit-learn), or the path of an .npz file with
     arrays x and y (and x_test, y_test; otherwise `test_size` of the rows become targets, chosen by `seed`).
     estimator: import path of the estimator class, `params` its arguments; scale: standardise the features first.
+    outputs, margin, dtype: as in `sklearn`.
     """
     arrays, columns = _load(data)
     if len(arrays) == 2:
@@ -50,7 +52,7 @@ def tabular(
         labels={"train": [str(v) for v in y], "test": [str(v) for v in y_test]},
         tables={split: _table(part, columns) for split, part in (("train", x), ("test", x_test))},
     )
-    return sklearn(model, x, y, x_test, y_test, outputs, margin, view)
+    return sklearn(model, x, y, x_test, y_test, outputs, margin, view, dtype=dtype)
 
 
 def _table(x: NDArray[Any], columns: Sequence[str]) -> dict[str, NDArray[Any]]:
