@@ -13,7 +13,10 @@ from subtrain import Ridge, Study, fit
 from subtrain.explorer.serve import library_of
 from subtrain.fits import save_fit
 
-pytestmark = pytest.mark.services
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.filterwarnings("ignore::subtrain.regression.warn.FitWarning"),
+]
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
