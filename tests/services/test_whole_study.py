@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,10 @@ import pytest
 from test_buckets import cli
 
 from subtrain import Study, load_fit
+from subtrain.explorer.shown import view_of
+from subtrain.fits import OF, digest_of
 from subtrain.store import files
+from subtrain.store.seal import SEAL
 
 PLAN = ("--task", "digits", "--models", 300, "--heldout", 20, "--replicates", 2, "--segment", 16)
 
@@ -38,6 +42,15 @@ def local(tmp_path_factory) -> Path:
     ok("evaluate", here / "digits")
     ok("export", here / "digits", here / "out")
     return here
+
+
+def looked_at(study: object, page: Path) -> tuple[str, int, str]:
+    """What neighbors says of two targets, and how many pictures a page holds, with one of them."""
+    said = ok("neighbors", study, "--targets", "0,1", "--json")
+    ok("explore", study, "--export", page, "--targets", 10)
+    pictures = re.findall(r"data:image/png;base64,([\w+/=]+)", page.read_text())
+    assert pictures
+    return said, len(pictures), pictures[0]
 
 
 def collecting(address: str) -> subprocess.Popen[str]:
@@ -80,12 +93,29 @@ def test_two_runners_one_killed_and_resumed_give_the_local_arrays(bucket, local,
     for name in ("weight", "bias", "lam"):
         assert np.array_equal(getattr(here, name), getattr(there, name))
     found = json.loads(study.store.read("fits/default/evaluation.json"))
-    assert found == files.read_json(local / "digits/fits/default/evaluation.json")
+    expected = files.read_json(local / "digits/fits/default/evaluation.json")
+    # Each names its own fit, which says when it was made.
+    assert found.pop(OF) == digest_of(study, "default") != expected.pop(OF)
+    assert found.pop(SEAL) != expected.pop(SEAL)
+    assert found == expected
     assert b"<html" in study.store.read("report.html")[:200].lower()
+
+    assert looked_at(address, tmp_path / "there.html") == looked_at(local / "digits", tmp_path / "here.html")
+    views = [view_of(one)[0] for one in (Study.open(address), Study.open(local / "digits"))]
+    for split in ("train", "test"):
+        assert np.array_equal(views[0].images[split], views[1].images[split])
+        assert list(views[0].labels[split]) == list(views[1].labels[split])
 
     ok("extend", address, "--models", 20)
     assert json.loads(ok("status", address, "--json"))["missing"] == 20
-    ok("collect", address, "--workers", 1)
+    stranger = {"SUBTRAIN_STATE": str(tmp_path / "stranger")}
+    refused = cli("worker", address, "--segments", "0:100", **stranger)
+    assert refused.returncode == 2, refused.stderr
+    assert "was not created by you" in refused.stderr
+    assert "--trust" in refused.stderr
+    assert cli("neighbors", address, **stranger).returncode == 0
+    assert json.loads(ok("status", address, "--json"))["missing"] == 20
+    ok("worker", address, "--segments", "0:100", "--workers", 1)
     ok("fit", address)
     assert load_fit(Study.open(address)).meta["models"] == 320
 
