@@ -45,13 +45,14 @@ def share_of_degree_one(linear, product, kind):
 @pytest.mark.parametrize(("linear", "product"), [(1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
 def test_the_linear_share_is_that_of_the_world(make_study, trained_here, kind, linear, product):
     task = planted(linear, product, noise=0.4)
-    study = make_study(task=task, kind=kind, models=10, heldout=400, replicates=2, segment=4096)
+    subsets = {"fixed": 800, "bernoulli": 3000}[kind]  # there are 924 fixed ones
+    study = make_study(task=task, kind=kind, models=10, heldout=subsets, replicates=2, segment=4096)
     found = audit(study, pairs=None)
     truth = share_of_degree_one(linear, product, kind)
     assert found.linear.low - 0.03 <= truth <= found.linear.high + 0.03
     assert abs(found.linear.value - truth) < 0.15
     assert found.degrees.sum() == pytest.approx(1.0)
-    assert trained_here == [3 * 400] or sum(trained_here) <= 3 * 400
+    assert 0 < sum(trained_here) <= 3 * subsets
 
 
 def test_noise_share_and_ceiling_are_those_of_the_world(make_study):
