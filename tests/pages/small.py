@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 SMALLER = [
-    (r"models=\d+", "models=240, heldout=20"),
+    (r"models=\d+(?!, heldout)", "models=240, heldout=20"),
+    (r"models=\d+(?=, heldout=0)", "models=240"),
     (r"--models \d+", "--models 240 --heldout 20"),
     (r"runs=\d+", "runs=2"),
     (r"--runs \d+", "--runs 2"),

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from blocks import PAGES, ROOT, Block, Command, blocks, commands, name_of
 from small import skeleton, smaller
-from workspace import STUDIES, names_for
+from workspace import STUDIES, names_for, studies_for
 
 from subtrain.collection import train_segment
 from subtrain.uses import alphas, retrain
@@ -83,16 +83,19 @@ def elsewhere(text: str) -> str | None:
     return next((why for start, why in ELSEWHERE.items() if re.match(start, text)), None)
 
 
-def bring(text: str, kept: Path, desk: Path) -> None:
-    """Copies of the studies that are named and that the page does not create itself."""
-    made = set(re.findall(r"create(?:\(\"| )runs/([\w-]+)", text))
-    for name in (set(re.findall(r"runs/([\w-]+)", text)) & STUDIES.keys()) - made:
+def bring(text: str, page: Path, kept: Path, desk: Path) -> None:
+    """Copies of the studies that are named, but for those that the page creates itself."""
+    made = set(re.findall(r"create(?:\(\"| )runs/([\w-]+)", page.read_text(encoding="utf-8")))
+    named = set(re.findall(r"runs/([\w-]+)", text)) | (
+        {"digits"} if re.search(r"\b(study|dm)\b|out/digits", text) else set()
+    )
+    for name in (named & STUDIES.keys()) - made:
         if not (desk / "runs" / name).exists():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                STUDIES[name](kept / "runs")
-            if (kept / "runs" / name).exists():
-                shutil.copytree(kept / "runs" / name, desk / "runs" / name)
+            if not (kept / "runs" / name).exists():
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    STUDIES[name](kept / "runs")
+            shutil.copytree(kept / "runs" / name, desk / "runs" / name)
 
 
 def run(command: Command, capsys, monkeypatch) -> None:
@@ -110,23 +113,25 @@ def run(command: Command, capsys, monkeypatch) -> None:
 
 
 def execute(block: Block, page: str, names: dict) -> None:
-    """Run a snippet; one that begins with its file's name is put there too, for the commands that follow."""
-    if file := re.match(r"# (\w+\.py)\n", block.text):
-        Path(file[1]).write_text(block.text, encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exec(compile(smaller(block.text), f"{page}:{block.line}", "exec"), names)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_page(page, kept, desk, capsys, monkeypatch):
+    """First the commands, which may make the studies that the snippets open."""
     names = names_for(desk)
     for block in blocks(page):
-        if block.language == "python" and not any(part in block.text for part in ABROAD):
-            bring(block.text, kept, desk)
-            execute(block, name_of(page), names)
         for command in commands(block) if block.language in ("console", "") else ():
             if elsewhere(command.text) is None:
                 assert command.text.startswith("subtrain "), f"{name_of(page)}: nobody runs {command.text!r}"
-                bring(command.text, kept, desk)
+                bring(command.text, page, kept, desk)
                 run(command, capsys, monkeypatch)
+    for block in blocks(page):
+        if block.language == "python" and not any(part in block.text for part in ABROAD):
+            bring(block.text, page, kept, desk)
+            studies_for(block.text, names, desk)
+            execute(block, name_of(page), names)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from blocks import PAGES, blocks
 
 import subtrain as st
 from subtrain.collection import train_segment
-from subtrain.fits import save_fit
+from subtrain.fits import load_fit, save_fit
 from subtrain.store.study import Study
+from subtrain.tasks.digits import split_digits
 
 
 def trained(path: Path, task: Any, params: dict[str, Any] | None = None, **design: Any) -> Study:
@@ -48,31 +51,49 @@ def poisoned(runs: Path) -> None:
     save_fit(study, st.fit(study, "train_margins"))
 
 
+def mine(runs: Path) -> None:
+    study = trained(runs / "mine", "tabular", {"data": "wine"})
+    save_fit(study, st.fit(study, "test_margins"))
+
+
 STUDIES: dict[str, Callable[[Path], None]] = {
     "digits": digits,
     "digits-cnn": digits_cnn,
     "noisy": noisy,
     "poisoned": poisoned,
+    "mine": mine,
 }
 
 
 def names_for(here: Path) -> dict[str, Any]:
-    """What the pages' snippets take for granted: the reader's own arrays, modules, files and studies."""
+    """What the pages' snippets take for granted: the reader's own arrays, modules and files."""
     from sklearn.linear_model import LogisticRegression
 
-    random = np.random.default_rng(0)
-    x, x_test = random.random((60, 8, 8), np.float32), random.random((20, 8, 8), np.float32)
-    y, y_test = np.arange(60) % 3, np.arange(20) % 3
-    flat, flat_test = x.reshape(60, -1), x_test.reshape(20, -1)
-    np.save(here / "features.npy", flat)
+    (x, y), (x_test, y_test) = split_digits(500, 300, 0)
+    np.save(here / "features.npy", x)
     (here / "images.bin").write_bytes(b"pixels")
     (here / "train.sh").write_text("#!/bin/sh\n")
     (here / "train.sh").chmod(0o755)
-    names = {"x": flat, "x_test": flat_test, "y": y, "y_test": y_test, "labels": y, "labels_test": y_test}
-    names |= {"features": flat, "features_test": flat_test, "data": flat, "test_x": flat_test, "test_y": y_test}
-    names |= {"x_train": x, "names_train": [f"class {c}" for c in y], "names_test": [f"class {c}" for c in y_test]}
-    names |= {"ages": np.arange(20), "incomes": np.arange(20.0), "sources": np.arange(60) % 6}
-    return names | _modules(flat, y, flat_test, y_test) | {"st": st, "np": np, "LogisticRegression": LogisticRegression}
+    readme = next(block.text for block in blocks(PAGES[0]) if block.text.startswith("# mycode.py"))
+    (here / "mycode.py").write_text(readme, encoding="utf-8")
+    names = {"x": x, "x_test": x_test, "y": y, "y_test": y_test, "labels": y, "labels_test": y_test, "test_y": y_test}
+    names |= {"features": x, "features_test": x_test, "data": x, "test_x": x_test, "sources": np.arange(500) // 20}
+    names |= {"x_train": x.reshape(-1, 8, 8), "names_train": y.astype(str), "names_test": y_test.astype(str)}
+    names |= {"ages": np.arange(300), "incomes": np.arange(300.0), "task": st.tasks.ridge_head(x, y, x_test, y_test)}
+    return names | _modules(x, y, x_test, y_test) | {"st": st, "np": np, "LogisticRegression": LogisticRegression}
+
+
+def studies_for(text: str, names: dict[str, Any], here: Path) -> None:
+    """The study, its fit and another study, for snippets that take them for granted."""
+    if re.search(r"\bstudy2\b", text):
+        alphas = st.shapley_alphas(2)
+        names["study2"] = trained(here / "runs" / "several", names["task"], alpha=alphas, kind="bernoulli", heldout=0)
+    if "study" not in names and re.search(r"\bstudy\b", text) and not re.search(r"^study = ", text, re.M):
+        names["study"] = Study.open(here / "runs" / "digits")
+    if "dm" not in names and re.search(r"\bdm\b", text) and not re.search(r"^dm = ", text, re.M):
+        names["dm"] = load_fit(Study.open(here / "runs" / "digits"))
+    if "out/digits/" in text:
+        st.export(Study.open(here / "runs" / "digits"), here / "out")
 
 
 def _modules(x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, Any]:
@@ -81,24 +102,21 @@ def _modules(x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, Any]:
     from subtrain.tasks.torch import TorchRecipe
 
     def make_model() -> Any:
-        return torch.nn.Linear(64, 3)
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
 
     def train(indices: Any, seed: int) -> dict[str, Any]:
         return {"test_margins": np.full(len(x_test), float(len(indices)))}
 
     def my_training(data: Any, seed: int) -> Any:
-        return SimpleNamespace(logits=lambda inputs: inputs[:, :3] * data.mean())
+        return SimpleNamespace(logits=lambda inputs: inputs[:, :10] * data.mean())
 
     def load_dataset(_name: str, split: str) -> list[dict[str, Any]]:
         images, labels = (x, y) if split == "train" else (x_test, y_test)
         return [{"image": image, "label": int(label)} for image, label in zip(images, labels, strict=True)]
 
-    sets = [(torch.as_tensor(images), torch.as_tensor(labels)) for images, labels in ((x, y), (x_test, y_test))]
-    found = {
-        "make_model": make_model,
-        "my_training": my_training,
-        "train": train,
-        "load_dataset": load_dataset,
-        "TorchRecipe": TorchRecipe,
-    }
-    return found | {"train_set": sets[0], "test_set": sets[1], "torch": torch}
+    sets = [
+        (torch.as_tensor(images).reshape(-1, 1, 8, 8), torch.as_tensor(labels))
+        for images, labels in ((x, y), (x_test, y_test))
+    ]
+    found = {"make_model": make_model, "my_training": my_training, "train": train, "load_dataset": load_dataset}
+    return found | {"train_set": sets[0], "test_set": sets[1], "torch": torch, "TorchRecipe": TorchRecipe}
