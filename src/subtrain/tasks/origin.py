@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -17,7 +17,7 @@ _STDLIB = tuple(
 _OURS = os.path.realpath(os.path.dirname(subtrain.__file__)) + os.sep
 
 
-@lru_cache(maxsize=4096)
+@cache
 def is_own(file: str | None) -> bool:
     """Whether this is a file of the user's own code, and not of Python, subtrain or an installed package."""
     if not file or file.startswith("<frozen"):
