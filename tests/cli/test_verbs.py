@@ -28,7 +28,8 @@ def test_the_whole_way_on_wine(wine):
     assert found["lds"]["low"] < found["lds"]["value"] < found["lds"]["high"]
     assert found["lds"]["value"] > 0.5
     assert found["subsets"] == 20
-    assert json.loads((wine / "fits/default/evaluation.json").read_text()) == found
+    kept = json.loads((wine / "fits/default/evaluation.json").read_text())
+    assert {key: value for key, value in kept.items() if key not in ("fit_sha256", "seal")} == found
     assert np.load(wine / "fits/default/weight.npy").shape == (124, 54)
 
 

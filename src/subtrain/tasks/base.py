@@ -236,6 +236,8 @@ def _declared(name: str, spec: Any) -> Output:
     if isinstance(spec, Output):
         return spec
     try:
+        if isinstance(spec, str):
+            raise TypeError
         if isinstance(spec, Mapping):
             return Output(**spec)
         return Output((int(spec),) if isinstance(spec, (int, np.integer)) else tuple(spec))

@@ -54,7 +54,7 @@ def test_a_study_that_cannot_be_written_says_so(copy, serve, monkeypatch):
     def full(*_args, **_kwargs):
         raise StorageError("no space left on the disk")
 
-    monkeypatch.setattr("subtrain.explorer.leaks.put_json", full)
+    monkeypatch.setattr("subtrain.explorer.leaks.put_sealed", full)
     with serve(copy) as client:
         answer = client.put("/api/leakage/1-2", json={"decision": "yes"})
     assert answer.status_code == 409
