@@ -86,7 +86,7 @@ def serve() -> Any:
 @pytest.fixture(scope="session")
 def nasty_address(world) -> Iterator[str]:
     """Where the planted study with HTML in its labels and texts is served; its task cannot be made again."""
-    with served(world) as home:
+    with served(Study.open(world.path)) as home:
         yield home
 
 

@@ -36,12 +36,14 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def explore(study):
-    """explore(*options): the port and the token of a `subtrain explore` behind a proxy that is known as a hub."""
+def explore(study, tmp_path_factory):
+    """explore(*options): the port and the token of a `subtrain explore` of a copy, behind a proxy known as a hub."""
     started = []
+    copy = tmp_path_factory.mktemp("proxied") / "digits"
+    shutil.copytree(study.path, copy)
 
     def start(*options):
-        command = [sys.executable, "-m", "subtrain", "explore", str(study.path), "--port", "0", "--no-browser"]
+        command = [sys.executable, "-m", "subtrain", "explore", str(copy), "--port", "0", "--no-browser"]
         command += ["--allow-host", "hub.localhost", *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         started.append(process)
