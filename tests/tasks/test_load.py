@@ -54,7 +54,8 @@ def test_by_file_with_its_neighbours_and_parameters(file, monkeypatch):
     assert (source.name, source.params, source.file) == (f"{file}:make", {"targets": 3}, str(file))
     monkeypatch.chdir(file.parent)
     relative, source = load_task(f"{file.name}:task")
-    assert source.name == f"{file}:task", "a worker elsewhere must find it"
+    assert source.name == f"{file.name}:task", "as it was written"
+    assert source.place == f"{file}:task", "a worker elsewhere must find it"
     assert relative.outputs["a"].shape == (2,)
     assert load_task(f"{file.name}:Box.task")[0].n == 4
 
