@@ -71,10 +71,10 @@ def programs(words: Sequence[str], root: Path) -> Mapping[str, str]:
 
 
 def _labelled(paths: Sequence[Path], tops: Sequence[Path]) -> dict[str, str]:
-    """Names that stay when the folder moves, and a script is run from elsewhere."""
+    """Names that stay when the folder moves, and a script is run from elsewhere; installed files by their own name."""
     labels: dict[str, list[str]] = {}
     for path in paths:
-        top = next((top for top in tops if path.is_relative_to(top)), path.parent)
+        top = next((top for top in tops if is_own(str(path)) and path.is_relative_to(top)), path.parent)
         labels.setdefault(path.relative_to(top).as_posix(), []).append(file_digest(path))
     return {
         "./data" if label == DATA else label: " ".join(sorted(digests)) for label, digests in sorted(labels.items())
