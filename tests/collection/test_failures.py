@@ -15,7 +15,9 @@ import pytest
 import worlds
 from subtrain import Design, Study, status
 from subtrain.collection import local, partial, train_segment
-from subtrain.collection.segment import ModelsFailedError
+from subtrain.collection.ledger import Ledger
+from subtrain.collection.report import Tally
+from subtrain.collection.segment import ModelsFailedError, record_failure
 from subtrain.errors import CollectError, CorruptError, StorageError
 from subtrain.tasks import batch
 
@@ -129,9 +131,33 @@ def test_failures_that_stay_do_not_stop_what_comes_after(unruly_study, expected,
 def test_when_nothing_works_it_gives_up_early(unruly_study):
     study = unruly_study(dict.fromkeys(range(206), "raise"), models=200)
     said = failing(study)
-    assert said.startswith("206 of 206 models are missing")
-    assert len(os.listdir(study.path / "failures")) <= 4 * (15 + 2)
+    assert said.startswith("206 of 206 models are missing: all 8 trainings so far failed alike, so no more are tried: ")
+    assert re.search(r"ValueError: told to fail \(\w+\.py, line \d+\); see .*/failures/\d+\.txt$", said)
+    assert 8 <= len(os.listdir(study.path / "failures")) <= 8 + 2, "each of two workers may be at one more"
     assert study.models_done() == 0
+
+
+@pytest.mark.parametrize("order", ["exit", "nan"])
+def test_when_each_model_crashes_or_diverges_it_gives_up_early_too(unruly_study, order):
+    study = unruly_study(dict.fromkeys(range(46), order), models=40)
+    said = failing(study)
+    assert said.startswith("46 of 46 models are missing: all 8 trainings so far failed alike, so no more are tried: ")
+    assert {"exit": "died with exit code 3; see ", "nan": " is nan at target 1; see "}[order] in said
+    assert 1 <= len(os.listdir(study.path / "failures")) <= 8 + 2
+    assert study.models_done() == 0
+
+
+def test_failures_of_several_kinds_are_tried_again_each_by_itself(unruly_study):
+    study = unruly_study({row: ("raise", "nan")[row % 2] for row in range(14)}, models=14, heldout=0)
+    assert failing(study).startswith("14 of 14 models are missing after repeated failures")
+    assert len(os.listdir(study.path / "failures")) == 14
+
+
+def test_a_study_that_has_a_model_tries_all_others_however_alike_they_fail(unruly_study, expected, obedient):
+    study = unruly_study(dict.fromkeys(range(1, 16), "raise"), models=16, heldout=0, segment=16)
+    assert failing(study, workers=1).startswith("15 of 16 models are missing after repeated failures")
+    usable(study, expected, set(range(1, 16)))
+    assert failing(study, workers=1).startswith("15 of 16 models are missing after repeated failures")
 
 
 def test_a_crash_in_every_segment_does_not_stop_the_rest(unruly_study, expected, monkeypatch):
@@ -252,3 +278,27 @@ def test_a_full_disk_is_no_failure_of_the_model(unruly_study, monkeypatch):
         train_segment(study, (0, 4))
     assert not (study.path / "failures").exists()
     assert os.listdir(study.path / "segments") == []
+
+
+def test_segments_trained_elsewhere_are_given_up_together_once_all_that_was_tried_failed_alike(unruly_study):
+    study = unruly_study(models=200)
+    ledger = Ledger(study, study.segments, Tally(study.store, "runners/x.json", 206, 0))
+    for number, where in enumerate(study.segments[:2]):
+        assert not ledger.hopeless
+        for row in range(*where):
+            record_failure(study, where, row, 7, f"ValueError: no /tmp/tmpab{row}xyz/data.npy", "")
+        assert not ledger.failed(where, "its job ended", final=True), number
+    assert ledger.hopeless
+    with pytest.raises(CollectError, match="^206 of 206 models are missing: all 8 .*: no /tmp/tmpab0xyz/data.npy; see "):
+        ledger.over()
+
+
+def test_segments_trained_elsewhere_that_failed_for_several_reasons_are_tried_on(unruly_study):
+    study = unruly_study(models=200)
+    ledger = Ledger(study, study.segments, Tally(study.store, "runners/x.json", 206, 0))
+    for where in study.segments[:2]:
+        for row in range(*where):
+            record_failure(study, where, row, 7, ("ValueError: a", "ValueError: b")[row % 2], "")
+        ledger.failed(where, "its job ended", final=True)
+    assert not ledger.hopeless
+    assert [f.start for f in ledger.over()] == [0, 4]

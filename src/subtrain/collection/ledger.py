@@ -8,8 +8,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from subtrain.collection import partial
+from subtrain.collection.alike import Alike
 from subtrain.collection.report import Failure, Tally
 from subtrain.collection.segment import describe, recorded_failures
+from subtrain.errors import CollectError
 from subtrain.store.segment import Range
 from subtrain.store.study import Study
 
@@ -27,6 +29,7 @@ class Ledger:
         self.attempts: Counter[Range] = Counter()
         self.given_up: list[Failure] = []
         self._fruitful = tally.done > 0
+        self._alike = Alike()
 
     def look(self) -> list[Range]:
         """Segments committed since the last look; they are waited for no longer."""
@@ -56,13 +59,24 @@ class Ledger:
         models = recorded_failures(self.study, range(*where))
         self.tally.add(partial.commit_gaps(self.study, where))
         self.tally.failed += len(models)
+        self._alike.add_all(models)
         sentence = describe(self.study, models) if models else f"models {where[0]} to {where[1] - 1}: {why}"
         self.given_up.append(Failure(*where, sentence, tuple(models)))
 
     @property
     def hopeless(self) -> bool:
         """Not one segment has landed, and enough were given up: the task is broken, not a model of it."""
-        return not self._fruitful and len(self.given_up) >= HOPELESS
+        return not self._fruitful and (len(self.given_up) >= HOPELESS or self._all_alike)
+
+    @property
+    def _all_alike(self) -> bool:
+        return not self._fruitful and self._alike.enough(self.study)
+
+    def over(self) -> list[Failure]:
+        """The segments given up; CollectError that names the cause if all that was tried failed of the same."""
+        if self.waiting and self._all_alike:
+            raise CollectError(self._alike.sentence(self.study))
+        return self.given_up
 
     def idle(self, busy: Collection[Range]) -> list[Range]:
         """Segments waited for that nobody is at work on, in order."""

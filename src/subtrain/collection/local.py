@@ -12,6 +12,7 @@ from typing import Any
 
 from subtrain.collection import logs, partial, travel
 from subtrain.collection.agenda import Agenda
+from subtrain.collection.alike import Alike
 from subtrain.collection.ledger import ATTEMPTS, HOPELESS
 from subtrain.collection.process import Worker
 from subtrain.collection.report import Failure, Tally, known_worker_bytes
@@ -106,6 +107,7 @@ class LocalExecutor:
         self.culprits: defaultdict[Range, dict[int, str]] = defaultdict(dict)
         self.given_up: list[Failure] = []
         self.fruitful = tally.done > 0
+        self.alike = Alike()
         self.fatal: SubtrainError | None = None
         self.stopping = False
         self.alive: set[Worker] = set()
@@ -232,6 +234,8 @@ class LocalExecutor:
                 with self.lock:
                     self.tally.add(answer["count"], answer["memory"])
                     self.fruitful |= answer["count"] > 0
+            elif event == "failing":
+                self._count(answer["row"], answer["why"])
             elif event == "committed":
                 with self.lock:
                     self.todo.over(where, answer.get("won", True))
@@ -275,15 +279,8 @@ class LocalExecutor:
         with self.lock:
             remedy = self.shortage.killed(where, device)
             self._again(where, reported, self.waiting if remedy is Remedy.ALONE else self.todo)
-            if remedy is not Remedy.RETIRE:
-                return Over.GONE
-            left = self.shortage.slots.total()
-            self.tally.workers -= 1
-            self.tally.notes.append(
-                f"the system killed a worker, probably for want of memory: going on with {left} "
-                f"worker{'s' * (left != 1)}"
-            )
-            return Over.RETIRED
+            said = "the system killed a worker, probably for want of memory"
+            return self._fewer(remedy, said, self.shortage.slots.total())
 
     def _short_of_memory(self, where: Range, reported: int, device: str) -> Over:
         """Fewer workers on the device from now on, unless it is the segment's own fault; no attempt is counted."""
@@ -291,15 +288,15 @@ class LocalExecutor:
             remedy = self.shortage.ran_out(where, device)
             queue = self.waiting if remedy is Remedy.ALONE else self.todo
             self._again(where, reported, queue, first=remedy is Remedy.AGAIN)
-            if remedy is not Remedy.RETIRE:
-                return Over.GONE
-            left = self.shortage.slots[device]
-            self.tally.workers -= 1
-            self.tally.notes.append(
-                f"memory ran out on {'this machine' if device == CPU else device}: "
-                f"going on with {left} worker{'s' * (left != 1)} there"
-            )
-            return Over.RETIRED
+            said = f"memory ran out on {'this machine' if device == CPU else device}"
+            return self._fewer(remedy, said, self.shortage.slots[device], " there")
+
+    def _fewer(self, remedy: Remedy, said: str, left: int, there: str = "") -> Over:
+        if remedy is not Remedy.RETIRE:
+            return Over.GONE
+        self.tally.workers -= 1
+        self.tally.notes.append(f"{said}: going on with {left} worker{'s' * (left != 1)}{there}")
+        return Over.RETIRED
 
     def _crash(self, worker: Worker, where: Range, reported: int, under_way: list[int]) -> None:
         """The worker died. A model that twice dies alone is the culprit; otherwise find it by going one by one.
@@ -313,6 +310,9 @@ class LocalExecutor:
             with self.lock:
                 self._again(where, reported, self.todo, first=True)
             return
+        if self._count((under_way or [where[0]])[0], why):
+            self._record(where, (under_way or [where[0]])[0], why)
+            return
         if len(under_way) != 1:
             self._failed(where, reported, dict.fromkeys(under_way or [where[0]], why))
             return
@@ -322,8 +322,7 @@ class LocalExecutor:
             with self.lock:
                 self._again(where, reported, self.todo)
             return
-        assert not isinstance(self.study.design, GivenDesign)
-        record_failure(self.study, where, row, int(self.study.design.seeds([row])[0]), why, "")
+        self._record(where, row, why)
         self.culprits[where][row] = why
         if reported or len(self.culprits[where]) < ATTEMPTS:
             with self.lock:
@@ -331,6 +330,10 @@ class LocalExecutor:
         else:
             self.attempts[where] = ATTEMPTS
             self._failed(where, reported, self.culprits[where])
+
+    def _record(self, where: Range, row: int, why: str) -> None:
+        assert not isinstance(self.study.design, GivenDesign)
+        record_failure(self.study, where, row, int(self.study.design.seeds([row])[0]), why, "")
 
     def _failed(self, where: Range, reported: int, models: dict[int, str]) -> None:
         with self.lock:
@@ -347,6 +350,16 @@ class LocalExecutor:
             self.tally.trained += finished - reported
             if self._hopeless():
                 self.todo.clear()
+
+    def _count(self, row: int, why: str) -> bool:
+        """A training has failed: end it all if each one does, and of the same cause; whether that is so."""
+        with self.lock:
+            self.alike.add(row, why)
+            over = not self.fruitful and not self.stopping and self.alike.enough(self.study)
+        if over:
+            self.tally.failed += self.alike.count
+            self._stop_all(CollectError(self.alike.sentence(self.study)))
+        return over
 
     def _hopeless(self) -> bool:
         """Not one model has worked, and enough were tried: the task is broken, not a model of it."""

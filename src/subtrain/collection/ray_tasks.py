@@ -126,7 +126,7 @@ class RayExecutor:
             finally:
                 cluster.cancel(list(self.under_way))
         self._tidy()
-        return self.ledger.given_up
+        return self.ledger.over()
 
     def _tidy(self) -> None:
         """Logs of workers that ended with the cluster's processes, and never printed anything."""

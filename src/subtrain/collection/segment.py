@@ -28,6 +28,7 @@ from subtrain.store.given import GivenDesign
 from subtrain.store.seal import CHANGED
 from subtrain.store.segment import Range
 from subtrain.store.study import FAILURES, UNSEALED, Study, segment_name
+from subtrain.tasks.origin import place
 from subtrain.trainers.oom import is_out_of_memory, release_memory
 
 SAVE_EVERY = 10.0
@@ -58,6 +59,7 @@ class _Work:
     seeds: NDArray[np.uint32]
     done: dict[int, dict[str, NDArray[Any]]]
     starting: Callable[[list[int]], None]
+    failing: Callable[[int, str], None]
     last_try: bool
     worn: bool | None = None
     unsaved: list[int] = field(default_factory=list)
@@ -70,6 +72,7 @@ def train_segment(
     where: Range,
     report: Callable[[int], None] = lambda models: None,
     starting: Callable[[list[int]], None] = lambda rows: None,
+    failing: Callable[[int, str], None] = lambda row, why: None,
     careful: bool = False,
     last_try: bool = True,
     skip: Collection[int] = (),
@@ -77,8 +80,9 @@ def train_segment(
 ) -> bool:
     """Train models start..stop-1 and commit them; False if another worker's commit was there first.
 
-    `starting(rows)` is called before models are trained and `report(k)` after k have succeeded. careful: one at a time,
-    each saved at once, for a segment that has crashed its process; skip: models to leave out as failed. Without
+    `starting(rows)` is called before models are trained, `report(k)` after k have succeeded, `failing(row, why)` after
+    one has failed. careful: one at a time, each saved at once, for a segment that has crashed its process; skip: models
+    to leave out as failed. Without
     last_try, ShortOfMemoryError is raised when memory runs out, instead of failing the models. worn: whether this
     process, which is replaced after a ShortOfMemoryError, has trained models before; then a model that runs out of
     memory fails only if it was the first in its process, for those before it may have kept what they took.
@@ -93,7 +97,7 @@ def train_segment(
     began = time.time()
     rows = range(*where)
     masks, seeds = study.design.masks(rows), study.design.seeds(rows)
-    work = _Work(study, where, masks, seeds, partial.load(study, where), starting, last_try, worn)
+    work = _Work(study, where, masks, seeds, partial.load(study, where), starting, failing, last_try, worn)
     report(len(work.done) - partial.committed(study, where))
     work.failed.update(dict.fromkeys(skip, "it crashed its worker process"))
     todo = [row for row in rows if row not in work.done and row not in work.failed]
@@ -148,9 +152,11 @@ def _record(work: _Work, row: int, error: BaseException, short: bool) -> None:
     """The model has failed: why."""
     why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
     why = f"it needs more memory than there is{_where()}: {why}" if short else why
+    why = f"{(why.splitlines() or ['no message'])[0][:400]}{place(error)}"
     seed = int(work.seeds[row - work.where[0]])
     details = "".join(traceback.format_exception(error))
     work.failed[row] = record_failure(work.study, work.where, row, seed, why, details)
+    work.failing(row, work.failed[row])
 
 
 def _where() -> str:

@@ -131,7 +131,7 @@ class SlurmExecutor:
                 self._cancel(self.batches)
                 break
         self._tidy()
-        return self.ledger.given_up
+        return self.ledger.over()
 
     def _pick_up(self) -> None:
         """Find the jobs that somebody submitted before, and learn which of them are left."""

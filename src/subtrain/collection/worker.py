@@ -63,6 +63,7 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
             (message["start"], message["stop"]),
             report=lambda models: _say(answers, event="models", count=models, memory=peak_memory()),
             starting=lambda rows: _say(answers, event="starting", rows=rows),
+            failing=lambda row, why: _say(answers, event="failing", row=row, why=why),
             careful=message["careful"],
             last_try=message["last_try"],
             skip=message["skip"],
