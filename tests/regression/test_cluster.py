@@ -49,7 +49,7 @@ def study(arrays, tmp_path, request):
 
 
 def same(a, b):
-    for name in ("ones", "xty", "y_sum", "y_sq", "y_min", "y_max"):
+    for name in ("ones", "xty", "y_sum", "y_sq", "y_min", "y_max", "y_dev"):
         assert getattr(a, name).tobytes() == getattr(b, name).tobytes(), name
     np.testing.assert_array_equal(np.asarray(a.gram), np.asarray(b.gram))
     assert (a.m, a.n) == (b.m, b.n)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import subtrain as st
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
 from subtrain.regression import stream
@@ -141,3 +142,21 @@ def test_a_save_that_dies_leaves_the_old_counts(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         save_counts(tmp_path, count(masks, y))
     assert_same(load_counts(tmp_path), old)
+
+
+def test_counts_of_the_first_version_open_and_are_not_added_to(tmp_path, monkeypatch):
+    """They have no y_dev: it follows from the sums, but a study counts again, for far from zero it would be lost."""
+    from subtrain.regression import kept, saved
+
+    random = np.random.default_rng(0)
+    masks, y = random.random((60, 7)) < 0.5, random.normal(size=(60, 3)) + 5
+    monkeypatch.setattr(saved, "SUMS", tuple(name for name in saved.SUMS if name != "y_dev"))
+    saved.save_counts(tmp_path / "old", count(masks, y))
+    study = st.import_arrays(tmp_path / "s", masks, {"test_margins": y}, heldout=10)
+    models = kept.Models(study, "test_margins", study.done("fit"))
+    kept.counted(models, models.rows, "all")
+    monkeypatch.undo()
+    np.testing.assert_allclose(saved.load_counts(tmp_path / "old").y_dev, 60 * y.var(axis=0), rtol=1e-9)
+    assert kept.kept_counts(models, models.rows, "all") is None
+    kept.counted(models, models.rows, "all")
+    np.testing.assert_allclose(kept.kept_counts(models, models.rows, "all").y_dev, 50 * y[:50].var(axis=0), rtol=1e-12)

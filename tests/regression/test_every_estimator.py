@@ -55,6 +55,24 @@ def test_a_study_is_fitted_by_each(study, name: str, engine) -> None:
     assert st.evaluate(dm, study).lds.value > (0.5 if name in ("MeanDifference", "LeaveSelfOut") else 0.9)
 
 
+@pytest.mark.parametrize("engine", ["local", Here()], ids=["local", "mapper"])
+@pytest.mark.parametrize("name", [name for name in ALL if name != "AME"])  # Which takes no imported study.
+def test_of_a_target_that_is_left_out_one_sentence_is_said(study, tmp_path, name: str, engine) -> None:
+    """Its weights are 0, which is not said once more; the others are fitted as if it were not there."""
+    rows = study.done()
+    outputs = study.read("train_margins", rows)
+    outputs[:, 5] = np.nan
+    made = st.import_arrays(tmp_path / "s", study.masks(rows).unpack(), {"train_margins": outputs}, heldout=40)
+    estimator = getattr(regression, name)()
+    dm = st.fit(made, estimator=estimator, engine=engine, keep_counts=False)
+    assert dm.meta["targets_left_out"] == [5]
+    assert not dm.weight[:, 5].any()
+    about = [note for note in dm.meta["notes"] if "left out" in note or "weights are 0" in note]
+    assert len(about) == 1
+    assert about[0].startswith("1 of 24 targets are inf or NaN in most models (the first is target 5)")
+    assert dm.weight.any(axis=0).sum() == N - 1
+
+
 def test_targets_are_fitted_without_their_own_unit(study) -> None:
     model = regression.LeaveSelfOut(regression.Ridge(validation=0.2, seed=3))
     dm = st.fit(study, "train_margins", estimator=model, keep_counts=False)

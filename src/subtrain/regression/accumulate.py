@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.masks import Masks
 from subtrain.regression import products, sums
-from subtrain.regression.counts import Counts
+from subtrain.regression.counts import Counts, Sums, joint_deviation
 from subtrain.regression.gram import MODELS, CompactGram, Escapes, fold_band, rates, with_escapes
 from subtrain.regression.lanes import INTS, PANEL, SIDE, TABLE_ROWS, WORDS
 from subtrain.regression.threads import each
@@ -141,8 +141,8 @@ def _add_panel(
     width = part.shape[1]
     wide = scratch.wide
     sums.widen(part, wide)
-    sum_, square, least, most = (np.zeros(INTS) for _ in range(4))
-    sums.summarise(wide, rows, sum_, square, least, most)
+    sum_, square, least, most, deviation = (np.zeros(INTS) for _ in range(5))
+    sums.summarise(wide, rows, sum_, square, least, most, deviation)
     mean = sum_ / rows
     whole = sums.scaled(wide, rows, mean, float(np.maximum(most - mean, mean - least).max()), scratch.whole)
     at = slice(target, target + width)
@@ -155,6 +155,8 @@ def _add_panel(
                 some = _by_reals(by_word, first, last, wide[:, column : column + PANEL])
                 xty[:, column : column + PANEL] += some[:, : width - column]
         if first == 0:
+            before = Sums(total.m, total.y_sum[at], total.y_dev[at])
+            total.y_dev[at] = joint_deviation(before, Sums(rows, sum_[:width], deviation[:width]))
             total.y_sum[at] += sum_[:width]
             total.y_sq[at] += square[:width]
             np.minimum(total.y_min[at], least[:width], out=total.y_min[at])

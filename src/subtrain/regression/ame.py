@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial, reduce
+from operator import add
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +24,7 @@ from subtrain.regression.shards import are_flat
 from subtrain.regression.stopping import stopping
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_ends, warn_gaps
+from subtrain.regression.zeros import warn_zeros_of
 
 Floats = NDArray[np.float64]
 ByAlpha = Mapping[float, Counts]
@@ -109,8 +113,8 @@ class AME(Linear):
         m = sum(c.m for c in everything.values())
         self.n_features_in_, self._flat = ones.size, False
         fitted = self._effects(train, valid, everything, progress)
-        ends = np.min([c.y_min for c in train.values()], axis=0), np.max([c.y_max for c in train.values()], axis=0)
-        return self._keep(fitted, np.flatnonzero((ones == 0) | (ones == m)), *ends)
+        outputs = reduce(add, [_outputs_only(c) for c in train.values()])
+        return self._keep(fitted, np.flatnonzero((ones == 0) | (ones == m)), partial(warn_zeros_of, outputs))
 
     def plan(self, models: Models, parts: Mapping[str, NDArray[np.int64]], keep_counts: bool) -> FitPlan:
         """What `fit_models` takes: counts of every alpha's models."""
@@ -213,7 +217,7 @@ class Scaled:
                 covariance[rows] += weight * slope**2 * part
             product = c.xty / c.m - np.outer(mean, y_here) + np.outer(mean - share, y_here - y_mean)
             rho += weight * slope * product.T
-            variance += weight * (np.maximum(c.y_sq / c.m - y_here**2, 0.0) + np.square(y_here - y_mean))
+            variance += weight * (c.y_dev / c.m + np.square(y_here - y_mean))
             square += weight * c.y_sq / c.m
             constant &= (c.y_min == c.y_max) & (y_here == y_mean)
         lost = constant | (variance <= RESOLUTION * square)
@@ -244,6 +248,12 @@ def _check_counts(counts: Mapping[Any, Counts]) -> None:
         # Leaves room for units that are never drawn, not for another alpha.
         if abs(share - alpha) > 0.05 + 6 * np.sqrt(alpha * (1 - alpha) / bits):
             raise InputError(f"the {c.m} masks of alpha = {alpha:g} hold {share:.3g} of the units on average")
+
+
+def _outputs_only(counts: Counts) -> Counts:
+    """Counts over no units."""
+    nothing = np.zeros((0, 0), np.int32)
+    return replace(counts, n=0, gram=nothing, ones=np.zeros(0, np.int64), xty=np.zeros((0, counts.targets)))
 
 
 def _added(train: ByAlpha, valid: ByAlpha) -> dict[float, Counts]:

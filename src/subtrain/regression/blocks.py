@@ -11,7 +11,7 @@ import numpy as np
 
 from subtrain.errors import InputError
 from subtrain.regression.choose import LassoFit, LassoOptions, chosen_lambdas, of_targets, refit
-from subtrain.regression.counts import Counts
+from subtrain.regression.counts import OF_OUTPUTS, Counts
 from subtrain.regression.judging import Judges
 from subtrain.regression.kept_blocks import KeptBlocks, Sparse
 from subtrain.regression.threads import Progress
@@ -52,7 +52,7 @@ def lasso_from_counts(
     parts = target_blocks(every, block or block_size(train.n))
     kept = KeptBlocks(keep, how, valid)
     # `total` may use up `train`, but not these.
-    bounds = replace(train, y_min=train.y_min.copy(), y_max=train.y_max.copy())
+    bounds = replace(train, **{name: getattr(train, name).copy() for name in OF_OUTPUTS})
     done: list[Sparse] = []
     for part in parts:
         paths = partial(chosen_lambdas, train, valid, how, _shifted(progress, part, every), part)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.regression.counts import Counts
+from subtrain.regression.counts import OF_OUTPUTS, Counts
 from subtrain.regression.judging import Judges
 from subtrain.regression.path import PASSES, Path, lasso_path, solve_at
 from subtrain.regression.problem import lambda_max, problem
@@ -179,8 +179,8 @@ def of_targets(models: Counts | Judges, targets: Some | None) -> Counts | Judges
         return models
     if isinstance(models, Judges):
         return models.of(targets)
-    names = ("y_sum", "y_sq", "y_min", "y_max")
-    return replace(models, xty=models.xty[:, targets], **{name: getattr(models, name)[targets] for name in names})
+    some = {name: getattr(models, name)[targets] for name in OF_OUTPUTS}
+    return replace(models, xty=models.xty[:, targets], **some)
 
 
 def _constant_units(counts: Counts) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError, MismatchError
 from subtrain.regression.blocks import block_size, joined, target_blocks
 from subtrain.regression.choose import LassoFit, LassoOptions, chosen_lambdas, of_targets, refit
-from subtrain.regression.counts import Counts
+from subtrain.regression.counts import OF_OUTPUTS, Counts, Sums, joint_deviation
 from subtrain.regression.gram import CompactGram
 from subtrain.regression.judging import Judges
 from subtrain.regression.kept_blocks import KeptBlocks, Sparse, sparse
@@ -58,26 +58,29 @@ class Here:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the models are: a study's path and identity, and the name of an output."""
+    """Where the models are: a study's path and identity, the name of an output, and targets that are left out."""
 
     study: str
     identity: str
     output: str
+    blank: tuple[int, ...] = ()
 
     def models(self, rows: NDArray[np.int64]) -> Models:
         """The same models, on another machine."""
         study = Study.open(self.study)
         if study.identity != self.identity:
             raise MismatchError(f"{self.study} is another study on another machine of the cluster")
-        return Models(study, self.output, rows)
+        return Models(study, self.output, rows, self.blank)
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Models to count, rows int64: their Gram, or, with some targets, the sums of these alone."""
+    """Models to count, rows int64: their Gram, or, with some targets, the sums of these alone; before: models that are
+    summed before these."""
 
     rows: NDArray[np.int64]
     targets: slice | None = None
+    before: int = 0
 
 
 def count_on(
@@ -94,12 +97,13 @@ def count_on(
     Gram counts are whole numbers, which any blocks of models add up to. Sums of outputs are rounded: their blocks are
     the passes of `count_blocks`, and panels of targets, each of which is summed for itself.
     """
-    place = Place(models.study.store.address, models.study.identity, models.output)
+    place = Place(models.study.store.address, models.study.identity, models.output, models.blank)
     passes = _passes(rows.size, done)
     slices = _panels(models.targets, -(-mapper.slots // len(passes)))
     parts = min(mapper.slots, -(-(rows.size - done) // BLOCK))
     grams = [Piece(part) for part in np.array_split(rows[done:], parts)]
-    sums = [Piece(rows[first:last], some) for first, last in passes for some in slices]
+    ahead = (start.m if start else 0) - done
+    sums = [Piece(rows[first:last], some, ahead + first) for first, last in passes for some in slices]
     pieces = grams + sums
     total = _own(start) if start else _nothing(models)
     for k, found in enumerate(mapper.map(_counted, pieces, (place, gram))):
@@ -126,7 +130,7 @@ def lasso_on(
         # Turned here, once for all pieces: they travel along.
         _ = valid.bits
     # `total` may use up `train`, but not these.
-    bounds = replace(train, y_min=train.y_min.copy(), y_max=train.y_max.copy())
+    bounds = replace(train, **{name: getattr(train, name).copy() for name in OF_OUTPUTS})
     jobs = [(part, None) for part in blocks]
     done = _blocks(mapper, kept, "path", train, jobs, (train, valid, how), progress)
     if valid is not None and how.refit:
@@ -189,9 +193,11 @@ def _with(total: Counts, piece: Piece, found: Counts) -> Counts:
     if at is None:
         if total.m == 0:
             return replace(total, m=found.m, gram=found.gram, ones=found.ones)
-        bare = replace(total, **{name: getattr(found, name) for name in ("xty", "y_sum", "y_sq", "y_min", "y_max")})
+        bare = replace(total, **{name: getattr(found, name) for name in ("xty", *OF_OUTPUTS)})
         both = bare + found
         return replace(total, m=both.m, gram=both.gram, ones=both.ones)
+    before = Sums(piece.before, total.y_sum[at], total.y_dev[at])
+    total.y_dev[at] = joint_deviation(before, found.sums)
     total.xty[:, at] += found.xty
     total.y_sum[at] += found.y_sum
     total.y_sq[at] += found.y_sq
@@ -208,8 +214,7 @@ def _nothing(models: Models) -> Counts:
 
 
 def _own(start: Counts) -> Counts:
-    names = ("xty", "y_sum", "y_sq", "y_min", "y_max")
-    return replace(start, **{name: getattr(start, name).copy() for name in names})
+    return replace(start, **{name: getattr(start, name).copy() for name in ("xty", *OF_OUTPUTS)})
 
 
 def _passes(count: int, done: int) -> list[tuple[int, int]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,8 @@ from subtrain.errors import InputError
 from subtrain.regression.threads import Progress
 
 Floats = NDArray[np.float64]
+# The fields of `Counts` that hold one number a target.
+OF_OUTPUTS = ("y_sum", "y_sq", "y_min", "y_max", "y_dev")
 # Rows of outputs checked at a time, so that the check of a memory map takes no memory to speak of.
 CHECKED = 1024
 
@@ -23,8 +25,9 @@ class Counts:
     gram: int32 or int64 [n, n], gram[i, j] = models whose mask holds i and j, exact; or the same as a `CompactGram`;
     or [0, 0] where it was left out. ones: int64 [n], its diagonal. xty: float64 [n, T], outputs summed over the models
     that hold the unit. y_sum, y_sq, y_min, y_max: float64 [T], the outputs' sum, sum of squares, least and greatest
-    value. Float16 outputs give exact xty and y_sum whenever the absolute outputs of a target sum to less than 2^28. In
-    general |xty error| <= (m / 64 + 64) 2^-53 sum |y|.
+    value; y_dev: their squared deviations from their mean, summed, which y_sq loses where outputs lie far from zero (it
+    is what y_sq and y_sum say where it is not given). Float16 outputs give exact xty and y_sum whenever the absolute
+    outputs of a target sum to less than 2^28. In general |xty error| <= (m / 64 + 64) 2^-53 sum |y|.
     """
 
     m: int
@@ -36,11 +39,22 @@ class Counts:
     y_sq: Floats
     y_min: Floats
     y_max: Floats
+    y_dev: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if not self.y_dev.size:
+            spread = self.y_sq - self.y_sum**2 / max(self.m, 1)
+            object.__setattr__(self, "y_dev", np.where(self.y_min < self.y_max, np.maximum(spread, 0.0), 0.0))
 
     @property
     def targets(self) -> int:
         """T."""
         return int(self.xty.shape[1])
+
+    @property
+    def sums(self) -> Sums:
+        """What `joint_deviation` takes."""
+        return Sums(self.m, self.y_sum, self.y_dev)
 
     def __repr__(self) -> str:
         return f"Counts(models={self.m}, units={self.n}, targets={self.targets})"
@@ -59,6 +73,7 @@ class Counts:
             y_sq=self.y_sq + other.y_sq,
             y_min=np.minimum(self.y_min, other.y_min),
             y_max=np.maximum(self.y_max, other.y_max),
+            y_dev=joint_deviation(self.sums, other.sums),
         )
 
     def _gram_with(self, other: Counts) -> Any:
@@ -67,6 +82,20 @@ class Counts:
         if isinstance(self.gram, np.ndarray) or isinstance(other.gram, np.ndarray):
             return np.add(self.gram, other.gram, dtype=np.int32 if self.m + other.m < 2**31 else np.int64)
         return self.gram + other.gram
+
+
+class Sums(NamedTuple):
+    """Of the outputs of m models, as in `Counts`: [T]."""
+
+    m: int
+    y_sum: Floats
+    y_dev: Floats
+
+
+def joint_deviation(a: Sums, b: Sums) -> Floats:
+    """y_dev [T] of the models of both (Chan, Golub & LeVeque 1983): nothing cancels, however far from zero they lie."""
+    apart = a.y_sum / max(a.m, 1) - b.y_sum / max(b.m, 1)
+    return np.asarray(a.y_dev + b.y_dev + apart**2 * (a.m * b.m / max(a.m + b.m, 1)))
 
 
 def count(

@@ -61,7 +61,7 @@ def judged(plan: Problem, valid: Counts) -> Dense:
         moments = valid.gram[rows] / valid.m - np.outer(mean[rows], mean) + np.outer(offset[rows], offset)
         covariance[rows] = moments * np.outer(plan.inverse[rows], plan.inverse)
     rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
-    spread = np.maximum(valid.y_sq / valid.m - y_mean**2, 0.0) + shift**2
+    spread = valid.y_dev / valid.m + shift**2
     return Dense(covariance, np.ascontiguousarray((rho * plan.inverse[:, None]).T), spread)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +19,7 @@ from subtrain.regression.shards import are_flat, expect_all, in_parts, whole_mas
 from subtrain.regression.split import given_rows, validation_rows
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_constant
-from subtrain.regression.zeros import warn_zeros
+from subtrain.regression.zeros import warn_zeros_of
 
 Floats = NDArray[np.float64]
 # Masks turned to floats at a time by `predict`.
@@ -78,7 +80,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         fitted = self._estimate(train, valid, total, progress)
         everything = train if valid is None else total or train + valid
         constant = np.flatnonzero((everything.ones == 0) | (everything.ones == everything.m))
-        return self._keep(fitted, constant, train.y_min, train.y_max)
+        return self._keep(fitted, constant, partial(warn_zeros_of, train))
 
     def predict(self, masks: ArrayLike | Masks) -> Floats:
         """Predicted outputs float64 [m, T], or [m] if fitted to such, for masks [m, n]."""
@@ -147,7 +149,8 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         share = getattr(self, "validation", None)
         return validation_rows(m, share, self.seed) if share and self._chooses() else None
 
-    def _keep(self, fitted: Fitted, constant: NDArray[np.int64], low: Floats, high: Floats) -> Self:
+    def _keep(self, fitted: Fitted, constant: NDArray[np.int64], zeros: Callable[..., None]) -> Self:
+        """zeros: says why weights are all 0."""
         self.weight_ = fitted.weight
         self.bias_ = fitted.bias
         self.lam_ = fitted.lam
@@ -159,7 +162,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         self.constant_units_ = constant
         warn_constant(constant, len(self.weight_))
         varying, given = len(self.weight_) - constant.size, getattr(self, "lambdas", None)
-        warn_zeros(self.weight_, low, high, varying, error=fitted.validation_mse, given=given)
+        zeros(self.weight_, varying, error=fitted.validation_mse, given=given)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -45,7 +44,7 @@ def lasso_kfold(
     best = _least(error)
     early = np.flatnonzero((best == reached - 1) & (reached < grid.shape[1]) & (grid[:, 0] > 0))
     if early.size:
-        rest = [_some(fold, early) for fold in folds]
+        rest = [of_targets(fold, early) for fold in folds]
         error[early], gap[early], more = _curves(rest, how, grid[early], None, progress)
         passes[early] += more
         best = _least(error)
@@ -105,8 +104,3 @@ def _held_out(
 def _least(error: Floats) -> NDArray[np.int64]:
     best: NDArray[np.int64] = np.argmin(np.where(np.isnan(error), np.inf, error), axis=1)
     return best
-
-
-def _some(counts: Counts, targets: NDArray[np.int64]) -> Counts:
-    names = ("y_sum", "y_sq", "y_min", "y_max")
-    return replace(counts, xty=counts.xty[:, targets], **{name: getattr(counts, name)[targets] for name in names})

@@ -14,7 +14,7 @@ from subtrain.regression.arrivals import LAST, Tail
 from subtrain.regression.cluster import Mapper, count_on
 from subtrain.regression.counts import Counts
 from subtrain.regression.models import Models
-from subtrain.regression.saved import load, save
+from subtrain.regression.saved import ADDED, load, save
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
 from subtrain.store import files, segment
@@ -108,7 +108,7 @@ def _usable(folder: Path, models: Models, rows: NDArray[np.int64]) -> int:
     """How many of these models, from the first on, the counts in the folder are of; 0 if they are of others."""
     try:
         head, note = files.read_json(folder / HEAD), files.read_json(folder / ROWS)
-        done = int(head["m"])
+        done = int(head["m"]) if ADDED in head["arrays"] else 0
         # Somebody else may have written them: no more of them are made than there are models.
         ranges = (range(start, stop) for start, stop in note["rows"])
         before = list(islice(chain.from_iterable(ranges), min(done, rows.size)))

@@ -89,7 +89,7 @@ class KeptBlocks:
 
     def _digest(self, stage: str, counts: Counts) -> str:
         digest = hashlib.sha256(f"{stage} {counts.m} {self.common}".encode())
-        for array in (counts.ones, counts.xty, counts.y_sum, counts.y_sq):
+        for array in (counts.ones, counts.xty, counts.y_sum, counts.y_sq, counts.y_dev):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:32]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
-from subtrain.regression.blocks import lasso_from_counts
 from subtrain.regression.counts import Counts, as_outputs, check_finite, count
 from subtrain.regression.elastic_net import ElasticNet
 from subtrain.regression.estimator import ROWS
@@ -24,6 +23,7 @@ from subtrain.regression.ridge import Ridge
 from subtrain.regression.split import given_rows, validation_rows
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import heard, warn
+from subtrain.regression.zeros import left_out, left_out_among
 
 Floats = NDArray[np.float64]
 FITTED = (Lasso, Ridge, ElasticNet)
@@ -182,8 +182,8 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         train, judge = (
             None if rows is None else count(masks[rows], part[rows], self.threads) for rows in (fitting, judging)
         )
-        with heard(aloud=False) as said:
-            found = fit_counts(copy(inner), cast(Counts, train), judge)
+        with heard(aloud=False) as said, left_out(left_out_among(targets)):
+            found = copy(inner).fit_counts(train, judge)
         self.weight_[:, targets] = found.weight_
         self.bias_[targets], self.lam_[targets], self.gap_[targets] = found.bias_, found.lam_, found.gap_
         self.models_[targets] = np.count_nonzero(kept)
@@ -191,15 +191,6 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weight_")
-
-
-def fit_counts(estimator: Any, train: Counts, valid: Counts | None, total: Counts | None = None) -> Any:
-    """Fit a `Lasso`, or any estimator with a `fit_counts`, from counts; the estimator."""
-    if hasattr(estimator, "fit_counts"):
-        return estimator.fit_counts(train, valid, total)
-    fit = lasso_from_counts(train, valid, total, estimator._options())
-    estimator.n_features_in_, estimator._flat = train.n, False
-    return estimator._keep(fit)
 
 
 class Span(NamedTuple):

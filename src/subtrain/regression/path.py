@@ -225,6 +225,6 @@ def _validation(plan: Problem, valid: Counts | None) -> tuple[Any, Floats, Float
     mean, y_mean = valid.ones / valid.m, valid.y_sum / valid.m
     shift = y_mean - plan.y_mean
     rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
-    spread = valid.y_sq / valid.m - y_mean**2 + shift**2
+    spread = valid.y_dev / valid.m + shift**2
     judge = Moments(table(valid.gram), float(valid.m), mean, mean - plan.mean, plan.inverse)
     return judge, np.ascontiguousarray((rho * plan.inverse[:, None]).T), np.maximum(spread, 0.0)

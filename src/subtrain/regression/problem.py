@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counts import Counts
-from subtrain.regression.warn import warn
 
 Floats = NDArray[np.float64]
 OBJECTIVES = ("standardized", "raw")
 # Below this share of its mean square, a target's variance is lost to rounding in the float64 sums.
-RESOLUTION = 1e-12
+RESOLUTION = 1e-20
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +50,8 @@ class Problem:
 def problem(counts: Counts, objective: str = "standardized", penalty: Floats | None = None) -> Problem:
     """The problem of `counts`; penalty: positive factors of lam, one a unit [n], inf leaves the unit out.
 
-    A target that varies by less than 1e-6 of its size, so that its variance would be rounding, counts as constant: a
-    FitWarning names it. Raises InputError for an unknown objective, fewer than 2 models, and where that is all targets.
+    A target that varies by less than 1e-10 of its size, so that its covariances would be rounding, counts as constant
+    (`too_close`). Raises InputError for an unknown objective, fewer than 2 models, and where that is all targets.
     """
     if objective not in OBJECTIVES:
         raise InputError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
@@ -74,7 +73,7 @@ def problem(counts: Counts, objective: str = "standardized", penalty: Floats | N
         scale=scale,
         penalty=np.where(scale > 0, factor, 0.0),
         rho=rho,
-        variance=_variance(counts, y_mean),
+        variance=_variance(counts),
         y_mean=y_mean,
     )
 
@@ -104,16 +103,21 @@ def _penalty(penalty: Floats | None, n: int) -> Floats:
     return factor
 
 
-def _variance(counts: Counts, y_mean: Floats) -> Floats:
-    constant = counts.y_min == counts.y_max
-    square = counts.y_sq / counts.m
-    variance: Floats = np.where(constant, 0.0, square - y_mean**2)
-    lost = ~constant & (variance <= RESOLUTION * square)
-    if lost.any():
-        t = int(np.flatnonzero(lost)[0])
-        where = f"target {t} lies between {counts.y_min[t]} and {counts.y_max[t]}, too close together to fit"
-        if lost.all():
-            raise InputError(f"{where} ({lost.size} targets do); subtract its mean before counting")
-        warn(f"{where}: {np.count_nonzero(lost)} of {lost.size} targets do, and get weights of 0; subtract their means")
-        variance[lost] = 0.0
-    return variance
+def too_close(counts: Counts) -> NDArray[np.bool_]:
+    """bool [T]: outputs that differ, but by too little beside their size."""
+    return np.asarray((counts.y_min < counts.y_max) & (counts.y_dev <= RESOLUTION * counts.y_sq))
+
+
+def too_close_said(counts: Counts) -> str:
+    """Where the first such target lies."""
+    t = int(np.flatnonzero(too_close(counts))[0])
+    return f"target {t} lies between {counts.y_min[t]} and {counts.y_max[t]}, too close together to fit"
+
+
+def _variance(counts: Counts) -> Floats:
+    lost = too_close(counts)
+    if lost.size and lost.all():
+        say = f"{too_close_said(counts)} ({lost.size} targets do); subtract its mean before counting"
+        raise InputError(say)
+    none = lost | (counts.y_min == counts.y_max)
+    return np.where(none, 0.0, counts.y_dev / counts.m)

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from subtrain.errors import CorruptError, InputError
 from subtrain.paths import local_path
 from subtrain.regression.arrivals import Tail
-from subtrain.regression.counts import Counts
+from subtrain.regression.counts import OF_OUTPUTS, Counts
 from subtrain.regression.gram import CompactGram
 from subtrain.store import files
 from subtrain.store.seal import Hashing
 
 HEAD = "counts.json"
-SUMS = ("ones", "xty", "y_sum", "y_sq", "y_min", "y_max")
+SUMS = ("ones", "xty", *OF_OUTPUTS)
+# What counts of version 0.1.0 do not have.
+ADDED = "y_dev"
 DEVIATIONS = ("deviation", "rate", "key", "value")
 
 
@@ -97,7 +99,9 @@ def load(folder: Path) -> Saved | None:
         gram: Any = got.get("gram")
         if head["gram"] == "compact":
             gram = CompactGram(m, got["deviation"], got["rate"], ones, got["key"], got["value"])
-        counts = Counts(m=m, n=int(head["n"]), gram=gram, **{name: got[name] for name in SUMS})
+        counts = Counts(
+            m=m, n=int(head["n"]), gram=gram, **{name: got[name] for name in SUMS if name in got or name != ADDED}
+        )
         tail = None if head["last"] is None else Tail(got.get("last_masks"), got.get("last_outputs"), head["last"])
         if not head["finished"]:
             _finish(counts)

@@ -18,7 +18,7 @@ from subtrain.paths import local_path
 from subtrain.regression import accumulate
 from subtrain.regression.accumulate import BAND
 from subtrain.regression.arrivals import Tail, cut
-from subtrain.regression.counts import Counts
+from subtrain.regression.counts import OF_OUTPUTS, Counts
 from subtrain.regression.gram import CompactGram, empty_gram
 from subtrain.regression.threads import Progress, thread_count
 from subtrain.store import files
@@ -128,6 +128,7 @@ def _empty(n: int, targets: int, gram: str) -> Counts:
         y_sq=np.zeros(targets),
         y_min=np.full(targets, np.inf),
         y_max=np.full(targets, -np.inf),
+        y_dev=np.zeros(targets),
     )
 
 
@@ -137,7 +138,7 @@ def _own(start: Counts | None) -> Counts | None:
         return None
     held = start.gram
     gram = replace(held, deviation=held.deviation.copy()) if isinstance(held, CompactGram) else held.copy()
-    arrays = {name: getattr(start, name).copy() for name in ("ones", "xty", "y_sum", "y_sq", "y_min", "y_max")}
+    arrays = {name: getattr(start, name).copy() for name in ("ones", "xty", *OF_OUTPUTS)}
     return replace(start, gram=gram, **arrays)
 
 

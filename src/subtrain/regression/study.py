@@ -27,6 +27,7 @@ from subtrain.regression.plan import FitPlan, plan_fit
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import kept_warnings, warn
+from subtrain.regression.zeros import left_out
 from subtrain.store import segment
 from subtrain.store.study import Study
 
@@ -90,7 +91,7 @@ def fit(
     if announce:
         announce(plan)
     plan.check(folder)
-    with kept_warnings() as said, mapper_of(engine, address) as mapper:
+    with kept_warnings() as said, left_out(models.blank), mapper_of(engine, address) as mapper:
         counts_of = partial(_count, models, keep_counts, progress, mapper)
         if judged:
             _fit_judged(models, model, parts, counts_of, keep_counts, progress, mapper)

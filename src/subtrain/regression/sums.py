@@ -75,9 +75,15 @@ def widen_halves(bits: NDArray[np.uint16], wide: Floats) -> None:
 
 
 @kernel
-def summarise(y: Floats, rows: int, total: Floats, square: Floats, least: Floats, most: Floats) -> None:
-    """Sums, sums of squares, least and greatest values of the first `rows` rows of y [64 words, INTS], from nothing."""
-    some, squares = np.zeros(INTS), np.zeros(INTS)
+def summarise(
+    y: Floats, rows: int, total: Floats, square: Floats, least: Floats, most: Floats, deviation: Floats
+) -> None:
+    """Of the first `rows` rows of y [64 words, INTS], from nothing: sums, sums of squares, least and greatest values, the
+    sum of squared deviations from the mean.
+
+    Deviations are taken about the first row: it lies among the others, so that little cancels.
+    """
+    some, squares, apart = np.zeros(INTS), np.zeros(INTS), np.zeros(INTS)
     for t in range(INTS):
         least[t], most[t] = y[0, t], y[0, t]
     for start in range(0, rows, 64):
@@ -89,11 +95,15 @@ def summarise(y: Floats, rows: int, total: Floats, square: Floats, least: Floats
                 v = y[i, t]
                 some[t] += v
                 squares[t] += v * v
+                apart[t] += v - y[0, t]
+                deviation[t] += (v - y[0, t]) ** 2
                 least[t] = v if v < least[t] else least[t]
                 most[t] = v if v > most[t] else most[t]
         for t in range(INTS):
             total[t] += some[t]
             square[t] += squares[t]
+    for t in range(INTS):
+        deviation[t] = max(deviation[t] - apart[t] ** 2 / rows, 0.0) if least[t] < most[t] else 0.0
 
 
 @kernel

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.regression.problem import too_close, too_close_said
 from subtrain.regression.warn import warn, warn_constant, warn_ends, warn_gaps
 
 if TYPE_CHECKING:
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 # Steps of float16 between a target's least and greatest output up to which that format is to blame for losing it.
 STEPS = 4
+_left_out: ContextVar[NDArray[np.int64]] = ContextVar("_left_out", default=np.zeros(0, np.int64))  # noqa: B039
 
 
 def warn_of(fit: LassoFit, how: LassoOptions, train: Counts, validated: bool) -> None:
@@ -26,8 +31,29 @@ def warn_of(fit: LassoFit, how: LassoOptions, train: Counts, validated: bool) ->
     warn_gaps(fit.gap, how.tol)
     error = fit.validation_mse if validated else None
     varying = len(fit.weight) - fit.constant_units.size
-    ends = train.y_min, train.y_max
-    warn_zeros(fit.weight, *ends, varying, error=error, given=how.lambdas, penalty=how.penalty)
+    warn_zeros_of(train, fit.weight, varying, error=error, given=how.lambdas, penalty=how.penalty)
+
+
+@contextmanager
+def left_out(targets: Iterable[int]) -> Iterator[None]:
+    """Within, nothing is said of these targets' weights: why they have none was said before."""
+    before = _left_out.set(np.array(list(targets), np.int64))
+    try:
+        yield
+    finally:
+        _left_out.reset(before)
+
+
+def left_out_among(targets: NDArray[np.int64]) -> list[int]:
+    """The places in `targets` of those that `left_out` names."""
+    return [int(k) for k in np.flatnonzero(np.isin(targets, _left_out.get()))]
+
+
+def warn_zeros_of(counts: Counts, weight: NDArray[np.floating], units: int, **how: Any) -> None:
+    """`warn_zeros` of weights that were fitted on `counts`."""
+    lost = too_close(counts)
+    said = too_close_said(counts) if lost.any() else ""
+    warn_zeros(weight, counts.y_min, counts.y_max, units, lost=(lost, said), **how)
 
 
 def warn_zeros(
@@ -39,14 +65,17 @@ def warn_zeros(
     error: Floats | None = None,
     given: ArrayLike | int | None = None,
     penalty: ArrayLike | None = None,
+    lost: tuple[NDArray[np.bool_], str] | None = None,
 ) -> None:
     """Warn of every target whose weights [n, T] are all 0.
 
     low, high: [T], least and greatest output of the fitting models; units: how many vary between the models; error:
     [k, T], on validation models, NaN where there was none; given: the lambdas that were asked for, a number or values;
-    penalty: a factor of lambda for each unit.
+    penalty: a factor of lambda for each unit; lost: [T], whose outputs lie too close together, and a sentence on where.
     """
     zero = np.asarray(~weight.any(axis=0))
+    known = _left_out.get()
+    zero[known[known < zero.size]] = False
     if not zero.any():
         return
     some = np.zeros_like(zero)
@@ -63,6 +92,8 @@ def warn_zeros(
     if units == 0:
         say(every, "every unit is in all models or in none")
     say(low == high, "their outputs are the same in all fitting models")
+    if lost is not None:
+        say(lost[0], f"{lost[1]}; subtract the means of such targets")
     say(
         coarse(low, high),
         f"their outputs take at most {STEPS + 1} values, as float16 is too coarse at their size; record float32, or "

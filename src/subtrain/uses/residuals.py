@@ -69,7 +69,7 @@ def fitted_parts(dm: Datamodels, study: Study) -> tuple[Models, dict[str, Rows]]
             f"these datamodels were not fitted on {study.where}; give the study they were fitted on, or fit them again"
         )
     rows = np.concatenate([np.arange(*span, dtype=np.int64) for span in dm.meta["models_used"]])
-    models = Models(study, dm.meta["output"], rows)
+    models = Models(study, dm.meta["output"], rows, tuple(dm.meta.get("targets_left_out", ())))
     params = dm.meta.get("params", {})
     parts = models.parts(params.get("validation"), params.get("seed") or 0)
     if params.get("refit") is False and len(parts) == 2:
@@ -100,13 +100,17 @@ def sums_of_counts(weight: NDArray[Any], bias: NDArray[Any], counts: Counts) -> 
         gram_weight[rows] = (columns @ np.asarray(counts.gram[rows], np.float64).T).T
     dense = np.asarray(weight, np.float64)
     ones_weight = counts.ones @ dense
-    explained = (dense * (gram_weight - 2 * counts.xty)).sum(axis=0) + 2 * bias * (ones_weight - counts.y_sum)
+    # About the outputs' mean: far from zero, squares would lose what is left of them.
+    mean = counts.y_sum / counts.m
+    bias = bias - mean
+    xty = counts.xty - np.outer(counts.ones, mean)
+    explained = (dense * (gram_weight - 2 * xty)).sum(axis=0) + 2 * bias * ones_weight
     return ResidualSums(
         counts.m,
         counts.ones,
-        counts.xty - gram_weight - np.outer(counts.ones, bias),
-        counts.y_sum - ones_weight - counts.m * bias,
-        counts.y_sq + explained + counts.m * bias**2,
+        xty - gram_weight - np.outer(counts.ones, bias),
+        -ones_weight - counts.m * bias,
+        counts.y_dev + explained + counts.m * bias**2,
     )
 
 

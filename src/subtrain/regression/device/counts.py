@@ -33,7 +33,8 @@ BITS = 54
 @dataclass(frozen=True)
 class Sums:
     """Running sums over padded units and targets. gram: int32 [n, n], its lower triangle of tiles; xty: float64
-    [n, T]; rest: float64 [4, T], the outputs' sum, sum of squares, least and greatest value."""
+    [n, T]; rest: float64 [5, T], the outputs' sum, sum of squares, least and greatest value, and squared
+    deviations."""
 
     gram: Any
     xty: Any
@@ -68,7 +69,7 @@ def device_counts(
     for bits, outputs in _staged(_pieces(chain([first], stream), plan.models), where):
         if not bool(outputs.isfinite().all()):
             check_finite(outputs.cpu().numpy(), first=m)
-        _add(sums, bits, outputs, plan)
+        _add(sums, bits, outputs, plan, m)
         m += len(outputs)
         if progress:
             progress("counts", m, max(models or 0, m))
@@ -190,7 +191,7 @@ def _nothing(width: int, targets: int, plan: CountPlan, device: Any) -> Sums:
     gram = torch.zeros((width, width), dtype=torch.int32, device=device)
     place = device if plan.resident else "cpu"
     xty = torch.zeros((width, targets), dtype=torch.float64, device=place)
-    rest = torch.zeros((4, targets), dtype=torch.float64, device=device)
+    rest = torch.zeros((5, targets), dtype=torch.float64, device=device)
     rest[2], rest[3] = float("inf"), -float("inf")
     return Sums(gram, xty, rest)
 
@@ -204,7 +205,8 @@ def _unpacked(bits: Any) -> Any:
     return ((turned[:, None, :] >> shifts[None, :, None]) & 1).view(torch.int8).reshape(-1, turned.shape[1])
 
 
-def _add(sums: Sums, bits: Any, outputs: Any, plan: CountPlan) -> None:
+def _add(sums: Sums, bits: Any, outputs: Any, plan: CountPlan, before: int) -> None:
+    """Add models to the sums of `before` models."""
     import torch
 
     masks = _unpacked(bits)
@@ -220,6 +222,9 @@ def _add(sums: Sums, bits: Any, outputs: Any, plan: CountPlan) -> None:
             part = part + product(masks, padded)[:, : len(digit)].double() * place
         sums.xty[:, columns] += part.to(sums.xty.device)
         wide, rest = y.double(), sums.rest[:, columns]
+        mean, share = wide.mean(dim=0), before * len(y) / (before + len(y))
+        # As `joint_deviation` has it.
+        rest[4] += (wide - mean).square().sum(dim=0) + (rest[0] / max(before, 1) - mean).square() * share
         rest[0] += wide.sum(dim=0)
         rest[1] += wide.square().sum(dim=0)
         rest[2] = torch.minimum(rest[2], wide.amin(dim=0))
@@ -245,4 +250,5 @@ def _result(sums: Sums, m: int, n: int, plan: CountPlan) -> Counts:
         y_sq=rest[1],
         y_min=rest[2],
         y_max=rest[3],
+        y_dev=rest[4],
     )

@@ -195,7 +195,7 @@ def _judge(plan: Problem, valid: Counts, layout: PathPlan, place: Any) -> Judge:
     mean, y_mean = valid.ones / valid.m, valid.y_sum / valid.m
     shift = y_mean - plan.y_mean
     rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
-    spread = np.maximum(valid.y_sq / valid.m - y_mean**2 + shift**2, 0.0)
+    spread = valid.y_dev / valid.m + shift**2
     offset, inverse = mean - plan.mean, plan.inverse
     exact = covariance(valid.gram, valid.m, mean, offset, inverse, layout.rows, place, layout.resident)
     return Judge(exact, rho * inverse[:, None], spread)
@@ -221,7 +221,7 @@ def _nothing_found(plan: Problem, grid: Floats, valid: Counts | None, rules: Rul
     error = np.full((count, k), np.nan)
     if valid is not None:
         y_mean = valid.y_sum / valid.m
-        spread = np.maximum(valid.y_sq / valid.m - y_mean**2 + (y_mean - plan.y_mean) ** 2, 0.0)
+        spread = valid.y_dev / valid.m + (y_mean - plan.y_mean) ** 2
         error = np.where(free, np.nan, np.repeat(spread[:, None], k, axis=1))
     return Path(
         lambdas=grid,
