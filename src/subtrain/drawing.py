@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 BACKEND = "MPLBACKEND"
@@ -17,7 +18,8 @@ def matplotlib() -> Any:
         return sys.modules["matplotlib"]
     asked = os.environ.pop(BACKEND, None)
     try:
-        import matplotlib
+        with _no_settings_of_this_folder():
+            import matplotlib
     finally:
         if asked is not None:
             os.environ[BACKEND] = asked
@@ -25,6 +27,22 @@ def matplotlib() -> Any:
         with suppress(ValueError, ImportError):
             matplotlib.rcParams["backend"] = asked
     return matplotlib
+
+
+@contextmanager
+def _no_settings_of_this_folder() -> Iterator[None]:
+    """matplotlib takes a matplotlibrc of the current folder before the user's own. That may be a stranger's study, with
+    a pipe of that name that is never written to, or settings that start LaTeX."""
+    here = Path("matplotlibrc")
+    if not os.path.lexists(here) or here.is_dir():
+        yield
+        return
+    before = os.getcwd()
+    os.chdir(os.sep)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def without_notebook(environment: Mapping[str, str]) -> dict[str, str]:

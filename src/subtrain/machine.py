@@ -99,7 +99,7 @@ def _gpu_count(asked: str | None) -> int:
         return 0
     if not any(Path(name).exists() for name in _GPU_FILES) and not _listed_gpus():
         return 0
-    said = _said([sys.executable, "-c", _ASK_TORCH]).partition("subtrain-count")[2].split()
+    said = _said([sys.executable, "-P", "-c", _ASK_TORCH]).partition("subtrain-count")[2].split()
     if said and said[0].isdecimal():
         return int(said[0])
     return count_listed(_listed_gpus(), asked)

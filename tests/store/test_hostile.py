@@ -306,7 +306,7 @@ def test_an_extension_without_end_is_refused_before_it_is_written(make_study):
     assert Study.open(study.path).models == 16
 
 
-# The peak that Linux keeps of this program alone: what getrusage says begins with that of the process it was forked from.
+# The peak that Linux keeps of this program alone: what getrusage says begins with that of the process that forked it.
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))

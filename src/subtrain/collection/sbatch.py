@@ -16,6 +16,7 @@ from pathlib import Path
 from subtrain._version import __version__
 from subtrain.errors import CollectError, InputError, SubtrainError
 from subtrain.store.study import LOGS
+from subtrain.store.trust import Making
 from subtrain.tasks.trusted import without_current_folder
 
 # Slurm's own default for MaxArraySize is 1001: indices 0 to 1000.
@@ -58,8 +59,8 @@ class Request:
 
     cpus: cores, and worker processes if the task does not use a GPU; gres: "gpu:1", or a fraction of one, "shard:1";
     time: "2:00:00"; mem: "4G"; lines: further "--constraint=a100" for sbatch, or shell commands such as
-    "module load cuda"; worker: further words of `subtrain worker`; own: whether the task is this user's,
-    so that its code may lie in the current folder.
+    "module load cuda"; worker: further words of `subtrain worker`; making: what makes the task, which
+    may say that its code lies in the current folder.
     """
 
     partition: str = ""
@@ -70,7 +71,7 @@ class Request:
     cpus: int = 1
     lines: tuple[str, ...] = ()
     worker: tuple[str, ...] = ()
-    own: bool = True
+    making: Making | None = None
 
     def __post_init__(self) -> None:
         if self.cpus < 1:
@@ -115,7 +116,7 @@ def script(study: Path, batch: Path, name: str, jobs: int, request: Request) -> 
             *own,
             *shell,
             f"batch={shlex.quote(str(batch))}",
-            f"export PYTHONPATH={shlex.quote(':'.join(import_path(request.own)))}",
+            f"export PYTHONPATH={shlex.quote(':'.join(import_path(request.making)))}",
             'over="$batch/$SLURM_ARRAY_TASK_ID.exit"',
             'rm -f "$over"',
             'segments=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$batch/segments.txt")',
@@ -128,16 +129,16 @@ def script(study: Path, batch: Path, name: str, jobs: int, request: Request) -> 
     )
 
 
-def import_path(own: bool = True) -> list[str]:
-    """Where modules are found here beyond what this interpreter finds by itself; the current folder is the first, and
-    left out unless it is the user's own code that is looked for."""
+def import_path(making: Making | None = None) -> list[str]:
+    """Where modules are found here beyond what this interpreter finds by itself; the current folder is the first, where
+    the task's module may lie in it."""
     roots = {os.path.realpath(folder) for folder in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
-    found = [str(Path.cwd())]
+    found = [str(Path.cwd())] if making is None or making.searches_current_folder else []
     for entry in map(os.path.abspath, filter(None, sys.path)):
         library = any(os.path.realpath(entry).startswith(f"{root}{os.sep}lib") for root in roots)
         if not library and ":" not in entry and entry not in found:
             found.append(entry)
-    return found if own else without_current_folder(found)
+    return found if making is None or making.own else without_current_folder(found)
 
 
 def submit(path: Path) -> str:

@@ -74,7 +74,7 @@ def slurm(
     worker += ["--workers", str(workers)] if workers else []
     worker += ["--timeout", f"{timeout:g}"] if timeout else []
     lines = tuple(sbatch_lines)
-    request = Request(partition, gres, time, mem, account, cpus, lines, tuple(worker), study.making.own)
+    request = Request(partition, gres, time, mem, account, cpus, lines, tuple(worker), study.making)
     tally.slots = str(request)
     return SlurmExecutor(study, segments, tally, request, max_jobs, per_job, detach)
 

@@ -20,11 +20,14 @@ from subtrain.tasks.trusted import without_current_folder
 def pack(task: Task | None, making: Making | None = None, here: bool = True) -> dict[str, Any]:
     """A message, plain JSON: where modules are found, what makes the task, or else the task itself.
 
-    The other side runs what this process says, never what a study says to it. Code of strangers is not looked for in
-    the current folder. here: for a process of this machine, which finds the files that arrays are mapped from.
+    The other side runs what this process says, never what a study says to it. Only where a task's module may lie in the
+    current folder is anything looked for there. here: for a process of this machine, which finds the files that arrays
+    are mapped from.
     """
-    places = [str(Path.cwd()), *filter(None, sys.path)]
-    if making is not None and not making.own:
+    places = [entry or str(Path.cwd()) for entry in sys.path]
+    if making is None or making.searches_current_folder:
+        places.insert(0, str(Path.cwd()))
+    elif not making.own:
         places = without_current_folder(places)
     message: dict[str, Any] = {"sys_path": places, "making": making.to_json() if making else None, "task": None}
     if task is not None and making is None:

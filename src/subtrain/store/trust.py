@@ -21,7 +21,7 @@ from subtrain.errors import InputError
 from subtrain.store.base import Store, as_json
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.load import load_task
-from subtrain.tasks.trusted import strangers
+from subtrain.tasks.trusted import searches_current_folder, strangers
 
 KEY, BYTES = "key", 32
 
@@ -46,6 +46,11 @@ class Making:
             return load_task(self.source.place, self.source.params)[0]
         with strangers():
             return load_task(self.source.place, self.source.params)[0]
+
+    @property
+    def searches_current_folder(self) -> bool:
+        """Whether its module may lie in the current folder."""
+        return searches_current_folder(self.source.place, self.own)
 
     def to_json(self) -> dict[str, Any]:
         return {"source": self.source.to_json(), "own": self.own}

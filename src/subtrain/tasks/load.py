@@ -19,7 +19,7 @@ from subtrain.paths import local_path
 from subtrain.tasks import home
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.origin import place
-from subtrain.tasks.trusted import is_marked, of_strangers, task_factory
+from subtrain.tasks.trusted import is_marked, of_strangers, searches_current_folder, task_factory
 
 BUILTIN = {
     "airbench": "subtrain.tasks.cifar:airbench",
@@ -161,8 +161,18 @@ def _resolve(name: str) -> Any:
         raise InputError(_failed(f"{name} failed", error)) from error
 
 
+def module_of_user(name: str) -> ModuleType:
+    """A module that a parameter names: an installed one, else one of the current folder."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0]:
+            raise
+    return _from_module(name)
+
+
 def _from_module(name: str) -> ModuleType:
-    if of_strangers():
+    if not searches_current_folder(name):
         with _told(f"cannot import the task's module {name!r}"):
             return importlib.import_module(name)
     root = Path.cwd()

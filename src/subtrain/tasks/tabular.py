@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.paths import local_path
 from subtrain.tasks.base import FunctionTask, View
-from subtrain.tasks.load import importable
+from subtrain.tasks.load import importable, module_of_user
 from subtrain.tasks.scikit import sklearn
 
 BUNDLED = ("breast_cancer", "wine", "iris", "digits", "diabetes")
@@ -95,7 +95,7 @@ def _split(x: NDArray[Any], y: NDArray[Any], test_size: float, seed: int) -> tup
 def _estimator(name: str, params: dict[str, Any]) -> Any:
     module, _, attribute = name.partition(":")
     try:
-        cls = getattr(importlib.import_module(module), attribute)
+        cls = getattr(module_of_user(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"estimator must be module:Class, for example sklearn.svm:SVC; {name!r}: {error}") from error
     if not isinstance(cls, type) or not hasattr(cls, "fit"):

@@ -72,6 +72,16 @@ def strangers() -> Iterator[None]:
         _strangers.reset(told)
 
 
+def searches_current_folder(name: str, own: bool = True) -> bool:
+    """Whether the module of a task's name (module, module:name or file.py:name) is looked for in the current folder.
+
+    Built-in tasks are not there, and a torch.py or pandas.py beside somebody else's study is not what they import. own:
+    the user named it.
+    """
+    where = name.partition(":")[0]
+    return own and not of_strangers() and where.partition(".")[0] != "subtrain" and not where.endswith(".py")
+
+
 def without_current_folder(entries: list[str]) -> list[str]:
     """These places for modules, but for the current folder."""
     here = os.path.realpath(Path.cwd())
