@@ -289,7 +289,9 @@ def test_segments_trained_elsewhere_are_given_up_together_once_all_that_was_trie
             record_failure(study, where, row, 7, f"ValueError: no /tmp/tmpab{row}xyz/data.npy", "")
         assert not ledger.failed(where, "its job ended", final=True), number
     assert ledger.hopeless
-    with pytest.raises(CollectError, match="^206 of 206 models are missing: all 8 .*: no /tmp/tmpab0xyz/data.npy; see "):
+    with pytest.raises(
+        CollectError, match=r"^206 of 206 models are missing: all 8 .*: no /tmp/tmpab0xyz/data.npy; see"
+    ):
         ledger.over()
 
 
