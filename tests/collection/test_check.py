@@ -78,7 +78,7 @@ def test_of_many_parts_and_packages_a_few_are_shown_and_all_are_told():
 
 def test_a_task_of_settings_and_data_alone_says_so():
     found = check("digits", {"n": 60, "targets": 5})
-    assert "  watched for changes: its settings and data\n" in str(found)
+    assert "  watched for changes: outputs, settings, x, x_test, y, y_test\n" in str(found)
     assert found.packages["scikit-learn"]
 
 

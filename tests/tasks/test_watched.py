@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 import textwrap
 
+import cloudpickle
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
-from subtrain import Design, Study
-from subtrain.errors import MismatchError
+from subtrain import Design, Output, Study
+from subtrain.errors import InputError, MismatchError
 from subtrain.store.seal import SEAL, sealed
 from subtrain.store.study import UNSEALED
-from subtrain.tasks import batch, function, load_task
-from subtrain.tasks.watched import SCHEME, changes, other_versions, packages_of
+from subtrain.tasks import batch, function, load_task, mlp, ridge_head, sklearn
+from subtrain.tasks.watched import SCHEME, changes, other_versions, packages_of, texts_of
+from subtrain.trainers.sgd import Sgd
 
 HEAD = "import numpy as np\nimport subtrain as st\n"
 TASK = 'task = st.tasks.function(train, 4, {"a": st.Output([1], "float32")})\n'
@@ -475,3 +479,92 @@ def test_built_in_tasks_are_those_of_the_first_version(name):
     params, recorded = FIRST[name]
     task = load_task(name, params)[0]
     assert recorded == (task.watched.old() if getattr(task, "watched", None) else task.fingerprint)
+
+
+def test_a_relative_path_is_found_from_the_current_folder_and_beside_the_code(tmp_path, monkeypatch):
+    text = HEAD + "def train(i, seed): return {'a': [0]}\n"
+    text += "task = st.tasks.function(train, 4, {'a': [1]}, data={'x': 'data/x.csv', 'all': ['data/x.csv', 'b.txt']})\n"
+    write(tmp_path, {"one/data/x.csv": "1", "one/b.txt": "2", "two/.keep": ""})
+    seen = []
+    for folder in ("one", "two"):
+        monkeypatch.chdir(tmp_path / folder)
+        seen.append(loaded(tmp_path / "one", {"mycode.py": text}))
+    assert seen[0].fingerprint == seen[1].fingerprint
+    write(tmp_path, {"one/b.txt": "3"})
+    changed = loaded(tmp_path / "one", {"mycode.py": text})
+    assert changes(seen[0].watched.parts, changed) == "changed: data[all]"
+    (tmp_path / "one/data/x.csv").unlink()
+    lost = loaded(tmp_path / "one", {"mycode.py": text})
+    assert changes(changed.watched.parts, lost) == (
+        f"changed: data[all], data[x]; there is no data/x.csv, which data[x] names, in {tmp_path}/two, nor in "
+        f"{tmp_path}/one, beside the task's code; there is no data/x.csv, which data[all][0] names, in {tmp_path}/two, "
+        f"nor in {tmp_path}/one, beside the task's code"
+    )
+    text = text.replace("'data/x.csv'", "__import__('pathlib').Path('x.csv')")
+    with pytest.raises(
+        InputError, match=r"there is no x\.csv, which data\[x\] names, in .*/two, nor in .*/one, beside"
+    ):
+        loaded(tmp_path / "one", {"mycode.py": text})
+
+
+def test_texts_that_are_no_paths_are_texts():
+    def task(*data):
+        return function(print, 4, {"a": [1]}, data=list(data))
+
+    for one, other in (("", "."), ("a b/c", "a b/d"), ("~nobody-has-this-name/x", "x"), ("y" * 5000, "y" * 5001)):
+        assert task(one).fingerprint == task(one).fingerprint != task(other).fingerprint
+    assert texts_of(task("", "some words. And more", "y" * 5000, ["a", "b"], 3)) == []
+    [said] = texts_of(task("/nowhere/x.npy"))
+    assert said.startswith("there is no /nowhere/x.npy, which data[0] names: it counts as a text")
+
+
+def one(masks, seeds):
+    return {"a": np.ones((len(masks), 1))}
+
+
+def two(masks, seeds):
+    return {"a": np.full((len(masks), 1), 2)}
+
+
+def test_a_replaced_function_is_the_one_that_is_watched():
+    before, other = (batch(train, 4, {"a": [1]}) for train in (one, two))
+    after = dataclasses.replace(before, train_batch=two)
+    assert after.fingerprint == other.fingerprint != before.fingerprint
+    assert changes(before.watched.parts, after) == "new: two; gone: one"
+    assert dataclasses.replace(after, train_batch=one).fingerprint == before.fingerprint
+    assert dataclasses.replace(before, batch=3).fingerprint == before.fingerprint
+    assert dataclasses.replace(before, fingerprint="mine").fingerprint == "mine"
+    assert dataclasses.replace(before, outputs={"a": Output((2,))}).fingerprint == batch(one, 4, {"a": [2]}).fingerprint
+    single = function(lambda i, s: {"a": [1]}, 4, {"a": [1]}, data=[np.arange(3)])
+    replaced = dataclasses.replace(single, train_one=lambda i, s: {"a": [2]})
+    assert replaced.fingerprint != single.fingerprint
+    assert "data[0]" in replaced.watched.parts
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_replaced_function_of_a_built_in_task_counts_too(sent):
+    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
+    for made in (ridge_head(x, y, x, y), mlp(x, y, x, y), sklearn(LogisticRegression(), x, y, x, y)):
+        task = cloudpickle.loads(cloudpickle.dumps(made)) if sent else made
+        assert task.fingerprint == made.fingerprint
+        assert dataclasses.replace(task, view=None).fingerprint == made.fingerprint
+        name = "train_batch" if hasattr(task, "train_batch") else "train_one"
+        assert dataclasses.replace(task, **{name: two}).fingerprint != made.fingerprint
+
+
+def test_a_task_of_one_number_names_what_has_changed():
+    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
+    other_y = y[::-1]
+
+    def ridge(x=x, y=y, lam=1.0, margin="max"):
+        return ridge_head(x, y, x[:4], y[:4], lam=lam, margin=margin)
+
+    before = ridge().watched.parts
+    assert changes(before, ridge(x=x + 1)) == "changed: features, features_test"
+    assert changes(before, ridge(y=other_y)) == "changed: y, y_test"
+    assert changes(before, ridge(lam=2.0)) == "changed: settings"
+    assert changes(before, ridge(margin="logsumexp")) == "changed: outputs"
+    before = mlp(x, y, x, y).watched.parts
+    assert changes(before, mlp(x, y, x, y, recipe=Sgd(epochs=3))) == "changed: settings"
+    assert changes(before, mlp(x, other_y, x, y)) == "changed: y"
+    assert changes(before, mlp(x, y, x, y).relabelled([0], [1])) == "new: new labels, relabelled units"

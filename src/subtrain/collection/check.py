@@ -23,7 +23,7 @@ from subtrain.machine import available_memory, cores, visible_gpus
 from subtrain.store.bound import bound
 from subtrain.store.study import task_and_source
 from subtrain.tasks.base import Source, Task
-from subtrain.tasks.watched import packages_of, parts_of
+from subtrain.tasks.watched import packages_of, parts_of, texts_of
 from subtrain.wording import duration, size
 
 SEGMENT = 64
@@ -66,7 +66,7 @@ def check(
         alpha=alpha,
         watched=tuple(parts_of(found)),
         packages=packages_of(found),
-        notes=hard.notes,
+        notes=(*hard.notes, *texts_of(found)),
     )
     try:
         slots = _slots(found, design.rows, None)

@@ -116,6 +116,9 @@ class BatchTask:
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
     watched: Watched | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        _bind(self, self.train_batch)
+
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
         _ = self.fingerprint  # before training may change what it is made of
         return self.train_batch(masks, seeds)
@@ -143,6 +146,9 @@ class FunctionTask:
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
     watched: Watched | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        _bind(self, self.train_one)
+
     def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:
         """The task with relabelled twins behind its examples; InputError if it has no labels of its own."""
         return _relabelled(self.relabel, units, labels)
@@ -154,6 +160,27 @@ class FunctionTask:
             for mask, seed in zip(masks, seeds, strict=True)
         ]
         return {name: np.stack([one[name] for one in each]) for name in self.outputs}
+
+
+def _bind(task: BatchTask | FunctionTask, train: Callable[..., Any]) -> None:
+    """Watch what a task is made of: `dataclasses.replace` hands on what was watched of the one before.
+
+    Another function or other outputs are watched in place of those; a fingerprint that somebody wrote himself stays.
+    """
+    watched, given = task.watched, vars(task)["_fingerprint"]
+    if watched is None:
+        return
+    if given and given != watched.fingerprint:
+        object.__setattr__(task, "watched", None)
+        return
+    if watched.subject is not None:
+        before, outputs = watched.subject
+        shapes = {} if task.outputs is outputs or task.outputs == outputs else shapes_of(task.outputs)
+        if before is train and not shapes:
+            return
+        watched = watched.of(train, shapes)
+        object.__setattr__(task, "watched", watched)
+    watched.subject = (train, task.outputs)
 
 
 def _relabelled(
@@ -200,11 +227,16 @@ def batch(
 
 
 def _watched(train: Callable[..., Any], schema: Mapping[str, Output], data: Any) -> Watched:
-    shapes = {name: [list(spec.shape), spec.dtype] for name, spec in schema.items()}
+    shapes = shapes_of(schema)
     listed = [data] if isinstance(data, (str, Path)) else data
     return Watched(
         {"train": train, "outputs": shapes, "data": data}, lambda: fingerprint(source_of(train), schema, *listed)
     )
+
+
+def shapes_of(outputs: Mapping[str, Output]) -> dict[str, Any]:
+    """What of the outputs counts: shape and dtype by name."""
+    return {name: [list(spec.shape), spec.dtype] for name, spec in outputs.items()}
 
 
 def with_changes(task: T, **changes: Any) -> T:

@@ -17,6 +17,7 @@ from subtrain.tasks import convert
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.relabel import Twins
+from subtrain.tasks.watched import Known
 
 Labelled = tuple[NDArray[Any], NDArray[np.int64]]
 Logits = list[NDArray[np.float32]]
@@ -107,11 +108,21 @@ class Classification:
         arrays = [array for part in self.parts.values() for array in part]
         arrays += [self.twins.units, self.twins.labels] if self.twins else []
         about = fingerprint(kind, dict(settings), self.names, self.margin, self.classes, *arrays)
+        what = {"settings": [kind, dict(settings), self.classes], "outputs": [self.names, self.margin]}
+        what |= split_parts(self.parts, "features", self.twins)
         labels = {split: self.parts[split][1] for split in self.asked}
         train = partial(_train, make(self), self.names, labels, self.margin)
         relabel = None if self.twins else partial(_with_twins, self, kind, settings, make, view)
         y = self.trained[1]
-        return BatchTask(train, checked_n(len(y)), schema, about, view=view, labels=y, relabel=relabel)
+        watched = Known(about, what)
+        return BatchTask(train, checked_n(len(y)), schema, "", view=view, labels=y, relabel=relabel, watched=watched)
+
+
+def split_parts(data: Mapping[str, tuple[Any, Any]], name: str, twins: Twins | None) -> dict[str, Any]:
+    """The arrays of both splits, and the relabelled twins if there are any, by the names of the arguments."""
+    (x, y), (x_test, y_test) = data["train"], data["test"]
+    more = {"relabelled units": twins.units, "new labels": twins.labels} if twins else {}
+    return {name: x, "y": y, f"{name}_test": x_test, "y_test": y_test, **more}
 
 
 def _with_twins(

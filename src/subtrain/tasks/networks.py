@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.outputs import asked, declare, from_logits, parse_name
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.fingerprint import fingerprint
-from subtrain.tasks.labelled import labelled
+from subtrain.tasks.labelled import labelled, split_parts
 from subtrain.tasks.relabel import Twins
+from subtrain.tasks.watched import Known
 from subtrain.trainers.sgd import Sgd
 
 Data = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -76,11 +77,15 @@ def network_task(
         *(array for part in data.values() for array in part),
         *((twins.units, twins.labels) if twins else ()),
     )
+    what = {"settings": [layers, settings["recipe"], settings["init"], classes], "outputs": [names, margin]}
+    watched = Known(about, {**what, **split_parts(data, "x", twins)})
     trained = twins.added(*data["train"]) if twins else data["train"]
     train = partial(_train, learner, trained, data, {"classes": classes, **settings}, names, margin)
     relabel = None if twins else partial(_with_twins, again, len(data["train"][1]), classes)
     y = trained[1]
-    return BatchTask(train, checked_n(len(y)), schema, about, batch=batch, view=view, labels=y, relabel=relabel)
+    return BatchTask(
+        train, checked_n(len(y)), schema, "", batch=batch, view=view, labels=y, relabel=relabel, watched=watched
+    )
 
 
 def _with_twins(

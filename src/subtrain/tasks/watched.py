@@ -7,11 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from functools import cached_property, lru_cache
 from importlib import metadata
-from pathlib import Path, PurePath
 from typing import Any, overload
 
-from subtrain.errors import InputError
-from subtrain.tasks.contents import of_path
+from subtrain.tasks.named import datum, folder_of
 from subtrain.tasks.origin import is_own
 from subtrain.tasks.walk import Walk, digest
 
@@ -30,7 +28,8 @@ class Watched:
 
     what: the task's code, settings and data, by name; "data" is a list of arrays, and of paths whose files count.
     old: the fingerprint as version 0.1.0 made it, for studies that have one. packages: of code that does not run in
-    Python, the installed programs it uses.
+    Python, the installed programs it uses. subject: the function and the outputs of the task, once it is made.
+    absent: of the texts in data that look like paths to what is not there, a sentence each, by name of the part.
     """
 
     def __init__(
@@ -41,6 +40,8 @@ class Watched:
     ) -> None:
         self._what = what
         self.old = old
+        self.subject: Any = None
+        self.absent: dict[str, str] = {}
         if packages is not None:
             self.__dict__["packages"] = packages
 
@@ -48,14 +49,22 @@ class Watched:
         """This and more."""
         return Watched({**self._what, **more}, old, self.__dict__.get("packages"))
 
+    def of(self, train: Callable[..., Any], shapes: Mapping[str, Any]) -> Watched:
+        """This with another training function, and with outputs of other shapes if there are any."""
+        what = self._what or {"task": self.fingerprint}
+        name = "outputs" if "train" in what else "declared"
+        return Watched(
+            {**what, "train": train, **({name: shapes} if shapes else {})}, self.old, self.__dict__.get("packages")
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Settled, (self.fingerprint, dict(self.parts), dict(self.packages))
+        return _Settled, (self.fingerprint, dict(self.parts), dict(self.packages), self.subject)
 
     @cached_property
     def _walk(self) -> Walk:
         walk, top = Walk(), []
         for name, value in self._what.items():
-            told = {name: walk.add(name, value)} if name != DATA else _data(walk.add, value, self._what)
+            told = {name: walk.add(name, value)} if name != DATA else self._data(walk.add, value)
             for label, text in told.items():
                 if not text.startswith("<"):
                     walk.parts.setdefault(label, digest(text))
@@ -70,7 +79,20 @@ class Watched:
         def tell(name: str, value: Any) -> str:
             return walk.text(value)
 
-        return str({k: _data(tell, v, self._what) if k == DATA else walk.text(v) for k, v in self._what.items()})
+        return str({k: self._data(tell, v) if k == DATA else walk.text(v) for k, v in self._what.items()})
+
+    def _data(self, tell: Callable[[str, Any], str], values: Any) -> dict[str, str]:
+        """What `data=` names: arrays and everything else by content, paths by the files there."""
+        items = values.items() if isinstance(values, Mapping) else enumerate(_listed(values))
+        named, folder = _globals(self._what), folder_of(self._what)
+        told = {}
+        for key, value in items:
+            label, lacking = f"{DATA}[{key}]", dict[str, str]()
+            part = named.get(id(value), label)
+            told[part] = datum(tell, label, value, folder, lacking)
+            if lacking:
+                self.absent[part] = next(iter(lacking.values()))
+        return told
 
     @property
     def parts(self) -> Mapping[str, str]:
@@ -91,9 +113,11 @@ class Watched:
 class _Settled(Watched):
     """What another process found."""
 
-    def __init__(self, fingerprint: str, parts: Mapping[str, str], packages: Mapping[str, str]) -> None:
+    def __init__(
+        self, fingerprint: str, parts: Mapping[str, str], packages: Mapping[str, str], subject: Any = None
+    ) -> None:
         super().__init__({})
-        self.__dict__.update(fingerprint=fingerprint, packages=packages, settled=parts)
+        self.__dict__.update(fingerprint=fingerprint, packages=packages, settled=parts, subject=subject)
 
     @property
     def parts(self) -> Mapping[str, str]:
@@ -104,28 +128,11 @@ class _Settled(Watched):
         return self.fingerprint
 
 
-def _data(tell: Callable[[str, Any], str], values: Any, what: Mapping[str, Any]) -> dict[str, str]:
-    """What `data=` names: arrays and everything else by content, paths by the files there."""
-    items = values.items() if isinstance(values, Mapping) else enumerate(_listed(values))
-    named = _globals(what)
-    return {named.get(id(value), f"data[{key}]"): _datum(tell, key, value) for key, value in items}
-
-
 def _listed(values: Any) -> Sequence[Any]:
     """The things in a list, or the one thing that it is, which may have rows of its own (an array, a table)."""
     if isinstance(values, (list, tuple, Iterator, KeysView, ValuesView)):
         return list(values)
     return [] if values is None else [values]
-
-
-def _datum(tell: Callable[[str, Any], str], key: Any, value: Any) -> str:
-    if isinstance(value, (str, PurePath)):
-        path = Path(value).expanduser()
-        if path.exists():
-            return f"{path.name} {of_path(path)}"
-        if isinstance(value, PurePath):
-            raise InputError(f"there is no {path}, which data names")
-    return tell(f"data[{key}]", value)
 
 
 def _globals(what: Mapping[str, Any]) -> dict[int, str]:
@@ -151,6 +158,34 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+class Known(Watched):
+    """Of a task of subtrain's own, whose fingerprint is one number of its settings and data: its parts only tell which
+    of them have changed."""
+
+    def __init__(self, fingerprint: str, what: Mapping[str, Any]) -> None:
+        super().__init__({name: value for name, value in what.items() if value is not None}, lambda: fingerprint)
+        self.__dict__["fingerprint"] = fingerprint
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> dict[str, str]:
+        walk = Walk()
+        return {name: digest(walk.text(value)) for name, value in self._what.items()}
+
+    @cached_property
+    def packages(self) -> Mapping[str, str]:
+        return _versions(_OF_BUILT_IN)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Settled, (self.fingerprint, {}, dict(self.packages), self.subject)
+
+    def told(self, walk: Walk) -> str:
+        return self.fingerprint
 
 
 class Fingerprint:
@@ -196,6 +231,16 @@ def parts_of(task: Any) -> Mapping[str, str]:
     return {} if watched is None else watched.parts
 
 
+def texts_of(task: Any) -> list[str]:
+    """Of each text in a task's data that looks like a path to what is not there, that it counts as it is."""
+    parts = parts_of(task)  # what lies at paths is looked for when the parts are
+    watched: Watched | None = getattr(task, "watched", None) if parts else None
+    absent = {} if watched is None else watched.absent
+    return [
+        f"{said}: it counts as a text, and a file of that name that comes later as a change" for said in absent.values()
+    ]
+
+
 def packages_of(task: Any) -> Mapping[str, str]:
     """Versions of the installed packages that a task uses, which are not watched."""
     watched: Watched | None = getattr(task, "watched", None)
@@ -235,7 +280,9 @@ def changes(before: Any, task: Any) -> str:
         "new": [name for name in now if name not in before],
         "gone": [str(name)[:80] for name in before if name not in now],
     }
-    return "; ".join(f"{kind}: {_listing(names)}" for kind, names in kinds.items() if names)
+    said = [f"{kind}: {_listing(names)}" for kind, names in kinds.items() if names]
+    lacking = [watched.absent[name] for name in kinds["changed"] if name in watched.absent]
+    return "; ".join([*said, *lacking[:3]])
 
 
 def _listing(names: Sequence[str]) -> str:
