@@ -16,7 +16,7 @@ from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
 from subtrain.regression.counts import Counts, check_finite, count
 from subtrain.regression.shards import are_flat, expect_all, in_parts, whole_masks, whole_outputs
-from subtrain.regression.split import given_rows, validation_rows
+from subtrain.regression.split import check_one_way, given_rows, validation_rows
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn_constant
 from subtrain.regression.zeros import warn_zeros_of
@@ -131,8 +131,7 @@ class Linear(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[m
         split: ArrayLike | None,
         progress: Progress | None,
     ) -> tuple[Counts, Counts | None]:
-        if validation is not None and split is not None:
-            raise InputError("give either validation models or a sample_split, not both")
+        check_one_way(validation, split)
         if validation is not None:
             judges, judged = self._checked(*validation, reset=False)
             return count(masks, y, self.threads, progress), count(judges, judged, self.threads, progress)

@@ -27,6 +27,7 @@ from subtrain.regression.models import Models
 from subtrain.regression.path import PASSES
 from subtrain.regression.plan import FitPlan
 from subtrain.regression.shards import Stack, are_flat, stack
+from subtrain.regression.split import check_one_way
 from subtrain.regression.spool import Many, Room, check_disk, room, spooled
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import warn, warn_constant, warn_ends, warn_gaps
@@ -111,8 +112,7 @@ class LassoLarge(Linear):
         """
         models = stack(masks, outputs)
         models.check_finite()
-        if validation is not None and sample_split is not None:
-            raise InputError("give either validation models or a sample_split, not both")
+        check_one_way(validation, sample_split)
         if validation is not None:
             others = stack(*validation)
             others.check_finite()

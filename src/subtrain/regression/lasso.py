@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.errors import InputError
 from subtrain.masks import Masks
 from subtrain.regression.blocks import lasso_from_counts
 from subtrain.regression.choose import LassoFit, LassoOptions
@@ -20,7 +19,7 @@ from subtrain.regression.folds import lasso_kfold
 from subtrain.regression.judging import Judges
 from subtrain.regression.path import PASSES
 from subtrain.regression.shards import are_flat
-from subtrain.regression.split import fold_numbers, given_rows, validation_rows
+from subtrain.regression.split import check_one_way, fold_numbers, given_rows, validation_rows
 from subtrain.regression.stream import count_blocks
 from subtrain.regression.threads import Progress
 
@@ -151,8 +150,7 @@ class Lasso(Linear):
         split: ArrayLike | None,
         progress: Progress | None,
     ) -> LassoFit:
-        if validation is not None and split is not None:
-            raise InputError("give either validation models or a sample_split, not both")
+        check_one_way(validation, split)
         if validation is not None:
             fitting = np.ones(len(masks), np.bool_)
             others, judged = self._checked(*validation, reset=False)

@@ -24,6 +24,7 @@ from subtrain.regression.posterior import MIXTURE, State, start, sweep
 from subtrain.regression.prior import Floats, Prior
 from subtrain.regression.problem import problem
 from subtrain.regression.ridge import Ridge
+from subtrain.regression.split import check_one_way
 from subtrain.regression.threads import Progress
 from subtrain.regression.warn import heard, warn
 
@@ -128,8 +129,7 @@ class SharedPrior(Linear):
         split: ArrayLike | None,
         progress: Progress | None,
     ) -> tuple[Counts, Any]:
-        if validation is not None and split is not None:
-            raise InputError("give either validation models or a sample_split, not both")
+        check_one_way(validation, split)
         if validation is not None:
             return count(masks, y, self.threads, progress), Judges(*self._checked(*validation, reset=False))
         rows = self._validating(len(masks), split)

@@ -8,6 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 
 
+def check_one_way(validation: object, split: object) -> None:
+    """Refuse two answers to which models choose lambda; None is no answer."""
+    if validation is not None and split is not None:
+        raise InputError("give either validation models or a sample_split, not both")
+
+
 def validation_rows(m: int, fraction: float, seed: int) -> NDArray[np.bool_]:
     """bool [m], True for the round(fraction m) models (at least one, and two are left) that validate.
 

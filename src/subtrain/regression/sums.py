@@ -78,8 +78,8 @@ def widen_halves(bits: NDArray[np.uint16], wide: Floats) -> None:
 def summarise(
     y: Floats, rows: int, total: Floats, square: Floats, least: Floats, most: Floats, deviation: Floats
 ) -> None:
-    """Of the first `rows` rows of y [64 words, INTS], from nothing: sums, sums of squares, least and greatest values, the
-    sum of squared deviations from the mean.
+    """Of the first `rows` rows of y [64 words, INTS], from nothing: sums, sums of squares, least and greatest values,
+    and sums of squared deviations from the mean.
 
     Deviations are taken about the first row: it lies among the others, so that little cancels.
     """
