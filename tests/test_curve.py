@@ -11,10 +11,11 @@ import pytest
 
 import worlds
 from processes import wait_until
-from subtrain import evaluate, fit, learning_curve
+from subtrain import budget, evaluate, fit, import_arrays, learning_curve
 from subtrain.collection import _missing, train_segment
 from subtrain.design import EVALUATION
 from subtrain.errors import InputError
+from subtrain.explorer.heldout import read_heldout
 
 
 def some(study, fit_models, heldout):
@@ -130,3 +131,52 @@ def test_the_command_line_says_when_it_is_too_early(make_study):
     done = command("status", make_study(done=False).path, "--curve")
     assert done.returncode == 2
     assert "too little of" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """300 masks over 30 units and outputs of 4 targets that are linear in them, up to noise."""
+    random = np.random.default_rng(0)
+    masks = random.random((300, 30)) < 0.5
+    return masks, masks @ random.normal(size=(30, 4)) + 3 * random.normal(size=(300, 4))
+
+
+def imported(where, masks, outputs):
+    return import_arrays(where, masks, {"test_margins": outputs}, heldout=60)
+
+
+def test_models_with_a_mask_that_is_fitted_on_do_not_judge(rows, tmp_path):
+    """Of 60 held-out rows 30 are copies: the curve, the budget and the report judge by the other 30."""
+    masks, outputs = (part.copy() for part in rows)
+    masks[270:], outputs[270:] = masks[:30], outputs[:30]
+    study = imported(tmp_path / "copies", masks, outputs)
+    with pytest.warns(UserWarning, match="30 of 60 held-out models have the same mask as one that was fitted on"):
+        curve = learning_curve(study, sizes=[60, 240])
+    plain = import_arrays(tmp_path / "plain", masks[:270], {"test_margins": outputs[:270]}, heldout=30)
+    right = learning_curve(plain, sizes=[60, 240])
+    assert curve.to_json()["points"] == right.to_json()["points"]
+    assert (curve.subsets, right.notes) == (30, ())
+    assert curve.to_json()["notes"][0].startswith("30 of 60")
+    with pytest.warns(UserWarning, match="30 of 60"):
+        assert budget(study, 0.9, sizes=[50, 100, 150, 240]).curve.subsets == 30
+    dm = fit(study)
+    with pytest.warns(UserWarning, match="30 of 60"):
+        found = evaluate(dm, study, bootstrap=0)
+    np.testing.assert_allclose(read_heldout(dm, study, found).actual, outputs[240:270], rtol=1e-5)
+
+
+def test_outputs_that_are_not_finite_are_left_out_of_a_curve_and_counted(rows, tmp_path):
+    masks, outputs = (part.copy() for part in rows)
+    outputs[:, 2], outputs[10, 0], outputs[250, 1] = np.nan, np.inf, -np.inf
+    study = imported(tmp_path / "holes", masks, outputs)
+    with pytest.warns(UserWarning, match="inf or NaN"):
+        curve = learning_curve(study, sizes=[60, 239])
+    assert (curve.targets, curve.subsets) == (3, 59)
+    said = " ".join(curve.notes)
+    assert "1 of 4 targets are inf or NaN in most models (the first is target 2)" in said
+    assert "1 of 240 models have an output that is inf or NaN (the first is model 10)" in said
+    assert "1 of 60 held-out models" in said
+    kept = [row for row in range(300) if row not in (10, 250)]
+    plain = import_arrays(tmp_path / "plain", masks[kept], {"test_margins": outputs[kept][:, [0, 1, 3]]}, heldout=59)
+    right = learning_curve(plain, sizes=[239])
+    assert curve.points[-1].lds.value == pytest.approx(right.points[-1].lds.value, abs=0.03)

@@ -14,7 +14,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said, plain, score
-from subtrain.heldout import even_replicates, read_finite
+from subtrain.heldout import judging
 from subtrain.masks import Masks
 from subtrain.regression import Lasso, count_blocks
 from subtrain.regression.counts import Counts
@@ -40,13 +40,14 @@ class Point:
 @dataclass(frozen=True)
 class LearningCurve:
     """LDS against models, judged on the held-out subsets that have landed; mean over some or all targets, those whose
-    outputs are all equal left out."""
+    outputs are all equal left out. notes: what else was left out or is missing, in sentences."""
 
     output: str
     targets: int
     subsets: int
     replicates: int
     points: tuple[Point, ...]
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.output}: {self.targets} targets, {self.subsets} held-out subsets x {self.replicates} runs"]
@@ -66,8 +67,10 @@ def learning_curve(
     """Fit the LASSO on the first models that have landed, as many as each of `sizes` says, and judge it.
 
     sizes: by default a quarter, half and all of what has landed. output: by default the study's first; of more than
-    `targets` targets that many are taken, evenly spaced. Only reads: a collect that runs is not disturbed. Raises
-    InputError when too little has landed: fewer than 50 models to fit on or 3 held-out subsets.
+    `targets` targets that many are taken, evenly spaced. Held-out models with the mask of one that is fitted on, and
+    models and targets that are not finite, are left out, as `evaluate` and `fit` do: each is counted in a warning and
+    in `notes`. Only reads: a collect that runs is not disturbed. Raises InputError when too little has landed: fewer
+    than 50 models to fit on or 3 held-out subsets.
     """
     models = _landed(study, output)
     landed = models.rows.size
@@ -76,18 +79,22 @@ def learning_curve(
         wanted = [size for size in wanted if size >= LEAST]
     if not wanted or wanted[0] < LEAST or wanted[-1] > landed:
         raise InputError(f"sizes of a curve lie between {LEAST} and the {landed} models that have landed, got {wanted}")
-    columns = np.unique(np.linspace(0, models.targets - 1, min(targets, models.targets)).astype(np.int64))
+    heldout = judging(study, study.done(EVALUATION), models.output, models.rows, models.blank)
+    whole = np.setdiff1d(np.arange(models.targets), heldout.left_out)
+    columns = whole[np.unique(np.linspace(0, whole.size - 1, min(targets, whole.size)).astype(np.int64))]
     plan_fit([landed - landed // 10, landed // 10], study.n, columns.size, False, keep_counts=False).check()
-    index, subsets, replicates = even_replicates(study, study.done(EVALUATION))
-    y = read_finite(study, models.output, index).reshape(subsets, replicates, -1)[..., columns]
-    masks = study.masks(index[::replicates])
+    notes = tuple(dict.fromkeys((*models.notes, *heldout.notes)))
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    y = heldout.outputs[..., columns]
+    masks = study.masks(heldout.rows[:: heldout.replicates])
     points, judged = [], columns.size
     for size, train, valid in _counted(models, wanted, columns):
         dm = _fitted(train, valid)
         found = score(dm.predict(masks), y)
         points.append(Point(size, found.lds, found.lds_ceiling))
         judged = found.targets_judged
-    return LearningCurve(models.output, judged, subsets, replicates, tuple(points))
+    return LearningCurve(models.output, judged, heldout.subsets, heldout.replicates, tuple(points), notes)
 
 
 def _landed(study: Study, output: str | None) -> Models:
@@ -98,7 +105,7 @@ def _landed(study: Study, output: str | None) -> Models:
             f"too little of {study.where} has landed for a learning curve: {fit} models to fit on and "
             f"{np.unique(held).size} held-out subsets; it takes {LEAST} and {least_subsets}"
         )
-    return finished_models(study, output)
+    return finished_models(study, output, drop_nonfinite=True)
 
 
 def _counted(models: Models, sizes: Sequence[int], columns: NDArray[np.int64]) -> Iterator[tuple[int, Counts, Counts]]:

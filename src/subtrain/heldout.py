@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -38,18 +39,29 @@ def held_out(dm: Datamodels, study: Study, index: Rows, output: str) -> HeldOut:
     itself was fitted on, when fewer than three subsets are left, or when the output has another number of targets.
     """
     refuse_seen(dm, study, index)
-    missing = missing_models(study, EVALUATION)
-    fresh, note = _unseen(dm, study, index)
-    notes = [missing, note]
+    targets = int(np.prod(study.outputs[output].shape, dtype=np.int64)) if output in study.outputs else dm.targets
+    if targets != dm.targets:
+        raise InputError(f"these datamodels have {dm.targets} targets, {output} has {targets}")
+    used = dm.meta.get("models_used") if dm.meta.get("study_id") in (None, study.identity) else None
+    fitted = np.concatenate([np.arange(a, b) for a, b in used]) if used else study.done(FIT)
+    return judging(study, index, output, fitted, dm.meta.get("targets_left_out", []))
+
+
+def judging(study: Study, index: Rows, output: str, fitted: Rows, without: Sequence[int] = ()) -> HeldOut:
+    """The same without datamodels: fitted, the models that were or will be fitted on; without, targets that were not.
+
+    Raises InputError when fewer than three subsets are left.
+    """
+    fresh, note = _unseen(study, index, fitted)
+    notes = [missing_models(study, EVALUATION), note]
     y = study.read(output, fresh)
     y = y.reshape(fresh.size, int(np.prod(y.shape[1:], dtype=np.int64)))
-    if y.shape[1] != dm.targets:
-        raise InputError(f"these datamodels have {dm.targets} targets, {output} has {y.shape[1]}")
+    targets = y.shape[1]
     bad = ~np.isfinite(y)
     broken = np.flatnonzero(bad.sum(axis=0) > fresh.size / 2) if bad.any() else np.zeros(0, np.int64)
-    broken = broken if broken.size < dm.targets else broken[:0]
-    known = np.array(dm.meta.get("targets_left_out", []), np.int64)
-    left_out = np.union1d(broken, known[(known >= 0) & (known < dm.targets)])
+    broken = broken if broken.size < targets else broken[:0]
+    known = np.array(without, np.int64)
+    left_out = np.union1d(broken, known[(known >= 0) & (known < targets)])
     bad[:, left_out] = False
     lost = bad.any(axis=1)
     if lost.any():
@@ -60,7 +72,7 @@ def held_out(dm: Datamodels, study: Study, index: Rows, output: str) -> HeldOut:
         )
     if left_out.size:
         notes.append(
-            f"{left_out.size:,} of {dm.targets:,} targets (the first is target {left_out[0]}) have no datamodel, or "
+            f"{left_out.size:,} of {targets:,} targets (the first is target {left_out[0]}) have no datamodel, or "
             "outputs that are inf or NaN in most models: no figure counts them"
         )
     said = tuple(note for note in notes if note)
@@ -73,21 +85,10 @@ def held_out(dm: Datamodels, study: Study, index: Rows, output: str) -> HeldOut:
     return HeldOut(rows, subsets, replicates, np.nan_to_num(outputs) if left_out.size else outputs, left_out, said)
 
 
-def read_finite(study: Study, output: str, rows: Rows) -> NDArray[np.float64]:
-    """Outputs [k, T] of these models; InputError names the first model and target that is inf or NaN."""
-    y = study.read(output, rows).reshape(rows.size, -1).astype(np.float64)
-    if not np.isfinite(y).all():
-        k, t = (int(v) for v in np.argwhere(~np.isfinite(y))[0])
-        raise InputError(f"{output} of model {rows[k]} is {y[k, t]} at target {t}: repair it, or import without it")
-    return y
-
-
-def _unseen(dm: Datamodels, study: Study, index: Rows) -> tuple[Rows, str]:
+def _unseen(study: Study, index: Rows, fitted: Rows) -> tuple[Rows, str]:
     """The models whose masks are not those of models that were fitted on, and a sentence that counts the others."""
-    used = dm.meta.get("models_used") if dm.meta.get("study_id") in (None, study.identity) else None
     if not (study.imported or study.design.kind == "listed"):
         return index, ""  # Draws of a design have the same mask by chance only.
-    fitted = np.concatenate([np.arange(a, b) for a, b in used]) if used else study.done(FIT)
     seen = np.isin(study.design.subsets(index), study.design.subsets(fitted))
     if np.count_nonzero(seen) <= _by_chance(study, index.size, fitted.size):
         return index, ""

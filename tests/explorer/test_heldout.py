@@ -16,7 +16,7 @@ def datamodels():
 def test_predictions_meet_the_outputs_of_their_own_subsets(make_study):
     study = make_study(heldout=7, replicates=3)
     dm = datamodels()
-    heldout = read_heldout(study, evaluate(dm, study, bootstrap=0))
+    heldout = read_heldout(dm, study, evaluate(dm, study, bootstrap=0))
     predicted, actual = heldout.pairs(dm)
     assert actual.shape == (7, 3)
     np.testing.assert_allclose(predicted, actual, atol=1e-5)
@@ -29,7 +29,7 @@ def test_outputs_are_means_over_runs_of_whole_subsets(make_study):
     evaluation = evaluate(datamodels(), study, bootstrap=0)
     longer = study.extend(heldout=1, replicates=1)
     train_segment(longer, longer.segments[-1])
-    heldout = read_heldout(longer, evaluation)
+    heldout = read_heldout(datamodels(), longer, evaluation)
     runs = study.read("test_margins", study.done("evaluation")).reshape(4, 2, 3)
     np.testing.assert_allclose(heldout.actual, runs.mean(axis=1), rtol=1e-6)
     np.testing.assert_allclose(heldout.correct, (runs > 0).mean(axis=(0, 1)))

@@ -12,6 +12,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION
 from subtrain.evaluation import Evaluation
 from subtrain.explorer.figures import spread
+from subtrain.heldout import held_out
 from subtrain.masks import Masks
 from subtrain.quantities import Quantity
 from subtrain.store.study import Study
@@ -39,17 +40,16 @@ class Heldout:
         return self.predicted(dm, targets), self.actual[:, targets]
 
 
-def read_heldout(study: Study, evaluation: Evaluation) -> Heldout:
-    """The finished held-out subsets that have as many runs as the evaluation counted, or all if none has."""
+def read_heldout(dm: Datamodels, study: Study, evaluation: Evaluation) -> Heldout:
+    """The held-out models that `evaluate` judges by, but of the subsets that had as many runs when it did, if any."""
     rows = study.done(EVALUATION)
     _, inverse, counts = np.unique(study.design.subsets(rows), return_inverse=True, return_counts=True)
-    kept = counts == evaluation.replicates
-    chosen = np.flatnonzero(kept[inverse]) if kept.any() else np.arange(rows.size)
-    chosen = chosen[np.argsort(inverse[chosen], kind="stable")]
-    outputs = study.read(evaluation.output, rows[chosen]).reshape(chosen.size, -1)
-    _, starts, runs = np.unique(inverse[chosen], return_index=True, return_counts=True)
-    actual = np.add.reduceat(outputs.astype(np.float32), starts, axis=0) / runs[:, None]
-    return Heldout(study.masks(rows[chosen][starts]), actual, _correct(quantity(study, evaluation.output), outputs))
+    kept = (counts == evaluation.replicates)[inverse]
+    found = held_out(dm, study, rows[kept] if kept.any() else rows, evaluation.output)
+    actual = found.outputs.mean(axis=1).astype(np.float32)
+    runs = found.outputs.reshape(found.rows.size, -1)
+    masks = study.masks(found.rows[:: found.replicates])
+    return Heldout(masks, actual, _correct(quantity(study, evaluation.output), runs))
 
 
 def _correct(output: Quantity, values: NDArray[Any]) -> Array | None:

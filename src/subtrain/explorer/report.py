@@ -85,7 +85,7 @@ def _context(
     k: int,
     notes: Sequence[tuple[str, Evaluation]],
 ) -> dict[str, Any]:
-    heldout = read_heldout(study, evaluation)
+    heldout = read_heldout(dm, study, evaluation)
     seen_as = viewer(study, evaluation.output)
     lds = evaluation.per_target["lds"]
     choices = ranked(asked, lds) if asked else choose(lds, heldout.correct, seen_as.labels())

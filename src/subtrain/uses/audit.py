@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from subtrain.collection.options import hands_on
 from subtrain.design import EVALUATION, STRATIFIED, Design
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said, ceilings, rank
-from subtrain.heldout import even_replicates, read_finite
+from subtrain.heldout import judging
 from subtrain.store.study import Study
 from subtrain.uses.noise_stability import correlated, decay, weights_by_degree
 from subtrain.uses.result import Table, new_figure
@@ -107,10 +108,12 @@ def audit(
     subsets have a single run each, fewer than 3 have landed, or the design has several alphas.
     """
     name = output or next(iter(study.outputs))
-    index, subsets, replicates = even_replicates(study, study.done(EVALUATION))
+    judges = judging(study, study.done(EVALUATION), name, np.zeros(0, np.int64))
+    index, subsets, replicates, y = judges.rows, judges.subsets, judges.replicates, judges.outputs
     if replicates < 2:
         raise InputError("an audit needs two or more runs of each held-out subset: extend the study by such")
-    y = read_finite(study, name, index).reshape(subsets, replicates, -1)
+    for note in judges.notes:
+        warnings.warn(note, stacklevel=3)
     ceiling, _, noise = ceilings(np.stack([rank(y[:, k]) for k in range(replicates)], axis=1))
     found = Audit(name, subsets, replicates, noise, ceiling)
     if pairs == 0:
