@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from subtrain import margins
+from subtrain import Design, Study, margins
 from subtrain.errors import InputError
 from subtrain.outputs import SchemaError, check
-from subtrain.tasks import torch_module
+from subtrain.tasks import View, torch_module
 from subtrain.tasks.torch import TorchRecipe
 
 torch = pytest.importorskip("torch")
@@ -334,3 +334,43 @@ def test_a_minibatch_of_one_under_batch_norm_names_the_way_out():
         torch_module(normed, (X, Y), (X_TEST, Y_TEST), TorchRecipe(1, 16)).train(mask, SEEDS[:1])
     left = torch_module(normed, (X, Y), (X_TEST, Y_TEST), TorchRecipe(1, 16, drop_last=True))
     assert np.isfinite(left.train(mask, SEEDS[:1])["test_margins"]).all()
+
+
+@pytest.mark.parametrize("dtype", [None, "float32", "float64"])
+def test_the_dtype_of_outputs_is_declared_and_kept(dtype, tmp_path):
+    names = ["test_margins", "test_logits", "train_losses"]
+    made = torch_module(make, (X, Y), (X_TEST, Y_TEST), TorchRecipe(epochs=1, batch=16), names, dtype=dtype)
+    assert {spec.dtype for spec in made.outputs.values()} == {dtype or "float16"}
+    study = Study.create(tmp_path / "s", made, Design(models=2, heldout=0))
+    study.collect(workers=1, progress=False)
+    stored = made.train(study.masks().unpack(), study.design.seeds())
+    for name in names:
+        assert study.read(name).dtype == (dtype or "float16")
+        np.testing.assert_array_equal(study.read(name), np.asarray(stored[name]).astype(dtype or "float16"))
+
+
+FLOATS = np.random.default_rng(0).random((4, 3, 6, 5)).astype("float32")
+SHOWN = np.round(255 * FLOATS).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x: x,
+        lambda x: x.transpose(0, 2, 3, 1),
+        lambda x: 255 * x,
+        lambda x: np.round(255 * x).astype(np.uint8),
+        torch.tensor,
+        lambda x: list(torch.tensor(x)),
+    ],
+    ids=["NCHW", "NHWC", "to 255", "uint8 NCHW", "tensor", "list of tensors"],
+)
+def test_a_view_shows_images_as_they_are_given_to_a_module(form, tmp_path):
+    y = np.array([0, 1, 0, 1])
+    view = View(images={"train": form(FLOATS), "test": form(FLOATS[:2])})
+    made = torch_module(make, (FLOATS, y), (FLOATS[:2], y[:2]), view=view)
+    study = Study.create(tmp_path / "s", made, Design(models=2, heldout=0))
+    shown = Study.open(tmp_path / "s").view.images
+    assert study.has_view
+    for split, count in (("train", 4), ("test", 2)):
+        np.testing.assert_allclose(np.asarray(shown[split], int), SHOWN[:count].astype(int), atol=1)

@@ -142,22 +142,34 @@ def sorted_classes(y: NDArray[Any], y_test: NDArray[Any]) -> ClassNumbers:
     values = np.unique(y)
     if len(values) < 2:
         raise InputError(f"y holds only the label {values[0].item()!r}: there must be at least 2 classes")
-    unknown = ~np.isin(y_test, values)
-    if unknown.any():
-        label, row = y_test[unknown][0].item(), int(unknown.argmax())
-        raise InputError(
-            f"test label {label!r} never occurs in the training labels (row {row} of y_test, {unknown.sum()} in all)"
-        )
+    check_known(values, y_test)
     return ClassNumbers(np.searchsorted(values, y), np.searchsorted(values, y_test), values)
 
 
-def class_numbers(y: NDArray[Any], y_test: NDArray[Any], of_module: bool = False) -> ClassNumbers:
+def check_known(y: NDArray[Any], y_test: NDArray[Any], instead: str = "") -> None:
+    """InputError for a test label that no training example has: a model cannot learn it, however it is trained."""
+    unknown = ~np.isin(y_test, y)
+    if unknown.any():
+        label, row = y_test[unknown][0].item(), int(unknown.argmax())
+        label = int(label) if isinstance(label, float) else label
+        raise InputError(
+            f"test label {label!r} never occurs in the training labels (row {row} of y_test, {unknown.sum()} in all): "
+            f"leave these examples out{instead}"
+        )
+
+
+def class_numbers(
+    y: NDArray[Any], y_test: NDArray[Any], of_module: bool = False, classes: int | None = None
+) -> ClassNumbers:
     """Integers from 0 on are numbers of classes as they are; any other labels are numbered in sorted order.
 
-    of_module: the numbers are those of a module's outputs, so integers that begin at 1 are refused, not moved.
+    of_module: the numbers are those of a module's outputs, so integers that begin at 1 are refused, not moved. classes:
+    how many there are, if that is declared; only then may a test label be one that no training example has.
     """
     for name, labels in (("y", y), ("y_test", y_test)):
         _check_labels(name, labels)
+    if classes is not None:
+        return _declared_classes(y, y_test, classes)
     if y.dtype.kind not in "iuf" or y_test.dtype.kind not in "iuf":
         return sorted_classes(y, y_test)
     least, most = int(min(y.min(), y_test.min())), int(max(y.max(), y_test.max()))
@@ -170,7 +182,24 @@ def class_numbers(y: NDArray[Any], y_test: NDArray[Any], of_module: bool = False
         )
     if most == 0:
         raise InputError("all labels are 0: there must be at least 2 classes")
+    check_known(y, y_test, f", or say classes={most + 1} if models shall not know it")
     return ClassNumbers(y.astype(np.int64), y_test.astype(np.int64), np.arange(most + 1))
+
+
+def _declared_classes(y: NDArray[Any], y_test: NDArray[Any], classes: int) -> ClassNumbers:
+    if int(classes) != classes or classes < 2:
+        raise InputError(f"classes must be a whole number of at least 2, got {classes}")
+    for name, labels in (("y", y), ("y_test", y_test)):
+        if labels.dtype.kind not in "iuf":
+            raise InputError(f"classes={classes} needs labels 0 to {classes - 1}, {name} holds {labels[0].item()!r}")
+        wrong = (labels < 0) | (labels >= classes)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise InputError(
+                f"{name} holds the label {int(labels[row])} (row {row}), but classes={classes} are numbered 0 to "
+                f"{classes - 1}"
+            )
+    return ClassNumbers(y.astype(np.int64), y_test.astype(np.int64), np.arange(classes))
 
 
 def _check_labels(name: str, labels: NDArray[Any]) -> None:

@@ -42,7 +42,7 @@ def digits(
     view = digits_view(train, test)
     recipe = Sgd(epochs=epochs)
     settings: dict[str, Any] = {"recipe": recipe, "init": init, "view": view}
-    settings |= {"outputs": outputs, "margin": margin, "dtype": dtype}
+    settings |= {"outputs": outputs, "margin": margin, "dtype": dtype, "classes": count_of(train, test)}
     if channels:
         settings["channels"], settings["widths"] = channels, widths or ()
         (x, y), (x_test, y_test) = train, test
@@ -63,6 +63,11 @@ def split_digits(n: int, targets: int, seed: int) -> tuple[Digits, Digits]:
     x = (images / 16).astype(np.float32)
     train, test = order[:n], order[n : n + targets]
     return (x[train], labels[train]), (x[test], labels[test])
+
+
+def count_of(train: Digits, test: Digits) -> int:
+    """Classes up to the last that occurs: a few digits to train on may lack one that is tested."""
+    return int(max(train[1].max(), test[1].max())) + 1
 
 
 def digits_view(train: Digits, test: Digits) -> View:

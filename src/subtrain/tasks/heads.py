@@ -24,15 +24,17 @@ def ridge_head(
     margin: str = "max",
     view: View | None = None,
     dtype: str | None = None,
+    classes: int | None = None,
 ) -> BatchTask:
     """A task of ridge regressions on one-hot labels, one a subset, over features that stay as they are.
 
     features [n, D] and features_test [N, D]: any real dtype, memory-mapped or not, frames and sparse matrices too;
-    labels are class numbers 0..C-1 or anything else, numbered in sorted order; dtype: of the outputs. A head minimises
+    labels are class numbers 0..C-1 or anything else, numbered in sorted order; dtype: of the outputs; classes: C, which
+    must be said if some test label never occurs among the training labels. A head minimises
     sum ||onehot(y) - W'x - b||^2 + lam ||W||^2 over its subset, its bias free (scikit-learn's Ridge with
     alpha = lam). Seeds change nothing: replicates of a subset are equal.
     """
-    data = Classification.of((features, y), (features_test, y_test), outputs, margin, dtype, "features")
+    data = Classification.of((features, y), (features_test, y_test), outputs, margin, dtype, "features", classes)
     lam = positive("lam", lam)
     return data.task("ridge head", {"lam": lam}, partial(_ridge, lam), view)
 
@@ -48,6 +50,7 @@ def logistic_head(
     margin: str = "max",
     view: View | None = None,
     dtype: str | None = None,
+    classes: int | None = None,
 ) -> BatchTask:
     """A task of multinomial logistic regressions, one a subset, over features that stay as they are.
 
@@ -55,7 +58,7 @@ def logistic_head(
     LogisticRegression with C = 1/lam), until a Newton step moves no logit of its subset by more than `tol`; a head
     that does not get there fails. A class missing from the subset gets the smallest other logit minus 10.
     """
-    data = Classification.of((features, y), (features_test, y_test), outputs, margin, dtype, "features")
+    data = Classification.of((features, y), (features_test, y_test), outputs, margin, dtype, "features", classes)
     settings = {"lam": positive("lam", lam), "tol": positive("tol", tol)}
     return data.task("logistic head", settings, partial(_logistic, settings), view)
 

@@ -35,13 +35,14 @@ def cnn(
     standardize: bool = True,
     view: View | None = None,
     dtype: str | None = None,
+    classes: int | None = None,
 ) -> BatchTask:
     """A task of convolutional ReLU networks trained by SGD: a block for each of `channels`, then hidden `widths`.
 
     A block convolves with an odd `kernel` and zero padding and takes the maximum of squares of `pool` pixels a side.
     images [n, H, W] or [n, H, W, C] and images_test [N, H, W(, C)]; square ones [n, C, H, W] of 1, 3 or 4 channels too.
     Labels are class numbers 0..classes-1 or anything else, numbered in sorted order; dtype: of the outputs, float16 by
-    default.
+    default; classes: how many, which must be said if some test label never occurs among the training labels.
 
     uint8 images are divided by 255 and, with `standardize`, each channel is shifted and scaled to mean 0 and standard
     deviation 1 over all n training images (the same numbers for every model); the report shows them unless a `view` is
@@ -50,7 +51,7 @@ def cnn(
     parts = {"train": matrix("images", images), "test": matrix("images_test", images_test)}
     parts = {split: channels_last(part) for split, part in parts.items()}
     _check_images(parts)
-    found = numbered(y, y_test, [len(part) for part in parts.values()], "images")
+    found = numbered(y, y_test, [len(part) for part in parts.values()], "images", classes)
     labels = {"train": found.train, "test": found.test}
     if view is None and all(part.dtype == np.uint8 for part in parts.values()):
         view = View(images=parts, labels={s: [str(found.values[v]) for v in numbers] for s, numbers in labels.items()})

@@ -26,11 +26,14 @@ Fit = Callable[[NDArray[np.bool_], NDArray[np.uint32]], Logits]
 OUTPUTS = ("test_margins", "train_margins")
 
 
-def labelled(x: Any, y: Any, x_test: Any, y_test: Any, name: str = "x") -> tuple[dict[str, Labelled], int]:
+def labelled(
+    x: Any, y: Any, x_test: Any, y_test: Any, name: str = "x", classes: int | None = None
+) -> tuple[dict[str, Labelled], int]:
     """Both splits as matrices [N, D], not copied, with class numbers int64 [N]; and the number of classes.
 
     Integer labels from 0 on are class numbers; others are numbered in sorted order, as scikit-learn does. InputError
-    names the argument, or the column of a frame, that does not fit; `name` is that of the features.
+    names the argument, or the column of a frame, that does not fit; `name` is that of the features. classes: as in
+    `numbered`.
     """
     names = {"train": (name, "y"), "test": (f"{name}_test", "y_test")}
     if is_frame(x) and is_frame(x_test):
@@ -39,15 +42,19 @@ def labelled(x: Any, y: Any, x_test: Any, y_test: Any, name: str = "x") -> tuple
     for split, part in features.items():
         if part.ndim == 0 or len(part) == 0:
             raise InputError(f"there are no examples in {names[split][0]}: give at least one row of features")
-    found = numbered(y, y_test, [len(part) for part in features.values()], name)
+    found = numbered(y, y_test, [len(part) for part in features.values()], name, classes)
     flat = {split: part.reshape(len(part), -1) for split, part in features.items()}
     return {"train": (flat["train"], found.train), "test": (flat["test"], found.test)}, found.count
 
 
-def numbered(y: Any, y_test: Any, examples: Sequence[int], name: str = "x") -> convert.ClassNumbers:
-    """Labels of both splits as class numbers; InputError unless there is one for each example."""
+def numbered(
+    y: Any, y_test: Any, examples: Sequence[int], name: str = "x", classes: int | None = None
+) -> convert.ClassNumbers:
+    """Labels of both splits as class numbers; InputError unless there is one for each example, and each test label is
+    one of the training labels or below `classes`."""
     train = convert.column("y", y, examples[0], name)
-    return convert.class_numbers(train, convert.column("y_test", y_test, examples[1], f"{name}_test"))
+    test = convert.column("y_test", y_test, examples[1], f"{name}_test")
+    return convert.class_numbers(train, test, classes=classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +77,9 @@ class Classification:
         margin: str,
         dtype: str | None = None,
         name: str = "x",
+        declared: int | None = None,
     ) -> Classification:
-        parts, classes = labelled(*train, *test, name)
+        parts, classes = labelled(*train, *test, name, declared)
         columns, others = (x.shape[1] for x, _ in parts.values())
         if columns != others or columns == 0:
             raise InputError(f"both splits must have the same features, got {columns} to train and {others} to test")

@@ -34,14 +34,16 @@ def mlp(
     margin: str = "max",
     view: View | None = None,
     dtype: str | None = None,
+    classes: int | None = None,
 ) -> BatchTask:
     """A task of ReLU networks with these hidden widths, trained by SGD; `widths=()` is logistic regression.
 
     x [n, D] and x_test [N, D], frames of numbers and sparse matrices too, become float32; labels are class numbers
-    0..C-1 or anything else, numbered in sorted order. dtype: of the outputs. init="shared" starts every model from the
-    same weights, so that models differ by their data and the order of their minibatches only.
+    0..C-1 or anything else, numbered in sorted order. dtype: of the outputs; classes: C, which must be said if some
+    test label never occurs among the training labels. init="shared" starts every model from the same weights, so that
+    models differ by their data and the order of their minibatches only.
     """
-    parts, classes = labelled(x, y, x_test, y_test)
+    parts, classes = labelled(x, y, x_test, y_test, classes=classes)
     data = {split: (np.ascontiguousarray(part, np.float32), y) for split, (part, y) in parts.items()}
     settings = {"widths": tuple(widths), "recipe": recipe or Sgd(), "init": init}
     return network_task(_train_mlp, data, classes, settings, list(widths), outputs, margin, view, dtype)

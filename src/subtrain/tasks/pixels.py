@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.paths import local_path
 from subtrain.tasks.base import FunctionTask, View
+from subtrain.tasks.convert import check_known
 from subtrain.tasks.torch import torch_module
 from subtrain.trainers.torch.recipe import TorchRecipe
 
@@ -43,6 +44,8 @@ def image_data(data: str | Sequence[Any], n: int | None = None, targets: int | N
     else:
         arrays = _collection(local_path(data), n, targets)
     x, y, x_test, y_test = arrays
+    if not isinstance(data, str) or data.endswith(".npz"):
+        _check_labels(y, y_test[:targets])
     return {"train": _split("train", x, y, n), "test": _split("test", x_test, y_test, targets)}
 
 
@@ -62,7 +65,7 @@ def image_task(
         labels={split: [str(v) for v in y] for split, (_, y) in data.items()},
     )
     make = partial(network, classes=classes, width=width)
-    return torch_module(make, data["train"], data["test"], recipe, outputs, margin, view, dtype=dtype)
+    return torch_module(make, data["train"], data["test"], recipe, outputs, margin, view, dtype=dtype, classes=classes)
 
 
 def _split(name: str, x: NDArray[Any], y: NDArray[Any], most: int | None) -> Split:
@@ -74,6 +77,12 @@ def _split(name: str, x: NDArray[Any], y: NDArray[Any], most: int | None) -> Spl
     if most is not None and not 1 <= most <= len(x):
         raise InputError(f"{most} {name} images were asked for, there are {len(x)}")
     return x[:most], y[:most].astype(np.int64)
+
+
+def _check_labels(y: NDArray[Any], y_test: NDArray[Any]) -> None:
+    """Of a person's own images: the first n may lack a class that all of them have."""
+    if y.ndim == y_test.ndim == 1:
+        check_known(y, y_test)
 
 
 def _collection(path: Path, n: int | None, targets: int | None) -> list[NDArray[Any]]:

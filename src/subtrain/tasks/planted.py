@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask
-from subtrain.tasks.digits import Digits, digits_view, split_digits
+from subtrain.tasks.digits import Digits, count_of, digits_view, split_digits
 from subtrain.tasks.load import importable
 from subtrain.tasks.networks import mlp
 from subtrain.trainers.sgd import Sgd
@@ -45,7 +46,8 @@ def planted(
         triggered = _poison((test[0][other], test[1][other]), 0, int(other.sum()), poison_label)
         test = (np.concatenate([test[0], triggered[0]]), np.concatenate([test[1], triggered[1]]))
     view = digits_view(train, test)
-    return mlp(*train, *test, widths, recipe=Sgd(epochs=epochs), init="shared", outputs=outputs, view=view)
+    settings: dict[str, Any] = {"recipe": Sgd(epochs=epochs), "init": "shared", "outputs": outputs, "view": view}
+    return mlp(*train, *test, widths, classes=count_of(train, test), **settings)
 
 
 def _mislabel(data: Digits, count: int, seed: int) -> Digits:

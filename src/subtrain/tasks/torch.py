@@ -18,7 +18,7 @@ from subtrain.tasks.fingerprint import fingerprint
 from subtrain.tasks.fingerprint_0_1 import source_of
 from subtrain.tasks.relabel import Twins
 from subtrain.tasks.watched import Watched
-from subtrain.trainers.torch.data import Pair, as_pair, classes_of
+from subtrain.trainers.torch.data import Pair, as_pair, declared_classes
 from subtrain.trainers.torch.inputs import parts, taken
 from subtrain.trainers.torch.recipe import HOW, Augment, TorchRecipe
 
@@ -41,6 +41,7 @@ def torch_module(
     view: View | None = None,
     keys: Sequence[str] | None = None,
     dtype: str | None = None,
+    classes: int | None = None,
 ) -> FunctionTask:
     """A task that trains `make_model()` on each subset.
 
@@ -54,7 +55,8 @@ def torch_module(
     The module returns logits [batch, classes], or one logit for two classes, as a tensor, as `.logits` or "logits" of
     what it returns, or first in a tuple. Labels are class numbers 0..C-1, or texts, numbered in sorted order. With
     outputs=["test_predictions"] it is a regression: the module returns one number an example, the loss is the squared
-    error. dtype: of the outputs, by default float16, float32 for a regression.
+    error. dtype: of the outputs, by default float16, float32 for a regression. classes: C, which must be said if some
+    test label never occurs among the training labels, unless the training set declares its `classes`.
 
     recipe: a TorchRecipe, or a whole training function `train(model, data, indices, seed, device)`, as
     TorchRecipe.train. The global torch seed is set to the model's training seed before `make_model()` is called.
@@ -64,9 +66,9 @@ def torch_module(
         recipe = TorchRecipe(train=recipe)
     names = asked(outputs)
     regression = any(parse_name(name)[1] == "predictions" for name in names)
-    data = _numbered({"train": as_pair(train, keys), "test": as_pair(test, keys)}, regression)
+    pairs = {"train": as_pair(train, keys), "test": as_pair(test, keys)}
+    data, classes = _numbered(pairs, regression, classes, declared_classes(train))
     _check_images(data, recipe)
-    classes = classes_of(data)
     labels = {s: part[1] for s, part in data.items()}
     schema = declare(names, {s: len(y) for s, y in labels.items()}, classes, margin, dtype)
     arrays = [array for x, y in data.values() for array in (*parts(x), y)]
@@ -87,17 +89,25 @@ def torch_module(
     return task if classes is None else with_changes(task, relabel=partial(_with_twins, task, run, classes))
 
 
-def _numbered(data: Mapping[str, tuple[Any, Any]], regression: bool) -> dict[str, Pair]:
-    """Labels as class numbers int64, or numbers to predict, float32."""
+def _numbered(
+    data: Mapping[str, tuple[Any, Any]], regression: bool, classes: int | None, known: int | None
+) -> tuple[dict[str, Pair], int | None]:
+    """Labels as class numbers int64, and how many classes there are; or numbers to predict, float32, and None.
+
+    known: classes that the training set says it has, of which these examples may lack some.
+    """
     (x, y), (x_test, y_test) = data["train"], data["test"]
     y = convert.column("y", y, len(parts(x)[0]))
     y_test = convert.column("y_test", y_test, len(parts(x_test)[0]), "x_test")
     if regression:
         y, y_test = (convert.amounts(*pair).astype(np.float32) for pair in (("y", y), ("y_test", y_test)))
     else:
-        found = convert.class_numbers(y, y_test, of_module=True)
-        y, y_test = found.train, found.test
-    return {"train": (x, y), "test": (x_test, y_test)}
+        if classes is None and known is not None and {y.dtype.kind, y_test.dtype.kind} <= set("iu"):
+            most = max(int(y.max()), int(y_test.max())) + 1
+            classes = most if 2 <= most <= known and min(y.min(), y_test.min()) == 0 else None
+        found = convert.class_numbers(y, y_test, of_module=True, classes=classes)
+        y, y_test, classes = found.train, found.test, found.count
+    return {"train": (x, y), "test": (x_test, y_test)}, None if regression else classes
 
 
 def _with_twins(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ BESIDE = ("attention_mask", "token_type_ids")
 LABEL_KEYS = ("label", "labels", "y")
 # Examples that are read a second time, to see whether they are the same again.
 READ_AGAIN = 8
+# Sets within sets that are looked into for their classes.
+_DEEP = 8
 
 
 def as_pair(dataset: Any, keys: Sequence[str] | None = None) -> Pair:
@@ -53,6 +55,21 @@ def classes_of(data: Mapping[str, Pair]) -> int | None:
     """One more than the largest class number; None where numbers are to be predicted."""
     labels = [np.asarray(y) for _, y in data.values()]
     return None if labels[0].dtype.kind == "f" else int(max(y.max() for y in labels)) + 1
+
+
+def declared_classes(dataset: Any) -> int | None:
+    """How many classes a set says it has, as those of torchvision and of datasets do, also through a Subset of it."""
+    for _ in range(_DEEP):
+        if isinstance(getattr(dataset, "classes", None), Sized):
+            return len(dataset.classes)
+        if isinstance(getattr(dataset, "num_classes", None), int):
+            return int(dataset.num_classes)
+        labels = getattr(dataset, "features", None)
+        if isinstance(labels, Mapping):
+            counts = [getattr(labels.get(key), "num_classes", None) for key in LABEL_KEYS]
+            return next((count for count in counts if isinstance(count, int)), None)
+        dataset = getattr(dataset, "dataset", None)
+    return None
 
 
 def channels_first(x: NDArray[Any]) -> NDArray[Any]:
