@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import subtrain.cli.main  # noqa: F401  every verb
 from subtrain import Design, Study
+from subtrain.cli.app import app
 from subtrain.errors import InputError
 from subtrain.store import trust
 from subtrain.store.seal import sealed
@@ -173,9 +176,26 @@ def test_a_user_without_a_place_for_a_key_is_told_so(project, tmp_path, monkeypa
     (tmp_path / "file").touch()
     monkeypatch.setenv("SUBTRAIN_STATE", str(tmp_path / "file"))
     new()
-    with pytest.raises(InputError, match=r"may not be yours \(you have no key in .*/file to tell by\)"):
+    with pytest.raises(InputError, match=r"may not be yours \(no key to tell by can be kept in .*/file: let SUBTRAIN"):
         _ = Study.open("study").task
     assert Study.open("study", trust=False, task="code_of_task.py:task").task.n == 20
+
+
+def test_create_says_when_the_study_will_not_be_known_as_ones_own(project, tmp_path, monkeypatch):
+    (tmp_path / "state").mkdir()
+    monkeypatch.setenv("SUBTRAIN_STATE", str(tmp_path / "state"))
+    create = ["create", "--task", "code_of_task.py:task", "--models", "4", "--heldout", "0"]
+
+    def said(study):
+        done = CliRunner().invoke(app, [*create, study])
+        assert done.exit_code == 0
+        return done.output.replace("\n", " ")
+
+    assert "Next: subtrain collect known " in said("known")
+    (tmp_path / "state" / "key").chmod(0o644)
+    heard = said("unknown")
+    assert "key, a key to tell by, is not yours alone to read, or damaged: delete it to get a new one" in heard
+    assert "Next: subtrain collect unknown --task code_of_task.py:task" in heard
 
 
 def test_trust_runs_what_is_marked_and_nothing_else(project, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,7 @@ def create(
     from subtrain.design import Design
     from subtrain.store.rows import open_npy
     from subtrain.store.study import Study
+    from subtrain.store.trust import keyless
     from subtrain.tasks.load import parse_params
 
     if task is None:
@@ -64,7 +66,14 @@ def create(
     for name, spec in made.outputs.items():
         out.print(f"  {name} {list(spec.shape)} {spec.dtype}: {spec.meaning}")
     out.print(f"  {made.models * each / 1e6:,.1f} MB of outputs to come")
-    out.print(f"Next: subtrain collect {study}")
+    unsigned = made.source is not None and made.signature is None
+    if unsigned:
+        note = "Note: the study does not show that it is yours, so collect asks for --task: "
+        out.print(f"{note}{keyless()}", highlight=False, markup=False, soft_wrap=True)
+    again = ["--task", task, *(word for pair in param or [] for word in ("--param", pair))] if unsigned else []
+    out.print(
+        f"Next: {shlex.join(['subtrain', 'collect', study, *again])}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def design_kind(kind: str, stratified: bool) -> str:

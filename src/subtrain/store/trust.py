@@ -120,6 +120,18 @@ def _mac(key: bytes, identity: str, source: Source) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
+def keyless() -> str | None:
+    """Why nothing tells this user's studies from those of others, and what to do; None for a user who has a key."""
+    if _key(create=True) is not None:
+        return None
+    folder = state()
+    if folder is None:
+        return "you have no home folder for a key to tell by: let SUBTRAIN_STATE name a folder of yours"
+    if os.path.lexists(folder / KEY):
+        return f"{folder / KEY}, a key to tell by, is not yours alone to read, or damaged: delete it to get a new one"
+    return f"no key to tell by can be kept in {folder}: let SUBTRAIN_STATE name a folder that you can write to"
+
+
 def _key(create: bool) -> bytes | None:
     """This user's key, made now if there is none; None where none can be read or kept as a secret."""
     folder = state()
@@ -178,10 +190,8 @@ def words(source: Source) -> str:
 
 def untrusted(where: str, source: Source) -> InputError:
     """The sentence of who would run a stranger's code unawares."""
-    folder = state()
-    why = "was not created by you on this machine"
-    if _key(create=True) is None:
-        why = f"may not be yours (you have no key in {folder or 'a home folder'} to tell by)"
+    without = keyless()
+    why = f"may not be yours ({without})" if without else "was not created by you on this machine"
     return InputError(
         f"{where} {why}, so its training code is not run: it names the task {words(source)}. Say --trust (trust=True) "
         "if you trust that, or give the task yourself with --task (task=…)"
