@@ -20,7 +20,9 @@ class MeanDifference(Linear):
     and memorisation where target and unit are the same example; with Bernoulli(1/2) masks it is the data Banzhaf
     value's maximum-sample-reuse estimate (Wang & Jia 2023, section 4). It is the slope of the regression on one unit
     alone, so weights of units that come together count the same effect twice: under a design of several alphas those
-    of all units, because each stands for the size of the subset as well (`AME` does not confuse the two).
+    of all units, because each stands for the size of the subset as well (`AME` does not confuse the two); where models
+    failed for what their subsets lack, those of the units whose presence goes together (use `Lasso` or `Ridge` then:
+    they see all units at once).
 
     bias_ = mean(Y) - weight . mean(mask): predictions have the outputs' mean over the models. A unit in every mask or
     in none has no such difference: its weight is 0 and a FitWarning counts them. lam_ and gap_ are 0: nothing is

@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection.missing import missing_models
+from subtrain.collection.missing import SELECTED, missing_models
 from subtrain.design import FIT
 from subtrain.errors import InputError
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression.arrivals import LAST
 from subtrain.regression.judging import Judges
 from subtrain.regression.usable import usable
+from subtrain.regression.warn import warn
 from subtrain.store.study import Study
 from subtrain.tasks.reference import REFERENCE
 
 BLOCK = 4096
 MIN_MODELS = 10
+# No weighting mends it: models without some units may be missing altogether.
+BIASED = (
+    f"differences of means are biased on {SELECTED}, for each holds the effects of units that come with it: "
+    "fit Lasso() or Ridge() instead (--estimator lasso or ridge), which tell them apart"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,4 +129,17 @@ def finished_models(study: Study, output: str | None, drop_nonfinite: bool = Fal
     models = replace(models, notes=(*((missing,) if missing else ()), *models.notes))
     if models.rows.size < MIN_MODELS:
         raise InputError(f"{study.where} has {models.rows.size} models to fit on; at least {MIN_MODELS} are needed")
+    return models
+
+
+def biased(models: Models) -> tuple[str, ...]:
+    """What to say of differences of means over these models, where some are missing for what is in their subsets."""
+    return (BIASED,) if any(SELECTED in note for note in models.notes) else ()
+
+
+def models_to_average(study: Study, output: str | None) -> Models:
+    """`finished_models` for differences of means, with a FitWarning of each thing there is to say of them."""
+    models = finished_models(study, output)
+    for note in (*models.notes, *biased(models)):
+        warn(note)
     return models

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from subtrain._version import __version__
-from subtrain.collection.missing import SELECTED
 from subtrain.datamodels import Datamodels
 from subtrain.design import FIT
 from subtrain.errors import InputError
 from subtrain.regression.cluster import Mapper, count_on, mapper_of
 from subtrain.regression.counts import Counts, gram_kind
 from subtrain.regression.kept import counted, kept_folder
-from subtrain.regression.models import Models, finished_models
+from subtrain.regression.models import Models, biased, finished_models
 from subtrain.regression.pairs import Pairs
 from subtrain.regression.plan import FitPlan, plan_fit
 from subtrain.regression.stream import count_blocks
@@ -106,12 +105,9 @@ def fit(
 
 
 def _advice(models: Models, model: Estimator) -> tuple[str, ...]:
-    """On a selected set units depend on one another, so that each one's difference of means holds others' effects."""
     from subtrain.regression.mean_difference import MeanDifference
 
-    if isinstance(model, MeanDifference) and any(SELECTED in note for note in models.notes):
-        return (f"differences of means are biased on {SELECTED}: a regression (lasso, least-squares) is much less so",)
-    return ()
+    return biased(models) if isinstance(model, MeanDifference) else ()
 
 
 def _check(model: Any) -> None:

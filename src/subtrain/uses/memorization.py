@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.regression.models import finished_models
+from subtrain.regression.models import models_to_average
 from subtrain.store.study import Study
 from subtrain.uses.differences import differences, own_differences, right
 from subtrain.uses.direction import quantity, said
@@ -142,7 +142,7 @@ def empirical_influence(study: Study, output: str | None = None) -> Influences:
     correctness, or of margins (right is above 0), by default the study's first; an output that tells neither is
     averaged as it is. Held-out models are not used. Raises InputError for an unknown output or fewer than ten models.
     """
-    models = finished_models(study, output)
+    models = models_to_average(study, output)
     measured = quantity(study, models.output)
     found = differences(models.blocks(models.rows), right(measured))
     tells = measured.right_above is not None
@@ -167,7 +167,7 @@ def memorization(study: Study, output: str | None = None) -> Memorization:
     known = [name for name in ("train_correctness", "train_margins") if name in study.outputs]
     if output is None and not known:
         raise InputError(f"{study.where} records neither train_correctness nor train_margins: memorisation needs one")
-    models = finished_models(study, output or known[0])
+    models = models_to_average(study, output or known[0])
     own = own_unit(study, models.output)
     measured = quantity(study, models.output)
     if measured.right_above is None:

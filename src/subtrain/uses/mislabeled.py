@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.quantities import LOWER, QUANTITIES, Quantity
-from subtrain.regression.models import Models, finished_models
+from subtrain.regression.models import Models, models_to_average
 from subtrain.store.study import Study
 from subtrain.uses.differences import own_differences, right
 from subtrain.uses.direction import directed, quantity
@@ -126,7 +126,7 @@ def mislabeled(
     Raises InputError when the study records no such output, or the datamodels are of other targets or units.
     """
     output = output or "train_margins"
-    models = finished_models(study, output)
+    models = models_to_average(study, output)
     own = own_unit(study, output)
     measured = directed(quantity(study, output), output, None, "a ranking of labels")
     scores = _averages(models, own, measured)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.design import BERNOULLI, Design
 from subtrain.errors import InputError
-from subtrain.regression.models import Models, finished_models
+from subtrain.regression.models import Models, models_to_average
 from subtrain.samplers import Strata
 from subtrain.store.study import Study
 from subtrain.uses.differences import Reading, differences, right
@@ -88,7 +88,7 @@ def banzhaf(
     where the output tells it) or "mean" of the output, of losses minus the mean: what lowers a loss is worth something.
     Held-out models are not used.
     """
-    models = finished_models(study, output)
+    models = models_to_average(study, output)
     play = _utility(models, utility, targets)
     alphas = np.atleast_1d(study.design.alpha)
     if alphas.size > 1:
@@ -108,7 +108,7 @@ def ame(
     As `banzhaf`, from a design of several alphas. The estimator `AME` assumes few units that matter and needs fewer
     models; this one assumes nothing and says how far it may be off.
     """
-    models = finished_models(study, output)
+    models = models_to_average(study, output)
     play = _utility(models, utility, targets)
     rows = list(models.by_alpha(models.rows).values())
     value, error = play.weighted(rows, np.full(len(rows), 1 / len(rows)))
@@ -124,7 +124,7 @@ def shapley(
     among no more units than `exact` says: 2K units with K Gauss-Legendre alphas (`shapley_alphas(K)`), K or K + 1 with
     others; of higher interactions the polynomial part alone is counted. Otherwise as `banzhaf`.
     """
-    models = finished_models(study, output)
+    models = models_to_average(study, output)
     play = _utility(models, utility, targets)
     by_alpha = models.by_alpha(models.rows)
     nodes = np.array(list(by_alpha))
