@@ -1,12 +1,14 @@
 """What ending a path early loses and saves: `Lasso()` against `Lasso(early_stop=None)`, both in one run.
 
     python benchmarks/early_stop.py                 # 60 random worlds and two sizes of planted ones (minutes)
+    python benchmarks/early_stop.py --few           # what both cost with fewer than 3 models a unit (minutes)
     python benchmarks/early_stop.py --quick         # does it run? (prints only)
 
 Worlds: 20 to 500 units, half to eight models a unit, fixed-size and Bernoulli masks with alpha .1 to .9, noise of 1e-6
 to 3 times the signal, weights of five kinds, 1 to 8 targets, 5 to 20 % of the models choosing lambda. Loss: mean over
 targets of the correlation of predictions with the truth on 400 other masks, whole path less default. Seconds are CPU
-seconds of one thread. The worlds' seeds were not used to find the rule. Writes results/early_stop.{json,md}.
+seconds of one thread. The worlds' seeds were not used to find the rule. Writes results/early_stop.{json,md}, with
+--few early_stop_few.{json,md}.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ HERE = Path(__file__).parent
 FIRST = 50_000
 KINDS = ("dense", "sparse", "power law", "heavy tails", "classes")
 SIZES = ((4000, 500, 100), (5000, 1000, 100), (1500, 500, 40), (500, 500, 40), (1000, 1000, 10))
+FEW = ((100, 200, 20), (200, 200, 20), (500, 200, 20), (250, 500, 10), (500, 500, 10), (1000, 500, 10), (1400, 500, 10))
+ROUNDS = 3
 
 
 def world(seed):
@@ -97,6 +101,32 @@ def sized(m, n, targets):
     return {"m": m, "n": n, "targets": targets, "same weights": same} | found
 
 
+def few(m, n, targets):
+    """Both paths by turns, so that whatever else the machine does meets both alike; the median of the ratios."""
+    data = planted(m, n, targets)
+    rounds = [both(data.masks, data.y) for _ in range(ROUNDS)]
+    ratios = sorted(found["default"]["seconds"] / found["whole"]["seconds"] for found in rounds)
+    last = rounds[-1]
+    same = np.array_equal(*(last[name].pop("model").weight_ for name in last))
+    return {"m": m, "n": n, "targets": targets, "same weights": same, "ratios": ratios} | last
+
+
+def few_table(found):
+    lines = ["# Fewer than 3 models a unit", "",
+             "CPU seconds of the default (`early_stop=5`) over those of the whole path (`early_stop=None`), "
+             f"{ROUNDS} rounds by turns in one process: the median, and all.", "",
+             "| m × n | judges | lambdas, default | whole | CPU, default / whole | rounds | same weights |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    for row in found["few"]:
+        all_of_them = ", ".join(f"{ratio:.2f}" for ratio in row["ratios"])
+        lines.append(
+            f"| {row['m']:,} × {row['n']:,} | {round(row['m'] / 10)} | {row['default']['lambdas']:.0f} | "
+            f"{row['whole']['lambdas']:.0f} | {row['ratios'][ROUNDS // 2]:.2f} | {all_of_them} | "
+            f"{'yes' if row['same weights'] else 'no'} |"
+        )
+    return "\n".join([*lines, "", "Weights by rank^-1, noise as large as the signal; a tenth of the models judge.", ""])
+
+
 def table(found):
     rows, loss = found["worlds"], np.array([row["loss"] for row in found["worlds"]])
     worst = rows[int(loss.argmax())]
@@ -119,10 +149,24 @@ def table(found):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three worlds and a small size, prints only")
+    parser.add_argument("--few", action="store_true", help="only sizes with fewer than 3 models a unit")
     parser.add_argument("--worlds", type=int, default=60)
     given = parser.parse_args()
     both(*(part[:60] for part in world(FIRST - 1)[1:3]))  # Compiles.
     before = load()
+    if given.few:
+        sizes = [few(*size) for size in (((60, 40, 4),) if given.quick else FEW)]
+        found = {
+            "cpu": cpu(),
+            "versions": versions("numpy", "numba", "subtrain"),
+            "load": [before, load()],
+            "few": sizes,
+        }
+        print(few_table(found))
+        if not given.quick:
+            (HERE / "results" / "early_stop_few.json").write_text(json.dumps(found, indent=1) + "\n")
+            (HERE / "results" / "early_stop_few.md").write_text(few_table(found))
+        return
     worlds = [judged(seed) for seed in range(FIRST, FIRST + (3 if given.quick else given.worlds))]
     sizes = [sized(*size) for size in (((400, 50, 4),) if given.quick else SIZES)]
     found = {"cpu": cpu(), "versions": versions("numpy", "numba", "subtrain"), "load": [before, load()]}
