@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+import s3
 from faulty import proxy
+from gate import gate
 from s3 import Endpoint, free_ports
 
 import worlds
@@ -107,6 +110,38 @@ def test_an_answer_that_never_comes_is_asked_for_again(server, bucket, lead, mon
         assert store.read("a") == b"ours"
 
 
+def test_a_server_that_is_away_for_a_while_costs_time_only(server, bucket, lead, monkeypatch):
+    """Three seconds of refused connections, where ten are waited for: a read answers, and a collect ends whole."""
+    monkeypatch.setattr(buckets, "PATIENCE", 10.0)
+    monkeypatch.setitem(buckets._RETRIES, "retry_timeout", timedelta(seconds=10))
+    with gate(server) as door:
+        lead(door.endpoint)
+        store = open_store(f"s3://{bucket}/p")
+        store.replace("a", content(b"kept"))
+        door.shut_for(3.0)
+        assert store.read("a") == b"kept"
+        study = Study.create(f"s3://{bucket}/s", worlds.linear(), Design(models=40, heldout=0), segment=4)
+        door.shut_for(3.0, after=0.2)
+        done = study.collect(workers=1, progress=False)
+        assert (done.done, done.total) == (40, 40)
+        assert door.shuts == 2
+
+
+def test_what_is_refused_for_as_long_as_is_waited_for_is_given_up(server, bucket, lead, impatient):
+    """Not before: two seconds have passed, and the sentence comes soon after."""
+    with gate(server) as door:
+        lead(door.endpoint)
+        store = open_store(f"s3://{bucket}/p")
+        store.replace("a", content(b"kept"))
+        door.shut()
+        acts = store.names, lambda: store.read("a"), lambda: store.commit_new("b", content(b"x"))
+        for act in acts:
+            began = time.monotonic()
+            with pytest.raises(StorageError, match=r"does not answer as it should .* run the same again"):
+                act()
+            assert 1.5 < time.monotonic() - began < 20
+
+
 def test_a_server_that_stays_away_is_one_sentence(server, bucket, lead, impatient):
     with proxy(server) as between:
         lead(between.endpoint)
@@ -185,6 +220,33 @@ def test_wrong_credentials_are_one_sentence_at_the_command_line(server, small):
     refused(gone, "the object store does not answer as it should")
     assert cli("status", f"{address}-none").returncode == 2
     assert cli("status", address).returncode == 0
+
+
+def test_a_wrong_secret_or_key_is_told_as_such(lead, monkeypatch, tmp_path):
+    """moto checks signatures once it has carried out four requests, which make a user with a key and a bucket."""
+    boto3 = pytest.importorskip("boto3", reason="tests/services/install.sh has not been run: no boto3")
+    pytest.importorskip("moto", reason="tests/services/install.sh has not been run: no moto")
+    monkeypatch.setenv("INITIAL_NO_AUTH_ACTION_COUNT", "4")
+    with s3.moto(tmp_path) as server:
+        keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none", "region_name": "us-east-1"}
+        iam = boto3.client("iam", endpoint_url=server.url, **keys)
+        iam.create_user(UserName="u")
+        key = iam.create_access_key(UserName="u")["AccessKey"]
+        allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=policy)
+        owner = Endpoint("moto", server.url, key["AccessKeyId"], key["SecretAccessKey"])
+        owner.client().create_bucket(Bucket="secrets")
+        lead(owner)
+        assert open_store("s3://secrets/p").commit_new("a", content(b"x"))
+        for wrong in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
+            lead(owner, **{wrong: "wrong"})
+            store = open_store("s3://secrets/p")
+            for act in (store.names, lambda store=store: store.read("a"), lambda store=store: store.exists("a")):
+                with pytest.raises(StorageError, match="the credentials are wrong: check those in"):
+                    act()
+            with pytest.raises(StorageError, match="the credentials are wrong: check those in"):
+                store.commit_new("b", content(b"x"))
 
 
 def test_a_bucket_that_vanishes_stops_everything_with_a_sentence(server, bucket, tmp_path):
