@@ -245,7 +245,8 @@ def test_data_that_are_drawn_anew_in_each_process(tmp_path):
         "task = st.tasks.function(train, 20, {'a': [2]}, data=[data])\n"
     )
     found = check(f"{tmp_path}/mine.py:task")
-    assert "has another fingerprint, so that collect would refuse it as changed" in found.failure
+    assert "has another fingerprint (changed: data), so that collect would refuse it as changed" in found.failure
+    assert "draw data with a seed" in found.failure
 
 
 def test_a_slow_import_is_told_from_slow_data(tmp_path, monkeypatch):

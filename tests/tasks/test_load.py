@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import types
 
@@ -84,6 +86,7 @@ def test_built_in_names():
         (":task", {}, "named module:name"),
         ("{file}:", {}, "named module:name"),
         ("no.such.module:task", {}, "cannot import the task's module 'no.such.module': ModuleNotFoundError"),
+        ("nosuchmodule:task", {}, "No module named 'nosuchmodule'; put the folder that holds it on PYTHONPATH"),
         ("{folder}/other.py:task", {}, "there is no file .*other.py to load the task from"),
         ("{file}:missing", {}, "my_task_code.py has nothing named 'missing'"),
         ("{file}:nothing", {}, "is a int, neither a task nor a function that returns one"),
@@ -140,3 +143,31 @@ def test_importable_tasks_know_how_to_be_made_again():
 
 def made(n):
     return BatchTask(lambda masks, seeds: {}, n, {}, "print")
+
+
+PATHS = """
+import sys
+from subtrain import Design, Study
+if len(sys.argv) > 3:
+    sys.path.insert(0, sys.argv[3])
+study = Study.create(sys.argv[1], "onpath:make", Design(models=4, heldout=0)) if sys.argv[2] == "make" else None
+print(Study.open(sys.argv[1]).collect(workers=1, progress=False).done)
+"""
+
+
+@pytest.mark.parametrize("how", ["PYTHONPATH", "sys.path"])
+def test_workers_find_modules_where_the_process_that_starts_them_does(tmp_path, how):
+    for folder in ("lib", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "lib" / "onhelper.py").write_text("def f(i): return float(i.sum())\n")
+    (tmp_path / "lib" / "onpath.py").write_text(
+        "import subtrain as st\nfrom onhelper import f\n"
+        "def train(i, seed): return {'a': [f(i)]}\n"
+        "@st.task_factory\ndef make(): return st.tasks.function(train, 10, {'a': [1]})\n"
+    )
+    lib = str(tmp_path / "lib")
+    there = {"PYTHONPATH": os.pathsep.join(filter(None, [lib, os.environ.get("PYTHONPATH")]))}
+    words = [sys.executable, "-c", PATHS, str(tmp_path / "s"), "make", *([] if how == "PYTHONPATH" else [lib])]
+    env = {**os.environ, **(there if how == "PYTHONPATH" else {})}
+    done = subprocess.run(words, cwd=tmp_path / "elsewhere", env=env, capture_output=True, text=True, check=False)
+    assert done.stdout == "4\n", done.stderr

@@ -568,3 +568,18 @@ def test_a_task_of_one_number_names_what_has_changed():
     assert changes(before, mlp(x, y, x, y, recipe=Sgd(epochs=3))) == "changed: settings"
     assert changes(before, mlp(x, other_y, x, y)) == "changed: y"
     assert changes(before, mlp(x, y, x, y).relabelled([0], [1])) == "new: new labels, relabelled units"
+
+
+def test_data_drawn_without_a_seed_are_told_from_data_that_were_changed(tmp_path):
+    text = code("x, k = np.random.rand(3), 1\ndef v(i): return x[0] + k")
+    write(tmp_path, {"mycode.py": text})
+    name = f"{tmp_path / 'mycode.py'}:task"
+    Study.create(tmp_path / "r", name, Design(models=4, heldout=0))
+    said = r"\(changed: x\); two loads of the same code differ too \(changed: x\): draw such data with a seed, as np"
+    with pytest.raises(MismatchError, match=said):
+        _ = Study.open(tmp_path / "r").task
+    with pytest.raises(MismatchError, match=said):
+        Study.open(tmp_path / "r", task=name)
+    write(tmp_path, {"mycode.py": text.replace("np.random.rand(3)", "np.ones(3)")})
+    with pytest.raises(MismatchError, match=r"have changed \(changed: x\)$"):
+        _ = Study.open(tmp_path / "r").task

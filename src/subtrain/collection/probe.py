@@ -24,6 +24,7 @@ from subtrain.outputs import Output
 from subtrain.store.trust import Making
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.run import run
+from subtrain.tasks.watched import changes, parts_of
 
 ORDER, EVENTS, SWEEP = "order.json", "events.jsonl", "sweep.npz"
 # Seconds that trying further subsets may take, or twice the time of the first model if that is more.
@@ -74,6 +75,7 @@ def probe(
     """
     order = travel.pack(task, Making(source, own=True) if source else None)
     order |= {"began": time.time(), "trials": len(trials), "fingerprint": task.fingerprint if source else None}
+    order["parts"] = dict(parts_of(task)) if source else {}
     if sweep is not None:
         np.savez(folder / SWEEP, rows=np.asarray(sweep[0]), masks=sweep[1].masks, seeds=sweep[1].seeds)
     (folder / ORDER).write_text(json.dumps(order), encoding="utf-8")
@@ -129,9 +131,11 @@ def _serve(place: Path, order: dict[str, Any], say: Any) -> None:
     assert task is not None
     say(event="ready", seconds=time.time() - order["began"], imports=dict(imports))
     if order["fingerprint"] not in (None, task.fingerprint):
+        which = changes(order["parts"], task)
         raise InputError(
-            "made again in another process the task has another fingerprint, so that collect would refuse it as "
-            "changed: its data or code differ at each import; draw data with a seed, as np.random.default_rng(0) does"
+            f"made again in another process the task has another fingerprint{f' ({which})' if which else ''}, so that "
+            "collect would refuse it as changed: its data or code differ at each import; draw data with a seed, as "
+            "np.random.default_rng(0) does"
         )
     try:
         first = _trials(place, task, order["trials"], say)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from subtrain.design import Design
 from subtrain.errors import MismatchError
 from subtrain.store.listed import ListedDesign
 from subtrain.tasks.base import Task
-from subtrain.tasks.watched import changes, fingerprint_like
+from subtrain.tasks.watched import changes, fingerprint_like, parts_of
 
 if TYPE_CHECKING:
     from subtrain.store.study import Study
@@ -23,7 +25,8 @@ def check_design(study: Study, design: Design | ListedDesign) -> None:
         raise MismatchError(f"{study.where} was made with another design: {shown}")
 
 
-def task_differences(study: Study, task: Task) -> list[str]:
+def task_differences(study: Study, task: Task, again: Callable[[], Task] | None = None) -> list[str]:
+    """In what the task is not the study's. again: makes it once more, to see what differs each time."""
     found = []
     examples = study.n if study.groups is None else len(study.groups)
     if task.n != examples:
@@ -37,8 +40,22 @@ def task_differences(study: Study, task: Task) -> list[str]:
     if not found and now != study.fingerprint:
         which = changes(study.manifest["task"].get("parts"), task)
         which = which or f"fingerprint {study.fingerprint[:12]}…, now {now[:12]}…"
-        found.append(f"its data, code or settings have changed ({which})")
+        found.append(f"its data, code or settings have changed ({which}){_restless(task, again)}")
     return found
+
+
+def _restless(task: Task, again: Callable[[], Task] | None) -> str:
+    """Which parts differ between two loads of the same code, as data drawn without a seed do: nobody changed those."""
+    said = ""
+    if again is not None:
+        with suppress(Exception):
+            said = changes(parts_of(task), again())
+    if not said:
+        return ""
+    return (
+        f"; two loads of the same code differ too ({said}): draw such data with a seed, as np.random.default_rng(0) "
+        "does, and create the study again"
+    )
 
 
 def _short(value: object) -> str:

@@ -150,7 +150,7 @@ class Study:
 
     def made_by(self, task: Task, making: Making | None) -> Study:
         """This study with its task at hand and what makes it again, if anything does; else MismatchError."""
-        differences = task_differences(self, task)
+        differences = task_differences(self, task, None if making is None else making.task)
         if differences:
             raise MismatchError(f"{self.where} was made with another task: {'; '.join(differences)}")
         if getattr(task, "watched", None) is not None and task.fingerprint != self.fingerprint:

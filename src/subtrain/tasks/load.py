@@ -172,6 +172,19 @@ def module_of_user(name: str) -> ModuleType:
 
 
 def _from_module(name: str) -> ModuleType:
+    try:
+        return _imported(name)
+    except InputError as error:
+        lacking = error.__cause__
+        if isinstance(lacking, ModuleNotFoundError) and f"{name}.".startswith(f"{lacking.name}."):
+            raise InputError(
+                f"{error}; put the folder that holds it on PYTHONPATH, as it may have been when the study was made, or "
+                "name the task by its file, FILE.py:NAME"
+            ) from lacking
+        raise
+
+
+def _imported(name: str) -> ModuleType:
     if not searches_current_folder(name):
         with _told(f"cannot import the task's module {name!r}"):
             return importlib.import_module(name)
