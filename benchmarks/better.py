@@ -24,7 +24,8 @@ from machine import cpu, load, versions
 
 import subtrain as st
 from subtrain.design import FIT
-from subtrain.evaluation import even_replicates, score
+from subtrain.evaluation import score
+from subtrain.heldout import even_replicates
 from subtrain.regression.warn import FitWarning
 from subtrain.trainers.sgd import Sgd
 

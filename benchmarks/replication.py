@@ -29,7 +29,8 @@ import subtrain as st
 from subtrain.datamodels import Datamodels
 from subtrain.design import EVALUATION, FIT
 from subtrain.errors import InputError
-from subtrain.evaluation import even_replicates, score
+from subtrain.evaluation import score
+from subtrain.heldout import even_replicates
 from subtrain.regression.warn import FitWarning
 from subtrain.uses.result import to_json
 

@@ -3,7 +3,7 @@
 Planted worlds: 10 % of the weights not zero (sparse), or all of them, rank^-1 (power law) or normal (dense); as much
 noise as signal.
 
-    python benchmarks/coverage.py [--quick] [--study STUDY] [--out FILE.md]
+    python benchmarks/interval_coverage.py [--quick] [--study STUDY] [--out FILE.md]
 
 --study: a real study as well, where the truth is not known: weights from either half of its models differ by less than
 1.96 times their joint error in 95 of 100 pairs of a unit and a target, if the errors are right.
