@@ -174,6 +174,9 @@ def test_the_report_says_it_of_every_ceiling(study, dm, tmp_path):
     )
     for said in re.findall(r"[^<>]*ceiling (?!\(upper bound\))\d[^<>]*", page):
         assert BOUND.search(said), said
+    # What narrow screens show beside a number of a table.
+    assert page.count('data-name="noise ceiling (upper bound)"') >= 4
+    assert 'data-name="noise ceiling"' not in page
     each = np.array([0.5, 0.6]), np.array([0.8, 0.9])
     assert "upper bound" in figures.scores(*each)
     assert "upper bound" in figures.sorted_scores(*each)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False) -> None:
-    """Judge a fit on held-out subsets it never saw: LDS with its interval beside the noise ceiling."""
+    """Judge a fit on held-out subsets it never saw: LDS with its interval beside the noise ceiling, an upper bound."""
     from subtrain.evaluation import evaluate as judge
     from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit
     from subtrain.store.seal import put_sealed
