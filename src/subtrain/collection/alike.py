@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from subtrain.collection.segment import failure_file
+from subtrain.collection.segment import ALIKE, failure_file
 from subtrain.store.study import Study
 
-# Failures of one kind, and no success, after which nothing more is trained.
-ALIKE = 8
 # What differs between two failures of the same cause: numbers, addresses, names of temporary files.
 _PASSING = re.compile(r"0x[0-9a-f]+|tmp\w{6,}|\d+")
 

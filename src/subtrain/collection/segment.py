@@ -32,6 +32,8 @@ from subtrain.tasks.origin import place
 from subtrain.trainers.oom import is_out_of_memory, release_memory
 
 SAVE_EVERY = 10.0
+# Failures of one kind, and no success, after which nothing more is trained (`alike`); seconds after each of them.
+ALIKE, HEARD = 8, 0.05
 DEVICE = "SUBTRAIN_DEVICE"
 # Letters of a traceback that are kept, and what its digest, the last line of the file, begins with.
 _DETAILS, _DIGEST = 100_000, "sha256 "
@@ -157,6 +159,8 @@ def _record(work: _Work, row: int, error: BaseException, short: bool) -> None:
     details = "".join(traceback.format_exception(error))
     work.failed[row] = record_failure(work.study, work.where, row, seed, why, details)
     work.failing(row, work.failed[row])
+    if not work.done and len(work.failed) <= ALIKE:
+        time.sleep(HEARD)  # whoever counts them may want to end this process before it trains the next
 
 
 def _where() -> str:
