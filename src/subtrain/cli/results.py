@@ -62,7 +62,8 @@ def show(result: Result, to: Path | None, as_json: bool, rows: int = 20, weak: s
     out.print(table)
     length = len(next(iter(columns.values()), []))
     if length > rows:
-        out.print(f"… and {length - rows:,} more rows: --out FILE.csv writes all", style="dim")
+        whole = to is not None and to.suffix != ".png"
+        out.print(f"… and {length - rows:,} more rows{'' if whole else ': --out FILE.csv writes all'}", style="dim")
     if weak:
         out.print(weak, style="yellow", soft_wrap=True, markup=False)
     if to is not None:
