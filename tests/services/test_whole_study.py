@@ -132,7 +132,10 @@ def test_failures_and_what_finished_beside_them(bucket, tmp_path):
     study = Study.create(f"s3://{bucket}/f", f"{worlds.__file__}:unruly", design, params=params, segment=4)
     for model, order in ((5, "raise"), (9, "kill")):
         (tmp_path / "orders" / str(study.design.seeds([model])[0])).write_text(order)
-    with pytest.raises(CollectError, match=r"model 5: ValueError: told to fail; see s3://.*/f/failures/000005\.txt"):
+    with pytest.raises(
+        CollectError,
+        match=r"model 5: ValueError: told to fail \(worlds\.py, line \d+\); see s3://.*/f/failures/000005\.txt",
+    ):
         study.collect(workers=2, progress=False)
     assert study.done().tolist() == [m for m in range(16) if m not in (5, 9)]
     assert sorted(f.model for f in study.status().failed) == [5, 9]
