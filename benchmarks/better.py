@@ -23,11 +23,11 @@ import numpy as np
 from machine import cpu, load, versions
 
 import subtrain as st
-from subtrain.design import FIT
+from subtrain.designs.drawn import FIT
 from subtrain.evaluation import score
-from subtrain.heldout import even_replicates
-from subtrain.regression.warn import FitWarning
-from subtrain.trainers.sgd import Sgd
+from subtrain.evaluation_models import even_replicates
+from subtrain.regression.fit_warnings import FitWarning
+from subtrain.trainers.kit.sgd import Sgd
 
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"

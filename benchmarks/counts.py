@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from subtrain.kernel import kernel
 from subtrain.masks import Masks, row_bytes
-from subtrain.regression.lanes import SIDE, count_tile
-from subtrain.regression.products import aligned
-from subtrain.regression.stream import count_blocks, peak_bytes
-from subtrain.regression.threads import each, thread_count
+from subtrain.regression.counting.count_stream import count_blocks, peak_bytes
+from subtrain.regression.counting.products import aligned
+from subtrain.regression.counting.threads import each, thread_count
+from subtrain.regression.counting.vector_loops import SIDE, count_tile
+from subtrain.system.kernel import kernel
 
 RESULTS = Path(__file__).parent / "results"
 SHARD = 8192

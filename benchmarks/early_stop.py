@@ -24,7 +24,7 @@ from machine import cpu, load, versions
 from planted import planted
 
 import subtrain as st
-from subtrain.regression.warn import FitWarning
+from subtrain.regression.fit_warnings import FitWarning
 
 HERE = Path(__file__).parent
 FIRST = 50_000

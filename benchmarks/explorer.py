@@ -27,7 +27,7 @@ import numpy as np
 
 from subtrain import Design, Study
 from subtrain.collection import train_segment
-from subtrain.store.base import put_json
+from subtrain.store.protocol import put_json
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]

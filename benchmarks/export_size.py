@@ -27,7 +27,7 @@ LIMIT_MB = 2000
 
 def run(name: str, root: Path, models: int, units: int) -> dict[str, float]:
     from subtrain import Study, export, import_folder
-    from subtrain.store import stream
+    from subtrain.studies.segments import npy_writer
 
     study, began, found = root / "study", time.monotonic(), {}
     data = root / "out" / "study" / "data"
@@ -43,14 +43,14 @@ def run(name: str, root: Path, models: int, units: int) -> dict[str, float]:
                 print(json.dumps(_about(began, {"rows": rows})), flush=True)
                 os._exit(0)
 
-        stream.CHECKPOINT_SECONDS = 1.0
+        npy_writer.CHECKPOINT_SECONDS = 1.0
         export(Study.open(study), root / "other", progress=die)
     elif name == "compare":
         names = sorted(path.name for path in data.iterdir())
         other = root / "other" / "study" / "data"
         assert names == sorted(path.name for path in other.iterdir())
         for file in names:
-            assert stream.digest(data / file) == stream.digest(other / file), file
+            assert npy_writer.digest(data / file) == npy_writer.digest(other / file), file
         found = {"files": len(names)}
     elif name == "import":
         back = import_folder(root / "back", root / "out" / "study")

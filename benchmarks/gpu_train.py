@@ -4,7 +4,7 @@
     python benchmarks/gpu_train.py --stages ceilings resnet9 step processes airbench mlp      # some of them
     python benchmarks/gpu_train.py --quick --device cpu      # does it run? Tiny sizes, nothing is written
 
-Data: CIFAR-10 at alpha = 0.5, 25,000 of 50,000 images; --data names the files as `subtrain.tasks.pixels` reads them.
+Data: CIFAR-10 at alpha = 0.5, 25,000 of 50,000 images; --data names the files as `subtrain.tasks.kit.pixels` reads them.
 Where they are not at hand, random pixels of that shape take their place: as fast, and said in the results.
 
 Before any run. ResNet-9 is 291.3 M multiply-adds an image; forward and backward, less the first layer's gradient of its
@@ -38,9 +38,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from subtrain.tasks.cifar import AIRBENCH, RESNET9
-from subtrain.tasks.pixels import image_data
+from subtrain.tasks.kit.pixels import image_data
+from subtrain.trainers.kit.sgd import Sgd
 from subtrain.trainers.mlp import train_mlp
-from subtrain.trainers.sgd import Sgd
 from subtrain.trainers.torch.data import as_pair
 from subtrain.trainers.torch.loop import Trainer
 from subtrain.trainers.torch.mlp_many import ManyMlps
@@ -335,7 +335,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="tiny sizes, random pixels; prints and writes nothing")
     parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--data", default=DATA, help="path of the images, see subtrain.tasks.pixels")
+    parser.add_argument("--data", default=DATA, help="path of the images, see subtrain.tasks.kit.pixels")
     parser.add_argument("--models", type=int, help="timed trainings a way to train")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--out", type=Path, default=RESULTS)

@@ -13,7 +13,7 @@ import numpy as np
 
 import subtrain as st
 from subtrain.errors import InputError
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.sgd import Sgd
 
 UNITS, TARGETS = 5000, 200
 

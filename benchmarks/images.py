@@ -27,9 +27,9 @@ from machine import cores, cpu, load, versions
 
 import subtrain as st
 from subtrain.datamodels import Datamodels
-from subtrain.design import EVALUATION, FIT
+from subtrain.designs.drawn import EVALUATION, FIT
 from subtrain.errors import InputError
-from subtrain.regression.warn import FitWarning
+from subtrain.regression.fit_warnings import FitWarning
 
 HERE = Path(__file__).parent
 TASKS = {

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 import subtrain as st
-from subtrain.regression.counts import count
-from subtrain.uses.covariance import design_covariance
-from subtrain.uses.debias import Estimates, debias, least_squares
-from subtrain.uses.residuals import sums_of_counts
+from subtrain.regression.counting.counts import count
+from subtrain.uses.kit.debias import Estimates, debias, least_squares
+from subtrain.uses.kit.mask_covariance import design_covariance
+from subtrain.uses.kit.residuals import sums_of_counts
 from subtrain.uses.significance import Significance
 
 UNITS = 200

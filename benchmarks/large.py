@@ -30,11 +30,11 @@ import numpy as np
 
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression import FitWarning, LassoLarge
-from subtrain.regression.large import plan_layout
-from subtrain.regression.large_lasso import Part
-from subtrain.regression.passes import correlate
-from subtrain.regression.spool import room
-from subtrain.regression.threads import thread_count
+from subtrain.regression.counting.threads import thread_count
+from subtrain.regression.estimators.lasso_large import Part
+from subtrain.regression.large.mask_passes import correlate
+from subtrain.regression.large.model_spool import room
+from subtrain.regression.large.solver import plan_layout
 
 RESULTS = Path(__file__).parent / "results"
 CHUNK = 256

@@ -39,7 +39,7 @@ from planted import Planted, lambdas_of, planted, relative_gap
 
 from subtrain.masks import pack
 from subtrain.regression import FitWarning, Lasso, count, lasso_path
-from subtrain.regression.judging import judges
+from subtrain.regression.lasso.validation_error import judges
 
 RESULTS = Path(__file__).parent / "results"
 EPS, GAP = 1e-3, 1e-4

@@ -27,12 +27,12 @@ from planted_duplicates import recalls
 
 import subtrain as st
 from subtrain.datamodels import Datamodels
-from subtrain.design import EVALUATION, FIT
+from subtrain.designs.drawn import EVALUATION, FIT
 from subtrain.errors import InputError
 from subtrain.evaluation import score
-from subtrain.heldout import even_replicates
-from subtrain.regression.warn import FitWarning
-from subtrain.uses.result import to_json
+from subtrain.evaluation_models import even_replicates
+from subtrain.regression.fit_warnings import FitWarning
+from subtrain.uses.kit.result import to_json
 
 HERE = Path(__file__).parent
 MINUTES = 20

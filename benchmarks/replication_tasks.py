@@ -12,7 +12,7 @@ import numpy as np
 from planted_duplicates import planted
 
 import subtrain as st
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.sgd import Sgd
 
 CLEAN, EACH = 200, 10
 """Targets without a duplicate in the training set, and targets with one of each kind."""

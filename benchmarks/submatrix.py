@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from subtrain.uses.submatrix import densest_submatrix, largest_submatrix, symmetric
+from subtrain.uses.kit.heaviest_submatrix import densest_submatrix, largest_submatrix, symmetric
 
 
 def planted(n: int, block: int, nonzero: int = 300) -> tuple[np.ndarray, np.ndarray]:

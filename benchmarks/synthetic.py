@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from subtrain import Design, Output, Study
-from subtrain.store import segment
-from subtrain.store.study import segment_name
+from subtrain.studies.segments import segment_file
+from subtrain.studies.stored_study import segment_name
 from subtrain.tasks import batch
 
 CHUNK = 4096
@@ -48,7 +48,7 @@ def build(folder: Path, n: int, models: int, heldout: int, size: int, leave: int
         for a, b in some:
             part = slice(a - start, b - start)
             sha = hashlib.sha256(masks[part].tobytes()).hexdigest() if masks is not None else ""
-            payload = segment.encoded(range(a, b), {"test_margins": values[part]}, study.identity, sha, {})
+            payload = segment_file.encoded(range(a, b), {"test_margins": values[part]}, study.identity, sha, {})
             (folder / segment_name((a, b))).write_bytes(payload)
     return study
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from subtrain.trainers import cnn, mlp
-from subtrain.trainers.many import minibatch_order
+from subtrain.trainers.kit.many_models import minibatch_order
 
 
 class Rows(torch.nn.Module):

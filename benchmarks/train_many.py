@@ -24,8 +24,8 @@ import numpy as np
 from machine import cores, cpu, load, versions
 
 from subtrain.trainers.cnn import train_cnn
+from subtrain.trainers.kit.sgd import Sgd
 from subtrain.trainers.mlp import LOGISTIC, train_mlp
-from subtrain.trainers.sgd import Sgd
 
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM", "BLIS")
 TARGETS, CLASSES = 300, 10

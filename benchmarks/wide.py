@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression import LassoOptions, count_blocks
-from subtrain.regression.choose import chosen_lambdas
-from subtrain.regression.judging import Judges
+from subtrain.regression.lasso.lambda_choice import chosen_lambdas
+from subtrain.regression.lasso.validation_error import Judges
 
 RESULTS = Path(__file__).parent / "results"
 SHARD = 10_000

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from subtrain.errors import InputError
-from subtrain.store.base import Store, put_json, read_json
-from subtrain.store.places import open_store
+from subtrain.store.addresses import open_store
+from subtrain.store.protocol import Store, put_json, read_json
 
 ESCAPES = ("../a", "a/../../b", "/etc/passwd", "", ".", "..", "a//b", "a/", "./a", "a\\b", "a\0b", "a/./b", ".a")
 

@@ -11,7 +11,7 @@ import numpy as np
 import obstore
 from obstore.store import MemoryStore
 
-from subtrain.public.source import Source
+from subtrain.public.remote.source import Source
 
 MODELS, HELDOUT, UNITS, TARGETS = 260, 60, 24, 5
 ADDRESS = "s3://mirror"

@@ -13,9 +13,9 @@ import worlds
 from processes import wait_until
 from subtrain import budget, evaluate, fit, import_arrays, learning_curve
 from subtrain.collection import _missing, train_segment
-from subtrain.design import EVALUATION
+from subtrain.designs.drawn import EVALUATION
 from subtrain.errors import InputError
-from subtrain.explorer.heldout import read_heldout
+from subtrain.explorer.data.heldout_models import read_heldout
 
 
 def some(study, fit_models, heldout):

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subtrain import Design
-from subtrain.design import EVALUATION, FIT
+from subtrain.designs.drawn import EVALUATION, FIT
+from subtrain.designs.samplers import bernoulli, fixed_size, subset_size
 from subtrain.errors import InputError
-from subtrain.samplers import bernoulli, fixed_size, subset_size
 
 
 def reference_mask(seed: int, subset: int, n: int, size: int) -> np.ndarray:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from subtrain.cli.app import app
 from subtrain.cli.main import main  # noqa: F401  registers the verbs
+from subtrain.cli.shared.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

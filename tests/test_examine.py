@@ -26,13 +26,14 @@ from subtrain import (
     load_fit,
 )
 from subtrain.collection import train_segment
-from subtrain.collection.segment import record_failure
 from subtrain.collection.status import failed_models
+from subtrain.collection.workers.train_segment import record_failure
 from subtrain.errors import CorruptError
-from subtrain.examine import examine
-from subtrain.explorer import leaks, verification
-from subtrain.explorer.sidecar import open_sidecar
+from subtrain.explorer import verification
+from subtrain.explorer.data import leakage_review
+from subtrain.explorer.data.sidecar import open_sidecar
 from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, save_fit
+from subtrain.integrity import examine
 from subtrain.store.seal import put_sealed
 
 FITTED = "fits/default"
@@ -54,8 +55,8 @@ def whole(tmp_path_factory) -> Path:
         judged = evaluate(dm, study)
     save_fit(study, dm)
     put_sealed(study.store, f"{fit_prefix()}/{EVALUATION}", judged.to_json())
-    leaks.decide(study, "test_margins", "1-2", "yes")
-    put_sealed(study.store, f"{leaks.REVIEWS}/verified/abc.json", {"runs": 3, "observed": {"base": [0.5]}})
+    leakage_review.decide(study, "test_margins", "1-2", "yes")
+    put_sealed(study.store, f"{leakage_review.REVIEWS}/verified/abc.json", {"runs": 3, "observed": {"base": [0.5]}})
     open_sidecar(study, "default")
     return path
 
@@ -67,7 +68,7 @@ def result(path: Path, sidecar: bool) -> list[object]:
     found += [study.read(name).tobytes() for name in study.outputs]
     dm = load_fit(study)
     found += [dm.weight.tobytes(), dm.bias.tobytes(), dm.lam.tobytes(), dict(dm.meta)]
-    found += [leaks.decisions(study, "test_margins"), verification.kept(study)]
+    found += [leakage_review.decisions(study, "test_margins"), verification.kept(study)]
     found += [(one.model, one.why, one.host) for one in failed_models(study)]
     if sidecar:
         made = open_sidecar(study, "default")[1]

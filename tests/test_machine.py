@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from subtrain import cgroups, machine
-from subtrain.regression.threads import thread_count
+from subtrain.regression.counting.threads import thread_count
+from subtrain.system import cgroups, machine
 
 # Docker with control groups of version 1, without a namespace of its own for them.
 V1 = {

@@ -5,7 +5,7 @@ import pytest
 
 from subtrain import Datamodels
 from subtrain.evaluation import score
-from subtrain.notebook import html_table
+from subtrain.system.notebook import html_table
 from subtrain.uses.leakage import leakage
 
 NASTY = "<script>alert(1)</script>"

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from subtrain import Datamodels, evaluate, learning_curve
-from subtrain.cli import demo as cli_demo
-from subtrain.cli import evaluate as cli_evaluate
-from subtrain.cli import status as cli_status
+from subtrain.cli.verbs import demo as cli_demo
+from subtrain.cli.verbs import evaluate as cli_evaluate
+from subtrain.cli.verbs import status as cli_status
 from subtrain.evaluation import Interval, ceilings, correlation, rank
 from subtrain.explorer import figures
 from subtrain.explorer.report import write_report
-from subtrain.uses.agreement import Agreement
 from subtrain.uses.alphas import Alphas
 from subtrain.uses.audit import audit
 from subtrain.uses.budget import Budget
+from subtrain.uses.kit.effect_agreement import Agreement
 from subtrain.uses.removals import removals
 from worlds import linear, weights
 

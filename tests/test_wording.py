@@ -1,6 +1,6 @@
 import pytest
 
-from subtrain.wording import clock, duration, plain, printable, size
+from subtrain.formatting import clock, duration, plain, printable, size
 
 
 @pytest.mark.parametrize(

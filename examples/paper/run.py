@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import subtrain as st
-from subtrain.collection.checked import duration
-from subtrain.tasks.load import parse_params
-from subtrain.wording import size
+from subtrain.collection.check.report import duration
+from subtrain.formatting import size
+from subtrain.tasks.loading.load import parse_params
 
 TABLE = tomllib.loads(Path(__file__).with_name("table1.toml").read_text())
 EVALUATION = 10_000

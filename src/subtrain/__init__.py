@@ -15,11 +15,10 @@ from subtrain._version import __version__
 if TYPE_CHECKING:
     from subtrain import public, tasks
     from subtrain.collection import collect
-    from subtrain.collection.check import check
+    from subtrain.collection.check.task_check import check
     from subtrain.collection.status import status
-    from subtrain.curve import LearningCurve, learning_curve
     from subtrain.datamodels import Datamodels
-    from subtrain.design import Design
+    from subtrain.designs.drawn import Design
     from subtrain.errors import SubtrainError
     from subtrain.evaluation import Evaluation, evaluate
     from subtrain.explorer.report import write_report
@@ -41,21 +40,24 @@ if TYPE_CHECKING:
         fit,
         pairs_of,
     )
-    from subtrain.store.export import export
-    from subtrain.store.imported import import_arrays, import_folder
-    from subtrain.store.reference import import_reference
-    from subtrain.store.study import Study
-    from subtrain.tasks.trusted import task_factory
+    from subtrain.studies.export import export
+    from subtrain.studies.imports.arrays import import_arrays, import_folder
+    from subtrain.studies.imports.reference import import_reference
+    from subtrain.studies.stored_study import Study
+    from subtrain.tasks.loading.task_factory import task_factory
     from subtrain.uses.alphas import Alphas, compare_alphas
     from subtrain.uses.audit import Audit, audit
     from subtrain.uses.brittleness import Brittleness, brittleness
     from subtrain.uses.budget import Budget, budget
     from subtrain.uses.clusters import Clusters, clusters
     from subtrain.uses.compare import Comparison, compare
+    from subtrain.uses.component_tails import TailRemoval, remove_tails
     from subtrain.uses.counterfactual import Counterfactuals, counterfactuals
     from subtrain.uses.embedding import Embedding, embedding
     from subtrain.uses.group_debias import debias_group
+    from subtrain.uses.kit.standard_errors import standard_errors
     from subtrain.uses.leakage import Leakage, leakage
+    from subtrain.uses.learning_curve import LearningCurve, learning_curve
     from subtrain.uses.memorization import Influences, Memorization, empirical_influence, memorization
     from subtrain.uses.mislabeled import Mislabeled, mislabeled
     from subtrain.uses.neighbors import Neighbors, neighbors
@@ -65,9 +67,7 @@ if TYPE_CHECKING:
     from subtrain.uses.retrain_mislabeled import Mislabeling, retrain_mislabeled
     from subtrain.uses.select import Selection, select, verify_selection
     from subtrain.uses.significance import Significance, significance
-    from subtrain.uses.standard_errors import standard_errors
     from subtrain.uses.support import Support, support
-    from subtrain.uses.tails import TailRemoval, remove_tails
     from subtrain.uses.training_sets import TrainingSets, compare_training_sets, compare_without
     from subtrain.uses.valuation import Values, ame, banzhaf, shapley, shapley_alphas
     from subtrain.uses.verify_difference import DifferenceCheck, verify_difference

@@ -12,17 +12,17 @@ from zipfile import is_zipfile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.design import numbers_below, whole_numbers
+from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
-from subtrain.notebook import html_table
-from subtrain.paths import local_path
-from subtrain.store import files
-from subtrain.store.base import JSON_BYTES, Store, parse_json, put_json, read_capped
+from subtrain.store import atomic_files
 from subtrain.store.folder import Folder
-from subtrain.store.rows import open_npy, open_verified, parse_npy
+from subtrain.store.protocol import JSON_BYTES, Store, parse_json, put_json, read_capped
 from subtrain.store.seal import SEAL, replace_hashed, sealed, unsealed, verify_bytes, verify_file
-from subtrain.store.study import FIT_META as META
+from subtrain.studies.segments.output_rows import open_npy, open_verified, parse_npy
+from subtrain.studies.stored_study import FIT_META as META
+from subtrain.system.notebook import html_table
+from subtrain.system.paths import local_path
 
 TORCH = "datamodels.pt"
 ARRAYS = ("weight", "bias", "lam")
@@ -159,7 +159,7 @@ class Datamodels:
         beside = path.with_suffix(".json")
         meta: Mapping[str, Any] = {}
         if beside.is_file():
-            meta, digests = split_meta(files.read_json(beside), beside)
+            meta, digests = split_meta(atomic_files.read_json(beside), beside)
             if digests is not None:
                 verify_file(path, digests.get(PT))
         else:

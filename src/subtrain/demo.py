@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from subtrain.datamodels import Datamodels
-from subtrain.design import EVALUATION, Design
+from subtrain.designs.drawn import EVALUATION, Design
 from subtrain.errors import InputError
 from subtrain.evaluation import Evaluation, evaluate
-from subtrain.paths import local_path
-from subtrain.store.study import Study
+from subtrain.studies.stored_study import Study
+from subtrain.system.paths import local_path
 from subtrain.tasks.digits import digits
 
 INITS = {"shared": "shared initialisation", "own": "own initialisations"}

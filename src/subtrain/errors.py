@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from subtrain.wording import visible
+from subtrain.formatting import visible
 
 
 class SubtrainError(Exception):

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.design import EVALUATION, Rows, row_numbers
+from subtrain.designs.drawn import EVALUATION, Rows, row_numbers
 from subtrain.errors import InputError
-from subtrain.heldout import held_out
-from subtrain.notebook import html_table
-from subtrain.store.study import Study
-from subtrain.wording import number
+from subtrain.evaluation_models import held_out
+from subtrain.formatting import number
+from subtrain.studies.stored_study import Study
+from subtrain.system.notebook import html_table
 
 Array = NDArray[np.float64]
 # A fit is weak below this share of its ceiling; below this LDS where the ceiling is not known.

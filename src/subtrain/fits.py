@@ -6,8 +6,8 @@ import hashlib
 
 from subtrain.datamodels import Datamodels, load_from, save_to
 from subtrain.errors import InputError
-from subtrain.store.base import JSON_BYTES, read_capped
-from subtrain.store.study import FIT_META, FITS, UNSEALED, Study
+from subtrain.store.protocol import JSON_BYTES, read_capped
+from subtrain.studies.stored_study import FIT_META, FITS, UNSEALED, Study
 
 # What `subtrain evaluate` writes beside a fit; it is of that fit alone.
 EVALUATION = "evaluation.json"

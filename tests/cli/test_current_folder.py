@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from commands import ok
-from subtrain.collection import sbatch, travel
-from subtrain.store.trust import Making
+from subtrain.collection.engines.slurm import sbatch
+from subtrain.collection.workers import task_message
+from subtrain.studies.trust import Making
 from subtrain.tasks import load_task
 from subtrain.tasks.base import Source
 from subtrain.tasks.tabular import tabular
@@ -52,7 +53,7 @@ def test_where_the_current_folder_counts(folder):
         (Making(Source("task.py:make", file="/elsewhere/task.py"), own=True), False),
         (None, True),
     ):
-        assert (here in travel.pack(task, making)["sys_path"]) is counts
+        assert (here in task_message.pack(task, making)["sys_path"]) is counts
         assert (here in sbatch.import_path(making)) is counts
 
 

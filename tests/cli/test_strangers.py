@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 import subtrain as st
 import subtrain.cli.main
 import worlds
-from subtrain.cli.app import app
+from subtrain.cli.shared.app import app
 from subtrain.collection import train_segment
 from subtrain.errors import CorruptError, InputError
 from subtrain.fits import save_fit
-from subtrain.store import trust
 from subtrain.store.seal import sealed
+from subtrain.studies import trust
 from subtrain.tasks import View
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -110,7 +110,7 @@ def stranger(sent, tmp_path, monkeypatch):
         raise AssertionError("a task was made")
 
     monkeypatch.setattr(trust, "load_task", refuse)
-    monkeypatch.setattr("subtrain.store.study.load_task", refuse)
+    monkeypatch.setattr("subtrain.studies.stored_study.load_task", refuse)
     yield tmp_path / "study"
     assert not (sent / "ran").exists()
 
@@ -183,7 +183,7 @@ def test_the_explorers_api_runs_nothing(stranger):
     pytest.importorskip("fastapi")
     from fastapi.testclient import TestClient
 
-    from subtrain.explorer.opened import Library
+    from subtrain.explorer.open_studies import Library
     from subtrain.explorer.server.app import make_app
 
     client = TestClient(make_app(Library({"": st.Study.open(stranger)}), hosts=None), base_url="http://127.0.0.1")

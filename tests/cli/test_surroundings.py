@@ -195,14 +195,14 @@ def test_an_interrupt_says_what_is_done_and_ends_the_workers(tmp_path):
 
 
 def test_an_interrupt_in_python_stays_one(make_study, monkeypatch):
-    from subtrain.collection import local
+    from subtrain.collection.engines.local import executor
 
     study = make_study(done=False)
 
     def stop(self, tick):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(local.LocalExecutor, "run", stop)
+    monkeypatch.setattr(executor.LocalExecutor, "run", stop)
     with pytest.raises(KeyboardInterrupt, match="0 of 16 models are done"):
         study.collect(workers=1, progress=False)
 

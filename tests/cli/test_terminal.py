@@ -15,13 +15,13 @@ import worlds
 from subtrain import Datamodels, Design, Study
 from subtrain.cli.main import main
 from subtrain.collection import train_segment
-from subtrain.collection.segment import record_failure
+from subtrain.collection.workers.train_segment import record_failure
 from subtrain.errors import CollectError, CorruptError, InputError
 from subtrain.fits import save_fit
+from subtrain.formatting import visible
 from subtrain.store.seal import sealed
+from subtrain.system.terminal import Terminal
 from subtrain.tasks import View, batch
-from subtrain.terminal import Terminal
-from subtrain.wording import visible
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202egnp.exe\u2066\x00\x08[link=file:///x]here[/link][/bold]"
 BAD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -14,8 +14,8 @@ from subtrain.collection import train_segment
 from subtrain.evaluation import weakness
 from subtrain.fits import save_fit
 from subtrain.tasks import batch
+from subtrain.uses.kit.weak_fit import weak_fit
 from subtrain.uses.support import support
-from subtrain.uses.weak import weak_fit
 
 N = 24
 WEIGHT = np.random.default_rng(0).normal(size=(N, N))

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from subtrain import Design, Study
-from subtrain.collection import agenda as module
+from subtrain.collection import segment_order as module
 from subtrain.collection import train_segment
-from subtrain.collection.agenda import Agenda, Company
 from subtrain.collection.report import Tally
+from subtrain.collection.segment_order import Agenda, Company
 from subtrain.errors import StorageError
 
 TASK = """

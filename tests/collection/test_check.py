@@ -16,9 +16,9 @@ import pytest
 
 import worlds
 from subtrain import Design, check
-from subtrain.collection.checked import Agreement, Checked
-from subtrain.collection.imports import timed_imports
-from subtrain.collection.subsets import hard_subsets
+from subtrain.collection.check.hard_subsets import hard_subsets
+from subtrain.collection.check.import_time import timed_imports
+from subtrain.collection.check.report import Agreement, Checked
 from subtrain.errors import InputError
 from subtrain.tasks import batch, command, function
 
@@ -229,7 +229,7 @@ def test_a_hard_subset_is_tried_first_and_named():
 
 
 def test_a_device_that_is_not_there(monkeypatch):
-    module = sys.modules["subtrain.collection.check"]
+    module = sys.modules["subtrain.collection.check.task_check"]
     monkeypatch.setattr(module, "visible_gpus", lambda: ())
     needy = SimpleNamespace(**{name: getattr(one(right), name) for name in ("n", "outputs", "fingerprint", "train")})
     needy.needs = needy.device = "cuda"
@@ -250,7 +250,7 @@ def test_data_that_are_drawn_anew_in_each_process(tmp_path):
 
 
 def test_a_slow_import_is_told_from_slow_data(tmp_path, monkeypatch):
-    module = sys.modules["subtrain.collection.check"]
+    module = sys.modules["subtrain.collection.check.task_check"]
     monkeypatch.setattr(module, "SLOW_START", 1.0)
     slow = {"start": 12.0, "imports": {"torch": 9.0, "numpy": 0.5}}
     said = module._slow_start(SimpleNamespace(**slow))
@@ -302,9 +302,9 @@ def test_a_check_that_hangs_is_stopped():
 
 
 def test_slow_starts_and_full_disks_are_told(monkeypatch):
-    from subtrain.collection import check as _  # noqa: F401  the module, which the function hides
+    from subtrain.collection.check import task_check as _  # noqa: F401  the module, which the function hides
 
-    module = sys.modules["subtrain.collection.check"]
+    module = sys.modules["subtrain.collection.check.task_check"]
     monkeypatch.setattr(module, "SLOW_START", 0.0)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: type("Disk", (), {"free": 10}))
     found = check(one(right))

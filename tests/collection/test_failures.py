@@ -14,10 +14,12 @@ import pytest
 
 import worlds
 from subtrain import Design, Study, status
-from subtrain.collection import local, partial, train_segment
-from subtrain.collection.ledger import Ledger
+from subtrain.collection import train_segment
+from subtrain.collection.engines.local import executor
 from subtrain.collection.report import Tally
-from subtrain.collection.segment import ModelsFailedError, record_failure
+from subtrain.collection.retries import Ledger
+from subtrain.collection.workers import checkpoint
+from subtrain.collection.workers.train_segment import ModelsFailedError, record_failure
 from subtrain.errors import CollectError, CorruptError, StorageError
 from subtrain.tasks import batch
 
@@ -118,7 +120,7 @@ def test_failures_in_every_segment_do_not_stop_the_rest(unruly_study, expected):
 
 
 def test_failures_that_stay_do_not_stop_what_comes_after(unruly_study, expected, monkeypatch):
-    monkeypatch.setattr(local, "HOPELESS", 2)
+    monkeypatch.setattr(executor, "HOPELESS", 2)
     study = unruly_study(dict.fromkeys(range(0, 32, 4), "raise"), models=32, heldout=0)
     failing(study)
     longer = study.extend(models=8)
@@ -161,7 +163,7 @@ def test_a_study_that_has_a_model_tries_all_others_however_alike_they_fail(unrul
 
 
 def test_a_crash_in_every_segment_does_not_stop_the_rest(unruly_study, expected, monkeypatch):
-    monkeypatch.setattr(local, "HOPELESS", 2)
+    monkeypatch.setattr(executor, "HOPELESS", 2)
     bad = range(1, 16, 2)
     study = unruly_study(dict.fromkeys(bad, "exit"), models=16, heldout=0, segment=2)
     said = failing(study)
@@ -225,7 +227,7 @@ def test_damage_in_the_cache_only_costs_time(unruly_study, expected, obedient):
     files = sorted(p for p in (study.path / "partial").rglob("*") if p.is_file())
     assert [f.name for f in files] == ["000004-000004.seg", "000006-000007.seg"]
     files[0].write_bytes(files[0].read_bytes()[:50])
-    assert sorted(partial.load(study, (4, 8))) == [6, 7]
+    assert sorted(checkpoint.load(study, (4, 8))) == [6, 7]
     obedient()
     assert train_segment(study, (4, 8))
     assert not train_segment(study, (4, 8)), "it is there already"

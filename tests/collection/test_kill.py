@@ -16,7 +16,7 @@ import worlds
 from processes import running, wait_until
 from subtrain import Design, Study
 from subtrain.collection import train_segment
-from subtrain.store import segment
+from subtrain.studies.segments import segment_file
 
 RUNNER = """
 import sys
@@ -82,7 +82,7 @@ def test_two_runners_killed_again_and_again(unruly_study, expected, make_study, 
 def finished(study, uninterrupted, expected):
     """Every row once, byte for byte as in a run that nobody disturbed, and nothing left lying about."""
     names = sorted(os.listdir(study.path / "segments"))
-    assert names == [segment.file_name(*where) for where in study.segments]
+    assert names == [segment_file.file_name(*where) for where in study.segments]
     assert names == sorted(os.listdir(uninterrupted.path / "segments"))
     for name, array in expected(study).items():
         assert study.read(name).tobytes() == array.tobytes() == uninterrupted.read(name).tobytes()
@@ -149,7 +149,7 @@ def watch(name):
     setattr(os, name, step)
 for name in ("fsync", "link", "unlink", "rmdir"):
     watch(name)
-import subtrain.collection.segment as module
+import subtrain.collection.workers.train_segment as module
 module.SAVE_EVERY = 0.0
 train_segment(study, (4, 8))
 print("won", flush=True)
@@ -187,7 +187,7 @@ def test_two_processes_on_one_segment_commit_it_once(tmp_path):
     study = Study.create(tmp_path / "s", worlds.linear(noise=1.0), Design(models=8, heldout=0), segment=8)
     (study.path / "segments").mkdir()
     other = Study.open(study.path, task=worlds.linear(noise=1.0))
-    path = study.path / "segments" / segment.file_name(0, 8)
+    path = study.path / "segments" / segment_file.file_name(0, 8)
 
     def overtaken(models):
         if models and not path.exists():

@@ -13,8 +13,8 @@ import pytest
 
 from subtrain import Output, Study
 from subtrain.errors import CollectError, InputError, MismatchError
-from subtrain.store import segment
-from subtrain.store.study import segment_name
+from subtrain.studies.segments import segment_file
+from subtrain.studies.stored_study import segment_name
 from subtrain.tasks import batch, function
 
 
@@ -31,7 +31,7 @@ def test_two_workers_train_everything_once(unruly_study, expected):
     assert done.rate > 0
     for name, array in expected(study).items():
         assert study.read(name).tobytes() == array.tobytes()
-    assert sorted(os.listdir(study.path / "segments")) == [segment.file_name(*where) for where in study.segments]
+    assert sorted(os.listdir(study.path / "segments")) == [segment_file.file_name(*where) for where in study.segments]
     assert leftovers(study) == []
     [runner] = (study.path / "runners").iterdir()
     about = json.loads(runner.read_text())
@@ -44,7 +44,7 @@ def test_two_workers_train_everything_once(unruly_study, expected):
 
 
 def header_of(study, where):
-    return segment.read_segment(study.store, segment_name(where), study.outputs, [], study.identity)[1]
+    return segment_file.read_segment(study.store, segment_name(where), study.outputs, [], study.identity)[1]
 
 
 def test_only_what_is_missing_is_trained(unruly_study, expected):

@@ -10,8 +10,8 @@ import pytest
 
 import subtrain
 from subtrain import Study, collect, counterfactuals, retrain
-from subtrain.collection.options import OptionError
-from subtrain.collection.reference import collect_reference
+from subtrain.collection.keyword_checks import OptionError
+from subtrain.collection.reference_module import collect_reference
 from subtrain.errors import InputError
 
 

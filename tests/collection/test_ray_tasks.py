@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from subtrain.collection import ray, ray_tasks
-from subtrain.collection.ledger import ATTEMPTS
-from subtrain.collection.ray import Cluster, LostError, RayOptions
+from subtrain.collection.engines.ray import cluster as ray
+from subtrain.collection.engines.ray import executor
+from subtrain.collection.engines.ray.cluster import Cluster, LostError, RayOptions
+from subtrain.collection.retries import ATTEMPTS
 from subtrain.errors import CollectError, InputError, StorageError
-from subtrain.store import segment
+from subtrain.studies.segments import segment_file
 
 
 class Pretended:
@@ -54,11 +55,11 @@ def cluster(monkeypatch):
     def connected(options):
         yield pretended
 
-    monkeypatch.setattr(ray_tasks, "connected", connected)
+    monkeypatch.setattr(executor, "connected", connected)
     yield pretended
-    for worker in (worker for workers in ray_tasks._idle.values() for worker in workers):
+    for worker in (worker for workers in executor._idle.values() for worker in workers):
         worker.kill()
-    ray_tasks._idle.clear()
+    executor._idle.clear()
 
 
 def test_everything_is_trained_once_with_few_tasks_waiting(unruly_study, expected, cluster):
@@ -128,17 +129,15 @@ def test_a_folder_that_shows_commits_late_is_waited_for(unruly_study, cluster, m
         return whole(rows) if len(looks) > 8 else set()
 
     monkeypatch.setattr(type(study.rows), "whole", late)
-    monkeypatch.setattr(ray_tasks, "EVERY", 0.0)
+    monkeypatch.setattr(executor, "EVERY", 0.0)
     assert study.collect(engine="ray", progress=False).done == 8
     assert len(cluster.asked) == 2
 
 
 def test_a_node_that_does_not_see_the_study(unruly_study, cluster, monkeypatch):
     study = unruly_study(models=8)
-    order = ray_tasks.RayExecutor._order
-    monkeypatch.setattr(
-        ray_tasks.RayExecutor, "_order", lambda self: replace(order(self), path=str(study.path / "not"))
-    )
+    order = executor.RayExecutor._order
+    monkeypatch.setattr(executor.RayExecutor, "_order", lambda self: replace(order(self), path=str(study.path / "not")))
     with pytest.raises(StorageError, match=r"does not see the study at .*not: its folder must be on storage that all"):
         study.collect(engine="ray", progress=False)
 
@@ -185,7 +184,7 @@ def test_what_takes_a_task_is_said(unruly_study, cluster):
     assert study.collect(engine="ray", progress=False, address="head:1", num_gpus=0.25).slots == (
         "Ray at head:1, 1 CPU and 0.25 GPU a task"
     )
-    assert (study.path / "segments" / segment.file_name(0, 4)).exists()
+    assert (study.path / "segments" / segment_file.file_name(0, 4)).exists()
 
 
 def test_a_map_keeps_order_and_cancels_only_what_is_not_over():

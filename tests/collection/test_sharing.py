@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import subtrain as st
-from subtrain.collection import logs
-from subtrain.collection.sharing import dumps
-from subtrain.collection.travel import pack
+from subtrain.collection.workers import bounded_logs
+from subtrain.collection.workers.memory_maps import dumps
+from subtrain.collection.workers.task_message import pack
 
 ROWS = np.arange(1_000_000, dtype=np.float32).reshape(1000, 1000)
 
@@ -78,7 +78,7 @@ def test_a_log_keeps_its_beginning_and_its_end(tmp_path):
     path = tmp_path / "log"
     with open(path, "ab", buffering=0) as log:
         log.write(b"first words\n" + b"x" * 100_000 + b"last words\n")
-        logs.bound(path, 4000)
+        bounded_logs.bound(path, 4000)
         assert path.stat().st_size < 2200
         log.write(b"and more\n")
     said = path.read_text()
@@ -86,14 +86,14 @@ def test_a_log_keeps_its_beginning_and_its_end(tmp_path):
     assert "bytes left out" in said
     assert said.endswith("last words\nand more\n")
     before = path.read_bytes()
-    logs.bound(path, 4000)
+    bounded_logs.bound(path, 4000)
     assert path.read_bytes() == before
-    logs.bound(tmp_path / "none", 4000)
+    bounded_logs.bound(tmp_path / "none", 4000)
 
 
 def test_a_training_that_prints_without_end(make_study, monkeypatch, tmp_path):
-    monkeypatch.setattr(logs, "MOST", 1 << 20)
-    monkeypatch.setattr(logs.bound, "__defaults__", (1 << 20,))
+    monkeypatch.setattr(bounded_logs, "MOST", 1 << 20)
+    monkeypatch.setattr(bounded_logs.bound, "__defaults__", (1 << 20,))
 
     def train(indices, seed):
         import time

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from subtrain.collection.engines.local.device_memory import Remedy, Shortage
+from subtrain.collection.engines.local.slots import pick_slots
 from subtrain.collection.report import Tally, known_worker_bytes, runner_file
-from subtrain.collection.shortage import Remedy, Shortage
-from subtrain.collection.slots import pick_slots
 from subtrain.errors import InputError
 from subtrain.store.folder import Folder
 

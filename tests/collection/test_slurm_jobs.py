@@ -12,8 +12,8 @@ import pytest
 
 import worlds
 from subtrain import Design, Study
-from subtrain.collection import silence, slurm
-from subtrain.collection.batches import open_batches
+from subtrain.collection.engines.slurm import executor, squeue_silence
+from subtrain.collection.engines.slurm.submitted_jobs import open_batches
 from subtrain.errors import CollectError, InputError
 
 SCRIPTS = {
@@ -42,7 +42,7 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE", str(folder))
     for name in ("SOON", "LATE", "GRACE"):
-        monkeypatch.setattr(slurm, name, 0.01)
+        monkeypatch.setattr(executor, name, 0.01)
     return folder
 
 
@@ -110,7 +110,7 @@ def test_a_silent_squeue_is_said_and_waited_for(fake, unruly_study):
 
 def test_a_squeue_that_stays_silent_is_one_sentence_and_the_jobs_are_kept(fake, unruly_study, monkeypatch):
     study = unruly_study()
-    monkeypatch.setattr(silence, "MOST", 0.5)
+    monkeypatch.setattr(squeue_silence, "MOST", 0.5)
     (fake / "down-soon").write_text("1000000")
     with pytest.raises(CollectError, match=r"squeue has not answered for .* minutes, and nothing was committed"):
         study.collect(engine="slurm", progress=False)
@@ -121,11 +121,11 @@ def test_a_squeue_that_stays_silent_is_one_sentence_and_the_jobs_are_kept(fake, 
 
 
 def test_commits_are_a_sign_of_life():
-    quiet = silence.Silence("here", [])
-    quiet.last -= 2 * silence.MOST
+    quiet = squeue_silence.Silence("here", [])
+    quiet.last -= 2 * squeue_silence.MOST
     quiet.heard(answered=False, landed=True)
     quiet.heard(answered=False, landed=False)
-    quiet.last -= 2 * silence.MOST
+    quiet.last -= 2 * squeue_silence.MOST
     with pytest.raises(CollectError, match="the jobs of here may go on"):
         quiet.heard(answered=False, landed=False)
 
@@ -152,7 +152,8 @@ def test_a_study_in_a_bucket_cannot_go_to_slurm(fake):
 
 
 def test_models_of_a_segment_that_ran_out_of_time_are_progress(fake, unruly_study):
-    from subtrain.collection import partial, train_segment
+    from subtrain.collection import train_segment
+    from subtrain.collection.workers import checkpoint
 
     study = unruly_study()
     first, *others = study.segments
@@ -164,7 +165,7 @@ def test_models_of_a_segment_that_ran_out_of_time_are_progress(fake, unruly_stud
     for row in range(*first):
         study.collect(**options)
         # One more model was saved before the job ended.
-        partial.save(study, first, [row], {row: outputs})
+        checkpoint.save(study, first, [row], {row: outputs})
     for _ in range(3):
         study.collect(**options)
     assert submitted(fake) == 7, "four jobs, each with a model more, were no attempts"

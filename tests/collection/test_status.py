@@ -17,8 +17,8 @@ import pytest
 from subtrain import Datamodels, status
 from subtrain.collection import report, train_segment
 from subtrain.collection.report import Tally, runner_file
-from subtrain.collection.segment import record_failure
 from subtrain.collection.status import check
+from subtrain.collection.workers.train_segment import record_failure
 from subtrain.fits import save_fit
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from subtrain import Study
 from subtrain.collection import collect
-from subtrain.collection.batches import parse_segments
-from subtrain.collection.slurm import preview
+from subtrain.collection.engines.slurm.executor import preview
+from subtrain.collection.engines.slurm.submitted_jobs import parse_segments
 from subtrain.errors import CollectError, InputError
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from subtrain.datasets import cifar10
 from subtrain.errors import CorruptError, InputError
-from subtrain.tasks.pixels import image_data
+from subtrain.tasks.kit.pixels import image_data
 
 EACH = 3
 NAMES = [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]

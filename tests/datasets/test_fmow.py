@@ -5,7 +5,7 @@ from PIL import Image
 from subtrain.datasets import FMoW, FMoWDataset
 from subtrain.datasets.fmow import CATEGORIES
 from subtrain.errors import CorruptError, InputError
-from subtrain.tasks.pixels import image_data
+from subtrain.tasks.kit.pixels import image_data
 
 # (split, category, timestamp, country): one row an image, in the order of the file.
 ROWS = [

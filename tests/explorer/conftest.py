@@ -12,7 +12,7 @@ import pytest
 
 from subtrain import Datamodels, Design, Study
 from subtrain.collection import train_segment
-from subtrain.explorer.opened import Library
+from subtrain.explorer.open_studies import Library
 from subtrain.fits import save_fit
 from subtrain.tasks import View
 from worlds import linear, weights

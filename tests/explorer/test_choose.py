@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtrain.explorer.choose import choose
+from subtrain.explorer.data.target_choice import choose
 
 
 def test_a_dozen_stands_for_all():

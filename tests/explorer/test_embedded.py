@@ -9,10 +9,10 @@ import pytest
 pytest.importorskip("fastapi")
 
 from subtrain.errors import InputError
-from subtrain.explorer import embedded, page
-from subtrain.explorer.embedded import export_page, gather
-from subtrain.explorer.opened import Library
+from subtrain.explorer import page, single_file
+from subtrain.explorer.open_studies import Library
 from subtrain.explorer.page import MARK, with_data
+from subtrain.explorer.single_file import export_page, gather
 
 BUILT = f"<!doctype html><html><head>{MARK}<script>own()</script></head><body></body></html>"
 
@@ -49,11 +49,11 @@ def test_pictures_are_inside(data):
 
 
 def test_pictures_beyond_the_limit_are_left_out(world, monkeypatch):
-    monkeypatch.setattr(embedded, "IMAGES", 3)
+    monkeypatch.setattr(single_file, "IMAGES", 3)
     answers = gather(Library({"": world}), targets=2)["answers"]
     kept = {key for key in answers if key.startswith("/api/image/")}
     assert len(kept) == 3
-    assert {one["image"] for one in embedded._pictured(answers)} == kept
+    assert {one["image"] for one in single_file._pictured(answers)} == kept
 
 
 def test_the_file_holds_the_data_and_nothing_else_runs(data, built, world, tmp_path):

@@ -1,9 +1,9 @@
 import numpy as np
 
 from subtrain import Datamodels
-from subtrain.collection.segment import train_segment
+from subtrain.collection.workers.train_segment import train_segment
 from subtrain.evaluation import evaluate
-from subtrain.explorer.heldout import _correct, read_heldout
+from subtrain.explorer.data.heldout_models import _correct, read_heldout
 from subtrain.quantities import quantity_of
 from worlds import linear, weights
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from subtrain.explorer.images import picture
+from subtrain.explorer.data.images import picture
 
 
 def pixels(shown):

@@ -5,9 +5,9 @@ import numpy as np
 from typer.testing import CliRunner
 
 from subtrain import Datamodels, Design, Study
-from subtrain.cli import create, extend  # noqa: F401 (registers the verbs)
-from subtrain.cli.app import app
-from subtrain.explorer.provenance import provenance
+from subtrain.cli.shared.app import app
+from subtrain.cli.verbs import create, extend  # noqa: F401 (registers the verbs)
+from subtrain.explorer.data.provenance import provenance
 from subtrain.tasks.base import Source
 
 DM = Datamodels(np.zeros((124, 54)), np.zeros(54), np.zeros(54), {"output": "test_margins"})

@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 
 from subtrain import Datamodels
-from subtrain.explorer import sidecar, transposed
-from subtrain.explorer.sidecar import open_sidecar, version_of
+from subtrain.explorer.data import sidecar, target_major
+from subtrain.explorer.data.sidecar import open_sidecar, version_of
 from subtrain.fits import load_fit, save_fit
 
 
 @pytest.mark.parametrize(("k", "digits"), [(3, 8), (50, 1)])  # with 1 digit many are the same
 def test_the_strongest_units_are_those_that_the_datamodels_name(world, monkeypatch, tmp_path, k, digits):
-    monkeypatch.setattr(transposed, "K", k)
-    monkeypatch.setattr(transposed, "BLOCK_BYTES", 4 * 20 * 4)
-    monkeypatch.setattr(transposed, "SORTED_BYTES", 4 * 20 * 2)
+    monkeypatch.setattr(target_major, "K", k)
+    monkeypatch.setattr(target_major, "BLOCK_BYTES", 4 * 20 * 4)
+    monkeypatch.setattr(target_major, "SORTED_BYTES", 4 * 20 * 2)
     random = np.random.default_rng(0)
     weight = np.round(random.normal(size=(20, 9)), digits).astype(np.float32)
     weight[:, 4], weight[:, 5] = 0, -1
     dm = Datamodels(weight, np.zeros(9), np.zeros(9))
-    strongest = transposed.Strongest.empty(dm)
+    strongest = target_major.Strongest.empty(dm)
     with open(tmp_path / "w.npy", "wb") as file:
-        transposed.transpose(dm, file, strongest, lambda *_: None)
+        target_major.transpose(dm, file, strongest, lambda *_: None)
     np.testing.assert_array_equal(np.load(tmp_path / "w.npy"), weight.T)
     for target in range(9):
         for side, ranked in ((slice(0, k), dm.top(target, k)), (slice(k, 2 * k), dm.bottom(target, k))):
@@ -94,7 +94,7 @@ def test_a_version_is_that_of_the_files(copy):
 
 
 def test_models_that_answered_no_number_do_not_spoil_the_rest(copy):
-    from subtrain.explorer.tables import tables
+    from subtrain.explorer.data.summaries import tables
 
     dm = load_fit(copy)
     values = copy.read("test_margins").astype(np.float32)

@@ -14,7 +14,7 @@ from blocks import PAGES, blocks
 import subtrain as st
 from subtrain.collection import train_segment
 from subtrain.fits import load_fit, save_fit
-from subtrain.store.study import Study
+from subtrain.studies.stored_study import Study
 from subtrain.tasks.digits import split_digits
 
 

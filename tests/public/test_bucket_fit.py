@@ -8,7 +8,7 @@ from mirror import HELDOUT, MODELS, TARGETS, UNITS, key_of, npy
 from subtrain import public
 from subtrain.errors import CorruptError, InputError
 from subtrain.regression import count
-from subtrain.regression.shards import whole_masks
+from subtrain.regression.counting.shards import whole_masks
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_blocks_targets_and_models(published, mirror, monkeypatch):
 
 
 def test_lasso_itself_takes_remote_arrays(published, mirror, fitted, monkeypatch):
-    monkeypatch.setattr("subtrain.regression.shards.UNPACKED", 10 * UNITS)
+    monkeypatch.setattr("subtrain.regression.counting.shards.UNPACKED", 10 * UNITS)
     models = published(cache_bytes=0).fitting
     found = st.Lasso(lambdas=20).fit(models.train_masks, models.test_margins)
     assert np.array_equal(found.weight_, fitted.weight_)

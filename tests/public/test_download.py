@@ -11,11 +11,11 @@ import pytest
 from mirror import Watched, came, key_of, npy
 from subtrain import public
 from subtrain.errors import CorruptError, InputError, MismatchError, StorageError
-from subtrain.public import downloads, whole
 from subtrain.public.catalogue import File
-from subtrain.public.pace import Pace
-from subtrain.public.whole import check_archive, check_whole
-from subtrain.store.imported import import_folder
+from subtrain.public.remote import downloads, file_check
+from subtrain.public.remote.file_check import check_archive, check_whole
+from subtrain.public.remote.rate_limit import Pace
+from subtrain.studies.imports.arrays import import_folder
 
 KEY = key_of("train_margins")
 
@@ -222,7 +222,7 @@ def test_a_disk_that_fills_up_keeps_what_came(mirror, tiny_disk, small, monkeypa
 
 
 def test_two_at_once_on_one_file(fetch, tmp_path):
-    from subtrain.store.stream import locked, part_of
+    from subtrain.studies.segments.npy_writer import locked, part_of
 
     path = tmp_path / "out" / KEY
     path.parent.mkdir(parents=True)
@@ -247,8 +247,8 @@ def test_bandwidth_must_be_positive(fetch):
 
 def test_a_pace_makes_callers_wait_in_turn(monkeypatch):
     now, slept = [100.0], []
-    monkeypatch.setattr("subtrain.public.pace.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("subtrain.public.pace.time.sleep", slept.append)
+    monkeypatch.setattr("subtrain.public.remote.rate_limit.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("subtrain.public.remote.rate_limit.time.sleep", slept.append)
     pace = Pace(1000.0)
     for _ in range(3):
         pace.wait(500)
@@ -270,9 +270,9 @@ def test_etags_of_several_parts(tmp_path, monkeypatch, part):
     path, data = tmp_path / "x.npy", npy(array)
     path.write_bytes(data)
     file = File("x.npy", "toy", "margins", 50, array.shape, "float16")
-    monkeypatch.setattr(whole, "_MIB", 1)
-    monkeypatch.setattr(whole, "_PARTS", (100, 250, 3000))
-    monkeypatch.setattr(whole, "_PIECE", 777)
+    monkeypatch.setattr(file_check, "_MIB", 1)
+    monkeypatch.setattr(file_check, "_PARTS", (100, 250, 3000))
+    monkeypatch.setattr(file_check, "_PIECE", 777)
     assert check_whole(path, file, etag(data, part), lambda count: None).by_tag
     assert not check_whole(path, file, etag(data[::-1], part), lambda count: None).by_tag, "says nothing"
     assert not check_whole(path, file, '"some-other-tag"', lambda count: None).by_tag

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from mirror import npy
 from subtrain.errors import CorruptError
-from subtrain.public.header import FIRST, read_header
+from subtrain.public.remote.npy_header import FIRST, read_header
 
 PLAIN = st.sampled_from(["?", "<f2", ">f2", "<f4", "<f8", "u1", "<i8", ">i4"])
 

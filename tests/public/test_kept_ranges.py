@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from subtrain.public.kept import Kept
-from subtrain.public.source import Version
+from subtrain.public.remote.range_cache import Kept
+from subtrain.public.remote.source import Version
 
 DATA = np.random.default_rng(0).bytes(5000)
 

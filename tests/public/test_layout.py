@@ -72,7 +72,7 @@ def test_what_was_compared_is_counted(tmp_path, monkeypatch):
     [said] = st.import_arrays(tmp_path / "all", masks, outputs, labels=labels).manifest["notes"]
     assert "all 70 models follow" in said
     assert "1 numbers were not compared" in said
-    monkeypatch.setattr("subtrain.store.compared._WHOLE", 100)
+    monkeypatch.setattr("subtrain.studies.imports.consistency._WHOLE", 100)
     [said] = st.import_arrays(tmp_path / "some", masks, outputs, labels=labels).manifest["notes"]
     assert "the 64 of 70 models that were looked at" in said
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from subtrain.errors import InputError
-from subtrain.public.header import Header
 from subtrain.public.price import FREE, GIB, PIECE, Network, Purse, Rates, dollars, price, whole_price
-from subtrain.public.ranges import Runs, choose, runs_of
+from subtrain.public.remote.byte_ranges import Runs, choose, runs_of
+from subtrain.public.remote.npy_header import Header
 
 RATES, NETWORK = Rates(), Network(bandwidth=1e7, latency=0.1, parallel=10)
 

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mirror import key_of, npy
-from subtrain.cli.app import app
 from subtrain.cli.main import main  # noqa: F401
-from subtrain.cli.public import span
+from subtrain.cli.shared.app import app
+from subtrain.cli.verbs.public import span
 from subtrain.errors import InputError, SubtrainError
 
 

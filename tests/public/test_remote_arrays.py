@@ -15,9 +15,9 @@ from mirror import ADDRESS, HELDOUT, MODELS, UNITS, Mirror, Watched, key_of, npy
 from subtrain import public
 from subtrain.errors import CorruptError, InputError, MismatchError, StorageError
 from subtrain.public import PriceWarning, RemoteArray
-from subtrain.public.header import FIRST, read_header
 from subtrain.public.price import FREE, Network, Purse, Rates
-from subtrain.public.remote import Opened
+from subtrain.public.remote.arrays import Opened
+from subtrain.public.remote.npy_header import FIRST, read_header
 
 RESULTS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -106,9 +106,9 @@ def test_gaps_are_read_along_where_requests_are_dearer():
 
 
 def test_long_runs_come_in_parallel_pieces(monkeypatch):
-    from subtrain.public import ranges
+    from subtrain.public.remote import byte_ranges
 
-    monkeypatch.setattr(ranges, "PIECE", 1000)
+    monkeypatch.setattr(byte_ranges, "PIECE", 1000)
     array = np.arange(5000, dtype=np.float32).reshape(50, 100)
     part = remote(array)
     assert np.array_equal(part[7:44], array[7:44])
@@ -311,7 +311,7 @@ def test_an_answer_that_breaks_off_goes_on_where_it_stopped(monkeypatch):
 
 
 def test_a_pass_over_a_file_is_not_kept(published, mirror, monkeypatch, tmp_path):
-    monkeypatch.setattr("subtrain.public.remote._KEPT_BYTES", 1000)
+    monkeypatch.setattr("subtrain.public.remote.arrays._KEPT_BYTES", 1000)
     models = published()
     assert np.array_equal(models.train_masks[:], mirror.arrays["train_masks"])
     assert list((tmp_path / "cache").rglob("*-*")) == []

@@ -6,7 +6,7 @@ from obstore.store import MemoryStore
 
 from mirror import ADDRESS
 from subtrain.errors import InputError, StorageError
-from subtrain.public.source import Source, open_source
+from subtrain.public.remote.source import Source, open_source
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from sklearn import linear_model
 import subtrain as st
 from subtrain.errors import InputError
 from subtrain.regression import FitWarning, count
-from subtrain.regression.ame import AME
-from subtrain.regression.split import validation_rows
+from subtrain.regression.estimators.ame import AME
+from subtrain.regression.lasso.sample_split import validation_rows
 
 ALPHAS = (0.25, 0.5, 0.75)
 UNITS = 4
@@ -193,7 +193,7 @@ def test_a_study_of_several_alphas_knows_them_by_itself(tmp_path) -> None:
 
 
 def fit_parts(study: st.Study) -> list[np.ndarray]:
-    from subtrain.regression.models import finished_models
+    from subtrain.regression.study_models import finished_models
 
     return list(finished_models(study, None).parts(0.1, 0).values())
 

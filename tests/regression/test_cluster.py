@@ -7,12 +7,12 @@ import pytest
 
 import subtrain as st
 from subtrain.errors import InputError, MismatchError
-from subtrain.regression import Lasso, Ridge, cluster, count
-from subtrain.regression.blocks import lasso_from_counts
-from subtrain.regression.choose import LassoOptions
-from subtrain.regression.cluster import Here, Piece, count_on, lasso_on
-from subtrain.regression.models import finished_models
-from subtrain.regression.stream import count_blocks
+from subtrain.regression import Lasso, Ridge, count, fit_on_cluster
+from subtrain.regression.counting.count_stream import count_blocks
+from subtrain.regression.fit_on_cluster import Here, Piece, count_on, lasso_on
+from subtrain.regression.lasso.lambda_choice import LassoOptions
+from subtrain.regression.lasso.target_blocks import lasso_from_counts
+from subtrain.regression.study_models import finished_models
 
 N, T = 30, 70
 
@@ -60,8 +60,8 @@ def short_passes(monkeypatch):
     """Passes of 200 models over blocks of 50, so that few models make many."""
     for module in ("models", "cluster"):
         monkeypatch.setattr(f"subtrain.regression.{module}.BLOCK", 50)
-    monkeypatch.setattr("subtrain.regression.cluster.PASS", 200)
-    monkeypatch.setattr("subtrain.regression.stream.BLOCK", 200)
+    monkeypatch.setattr("subtrain.regression.fit_on_cluster.PASS", 200)
+    monkeypatch.setattr("subtrain.regression.counting.count_stream.BLOCK", 200)
 
 
 def skipped(blocks, done):
@@ -105,11 +105,11 @@ def test_a_fit_of_pieces_is_the_fit_of_one_process(study, estimator, keep):
     assert fitted(st.fit(study, estimator=estimator)) == expected
 
 
-@pytest.mark.filterwarnings("ignore::subtrain.regression.warn.FitWarning")
+@pytest.mark.filterwarnings("ignore::subtrain.regression.fit_warnings.FitWarning")
 def test_a_study_that_grew_costs_its_new_models(study, monkeypatch):
     whole = finished_models(study, None)
     short = type(whole)(whole.study, whole.output, whole.rows[:300])
-    monkeypatch.setattr("subtrain.regression.study.finished_models", lambda *_: short)
+    monkeypatch.setattr("subtrain.regression.fit_study.finished_models", lambda *_: short)
     st.fit(study, engine=Many())
     monkeypatch.undo()
     mapper = Many()
@@ -134,7 +134,7 @@ def test_paths_of_blocks_over_counts_that_cannot_be_written_to(arrays, compact):
 def test_another_study_at_the_same_path_is_refused(study, monkeypatch):
     models = finished_models(study, None)
     monkeypatch.setattr(type(study), "identity", "another")
-    place = cluster.Place(str(study.path), study.design.__class__.__name__, "test_margins")
+    place = fit_on_cluster.Place(str(study.path), study.design.__class__.__name__, "test_margins")
     with pytest.raises(MismatchError, match="another study on another machine"):
         place.models(models.rows)
 

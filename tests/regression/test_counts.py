@@ -14,9 +14,9 @@ from hypothesis import strategies as some
 
 from subtrain.errors import InputError
 from subtrain.masks import pack
-from subtrain.regression import accumulate, stream
-from subtrain.regression.counts import Counts, count
-from subtrain.regression.stream import count_blocks
+from subtrain.regression.counting import count_stream, counting_pass
+from subtrain.regression.counting.count_stream import count_blocks
+from subtrain.regression.counting.counts import Counts, count
 
 
 def world(m: int, n: int, targets: int, seed: int = 0, dtype: str = "float16") -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +57,7 @@ def test_strips_and_panels_of_more_than_one_pass() -> None:
 
 
 def test_unit_ranges_meet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accumulate, "UNITS", 48)
+    monkeypatch.setattr(counting_pass, "UNITS", 48)
     masks, y = world(m=200, n=131, targets=20)
     got = count(masks, y)
     np.testing.assert_array_equal(got.xty, masks.T.astype(np.float64) @ y.astype(np.float64))
@@ -75,12 +75,12 @@ def test_blocks_of_any_size_add_up(sizes: list[int], block: int, seed: int) -> N
             yield pack(masks[a:b]), y[a:b]
 
     whole = count(masks[: ends[-1]], y[: ends[-1]])
-    before = stream.BLOCK
+    before = count_stream.BLOCK
     try:
-        stream.BLOCK = block
+        count_stream.BLOCK = block
         assert_same(count_blocks(blocks()), whole)
     finally:
-        stream.BLOCK = before
+        count_stream.BLOCK = before
 
 
 def test_counts_add_in_any_order() -> None:
@@ -160,7 +160,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
 
 
 def test_progress_ends_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "BLOCK", 64)
+    monkeypatch.setattr(count_stream, "BLOCK", 64)
     masks, y = world(m=200, n=4, targets=1)
     seen: list[tuple[str, int, int]] = []
     count(masks, y, progress=lambda *at: seen.append(at))

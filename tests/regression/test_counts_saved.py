@@ -12,10 +12,10 @@ import pytest
 import subtrain as st
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
-from subtrain.regression import stream
-from subtrain.regression.counts import Counts, count
-from subtrain.regression.saved import load_counts, save_counts
-from subtrain.regression.stream import count_blocks
+from subtrain.regression.counting import count_stream
+from subtrain.regression.counting.count_stream import count_blocks
+from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.saved_counts import load_counts, save_counts
 
 Block = tuple[Masks, np.ndarray]
 KINDS = ("dense", "compact", "none")
@@ -23,7 +23,7 @@ KINDS = ("dense", "compact", "none")
 
 @pytest.fixture(autouse=True)
 def small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "BLOCK", 100)
+    monkeypatch.setattr(count_stream, "BLOCK", 100)
 
 
 def world(m: int = 500, n: int = 70, targets: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -126,19 +126,19 @@ def test_damage_is_named(tmp_path: Path) -> None:
 
 
 def test_a_save_that_dies_leaves_the_old_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from subtrain.store import files
+    from subtrain.store import atomic_files
 
     masks, y = world()
     old = count(masks[:100], y[:100])
     save_counts(tmp_path, old)
-    put = files.replace
+    put = atomic_files.replace
 
     def dies(path: Path, *rest: object) -> None:
         if path.name == "counts.json":
             raise KeyboardInterrupt
         put(path, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(files, "replace", dies)
+    monkeypatch.setattr(atomic_files, "replace", dies)
     with pytest.raises(KeyboardInterrupt):
         save_counts(tmp_path, count(masks, y))
     assert_same(load_counts(tmp_path), old)
@@ -146,17 +146,19 @@ def test_a_save_that_dies_leaves_the_old_counts(tmp_path: Path, monkeypatch: pyt
 
 def test_counts_of_the_first_version_open_and_are_not_added_to(tmp_path, monkeypatch):
     """They have no y_dev: it follows from the sums, but a study counts again, for far from zero it would be lost."""
-    from subtrain.regression import kept, saved
+    from subtrain.regression.counting import saved_counts, study_counts
 
     random = np.random.default_rng(0)
     masks, y = random.random((60, 7)) < 0.5, random.normal(size=(60, 3)) + 5
-    monkeypatch.setattr(saved, "SUMS", tuple(name for name in saved.SUMS if name != "y_dev"))
-    saved.save_counts(tmp_path / "old", count(masks, y))
+    monkeypatch.setattr(saved_counts, "SUMS", tuple(name for name in saved_counts.SUMS if name != "y_dev"))
+    saved_counts.save_counts(tmp_path / "old", count(masks, y))
     study = st.import_arrays(tmp_path / "s", masks, {"test_margins": y}, heldout=10)
-    models = kept.Models(study, "test_margins", study.done("fit"))
-    kept.counted(models, models.rows, "all")
+    models = study_counts.Models(study, "test_margins", study.done("fit"))
+    study_counts.counted(models, models.rows, "all")
     monkeypatch.undo()
-    np.testing.assert_allclose(saved.load_counts(tmp_path / "old").y_dev, 60 * y.var(axis=0), rtol=1e-9)
-    assert kept.kept_counts(models, models.rows, "all") is None
-    kept.counted(models, models.rows, "all")
-    np.testing.assert_allclose(kept.kept_counts(models, models.rows, "all").y_dev, 50 * y[:50].var(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(saved_counts.load_counts(tmp_path / "old").y_dev, 60 * y.var(axis=0), rtol=1e-9)
+    assert study_counts.kept_counts(models, models.rows, "all") is None
+    study_counts.counted(models, models.rows, "all")
+    np.testing.assert_allclose(
+        study_counts.kept_counts(models, models.rows, "all").y_dev, 50 * y[:50].var(axis=0), rtol=1e-12
+    )

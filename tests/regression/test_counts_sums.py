@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from subtrain.masks import pack
-from subtrain.regression import sums
-from subtrain.regression.accumulate import spans
-from subtrain.regression.arrivals import array_blocks
-from subtrain.regression.counts import count
-from subtrain.regression.stream import count_blocks, peak_bytes
+from subtrain.regression.counting import masked_sums
+from subtrain.regression.counting.count_stream import count_blocks, peak_bytes
+from subtrain.regression.counting.counting_pass import spans
+from subtrain.regression.counting.counts import count
+from subtrain.regression.counting.model_stream import array_blocks
 
 SHAPES = {
     "margins": lambda random, shape: random.normal(size=shape) * 5 + 3,
@@ -42,9 +42,9 @@ def test_float16_is_exact(kind: str) -> None:
 
 def test_every_finite_float16_is_widened_as_numpy_does() -> None:
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    halves = np.where(np.isfinite(halves), halves, np.float16(0)).reshape(-1, sums.INTS)
-    wide = np.full((len(halves) + 64, sums.INTS), np.nan)
-    sums.widen(halves[:, :-1], wide)
+    halves = np.where(np.isfinite(halves), halves, np.float16(0)).reshape(-1, masked_sums.INTS)
+    wide = np.full((len(halves) + 64, masked_sums.INTS), np.nan)
+    masked_sums.widen(halves[:, :-1], wide)
     np.testing.assert_array_equal(
         wide[: len(halves), :-1].view(np.uint64), halves[:, :-1].astype(float).view(np.uint64)
     )
@@ -55,9 +55,9 @@ def test_every_finite_float16_is_widened_as_numpy_does() -> None:
 @pytest.mark.parametrize(("kind", "by_wholes"), [("margins", True), ("correct or not", True), ("wide", False)])
 def test_which_way_is_taken(kind: str, by_wholes: bool) -> None:
     random = np.random.default_rng(6)
-    y = np.asarray(SHAPES[kind](random, (6400, sums.INTS))).astype(np.float16).astype(np.float64)
+    y = np.asarray(SHAPES[kind](random, (6400, masked_sums.INTS))).astype(np.float16).astype(np.float64)
     mean = y.mean(axis=0)
-    panel = sums.scaled(y, 6400, mean, float(np.abs(y - mean).max()), np.empty(y.shape, np.int32))
+    panel = masked_sums.scaled(y, 6400, mean, float(np.abs(y - mean).max()), np.empty(y.shape, np.int32))
     assert (panel is not None) == by_wholes
     if panel is not None:
         back = panel.whole * 2.0**-panel.bits + panel.shift
@@ -68,13 +68,13 @@ def test_which_way_is_taken(kind: str, by_wholes: bool) -> None:
 def test_flushes_come_before_any_sum_can_pass_int32() -> None:
     random = np.random.default_rng(7)
     up, down = random.random((2, 400)) * 2.0**29
-    flush = sums.flushes(up, down)
+    flush = masked_sums.flushes(up, down)
     assert flush is not None
     starts = [0, *np.flatnonzero(flush).tolist(), 400]
     runs = [(a, b) for a, b in pairwise(starts) if b > a]
     assert all(max(up[a:b].sum(), down[a:b].sum()) < 2**31 for a, b in runs)
     assert 1 < len(runs) < 200
-    assert sums.flushes(np.array([2.0**31]), np.array([0.0])) is None
+    assert masked_sums.flushes(np.array([2.0**31]), np.array([0.0])) is None
 
 
 def test_stages_apart_are_the_whole() -> None:

@@ -12,10 +12,10 @@ from sklearn.exceptions import NotFittedError
 from subtrain.errors import InputError
 from subtrain.masks import pack
 from subtrain.regression import Lasso, count
-from subtrain.regression.elastic_net import ElasticNet
-from subtrain.regression.estimator import lambda_values
-from subtrain.regression.mean_difference import MeanDifference
-from subtrain.regression.ridge import LeastSquares, Ridge
+from subtrain.regression.estimators.elastic_net import ElasticNet
+from subtrain.regression.estimators.kit.estimator import lambda_values
+from subtrain.regression.estimators.mean_difference import MeanDifference
+from subtrain.regression.estimators.ridge import LeastSquares, Ridge
 
 ALL = [Ridge(lambdas=9, eps=1e-6), LeastSquares(), ElasticNet(lambdas=20), MeanDifference()]
 pytestmark = pytest.mark.filterwarnings("ignore:.*lambda validates best.*")

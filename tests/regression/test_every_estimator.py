@@ -10,8 +10,8 @@ import subtrain as st
 from subtrain import regression
 from subtrain.collection import train_segment
 from subtrain.errors import InputError
-from subtrain.regression.cluster import Here
-from subtrain.regression.estimator import Linear
+from subtrain.regression.estimators.kit.estimator import Linear
+from subtrain.regression.fit_on_cluster import Here
 
 ALL = sorted(
     name

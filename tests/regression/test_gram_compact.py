@@ -11,11 +11,11 @@ from hypothesis import strategies as some
 
 from subtrain.errors import InputError
 from subtrain.masks import pack
-from subtrain.regression import gram as rules
-from subtrain.regression import stream
-from subtrain.regression.counts import Counts, count
-from subtrain.regression.gram import CompactGram
-from subtrain.regression.stream import count_blocks
+from subtrain.regression.counting import compact_gram as rules
+from subtrain.regression.counting import count_stream
+from subtrain.regression.counting.compact_gram import CompactGram
+from subtrain.regression.counting.count_stream import count_blocks
+from subtrain.regression.counting.counts import Counts, count
 
 
 def masks_of(m: int, n: int, seed: int) -> np.ndarray:
@@ -54,15 +54,15 @@ def with_limit(limit: int, work):  # type: ignore[no-untyped-def]
     """Run with deviations of at most `limit`, in plain Python because a kernel's constants are compiled in."""
     names = ("fold", "escape", "exact_block")
     compiled = {name: getattr(rules, name) for name in names}
-    kept, block = rules.LIMIT, stream.BLOCK
+    kept, block = rules.LIMIT, count_stream.BLOCK
     try:
-        rules.LIMIT, stream.BLOCK = limit, 128
+        rules.LIMIT, count_stream.BLOCK = limit, 128
         if limit < 2**15 - 1:
             for name in names:
                 setattr(rules, name, compiled[name].py_func)
         return work()
     finally:
-        rules.LIMIT, stream.BLOCK = kept, block
+        rules.LIMIT, count_stream.BLOCK = kept, block
         for name in names:
             setattr(rules, name, compiled[name])
 

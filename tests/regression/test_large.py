@@ -10,8 +10,8 @@ import pytest
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.regression import FitWarning, count, lasso_path
-from subtrain.regression.large import lasso_large, plan_layout
-from subtrain.regression.passes import Columns, correlate
+from subtrain.regression.large.mask_passes import Columns, correlate
+from subtrain.regression.large.solver import lasso_large, plan_layout
 
 MIB = 2**20
 
@@ -99,8 +99,8 @@ def test_blocks_from_a_function_and_few_targets_a_pass_change_nothing(monkeypatc
         return (pack(masks[start : start + 250]) for start in range(0, 900, 250))
 
     whole = lasso_large(pack(masks), y, 8, 0.2, tol=1e-9)
-    from subtrain.regression import large
-    from subtrain.regression.large_path import Layout
+    from subtrain.regression.large import solver as large
+    from subtrain.regression.large.options import Layout
 
     monkeypatch.setattr(large, "plan_layout", lambda *_: Layout(targets=4, ahead=1, working=300))
     parts = lasso_large(blocks, y, 8, 0.2, tol=1e-9, threads=1)
@@ -111,8 +111,8 @@ def test_blocks_from_a_function_and_few_targets_a_pass_change_nothing(monkeypatc
 
 
 def test_a_full_working_set_drops_what_it_does_not_need_or_says_so(monkeypatch) -> None:
-    from subtrain.regression import large
-    from subtrain.regression.large_path import Layout
+    from subtrain.regression.large import solver as large
+    from subtrain.regression.large.options import Layout
 
     masks, y = world(m=400, n=300, targets=1)
     grid = [0.3, 0.12, 0.1]

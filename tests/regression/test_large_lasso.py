@@ -11,10 +11,12 @@ import pytest
 import subtrain as st
 from subtrain.errors import InputError, StorageError
 from subtrain.masks import Masks, pack, row_bytes
-from subtrain.regression import FitWarning, Lasso, LassoLarge, large, large_lasso
-from subtrain.regression.large_path import Layout
-from subtrain.regression.spool import room, spooled
-from subtrain.regression.threads import thread_count
+from subtrain.regression import FitWarning, Lasso, LassoLarge
+from subtrain.regression.counting.threads import thread_count
+from subtrain.regression.estimators import lasso_large
+from subtrain.regression.large import solver
+from subtrain.regression.large.model_spool import room, spooled
+from subtrain.regression.large.options import Layout
 
 MIB = 2**20
 
@@ -87,7 +89,7 @@ def test_files_and_parts_give_the_same(tmp_path, monkeypatch) -> None:
     parts = [tmp_path / "masks.npy", masks[500:].astype(np.int8)], tmp_path / "y.npy"
     got = LassoLarge(**HOW).fit(*parts)
     np.testing.assert_array_equal(got.weight_, want.weight_)
-    monkeypatch.setattr(large_lasso, "room", lambda m, n, t, size, memory: filed(room(m, n, t, size, memory)))
+    monkeypatch.setattr(lasso_large, "room", lambda m, n, t, size, memory: filed(room(m, n, t, size, memory)))
     got = LassoLarge(folder=tmp_path / "work", **HOW).fit(*parts)
     # Blocks of other sizes add up in another order.
     np.testing.assert_allclose(got.weight_, want.weight_, atol=1e-8)
@@ -153,10 +155,10 @@ def test_memory_stays_within_its_bound(memory, tmp_path) -> None:
 def test_too_little_is_refused_with_the_numbers(monkeypatch, tmp_path) -> None:
     masks, y = world(100)
     read = []
-    monkeypatch.setattr(large_lasso, "spooled", lambda *args: read.append(args))
+    monkeypatch.setattr(lasso_large, "spooled", lambda *args: read.append(args))
     with pytest.raises(InputError, match=r"400 units and 100 models need memory of at least \d+ MiB .*, got \d+ MiB"):
         LassoLarge(memory=MIB).fit(masks, y)
-    monkeypatch.setattr(large_lasso, "room", lambda *args: replace(room(*args), masks=False, disk=5600))
+    monkeypatch.setattr(lasso_large, "room", lambda *args: replace(room(*args), masks=False, disk=5600))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(StorageError, match="but the disk has 10 B left"):
         LassoLarge(folder=tmp_path / "here").fit(masks, y)
@@ -167,8 +169,8 @@ def test_a_target_without_room_to_refit_keeps_its_path_and_says_so(monkeypatch) 
     masks, y = world(400, 300, targets=1)
     how = {"lambdas": [0.5, 0.4, 0.3, 0.2, 0.1, 0.05], "tol": 1e-9, "early_stop": None}
     path = LassoLarge(refit=False, **how).fit(masks, y)
-    monkeypatch.setattr(large, "plan_layout", lambda *args: Layout(1, 1, 300 if args[-1] else 5))
-    monkeypatch.setattr(large_lasso, "plan_layout", lambda *args: None)
+    monkeypatch.setattr(solver, "plan_layout", lambda *args: Layout(1, 1, 300 if args[-1] else 5))
+    monkeypatch.setattr(lasso_large, "plan_layout", lambda *args: None)
     with pytest.warns(FitWarning) as caught:
         found = LassoLarge(**how).fit(masks, y)
     assert any("1 targets keep the weights of the fitting models alone" in str(w.message) for w in caught)
@@ -236,7 +238,7 @@ def test_a_study_is_fitted_like_any_other(study, tmp_path) -> None:
 def test_an_interrupted_fit_goes_on_with_the_targets_that_are_left(study, monkeypatch) -> None:
     want = st.fit(study, estimator=LassoLarge(**HOW))
     groups = []
-    solve = large.Group.solve
+    solve = solver.Group.solve
 
     def dying(self, *args):
         groups.append(self.y[0, 0])
@@ -244,8 +246,8 @@ def test_an_interrupted_fit_goes_on_with_the_targets_that_are_left(study, monkey
             raise KeyboardInterrupt
         return solve(self, *args)
 
-    monkeypatch.setattr(large.Group, "solve", dying)
-    monkeypatch.setattr(large, "plan_layout", lambda n, *_: Layout(2, 2, n))
+    monkeypatch.setattr(solver.Group, "solve", dying)
+    monkeypatch.setattr(solver, "plan_layout", lambda n, *_: Layout(2, 2, n))
     with pytest.raises(KeyboardInterrupt):
         st.fit(study, estimator=LassoLarge(**HOW))
     # Three groups' paths were finished, and the first refit was not.
@@ -263,25 +265,25 @@ def test_what_is_kept_of_other_options_or_damaged_is_not_used(tmp_path, monkeypa
     masks, y = world(300, 100)
     packed = pack(masks)
     how = {"lambdas": [0.2, 0.1], "resume": tmp_path}
-    first = large.lasso_large(packed, y, **how)
-    monkeypatch.setattr(large.Group, "solve", lambda *_: pytest.fail("it was kept"))
-    again = large.lasso_large(packed, y, **how)
+    first = solver.lasso_large(packed, y, **how)
+    monkeypatch.setattr(solver.Group, "solve", lambda *_: pytest.fail("it was kept"))
+    again = solver.lasso_large(packed, y, **how)
     for t in range(5):
         np.testing.assert_array_equal(again.weight(t, 0), first.weight(t, 0))
     monkeypatch.undo()
     kept = next(tmp_path.iterdir())
     for change in (
-        lambda: large.lasso_large(packed, y + 1, **how),
-        lambda: large.lasso_large(pack(~masks), y, **how),
-        lambda: large.lasso_large(packed, y, tol=1e-6, **how),
-        lambda: large.lasso_large(packed, y, penalty=np.full(100, 2.0), **how),
-        lambda: large.lasso_large(packed, y, **(how | {"lambdas": [0.3, 0.1]})),
+        lambda: solver.lasso_large(packed, y + 1, **how),
+        lambda: solver.lasso_large(pack(~masks), y, **how),
+        lambda: solver.lasso_large(packed, y, tol=1e-6, **how),
+        lambda: solver.lasso_large(packed, y, penalty=np.full(100, 2.0), **how),
+        lambda: solver.lasso_large(packed, y, **(how | {"lambdas": [0.3, 0.1]})),
     ):
         was = kept.read_bytes()
         change()
         assert kept.read_bytes() != was
     kept.write_bytes(kept.read_bytes()[:200])
-    found = large.lasso_large(packed, y, **how)
+    found = solver.lasso_large(packed, y, **how)
     np.testing.assert_array_equal(found.weight(0), first.weight(0))
 
 

@@ -8,11 +8,11 @@ import pytest
 from subtrain.errors import InputError
 from subtrain.masks import pack
 from subtrain.regression import FitWarning, Lasso
-from subtrain.regression.elastic_net import ElasticNet
-from subtrain.regression.leave_self_out import LeaveSelfOut
-from subtrain.regression.mean_difference import MeanDifference
-from subtrain.regression.ridge import Ridge
-from subtrain.regression.split import validation_rows
+from subtrain.regression.estimators.elastic_net import ElasticNet
+from subtrain.regression.estimators.leave_self_out import LeaveSelfOut
+from subtrain.regression.estimators.mean_difference import MeanDifference
+from subtrain.regression.estimators.ridge import Ridge
+from subtrain.regression.lasso.sample_split import validation_rows
 
 UNITS = 30
 

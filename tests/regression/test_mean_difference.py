@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from subtrain.regression import FitWarning
-from subtrain.regression.mean_difference import MeanDifference
+from subtrain.regression.estimators.mean_difference import MeanDifference
 
 
 def test_it_is_the_difference_of_two_means() -> None:

@@ -17,7 +17,7 @@ from subtrain.regression import (
     SharedPrior,
     count,
 )
-from subtrain.regression.stream import count_blocks
+from subtrain.regression.counting.count_stream import count_blocks
 
 pytestmark = pytest.mark.filterwarnings("ignore::subtrain.regression.FitWarning")
 M, N, T = 300, 20, 4

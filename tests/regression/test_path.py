@@ -12,9 +12,9 @@ from sklearn.linear_model import Lasso as ReferenceLasso
 from sklearn.linear_model import lasso_path as reference_path
 
 from subtrain.errors import InputError
-from subtrain.regression.counts import count
-from subtrain.regression.path import lasso_path, solve_at
-from subtrain.regression.problem import lambda_max, problem
+from subtrain.regression.counting.counts import count
+from subtrain.regression.lasso.path import lasso_path, solve_at
+from subtrain.regression.lasso.problem import lambda_max, problem
 
 OBJECTIVES = ("standardized", "raw")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from subtrain.masks import pack
-from subtrain.regression.counts import Counts, count, gram_kind
-from subtrain.regression.gram import ESCAPED, CompactGram
-from subtrain.regression.judging import judges
-from subtrain.regression.path import lasso_path, solve_at
+from subtrain.regression.counting.compact_gram import ESCAPED, CompactGram
+from subtrain.regression.counting.counts import Counts, count, gram_kind
+from subtrain.regression.lasso.path import lasso_path, solve_at
+from subtrain.regression.lasso.validation_error import judges
 
 
 def world(m: int = 900, n: int = 130, targets: int = 3, even: bool = False):

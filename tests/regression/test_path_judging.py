@@ -9,9 +9,9 @@ import pytest
 
 from subtrain.errors import InputError
 from subtrain.masks import pack
-from subtrain.regression.counts import count
-from subtrain.regression.judging import Judges, by_unit, judges
-from subtrain.regression.path import lasso_path, solve_at
+from subtrain.regression.counting.counts import count
+from subtrain.regression.lasso.path import lasso_path, solve_at
+from subtrain.regression.lasso.validation_error import Judges, by_unit, judges
 
 
 def sparse_world(m: int, n: int, targets: int, seed: int = 0):

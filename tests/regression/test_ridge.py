@@ -8,8 +8,8 @@ from sklearn import linear_model
 
 from subtrain.errors import InputError
 from subtrain.regression import FitWarning, count
-from subtrain.regression.ridge import LeastSquares, Ridge
-from subtrain.regression.split import validation_rows
+from subtrain.regression.estimators.ridge import LeastSquares, Ridge
+from subtrain.regression.lasso.sample_split import validation_rows
 
 
 def world(m: int, n: int, targets: int = 4, fixed: bool = True, seed: int = 0):
@@ -67,9 +67,9 @@ def test_every_targets_lambda_is_the_best_on_validation_models(objective) -> Non
 
 def test_the_certificate_notices_wrong_weights() -> None:
     """gap_ bounds what the objective could still fall: checked with the closed form spoilt on the way."""
-    from subtrain.regression import ridge
-    from subtrain.regression.dense import dense
-    from subtrain.regression.problem import problem
+    from subtrain.regression.estimators import ridge
+    from subtrain.regression.estimators.kit.dense_problem import dense
+    from subtrain.regression.lasso.problem import problem
 
     masks, y = world(200, 20)
     plan = problem(count(masks, y), "raw")
@@ -133,7 +133,7 @@ def test_a_best_lambda_at_an_end_is_said() -> None:
 
 
 def test_too_many_units_for_memory_are_refused_before_any_work() -> None:
-    from subtrain.regression.dense import check_memory
+    from subtrain.regression.estimators.kit.dense_problem import check_memory
 
     with pytest.raises(InputError, match=r"1000000 units need .* GiB for 5 dense matrices"):
         check_memory(10**6, 5)

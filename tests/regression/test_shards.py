@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
 from subtrain.regression import Lasso, MeanDifference, array_blocks, count, count_blocks, finite_models
-from subtrain.regression.shards import stack
+from subtrain.regression.counting.shards import stack
 
 M, N, T = 150, 21, 5
 MASK_TYPES = (bool, np.uint8, ">i4", np.int64, np.float16, np.float32, ">f8")

@@ -10,13 +10,13 @@ import pytest
 
 from subtrain import Design, Lasso, Pairs, SharedPrior, Study, fit, pairs_of
 from subtrain.errors import InputError
-from subtrain.regression.counts import count
-from subtrain.regression.dense import dense
-from subtrain.regression.pairs import LEVELS, levels, pairs_of_study
-from subtrain.regression.posterior import MIXTURE, start, sweep
-from subtrain.regression.prior import Prior
-from subtrain.regression.problem import problem
-from subtrain.regression.warn import FitWarning
+from subtrain.regression.counting.counts import count
+from subtrain.regression.estimators.kit.dense_problem import dense
+from subtrain.regression.estimators.kit.learned_prior import Prior
+from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, start, sweep
+from subtrain.regression.estimators.kit.pairs import LEVELS, levels, pairs_of_study
+from subtrain.regression.fit_warnings import FitWarning
+from subtrain.regression.lasso.problem import problem
 from subtrain.store.seal import sealed
 from subtrain.tasks import View
 

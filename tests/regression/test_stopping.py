@@ -10,8 +10,8 @@ import pytest
 from subtrain import AME, ElasticNet, Lasso, LassoLarge
 from subtrain.errors import InputError
 from subtrain.regression import FitWarning
-from subtrain.regression.kept_blocks import KeptBlocks
-from subtrain.regression.stopping import FLOOR, NEVER, ended, floors, stopping
+from subtrain.regression.lasso.path_stopping import FLOOR, NEVER, ended, floors, stopping
+from subtrain.regression.lasso.saved_blocks import KeptBlocks
 
 pytestmark = pytest.mark.filterwarnings("ignore::subtrain.regression.FitWarning")
 
@@ -94,10 +94,11 @@ def test_the_rule() -> None:
 
 
 def test_paths_kept_under_another_rule_are_not_taken(tmp_path, monkeypatch) -> None:
-    from subtrain.regression import LassoOptions, kept_blocks
+    from subtrain.regression import LassoOptions
+    from subtrain.regression.lasso import saved_blocks
 
     now = KeptBlocks(tmp_path, LassoOptions(), None).common
-    monkeypatch.setattr(kept_blocks, "RULE", "another")
+    monkeypatch.setattr(saved_blocks, "RULE", "another")
     assert KeptBlocks(tmp_path, LassoOptions(), None).common != now
 
 

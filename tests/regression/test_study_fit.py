@@ -8,9 +8,9 @@ import pytest
 import subtrain as st
 from subtrain.errors import InputError, StorageError
 from subtrain.regression import ElasticNet, FitWarning, Lasso, LeastSquares, MeanDifference, Ridge, count
-from subtrain.regression import plan as plans
-from subtrain.regression.models import finished_models
-from subtrain.regression.plan import plan_fit
+from subtrain.regression import fit_plan as plans
+from subtrain.regression.fit_plan import plan_fit
+from subtrain.regression.study_models import finished_models
 
 N, T = 40, 6
 
@@ -161,7 +161,7 @@ def growing(tmp_path, rng):
 
 
 def test_adding_models_counts_the_new_ones_only_and_gives_the_same_fit(growing, monkeypatch):
-    monkeypatch.setattr("subtrain.regression.models.BLOCK", 32)
+    monkeypatch.setattr("subtrain.regression.study_models.BLOCK", 32)
     st.fit(growing)
     longer = growing.extend(models=64)
     longer.collect(workers=1, progress=False)
@@ -176,7 +176,7 @@ def test_adding_models_counts_the_new_ones_only_and_gives_the_same_fit(growing, 
 
 
 def test_an_interrupted_count_goes_on(growing, monkeypatch):
-    monkeypatch.setattr("subtrain.regression.models.BLOCK", 32)
+    monkeypatch.setattr("subtrain.regression.study_models.BLOCK", 32)
 
     def stop(stage, done, total):
         if stage == "path":
@@ -227,8 +227,8 @@ def test_a_study_that_goes_away_meanwhile_is_not_half_made_again(study, estimato
 
 def test_a_study_too_wide_for_a_dense_gram_is_fitted_from_a_compact_one(growing, monkeypatch):
     dense = st.fit(growing, keep_counts=False)
-    monkeypatch.setattr("subtrain.regression.study.gram_kind", lambda n: "compact")
-    monkeypatch.setattr("subtrain.regression.blocks.WEIGHTS", 8 * N)
+    monkeypatch.setattr("subtrain.regression.fit_study.gram_kind", lambda n: "compact")
+    monkeypatch.setattr("subtrain.regression.lasso.target_blocks.WEIGHTS", 8 * N)
     compact = st.fit(growing)
     np.testing.assert_array_equal(compact.lam, dense.lam)
     np.testing.assert_allclose(compact.weight, dense.weight, atol=1e-2)
@@ -241,7 +241,7 @@ def test_a_study_too_wide_for_a_dense_gram_is_fitted_from_a_compact_one(growing,
 
 
 def test_a_fit_killed_between_blocks_of_targets_goes_on(growing, monkeypatch):
-    monkeypatch.setattr("subtrain.regression.blocks.block_size", lambda n: 2)
+    monkeypatch.setattr("subtrain.regression.lasso.target_blocks.block_size", lambda n: 2)
     told = []
 
     def stop(stage, done, total):

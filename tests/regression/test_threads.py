@@ -7,7 +7,7 @@ import time
 import pytest
 
 from subtrain.errors import InputError
-from subtrain.regression.threads import each, thread_count
+from subtrain.regression.counting.threads import each, thread_count
 
 
 @pytest.mark.parametrize("threads", [1, 3])

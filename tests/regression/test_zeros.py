@@ -19,7 +19,7 @@ from subtrain.regression import (
     Ridge,
     SharedPrior,
 )
-from subtrain.regression.zeros import coarse, warn_zeros
+from subtrain.regression.lasso.zero_targets import coarse, warn_zeros
 
 M, N = 240, 20
 

@@ -23,7 +23,7 @@ from subtrain import Design, Study
 from subtrain.collection import train_segment
 from subtrain.errors import StorageError
 from subtrain.store import bucket as buckets
-from subtrain.store.places import open_store
+from subtrain.store.addresses import open_store
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

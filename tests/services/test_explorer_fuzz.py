@@ -15,7 +15,7 @@ from subtrain.fits import save_fit
 
 pytestmark = [
     pytest.mark.services,
-    pytest.mark.filterwarnings("ignore::subtrain.regression.warn.FitWarning"),
+    pytest.mark.filterwarnings("ignore::subtrain.regression.fit_warnings.FitWarning"),
 ]
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 

@@ -22,7 +22,7 @@ import subtrain as st
 from mirror import HELDOUT, came, catalogue_data, key_of, npy, toy_arrays
 from subtrain import public
 from subtrain.errors import CorruptError, InputError, MismatchError, StorageError, SubtrainError
-from subtrain.public.source import open_source
+from subtrain.public.remote.source import open_source
 from subtrain.store import bucket as buckets
 
 botocore = pytest.importorskip("botocore.exceptions", reason="tests/services/install.sh has not been run: no botocore")

@@ -15,7 +15,7 @@ import worlds
 from processes import running, wait_until
 from subtrain import Design, Study
 from subtrain.errors import CollectError
-from subtrain.store.segment import read_about
+from subtrain.studies.segments.segment_file import read_about
 
 pytest.importorskip("ray", reason="Ray is not installed; tests/services/install-ray.sh does that")
 
@@ -26,7 +26,7 @@ from same import same_exports
 pytestmark = [
     pytest.mark.services,
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::subtrain.regression.warn.FitWarning"),
+    pytest.mark.filterwarnings("ignore::subtrain.regression.fit_warnings.FitWarning"),
 ]
 MODELS = 1000
 # Seconds after which something that must happen never will, on however busy a machine.
@@ -117,7 +117,9 @@ def test_a_driver_killed_and_one_interrupted(nodes, worker_node, local, tmp_path
         driver.send_signal(how)
         said = driver.communicate(timeout=LONG)
         assert driver.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), said
-        wait_until(lambda: not any(named(n.pid, "subtrain.collection.worker") for n in nodes.nodes.values()), LONG)
+        wait_until(
+            lambda: not any(named(n.pid, "subtrain.collection.workers.worker") for n in nodes.nodes.values()), LONG
+        )
         assert committed(study) < len(study.segments)
     driver = nodes.subtrain(*words)
     said = driver.communicate(timeout=LONG)
@@ -215,4 +217,4 @@ def test_a_laptop_starts_and_ends_its_own(local, tmp_path):
     assert not ray.is_initialized()
     assert np.array_equal(study.read("test_margins"), local[0].read("test_margins"))
     assert set(named(os.getpid(), "raylet/raylet")) == before
-    assert not [pid for pid in named(os.getpid(), "subtrain.collection.worker") if running(pid)]
+    assert not [pid for pid in named(os.getpid(), "subtrain.collection.workers.worker") if running(pid)]

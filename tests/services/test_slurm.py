@@ -15,8 +15,8 @@ import pytest
 
 from processes import wait_until
 from subtrain import Design, Study
-from subtrain.collection.batches import open_batches
-from subtrain.store import segment
+from subtrain.collection.engines.slurm.submitted_jobs import open_batches
+from subtrain.studies.segments import segment_file as segment
 
 sys.path.insert(0, str(Path(__file__).parent))
 import slurm_cluster

@@ -91,10 +91,10 @@ def test_runners_on_both_mounts_damage_no_row(mounts, tmp_path):
 
 
 def _host(study: Study, where: tuple[int, int]) -> str:
-    from subtrain.store import segment
-    from subtrain.store.study import segment_name
+    from subtrain.studies.segments import segment_file
+    from subtrain.studies.stored_study import segment_name
 
-    header = segment.read_segment(study.store, segment_name(where), study.outputs, [], study.identity)[1]
+    header = segment_file.read_segment(study.store, segment_name(where), study.outputs, [], study.identity)[1]
     return header["about"]["host"]
 
 

@@ -14,9 +14,9 @@ import pytest
 from test_buckets import cli
 
 from subtrain import Study, load_fit
-from subtrain.explorer.shown import view_of
+from subtrain.explorer.data.examples import view_of
 from subtrain.fits import OF, digest_of
-from subtrain.store import files
+from subtrain.store import atomic_files
 from subtrain.store.seal import SEAL
 
 PLAN = ("--task", "digits", "--models", 300, "--heldout", 20, "--replicates", 2, "--segment", 16)
@@ -93,7 +93,7 @@ def test_two_runners_one_killed_and_resumed_give_the_local_arrays(bucket, local,
     for name in ("weight", "bias", "lam"):
         assert np.array_equal(getattr(here, name), getattr(there, name))
     found = json.loads(study.store.read("fits/default/evaluation.json"))
-    expected = files.read_json(local / "digits/fits/default/evaluation.json")
+    expected = atomic_files.read_json(local / "digits/fits/default/evaluation.json")
     # Each names its own fit, which says when it was made.
     assert found.pop(OF) == digest_of(study, "default") != expected.pop(OF)
     assert found.pop(SEAL) != expected.pop(SEAL)

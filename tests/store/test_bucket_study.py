@@ -14,16 +14,16 @@ from subtrain import Design, MeanDifference, Study, evaluate, export, fit, load_
 from subtrain.collection import train_segment
 from subtrain.collection.report import Tally, known_worker_bytes, runner_file
 from subtrain.collection.status import check
-from subtrain.curve import learning_curve
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.explorer.report import report_page
 from subtrain.fits import save_fit
 from subtrain.regression import Lasso, LassoLarge
-from subtrain.regression.kept import COUNTS
-from subtrain.store import remote, segment
+from subtrain.regression.counting.study_counts import COUNTS
 from subtrain.store.bucket import Bucket
-from subtrain.store.reasons import reason
-from subtrain.store.study import segment_name
+from subtrain.store.bucket_errors import reason
+from subtrain.studies.segments import remote_safetensors, segment_file
+from subtrain.studies.stored_study import segment_name
+from subtrain.uses.learning_curve import learning_curve
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_learning_curve_and_the_memory_of_workers(twins):
 
 def test_segments_are_fetched_a_few_at_a_time(twins, monkeypatch):
     _, bucket = twins
-    at_once, most, lock, read = itertools.count(), 0, threading.Lock(), segment.read_segment
+    at_once, most, lock, read = itertools.count(), 0, threading.Lock(), segment_file.read_segment
     now = 0
 
     def watched(*args):
@@ -125,7 +125,7 @@ def test_segments_are_fetched_a_few_at_a_time(twins, monkeypatch):
                 now -= 1
                 next(at_once)
 
-    monkeypatch.setattr(segment, "read_segment", watched)
+    monkeypatch.setattr(segment_file, "read_segment", watched)
     fit(bucket, estimator=MeanDifference(), keep_counts=False)
     assert next(at_once) == 38, "those of the models to fit on, each once"
     assert 1 <= most <= 16
@@ -133,7 +133,7 @@ def test_segments_are_fetched_a_few_at_a_time(twins, monkeypatch):
 
 @pytest.mark.parametrize("first", [1 << 20, 8, 300])
 def test_only_the_array_asked_for_is_fetched(twins, monkeypatch, first):
-    monkeypatch.setattr(remote, "_FIRST", first)
+    monkeypatch.setattr(remote_safetensors, "_FIRST", first)
     local, bucket = twins
     assert bucket.read("test_margins").tobytes() == local.read("test_margins").tobytes()
     asked = []
@@ -151,7 +151,7 @@ def test_damage_in_a_bucket_is_named(twins):
     for size in [*range(0, len(whole), 37), len(whole) - 1]:
         bucket.store.replace(name, lambda file, size=size: file.write(whole[:size]))
         with pytest.raises(CorruptError, match=r"segment s3://memory/twin/segments/000004-000007\.seg is damaged"):
-            segment.read_segment(bucket.store, name, bucket.outputs, list(bucket.outputs), bucket.identity)
+            segment_file.read_segment(bucket.store, name, bucket.outputs, list(bucket.outputs), bucket.identity)
     found = []
     for at in range(0, len(whole), 41):
         raw = bytearray(whole)

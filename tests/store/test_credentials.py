@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from subtrain.errors import InputError
+from subtrain.store.addresses import open_store
 from subtrain.store.credentials import s3_options
-from subtrain.store.places import open_store
 
 KEYS = "aws_access_key_id = {0}KEY\naws_secret_access_key = s%(e)cret/{0}+=\n"
 

@@ -13,8 +13,9 @@ import pytest
 
 from subtrain import Output, Study, export, import_folder
 from subtrain.errors import CorruptError, InputError, StorageError
-from subtrain.store import export as export_module
-from subtrain.store import files, stream
+from subtrain.store import atomic_files
+from subtrain.studies import export as export_module
+from subtrain.studies.segments import npy_writer
 from subtrain.tasks import batch
 from worlds import linear
 
@@ -124,7 +125,7 @@ def test_a_disk_that_fails_is_one_sentence_wherever_it_does(make_study, tmp_path
     def failing(*args, **kwargs):
         raise OSError(number, os.strerror(number), "a-file")
 
-    monkeypatch.setattr(stream if call == "open" else os, call, failing, raising=False)
+    monkeypatch.setattr(npy_writer if call == "open" else os, call, failing, raising=False)
     monkeypatch.setattr(type(study.rows), "committed", lambda rows: [(0, study.models)])
     with pytest.raises(StorageError, match=rf"cannot (read|write) .*: {os.strerror(number)}"):
         export(study, tmp_path / "out")
@@ -169,7 +170,7 @@ def test_round_trip_keeps_held_out_rows_and_replicates(make_study, tmp_path, hel
 def test_what_the_export_says_of_itself(make_study, tmp_path):
     study = make_study(task=linear(n=24)).extend(heldout=1)
     study.collect(workers=1, progress=False)
-    about = files.read_json(export(study, tmp_path)[-1])
+    about = atomic_files.read_json(export(study, tmp_path)[-1])
     assert about["evaluation"] == [[10, 18]]
     assert (about["rows"], about["units"], about["alpha"]) == (18, 24, 0.5)
     assert about["design"] == json.loads(json.dumps(study.design.to_json()))

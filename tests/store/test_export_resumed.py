@@ -15,8 +15,8 @@ import pytest
 import worlds
 from subtrain import Study, export, import_folder
 from subtrain.errors import CorruptError, InputError, StorageError
-from subtrain.store import export as export_module
-from subtrain.store import stream
+from subtrain.studies import export as export_module
+from subtrain.studies.segments import npy_writer
 
 FILES = ("train_masks_50pct.npy", "test_margins_50pct.npy", "train_margins_50pct.npy")
 
@@ -78,13 +78,13 @@ def test_killed_at_every_step_it_goes_on_and_ends_the_same(study, tmp_path):
 
 def test_what_is_left_of_a_killed_export_is_checked(study, tmp_path, monkeypatch):
     monkeypatch.setattr(export_module, "_BLOCK_BYTES", 50)
-    monkeypatch.setattr(stream, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(npy_writer, "CHECKPOINT_SECONDS", 0.0)
     export(study, tmp_path / "right")
     data = tmp_path / "out" / "study" / "data"
     for damage in (lambda raw: raw[:150], lambda raw: raw[:-1] + b"\7", lambda raw: b"", lambda raw: raw + b"more"):
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
         with monkeypatch.context() as patch:
-            patch.setattr(stream.os, "replace", lambda *args, real=os.replace: _fail_on_part(real, *args))
+            patch.setattr(npy_writer.os, "replace", lambda *args, real=os.replace: _fail_on_part(real, *args))
             with pytest.raises(RuntimeError):
                 export(study, tmp_path / "out")
         [part] = data.glob(".*.part")
@@ -167,9 +167,9 @@ def test_a_disk_that_fills_up_on_the_way(make_study, tiny_disk, monkeypatch):
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS])
 def test_only_a_full_disk_costs_what_is_written_so_far(study, tmp_path, monkeypatch, code):
     monkeypatch.setattr(export_module, "_BLOCK_BYTES", 50)
-    monkeypatch.setattr(stream, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(npy_writer, "CHECKPOINT_SECONDS", 0.0)
     export(study, tmp_path / "right")
-    safe, calls = stream._safe, itertools.count()
+    safe, calls = npy_writer._safe, itertools.count()
 
     def failing(file):
         safe(file)
@@ -177,7 +177,7 @@ def test_only_a_full_disk_costs_what_is_written_so_far(study, tmp_path, monkeypa
             raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patch:
-        patch.setattr(stream, "_safe", failing)
+        patch.setattr(npy_writer, "_safe", failing)
         with pytest.raises(StorageError, match=r"no space left|cannot write .*: [A-Z]"):
             export(study, tmp_path / "out")
     full = code in (errno.ENOSPC, errno.EDQUOT)

@@ -24,10 +24,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import worlds
 from subtrain import Design, Study
-from subtrain.collection import segment as training
 from subtrain.collection import train_segment
 from subtrain.collection.status import check, live_runners
-from subtrain.store import files
+from subtrain.collection.workers import train_segment as training
+from subtrain.store import atomic_files
 from subtrain.store.folder import Folder
 
 STEPS = ("fsync", "link", "unlink", "rmdir")
@@ -98,10 +98,10 @@ class Recovery(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def tidy(self) -> None:
-        from subtrain.collection import partial
+        from subtrain.collection.workers import checkpoint
 
         self.study.store.sweep()
-        partial.sweep(self.study)
+        checkpoint.sweep(self.study)
 
     @rule(k=SEGMENTS)
     def commit(self, k: int) -> None:
@@ -260,7 +260,7 @@ def test_every_write_of_a_folder_says_what_is_wrong(tmp_path, monkeypatch, code)
     def full(*args, **kwargs):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(files, "_written", full)
+    monkeypatch.setattr(atomic_files, "_written", full)
     for act in (store.commit_new, store.replace):
         with pytest.raises(Exception, match=rf"(no space left on the disk of|cannot write) {tmp_path}/a"):
             act("a", lambda file: file.write(b"x"))

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from subtrain.errors import CorruptError, InputError, StorageError
-from subtrain.store import files
+from subtrain.store import atomic_files
 
 
 def write(data: bytes):
@@ -21,8 +21,8 @@ def write(data: bytes):
 
 def test_commit_creates_once_and_the_loser_leaves_nothing(tmp_path):
     path = tmp_path / "a"
-    assert files.commit_new(path, write(b"first"))
-    assert not files.commit_new(path, write(b"second"))
+    assert atomic_files.commit_new(path, write(b"first"))
+    assert not atomic_files.commit_new(path, write(b"second"))
     assert path.read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["a"]
     assert path.stat().st_nlink == 1
@@ -31,8 +31,8 @@ def test_commit_creates_once_and_the_loser_leaves_nothing(tmp_path):
 def test_commit_never_overwrites_an_empty_file_or_a_folder(tmp_path):
     (tmp_path / "a").touch()
     (tmp_path / "b").mkdir()
-    assert not files.commit_new(tmp_path / "a", write(b"x"))
-    assert not files.commit_new(tmp_path / "b", write(b"x"))
+    assert not atomic_files.commit_new(tmp_path / "a", write(b"x"))
+    assert not atomic_files.commit_new(tmp_path / "b", write(b"x"))
     assert (tmp_path / "a").read_bytes() == b""
 
 
@@ -44,7 +44,7 @@ def test_a_link_whose_reply_was_lost_is_ours(tmp_path, monkeypatch):
         raise FileExistsError(errno.EEXIST, "reply lost, tried again")
 
     monkeypatch.setattr(os, "link", lost)
-    assert files.commit_new(tmp_path / "a", write(b"ours"))
+    assert atomic_files.commit_new(tmp_path / "a", write(b"ours"))
     assert os.listdir(tmp_path) == ["a"]
 
 
@@ -77,14 +77,14 @@ def test_of_many_racers_one_wins_each_file(tmp_path):
 def test_replace_swaps_whole_files(tmp_path):
     path = tmp_path / "a"
     for data in (b"one", b"two"):
-        files.replace(path, write(data))
+        atomic_files.replace(path, write(data))
         assert path.read_bytes() == data
 
     def fail(file):
         file.write(b"half")
         raise RuntimeError("stop")
 
-    for action in (files.replace, files.commit_new):
+    for action in (atomic_files.replace, atomic_files.commit_new):
         with pytest.raises(RuntimeError):
             action(path, fail)
         with pytest.raises(RuntimeError):
@@ -135,9 +135,9 @@ def test_death_at_every_step_leaves_the_old_file_or_the_new(tmp_path, action):
         there = (folder / "a").read_bytes() if (folder / "a").exists() else b""
         assert there in (b"old" if action == "replace" else b"", new)
         seen.append(there == new)
-        files.sweep_temporaries(folder)
+        atomic_files.sweep_temporaries(folder)
         assert set(os.listdir(folder)) <= {"a"}
-        assert files.commit_new(folder / "a", write(new)) == (there == b"")
+        assert atomic_files.commit_new(folder / "a", write(new)) == (there == b"")
         if done.returncode == 0:
             break
         assert done.returncode == 9, done.stderr
@@ -155,9 +155,9 @@ def test_only_leftovers_of_dead_processes_are_swept(tmp_path):
     gone = [f".a.{host}.{dead.pid}.aabbccdd.tmp", f".x.y.json.{host}.{dead.pid}.00112233.tmp"]
     for name in keep + gone:
         (tmp_path / name).touch()
-    assert files.sweep_temporaries(tmp_path) == 2
+    assert atomic_files.sweep_temporaries(tmp_path) == 2
     assert sorted(os.listdir(tmp_path)) == sorted(keep)
-    assert files.sweep_temporaries(tmp_path / "missing") == 0
+    assert atomic_files.sweep_temporaries(tmp_path / "missing") == 0
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "link"])
@@ -169,26 +169,26 @@ def test_a_full_disk_is_one_sentence_and_no_file(tmp_path, monkeypatch, call, co
     if call != "write":
         monkeypatch.setattr(os, call, full)
     with pytest.raises(StorageError, match=f"no space left on the disk of {tmp_path}/a; .* run the same again"):
-        files.commit_new(tmp_path / "a", full if call == "write" else write(b"x"))
+        atomic_files.commit_new(tmp_path / "a", full if call == "write" else write(b"x"))
     assert os.listdir(tmp_path) == []
 
 
 def test_a_really_full_disk(tiny_disk):
-    assert files.commit_new(tiny_disk / "small", write(b"s" * 10_000))
-    for action in (files.commit_new, files.replace):
+    assert atomic_files.commit_new(tiny_disk / "small", write(b"s" * 10_000))
+    for action in (atomic_files.commit_new, atomic_files.replace):
         with pytest.raises(StorageError, match=r"no space left on the disk of .*large"):
             action(tiny_disk / "large", write(b"l" * 300_000))
         with pytest.raises(StorageError, match="no space left"):
-            files.replace(tiny_disk / "small", write(b"l" * 195_000))
+            atomic_files.replace(tiny_disk / "small", write(b"l" * 195_000))
     assert os.listdir(tiny_disk) == ["small"]
     assert (tiny_disk / "small").read_bytes() == b"s" * 10_000
-    assert files.commit_new(tiny_disk / "other", write(b"o" * 10_000)), "what fits can still be written"
+    assert atomic_files.commit_new(tiny_disk / "other", write(b"o" * 10_000)), "what fits can still be written"
 
 
 def test_a_read_only_file_system(tiny_disk):
     (tiny_disk / "a").write_bytes(b"old")
     subprocess.run(["mount", "-o", "remount,ro", tiny_disk], check=True)
-    for action, name in ((files.commit_new, "b"), (files.replace, "a")):
+    for action, name in ((atomic_files.commit_new, "b"), (atomic_files.replace, "a")):
         with pytest.raises(StorageError, match=f"cannot write .*{name}: Read-only file system"):
             action(tiny_disk / name, write(b"new"))
     assert os.listdir(tiny_disk) == ["a"]
@@ -201,18 +201,18 @@ def test_a_closed_folder_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr("builtins.open", closed)
     with pytest.raises(StorageError, match=r"cannot write .*a: Permission denied"):
-        files.replace(tmp_path / "a", write(b"x"))
+        atomic_files.replace(tmp_path / "a", write(b"x"))
 
 
 def test_json_is_strict_and_damage_is_named(tmp_path):
     path = tmp_path / "a.json"
-    path.write_bytes(files.json_bytes({"a": [1, "é"]}))
-    assert files.read_json(path) == {"a": [1, "é"]}
+    path.write_bytes(atomic_files.json_bytes({"a": [1, "é"]}))
+    assert atomic_files.read_json(path) == {"a": [1, "é"]}
     with pytest.raises(ValueError, match="not JSON compliant"):
-        files.json_bytes({"a": float("nan")})
+        atomic_files.json_bytes({"a": float("nan")})
     for damage in (b"", b'{"a": [1', b"\xff\xfe\x00"):
         path.write_bytes(damage)
         with pytest.raises(CorruptError, match=r"a\.json is damaged"):
-            files.read_json(path)
+            atomic_files.read_json(path)
     with pytest.raises(InputError, match="is a folder"):
-        files.read_json(tmp_path)
+        atomic_files.read_json(tmp_path)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from subtrain import Datamodels, Design, Study, import_arrays, load_fit
-from subtrain.collection.batches import open_batches, parse_segments
+from subtrain.collection.engines.slurm.submitted_jobs import open_batches, parse_segments
 from subtrain.errors import CorruptError, InputError
-from subtrain.examine import examine
-from subtrain.explorer.sidecar import open_sidecar
+from subtrain.explorer.data.sidecar import open_sidecar
 from subtrain.fits import save_fit
-from subtrain.store import base, files
+from subtrain.integrity import examine
+from subtrain.store import atomic_files, protocol
 from subtrain.store.folder import Folder
 from subtrain.store.seal import sealed
 
@@ -128,7 +128,7 @@ TEXTS: dict[str, Callable[[], bytes]] = {
     "beyond float": lambda: b'{"format": 1e400}',
     "not UTF-8": lambda: b'{"format": "\xff\xfe"}',
     "half a character": lambda: b'{"format": "\\ud800"}',
-    "millions of lists": lambda: b"[" + b"[]," * (base.JSON_PARTS + 1) + b"1]",
+    "millions of lists": lambda: b"[" + b"[]," * (protocol.JSON_PARTS + 1) + b"1]",
     "a number": lambda: b"7",
     "null": lambda: b"null",
     "empty": lambda: b"",
@@ -215,7 +215,7 @@ def test_a_pipe_anywhere_is_read_by_nobody(tmp_path):
     for reading in (
         lambda: store.read("p.npy"),
         lambda: store.read_range("p.npy", 0, 9),
-        lambda: files.read_json(tmp_path / "p.npy"),
+        lambda: atomic_files.read_json(tmp_path / "p.npy"),
         lambda: import_arrays(tmp_path / "s", tmp_path / "p.npy", {"a": tmp_path / "p.npy"}),
         lambda: import_arrays(tmp_path / "s", Path(os.devnull), {"a": tmp_path / "p.npy"}),
     ):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from subtrain import Datamodels, Design, LeastSquares, Ridge, Study, evaluate, fit, import_arrays, import_folder
 from subtrain.errors import InputError, MismatchError
-from subtrain.store.export import export
-from subtrain.store.rows import open_npy
+from subtrain.studies.export import export
+from subtrain.studies.segments.output_rows import open_npy
 
 RANDOM = np.random.default_rng(0)
 MASKS = RANDOM.random((40, 9)) < 0.5

@@ -9,7 +9,7 @@ import pytest
 import worlds
 from subtrain import Design, Study
 from subtrain.errors import StorageError
-from subtrain.store import files, rename
+from subtrain.store import atomic_files, rename_no_replace
 from subtrain.store.folder import Folder
 
 
@@ -29,7 +29,7 @@ def test_of_many_who_create_one_wins_and_its_file_stays(no_links, tmp_path):
     def create(k):
         start.wait()
         for name in range(20):
-            if files.commit_new(tmp_path / str(name), lambda file: file.write(b"%d" % k)):
+            if atomic_files.commit_new(tmp_path / str(name), lambda file: file.write(b"%d" % k)):
                 won.append((name, k))
 
     threads = [threading.Thread(target=create, args=(k,)) for k in range(8)]
@@ -50,7 +50,7 @@ def test_a_study_there(no_links, tmp_path):
 
 
 def test_with_neither_links_nor_such_a_rename_a_study_is_refused_when_it_is_created(no_links, tmp_path, monkeypatch):
-    monkeypatch.setattr(rename, "_renameat2", lambda source, target: errno.EINVAL)
+    monkeypatch.setattr(rename_no_replace, "_renameat2", lambda source, target: errno.EINVAL)
     with pytest.raises(StorageError, match="no hard links and no rename that never replaces a file"):
         Study.create(tmp_path / "r", worlds.linear(), Design(models=8, heldout=4))
     assert list((tmp_path / "r").iterdir()) == []
@@ -63,8 +63,8 @@ def test_no_fsync(tmp_path, monkeypatch, code):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    assert files.commit_new(tmp_path / "a", lambda file: file.write(b"1"))
-    files.replace(tmp_path / "a", lambda file: file.write(b"2"))
+    assert atomic_files.commit_new(tmp_path / "a", lambda file: file.write(b"1"))
+    atomic_files.replace(tmp_path / "a", lambda file: file.write(b"2"))
     assert (tmp_path / "a").read_bytes() == b"2"
 
 
@@ -74,5 +74,5 @@ def test_an_fsync_that_fails_is_no_success(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(StorageError, match="Input/output error"):
-        files.commit_new(tmp_path / "a", lambda file: file.write(b"1"))
+        atomic_files.commit_new(tmp_path / "a", lambda file: file.write(b"1"))
     assert list(tmp_path.iterdir()) == []

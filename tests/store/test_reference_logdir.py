@@ -9,7 +9,7 @@ import pytest
 
 from subtrain import LeastSquares, fit
 from subtrain.errors import InputError
-from subtrain.store.reference import import_reference
+from subtrain.studies.imports.reference import import_reference
 
 
 @pytest.fixture

@@ -204,8 +204,8 @@ def test_workers_log_nothing_where_a_link_leads(make_study, tmp_path):
 
 
 def test_the_host_in_a_segment_names_no_log_elsewhere(make_study, tmp_path):
-    from subtrain.collection import landed
-    from subtrain.store import segment
+    from subtrain.collection import committed_segments
+    from subtrain.studies.segments import segment_file
 
     study = make_study(models=4, heldout=0)
     arrays = {name: study.read(name) for name in study.outputs}
@@ -213,9 +213,11 @@ def test_the_host_in_a_segment_names_no_log_elsewhere(make_study, tmp_path):
     (study.path / "logs" / "worker-").mkdir()
     (tmp_path / "secret-1.log").touch()
     (study.path / "segments" / "000000-000003.seg").write_bytes(
-        segment.encoded(range(4), arrays, study.identity, "", {"host": "/../../../secret", "pid": 1, "seconds": 1.0})
+        segment_file.encoded(
+            range(4), arrays, study.identity, "", {"host": "/../../../secret", "pid": 1, "seconds": 1.0}
+        )
     )
-    [one] = landed.trained(study, landed.landed(study))
+    [one] = committed_segments.trained(study, committed_segments.landed(study))
     assert one.log == ""
 
 
@@ -234,28 +236,28 @@ def test_a_study_folder_may_itself_be_a_link(make_study, tmp_path):
 
 
 def test_a_segment_cannot_claim_models_that_are_not_in_its_name(make_study):
-    from subtrain.store import segment
+    from subtrain.studies.segments import segment_file
 
     study = make_study()
     arrays = {name: study.read(name, range(4)) for name in study.outputs}
-    payload = segment.encoded(range(4), arrays, study.identity, "", {})
+    payload = segment_file.encoded(range(4), arrays, study.identity, "", {})
     (study.path / "segments" / "000004-000007.seg").write_bytes(payload)
     with pytest.raises(CorruptError, match="its name does not fit the models in it"):
         study.read("test_margins")
 
 
 def test_kept_counts_name_no_files_elsewhere(tmp_path):
-    from subtrain.regression import saved
-    from subtrain.regression.counts import count
-    from subtrain.store import files
+    from subtrain.regression.counting import saved_counts
+    from subtrain.regression.counting.counts import count
+    from subtrain.store import atomic_files
 
     design = Design(models=20, n=10, heldout=0)
-    saved.save_counts(tmp_path / "counts", count(design.masks(), np.ones((20, 2))))
+    saved_counts.save_counts(tmp_path / "counts", count(design.masks(), np.ones((20, 2))))
     np.save(tmp_path / "ones-secret.npy", np.ones(10, np.int64))
-    head = files.read_json(tmp_path / "counts" / saved.HEAD)
+    head = atomic_files.read_json(tmp_path / "counts" / saved_counts.HEAD)
     head["arrays"]["ones"]["file"] = "../ones-secret.npy"
     head.pop("sha256")
-    head["sha256"] = saved._digest(head)
-    (tmp_path / "counts" / saved.HEAD).write_bytes(files.json_bytes(head))
+    head["sha256"] = saved_counts._digest(head)
+    (tmp_path / "counts" / saved_counts.HEAD).write_bytes(atomic_files.json_bytes(head))
     with pytest.raises(CorruptError, match="saved counts are damaged"):
-        saved.load_counts(tmp_path / "counts")
+        saved_counts.load_counts(tmp_path / "counts")

@@ -16,9 +16,9 @@ from safetensors.numpy import load_file, save_file
 
 from subtrain import Output
 from subtrain.errors import CorruptError, InputError
-from subtrain.store import segment
 from subtrain.store.folder import Folder
-from subtrain.store.rows import SegmentRows, plan_segments
+from subtrain.studies.segments import segment_file
+from subtrain.studies.segments.output_rows import SegmentRows, plan_segments
 
 SCHEMA = {"a": Output((3,), "float16"), "b": Output((), "int64"), "c": Output((3,), "float16")}
 RANDOM = np.random.default_rng(0)
@@ -29,12 +29,12 @@ VALUES = {
 }
 
 
-def written(folder, kind=segment.WHOLE, name=None):
+def written(folder, kind=segment_file.WHOLE, name=None):
     """Models 8 to 13, or of a segment with gaps all but 10 and 11."""
-    rows = [8, 9, 12, 13] if kind == segment.GAPS else list(range(8, 14))
+    rows = [8, 9, 12, 13] if kind == segment_file.GAPS else list(range(8, 14))
     arrays = {k: v[np.array(rows) - 8] for k, v in VALUES.items()}
-    path = folder / (name or segment.file_name(8, 14, kind))
-    assert segment.write_segment(*placed(path), rows, arrays, "me", "sha of masks", {"host": "h"})
+    path = folder / (name or segment_file.file_name(8, 14, kind))
+    assert segment_file.write_segment(*placed(path), rows, arrays, "me", "sha of masks", {"host": "h"})
     return path, rows, arrays
 
 
@@ -43,14 +43,14 @@ def placed(path):
 
 
 def read_rows(path):
-    return segment.read_rows(*placed(path))
+    return segment_file.read_rows(*placed(path))
 
 
 def read(path, names=("a", "b", "c"), schema=SCHEMA, identity="me"):
-    return segment.read_segment(*placed(path), schema, list(names), identity)
+    return segment_file.read_segment(*placed(path), schema, list(names), identity)
 
 
-KINDS = [segment.WHOLE, segment.GAPS]
+KINDS = [segment_file.WHOLE, segment_file.GAPS]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,10 +61,10 @@ def test_a_segment_comes_back(tmp_path, kind):
         assert found[name].dtype == array.dtype
         assert np.array_equal(found[name], array)
     assert header["masks_sha256"] == "sha of masks"
-    assert [r for a, b in segment.read_rows(*placed(path)) for r in range(a, b)] == rows
+    assert [r for a, b in segment_file.read_rows(*placed(path)) for r in range(a, b)] == rows
     assert read(path, ["b"])[0].keys() == {"b"}
     assert np.array_equal(load_file(path)["a"], arrays["a"]), "safetensors alone can open it"
-    assert not segment.write_segment(*placed(path), rows, {k: v * 0 for k, v in arrays.items()}, "me", "", {})
+    assert not segment_file.write_segment(*placed(path), rows, {k: v * 0 for k, v in arrays.items()}, "me", "", {})
     assert np.array_equal(read(path)[0]["a"], arrays["a"])
 
 
@@ -129,7 +129,7 @@ def test_every_byte_of_the_header_and_the_data_counts(tmp_path, kind):
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"\xff" * 100, b"not a segment", b"\x02\0\0\0\0\0\0\0{}"])
 def test_other_files_under_its_name(tmp_path, content):
-    path = tmp_path / segment.file_name(0, 4)
+    path = tmp_path / segment_file.file_name(0, 4)
     path.write_bytes(content)
     with pytest.raises(CorruptError, match=path.name):
         read(path)
@@ -146,12 +146,12 @@ def test_a_segment_that_lost_its_header(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (segment.WHOLE, "000009-000014.seg"),
-        (segment.WHOLE, "000008-000012.seg"),
-        (segment.WHOLE, "000008-000014.seg"),
-        (segment.GAPS, "000008-000013.seg"),
-        (segment.GAPS, "000009-000014.gaps"),
-        (segment.GAPS, "000000-000007.gaps"),
+        (segment_file.WHOLE, "000009-000014.seg"),
+        (segment_file.WHOLE, "000008-000012.seg"),
+        (segment_file.WHOLE, "000008-000014.seg"),
+        (segment_file.GAPS, "000008-000013.seg"),
+        (segment_file.GAPS, "000009-000014.gaps"),
+        (segment_file.GAPS, "000000-000007.gaps"),
     ],
 )
 def test_a_renamed_segment_is_refused(tmp_path, kind, name):
@@ -212,7 +212,7 @@ def test_rows_from_many_files_in_any_order(make_study):
 def test_gaps_are_used_until_the_whole_is_there(tmp_path):
     folder = tmp_path / "segments"
     folder.mkdir()
-    written(folder, segment.GAPS)
+    written(folder, segment_file.GAPS)
     rows = SegmentRows(Folder(tmp_path), "segments", SCHEMA, frozenset([(0, 8), (8, 14)]), "me")
     (folder / "000000-000099.seg").write_bytes(b"no segment of this study")
     assert rows.committed() == [(8, 10), (12, 14)]
@@ -229,17 +229,17 @@ def test_gaps_are_used_until_the_whole_is_there(tmp_path):
 @given(st.lists(st.integers(0, 10**7), unique=True))
 def test_runs_cover_every_number_once(numbers):
     numbers.sort()
-    found = segment.runs(numbers)
+    found = segment_file.runs(numbers)
     assert [x for a, b in found for x in range(a, b)] == numbers
     assert all(a[1] < b[0] for a, b in itertools.pairwise(found))
 
 
 def test_file_names_hold_both_ends():
-    assert segment.file_name(0, 64) == "000000-000063.seg"
-    assert segment.parse_file_name("000000-000063.seg") == (0, 64)
-    assert segment.parse_file_name(segment.file_name(5, 1_234_567_890, ".gaps")) == (5, 1_234_567_890)
+    assert segment_file.file_name(0, 64) == "000000-000063.seg"
+    assert segment_file.parse_file_name("000000-000063.seg") == (0, 64)
+    assert segment_file.parse_file_name(segment_file.file_name(5, 1_234_567_890, ".gaps")) == (5, 1_234_567_890)
     for name in ("0-63.seg", "000000-000063.seg.tmp", ".000000-000063.seg.host.1.ab.tmp", "readme"):
-        assert segment.parse_file_name(name) is None
+        assert segment_file.parse_file_name(name) is None
 
 
 def test_segments_never_cross_a_block_of_the_design(make_study):

@@ -6,10 +6,10 @@ import pytest
 
 from conformance import CHECKS
 from subtrain.errors import InputError
-from subtrain.store.base import Store
+from subtrain.store.addresses import local_folder, open_store
 from subtrain.store.bucket import Bucket
 from subtrain.store.folder import Folder
-from subtrain.store.places import local_folder, open_store
+from subtrain.store.protocol import Store
 
 
 def memory() -> Bucket:

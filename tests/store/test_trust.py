@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 import subtrain.cli.main  # noqa: F401  every verb
 from subtrain import Design, Study
-from subtrain.cli.app import app
+from subtrain.cli.shared.app import app
 from subtrain.errors import InputError
-from subtrain.store import trust
 from subtrain.store.seal import sealed
+from subtrain.studies import trust
 from subtrain.tasks import Source, importable, load_task
-from subtrain.tasks.trusted import task_factory
+from subtrain.tasks.loading.task_factory import task_factory
 
 CODE = """
 import numpy as np
@@ -78,7 +78,7 @@ def test_the_key_is_made_once_and_for_its_user_alone(state):
 
 
 def test_many_who_make_it_at_once_have_the_same(state):
-    code = "from subtrain.store.trust import Source, sign; print(sign('id', Source('a:b')))"
+    code = "from subtrain.studies.trust import Source, sign; print(sign('id', Source('a:b')))"
     racers = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     said = {racer.communicate()[0] for racer in racers}
     assert len(said) == 1

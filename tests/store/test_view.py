@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import subtrain.store.view as stored
+import subtrain.studies.view.stored_view as stored
 from subtrain import Design, Study
 from subtrain.errors import CorruptError, InputError
-from subtrain.store import base
-from subtrain.store.imported import import_arrays
+from subtrain.store import protocol
 from subtrain.store.seal import sealed
+from subtrain.studies.imports.arrays import import_arrays
 from subtrain.tasks import View, mlp
-from subtrain.uses.names import target_labels, unit_columns
+from subtrain.uses.kit.unit_names import target_labels, unit_columns
 from worlds import linear
 
 N, TARGETS = 20, 3
@@ -147,16 +147,16 @@ def test_long_texts_are_cut_to_what_the_page_shows(monkeypatch):
 
 
 def test_texts_larger_than_other_json_come_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(base, "JSON_BYTES", 20_000)
-    monkeypatch.setattr(base, "JSON_PARTS", 100)
+    monkeypatch.setattr(protocol, "JSON_BYTES", 20_000)
+    monkeypatch.setattr(protocol, "JSON_PARTS", 100)
     texts = ['[{"a\\": [' * 900, "漢字" * 9_000, "\\", '"', "", None] * 3
     of(View(texts={"train": texts}), tmp_path / "s")
     assert Study.open(tmp_path / "s").view.texts["train"] == texts
     for data in (b"[" * 101, b"[" + b"1," * 10_000 + b"1]", b'["' + b"x" * 30_000 + b'"]', b'["' + b'\\"' * 60_000):
         with pytest.raises(CorruptError, match="is damaged"):
-            base.parse_json(data, "f", 29_000)
+            protocol.parse_json(data, "f", 29_000)
     with pytest.raises(CorruptError, match="larger than any"):
-        base.parse_json(b"[" + b'"",' * 11_000 + b'""]', "f", 100_000)
+        protocol.parse_json(b"[" + b'"",' * 11_000 + b'""]', "f", 100_000)
 
 
 def test_texts_are_counted_as_they_are_stored(monkeypatch):

@@ -11,7 +11,7 @@ from subtrain.outputs import check
 from subtrain.tasks import load_task
 from subtrain.tasks.cifar import RESNET9, airbench, resnet9
 from subtrain.tasks.fmow import resnet18
-from subtrain.tasks.pixels import image_data
+from subtrain.tasks.kit.pixels import image_data
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.usefixtures("one_torch_thread")]

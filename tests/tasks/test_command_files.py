@@ -159,7 +159,7 @@ def test_a_study_of_version_0_1_still_opens(tmp_path):
     task = make(words, tmp_path, data=["lib"])
     old = task.watched.old()
     assert not old.startswith("2:")
-    from subtrain.tasks.watched import fingerprint_like
+    from subtrain.tasks.watching.watched import fingerprint_like
 
     assert fingerprint_like(old, task) == old
     (tmp_path / "lib" / "more.sh").write_text("false\n")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from subtrain.fingerprint import fingerprint
 from subtrain.tasks import function, load_task
-from subtrain.tasks.fingerprint import fingerprint
-from subtrain.tasks.fingerprint_0_1 import settings_of, source_of
+from subtrain.tasks.watching.fingerprint_0_1 import settings_of, source_of
 
 
 def print_of(tmp_path: Path, code: str, name: str = "task") -> str:

@@ -9,7 +9,7 @@ from subtrain import Output
 from subtrain.errors import InputError
 from subtrain.outputs import SchemaError, check
 from subtrain.tasks import batch, function
-from subtrain.tasks.load import is_task
+from subtrain.tasks.loading.load import is_task
 
 MASKS = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1]], bool)
 SEEDS = np.array([5, 2**32 - 1, 0], np.uint32)

@@ -11,7 +11,8 @@ import pytest
 
 from subtrain import Design, Study
 from subtrain.errors import InputError
-from subtrain.tasks import home, load_task
+from subtrain.tasks import load_task
+from subtrain.tasks.loading import task_folder
 
 MASKS, SEEDS = np.ones((1, 4), bool), np.uint32([0])
 
@@ -20,7 +21,7 @@ MASKS, SEEDS = np.ones((1, 4), bool), np.uint32([0])
 def as_before(monkeypatch):
     """Neither modules nor paths of a test's folders outlive it."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(home, "_homes", {})
+    monkeypatch.setattr(task_folder, "_homes", {})
     monkeypatch.setattr(builtins, "__import__", builtins.__import__)
     modules = dict(sys.modules)
     yield

@@ -7,7 +7,7 @@ from subtrain.errors import InputError
 from subtrain.outputs import check
 from subtrain.tasks import View, cnn, digits, load_task, mlp
 from subtrain.trainers.cnn import train_cnn
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.sgd import Sgd
 
 RANDOM = np.random.default_rng(0)
 Y, Y_TEST = np.arange(60) % 3, np.arange(20) % 3

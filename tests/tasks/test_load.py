@@ -13,7 +13,7 @@ import pytest
 from subtrain.errors import InputError
 from subtrain.tasks import importable, load_task
 from subtrain.tasks.base import BatchTask
-from subtrain.tasks.load import parse_params
+from subtrain.tasks.loading.load import parse_params
 
 CODE = """
 import subtrain as st

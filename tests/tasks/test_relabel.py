@@ -20,7 +20,7 @@ from subtrain.tasks import (
     torch_module,
 )
 from subtrain.tasks.relabel import Twins, relabelled, relabelled_source
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.sgd import Sgd
 from worlds import linear
 
 IMAGES, LABELS = load_digits(return_X_y=True)

@@ -8,7 +8,7 @@ import torch
 
 import subtrain as st
 from subtrain.errors import InputError
-from subtrain.tasks.pixels import image_data
+from subtrain.tasks.kit.pixels import image_data
 
 UNKNOWN = [0, 1, 2, 1] * 3, [0, 3, 2, 3]
 

@@ -17,10 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from subtrain import Design, Output, Study
 from subtrain.errors import InputError, MismatchError
 from subtrain.store.seal import SEAL, sealed
-from subtrain.store.study import UNSEALED
+from subtrain.studies.stored_study import UNSEALED
 from subtrain.tasks import batch, function, load_task, mlp, ridge_head, sklearn
-from subtrain.tasks.watched import SCHEME, changes, other_versions, packages_of, texts_of
-from subtrain.trainers.sgd import Sgd
+from subtrain.tasks.watching.watched import SCHEME, changes, other_versions, packages_of, texts_of
+from subtrain.trainers.kit.sgd import Sgd
 
 HEAD = "import numpy as np\nimport subtrain as st\n"
 TASK = 'task = st.tasks.function(train, 4, {"a": st.Output([1], "float32")})\n'

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from subtrain.errors import InputError
 from subtrain.trainers.cnn import train_cnn
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.sgd import Sgd
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 X = (IMAGES[:120] / 16).astype(np.float32).reshape(-1, 8, 8)

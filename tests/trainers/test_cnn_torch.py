@@ -9,9 +9,9 @@ import torch_peer
 from sklearn.datasets import load_digits
 from torch_peer import RECIPES, torch
 
-from subtrain.trainers import conv
 from subtrain.trainers.cnn import initial_parameters, network, train_cnn
-from subtrain.trainers.net import space_for
+from subtrain.trainers.kit import convolution
+from subtrain.trainers.kit.network_shape import space_for
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -116,8 +116,8 @@ def test_gradient_of_coloured_images_of_odd_size_is_autograds_in_float64(channel
     images = np.pad(planes(COLOURED), ((0, 0), (0, 0), (edge, edge), (edge, edge)))
     gradient, space = np.full_like(parameters, np.nan), space_for(net, 12)
     everything = np.arange(12, dtype=np.int32)
-    conv.forward(images, everything, net, parameters, space)
-    conv.backward(images, everything, labels, net, parameters, space, gradient)
+    convolution.forward(images, everything, net, parameters, space)
+    convolution.backward(images, everything, labels, net, parameters, space, gradient)
     at = 0
     for layer in peer:
         if hasattr(layer, "weight"):

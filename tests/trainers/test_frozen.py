@@ -6,7 +6,7 @@ import pytest
 from subtrain.errors import InputError
 from subtrain.trainers import frozen as module
 from subtrain.trainers.frozen import frozen
-from subtrain.trainers.passes import moments, swept
+from subtrain.trainers.kit.feature_passes import moments, swept
 
 RANDOM = np.random.default_rng(0)
 X, TEST = RANDOM.normal(3, 2, (50, 4)).astype(np.float16), RANDOM.normal(3, 2, (9, 4)).astype(np.float16)

@@ -10,8 +10,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from subtrain.errors import InputError
+from subtrain.trainers.kit.sgd import Sgd
 from subtrain.trainers.mlp import train_logistic, train_mlp
-from subtrain.trainers.sgd import Sgd
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 X = (IMAGES[:120] / 16).astype(np.float32)

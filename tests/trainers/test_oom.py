@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from subtrain.trainers.oom import is_out_of_memory, release_memory
+from subtrain.trainers.kit.out_of_memory import is_out_of_memory, release_memory
 
 
 class OutOfMemoryError(RuntimeError):

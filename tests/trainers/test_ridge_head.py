@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from subtrain.errors import InputError
-from subtrain.trainers import passes
 from subtrain.trainers.frozen import frozen
+from subtrain.trainers.kit import feature_passes
 from subtrain.trainers.ridge import TOLERANCE, train_ridge
 
 RANDOM = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def test_the_same_logits_as_scikit_learn_and_numpy(lam):
 
 
 def test_more_rows_than_a_block_and_the_rows_left_out_instead_of_those_kept(monkeypatch):
-    monkeypatch.setattr(passes, "_BLOCK", 37)
+    monkeypatch.setattr(feature_passes, "_BLOCK", 37)
     for mask, z in zip(MASKS, train_ridge(frozen(X, Y, [TEST], CLASSES), MASKS, 1.0)[0], strict=True):
         assert np.abs(z - by_scikit_learn(mask, 1.0)).max() < TOLERANCE
 
@@ -96,7 +96,7 @@ def test_features_far_from_zero_and_of_any_scale(shift):
 def test_features_too_alike_for_float32_are_summed_in_float64(monkeypatch):
     x = (RANDOM.normal(size=(N, 1)) + 1e-3 * RANDOM.normal(size=(N, 12))).astype(np.float32)
     y = (x[:, 0] > x[:, 1]).astype(int)
-    exact, real = [], passes.moments
+    exact, real = [], feature_passes.moments
     monkeypatch.setattr("subtrain.trainers.ridge.moments", lambda *a: (exact.append(a[4]), real(*a))[1])
     z = train_ridge(frozen(x, y, [x], 2), MASKS[1:2], 1e-6)[0][0]
     assert exact == [False, True]

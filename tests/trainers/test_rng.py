@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from subtrain.trainers import rng
+from subtrain.trainers.kit import rng
 
 M64 = 2**64 - 1
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from subtrain.errors import InputError
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.sgd import Sgd
 
 
 @pytest.mark.parametrize(("examples", "steps"), [(100, 4 * 10), (101, 4 * 11), (3, 4)])

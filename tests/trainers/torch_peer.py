@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from subtrain.trainers.many import minibatch_order
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.many_models import minibatch_order
+from subtrain.trainers.kit.sgd import Sgd
 
 torch = pytest.importorskip("torch")
 

@@ -10,8 +10,8 @@ import pytest
 from subtrain import Output, audit
 from subtrain.errors import InputError
 from subtrain.tasks import batch
-from subtrain.uses.noise_stability import correlated, decay, hahn, swaps, weights_by_degree
-from subtrain.uses.result import to_json
+from subtrain.uses.kit.noise_stability import correlated, decay, hahn, swaps, weights_by_degree
+from subtrain.uses.kit.result import to_json
 
 N = 12
 

@@ -8,13 +8,13 @@ import pytest
 import worlds
 from subtrain import budget, compare_alphas, learning_curve
 from subtrain.collection import train_segment
-from subtrain.curve import LearningCurve, Point
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
+from subtrain.formatting import duration
 from subtrain.uses import alphas as alphas_module
 from subtrain.uses.budget import from_curve, lds_after, machine_rate
-from subtrain.uses.result import to_json
-from subtrain.wording import duration
+from subtrain.uses.kit.result import to_json
+from subtrain.uses.learning_curve import LearningCurve, Point
 
 SIZES = np.array([250, 500, 1000, 2000, 4000])
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import subtrain.cli.main  # noqa: F401  registers the verbs
 import worlds
 from subtrain import Datamodels, tasks
-from subtrain.cli.app import app
+from subtrain.cli.shared.app import app
 from subtrain.errors import InputError
 
 N, T = 40, 6

@@ -68,7 +68,7 @@ def test_table_and_figure():
     assert "40 targets" in found.figure()._suptitle.get_text()
 
 
-@pytest.mark.filterwarnings("ignore::subtrain.regression.warn.FitWarning")
+@pytest.mark.filterwarnings("ignore::subtrain.regression.fit_warnings.FitWarning")
 def test_retraining_confirms_it(make_study, trained_here):
     worlds = [world_of(weight) for weight in weights()]
     studies = [

@@ -11,10 +11,10 @@ from scipy.stats import pearsonr, spearmanr
 import worlds
 from subtrain import Datamodels
 from subtrain.errors import InputError
-from subtrain.uses.agreement import agreement
 from subtrain.uses.counterfactual import counterfactuals
+from subtrain.uses.kit.effect_agreement import agreement
+from subtrain.uses.kit.result import to_json
 from subtrain.uses.removals import Removal, default_sizes, removals
-from subtrain.uses.result import to_json
 
 N, T = 40, 6
 WEIGHT, BIAS = worlds.weights(N, T)

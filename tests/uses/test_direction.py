@@ -205,8 +205,8 @@ def test_sizes_are_removed_as_asked_or_said_to_be_impossible(tmp_path):
 
 
 def test_what_does_not_exist_is_no_number():
-    from subtrain.uses.agreement import agreement
-    from subtrain.uses.result import to_json
+    from subtrain.uses.kit.effect_agreement import agreement
+    from subtrain.uses.kit.result import to_json
     from subtrain.uses.support import Support
 
     one = agreement(np.ones(1), np.ones(1), np.zeros(1, int), np.zeros(1), np.zeros(1))

@@ -7,9 +7,9 @@ import sklearn.decomposition
 
 from subtrain import Datamodels, fit
 from subtrain.errors import InputError
+from subtrain.uses.component_tails import remove_tails
 from subtrain.uses.embedding import embedding
-from subtrain.uses.tails import remove_tails
-from subtrain.uses.vectors import vectors
+from subtrain.uses.kit.datamodel_vectors import vectors
 from uses.planted import opposed_weights, world_of
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from subtrain import Datamodels
 from subtrain.errors import InputError
+from subtrain.uses.kit.result import to_json
 from subtrain.uses.leakage import leakage, recall_at
-from subtrain.uses.result import to_json
 
 N, T = 600, 400
 TAILS = {

@@ -4,7 +4,7 @@ import pytest
 
 from subtrain.errors import InputError
 from subtrain.tasks import digits
-from subtrain.uses.names import example_labels, own_unit, target_labels, unit_columns
+from subtrain.uses.kit.unit_names import example_labels, own_unit, target_labels, unit_columns
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from subtrain import Datamodels, tasks
 from subtrain.errors import InputError
-from subtrain.uses.names import target_labels
+from subtrain.uses.kit.unit_names import target_labels
 from subtrain.uses.neighbors import neighbors
 
 WEIGHT = np.array([[3, -1, 0], [2, 4, 0], [-5, 1, 0], [0, 2, 1], [-1, 0, 0.5]], np.float32)

@@ -11,10 +11,10 @@ from obstore.store import MemoryStore
 
 import worlds
 from subtrain import Design, Study, import_arrays
+from subtrain.designs.listed import ListedDesign
 from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.masks import pack
 from subtrain.store.bucket import Bucket
-from subtrain.store.listed import ListedDesign
 from subtrain.tasks import batch
 from subtrain.uses.retrain import retrain
 

@@ -13,10 +13,10 @@ import pytest
 
 import subtrain as st
 from subtrain import uses
-from subtrain.cli.results import _cell, _csv
-from subtrain.notebook import html_table
+from subtrain.cli.shared.results import _cell, _csv
+from subtrain.system.notebook import html_table
 from subtrain.tasks import batch
-from subtrain.uses.result import to_json
+from subtrain.uses.kit.result import to_json
 
 N, TARGETS, CONSTANT, UNMOVED = 16, 6, 4, 5
 UGLY = re.compile(r"np\.|array\(|\bnan\b|\binf\b|(?<![\w.,])-0(?:\.0+)?(?![\d.])|<subtrain|object at")

@@ -11,16 +11,16 @@ from scipy.stats import kstest
 import worlds
 from subtrain import Datamodels, Lasso, LeastSquares, Ridge, fit
 from subtrain.errors import InputError
-from subtrain.store.imported import import_arrays
-from subtrain.uses.covariance import design_covariance
-from subtrain.uses.debias import debias, least_squares
-from subtrain.uses.residuals import fitted_parts, residual_sums, sums_of_counts
-from subtrain.uses.result import to_json
+from subtrain.studies.imports.arrays import import_arrays
+from subtrain.uses.kit.debias import debias, least_squares
+from subtrain.uses.kit.mask_covariance import design_covariance
+from subtrain.uses.kit.residuals import fitted_parts, residual_sums, sums_of_counts
+from subtrain.uses.kit.result import to_json
+from subtrain.uses.kit.standard_errors import standard_errors
 from subtrain.uses.significance import Significance, significance
-from subtrain.uses.standard_errors import standard_errors
 from uses.planted import lasso, sparse_world
 
-pytestmark = pytest.mark.filterwarnings("ignore::subtrain.regression.warn.FitWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::subtrain.regression.fit_warnings.FitWarning")
 
 
 def result(found, weight, **options):

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from subtrain.uses.submatrix import climb, densest_submatrix, largest_submatrix, symmetric
+from subtrain.uses.kit.heaviest_submatrix import climb, densest_submatrix, largest_submatrix, symmetric
 
 
 def brute(weight, size):

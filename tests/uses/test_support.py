@@ -12,7 +12,7 @@ from subtrain import Datamodels, Output
 from subtrain.errors import InputError
 from subtrain.tasks import batch, sklearn
 from subtrain.uses.brittleness import brittleness
-from subtrain.uses.proportion import proportion
+from subtrain.uses.kit.proportion import proportion
 from subtrain.uses.support import smallest, support
 
 N, T = 40, 8

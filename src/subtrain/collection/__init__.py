@@ -8,19 +8,19 @@ from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from subtrain.collection import partial
-from subtrain.collection.display import Display
-from subtrain.collection.engine import Executor, make_executor
-from subtrain.collection.ledger import models_done
-from subtrain.collection.options import hands_on
+from subtrain.collection.engines.engine import Executor, make_executor
+from subtrain.collection.keyword_checks import hands_on
+from subtrain.collection.progress_display import Display
 from subtrain.collection.report import Collected, Failure, Tally, runner_file
-from subtrain.collection.segment import train_segment
-from subtrain.design import EVALUATION
+from subtrain.collection.retries import models_done
+from subtrain.collection.workers import checkpoint
+from subtrain.collection.workers.train_segment import train_segment
+from subtrain.designs.drawn import EVALUATION
+from subtrain.designs.imported import GivenDesign
 from subtrain.errors import CollectError, InputError, MismatchError, StorageError
-from subtrain.store.given import GivenDesign
-from subtrain.store.segment import Range
-from subtrain.store.study import Study
-from subtrain.tasks.watched import other_versions
+from subtrain.studies.segments.segment_file import Range
+from subtrain.studies.stored_study import Study
+from subtrain.tasks.watching.watched import other_versions
 
 __all__ = ["Collected", "collect", "train_segment"]
 
@@ -38,7 +38,7 @@ def collect(
     """Train all models that `study` lacks; can be killed at any moment and run again, here or elsewhere at once.
 
     engine: "local" (worker processes of this machine), "slurm" or "ray"; options: the engine's, as the functions
-    `collection.local.local`, `collection.slurm.slurm` and `collection.ray.ray` list them. workers: worker processes, by
+    `collection.engines.local.executor.local`, `collection.engines.slurm.executor.slurm` and `collection.engines.ray.cluster.ray` list them. workers: worker processes, by
     default as many as suit the machine. segments: numbers of the segments to look after, by default all. Raises
     CollectError when models failed three times (everything else is finished and kept), StorageError when the disk is
     full, InputError for options that the engine does not have.
@@ -115,7 +115,7 @@ def _sweep(study: Study) -> None:
     """Remove what killed processes left half-written: it only takes space, which may be what is lacking."""
     with suppress(OSError, StorageError):
         study.store.sweep()
-        partial.sweep(study)
+        checkpoint.sweep(study)
 
 
 def _sentence(study: Study, tally: Tally, left: int, failures: list[Failure]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from subtrain.collection.segment import ALIKE, failure_file
-from subtrain.store.study import Study
+from subtrain.collection.workers.train_segment import ALIKE, failure_file
+from subtrain.studies.stored_study import Study
 
 # What differs between two failures of the same cause: numbers, addresses, names of temporary files.
 _PASSING = re.compile(r"0x[0-9a-f]+|tmp\w{6,}|\d+")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from subtrain.collection.status import Status
-from subtrain.paths import local_path
-from subtrain.store import files
+from subtrain.store import atomic_files
+from subtrain.system.paths import local_path
 
 
 def write_prometheus(status: Status, path: str | Path) -> None:
     """Write the text exposition format, whole or not at all."""
-    files.replace(local_path(path), lambda file: file.write(exposition(status).encode(errors="replace")), durable=False)
+    atomic_files.replace(
+        local_path(path), lambda file: file.write(exposition(status).encode(errors="replace")), durable=False
+    )
 
 
 def exposition(status: Status) -> str:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from subtrain.errors import CorruptError
-from subtrain.machine import host
-from subtrain.store.base import Store, put_json, read_json
+from subtrain.store.protocol import Store, put_json, read_json
+from subtrain.system.machine import host
 
 RUNNERS = "runners"
 WINDOW = 30.0

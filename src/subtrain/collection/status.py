@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from subtrain.collection.batches import jobs_left
-from subtrain.collection.landed import Trained, by_host, landed, recent_rate, trained
+from subtrain.collection.committed_segments import Trained, by_host, landed, recent_rate, trained
+from subtrain.collection.engines.slurm.submitted_jobs import jobs_left
 from subtrain.collection.report import RUNNERS
-from subtrain.collection.segment import read_failure
-from subtrain.design import EVALUATION, FIT
+from subtrain.collection.workers.train_segment import read_failure
+from subtrain.designs.drawn import EVALUATION, FIT
 from subtrain.errors import CorruptError, InputError
-from subtrain.machine import host
-from subtrain.store import segment
-from subtrain.store.base import read_json
-from subtrain.store.files import alive
-from subtrain.store.study import FAILURES, SEGMENTS, Study
+from subtrain.store.atomic_files import alive
+from subtrain.store.protocol import read_json
+from subtrain.studies.segments import segment_file
+from subtrain.studies.stored_study import FAILURES, SEGMENTS, Study
+from subtrain.system.machine import host
 
 STALE = 15.0
 _FAILURE = re.compile(rf"{FAILURES}/(\d{{1,15}})\.txt")
@@ -148,7 +148,7 @@ def check(study: Study) -> list[str]:
     found = []
     planned = set() if study.imported else set(study.segments)
     for name in study.store.names(SEGMENTS):
-        span = segment.parse_file_name(name.rpartition("/")[2])
+        span = segment_file.parse_file_name(name.rpartition("/")[2])
         if span is None:
             continue
         if span not in planned:
@@ -158,7 +158,7 @@ def check(study: Study) -> list[str]:
             )
             continue
         try:
-            _, header = segment.read_segment(study.store, name, study.outputs, list(study.outputs), study.identity)
+            _, header = segment_file.read_segment(study.store, name, study.outputs, list(study.outputs), study.identity)
             rows = [row for start, stop in header["rows"] for row in range(start, stop)]
             if header["masks_sha256"] != study.masks(rows).sha256():
                 where = study.store.where(name)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import CorruptError, InputError
-from subtrain.paths import local_path
+from subtrain.system.paths import local_path
 
 METADATA, COUNTRIES = "rgb_metadata.csv", "country_code_mapping.csv"
 SIDE = 224

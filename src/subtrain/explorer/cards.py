@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels, Influence
 from subtrain.evaluation import Evaluation
-from subtrain.explorer.choose import Choice
+from subtrain.explorer.data.examples import Shown, Viewer
+from subtrain.explorer.data.heldout_models import Heldout
+from subtrain.explorer.data.target_choice import Choice
 from subtrain.explorer.figures import scatter
-from subtrain.explorer.heldout import Heldout
-from subtrain.explorer.shown import Shown, Viewer
 
 
 @dataclass(frozen=True)

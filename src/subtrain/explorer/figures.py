@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.drawing import matplotlib, new_figure
+from subtrain.system.plotting import matplotlib, new_figure
 
 Array = NDArray[np.floating[Any]]
 

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from subtrain.datamodels import Datamodels
-from subtrain.design import FIT
+from subtrain.designs.drawn import FIT
 from subtrain.errors import InputError
 from subtrain.evaluation import Evaluation
 from subtrain.explorer import figures
 from subtrain.explorer.cards import cards
-from subtrain.explorer.choose import Choice, choose, ranked
-from subtrain.explorer.heldout import Heldout, read_heldout
-from subtrain.explorer.provenance import name_of, provenance
-from subtrain.explorer.shown import viewer
-from subtrain.explorer.words import comparison, meaning
-from subtrain.paths import local_path
-from subtrain.store import files
-from subtrain.store.study import Study
-from subtrain.uses.direction import quantity
+from subtrain.explorer.data.examples import viewer
+from subtrain.explorer.data.heldout_models import Heldout, read_heldout
+from subtrain.explorer.data.provenance import name_of, provenance
+from subtrain.explorer.data.target_choice import Choice, choose, ranked
+from subtrain.explorer.data.words import comparison, meaning
+from subtrain.store import atomic_files
+from subtrain.studies.stored_study import Study
+from subtrain.system.paths import local_path
+from subtrain.uses.kit.direction import quantity
 
 TEMPLATE = "report.html.j2"
 
@@ -38,9 +38,9 @@ def write_report(
     """Write `report_page` of these datamodels to the HTML file `path`, whole or not at all; returns the path."""
     path = local_path(path)
     page = report_page(study, dm, evaluation, targets, k, notes)
-    with files.storage_errors(path):
+    with atomic_files.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    files.replace(path, lambda file: file.write(page))
+    atomic_files.replace(path, lambda file: file.write(page))
     return path
 
 

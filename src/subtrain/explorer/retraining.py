@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection import travel
-from subtrain.explorer.observed import ALPHA
+from subtrain.collection.workers import task_message
+from subtrain.explorer.data.retrained_outputs import ALPHA
 from subtrain.masks import Masks, pack, row_bytes
-from subtrain.store.study import Study
+from subtrain.studies.stored_study import Study
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Order:
         """What `main` reads."""
         return {
             "study": self.study.store.address,
-            "greeting": travel.pack_of(self.study),
+            "greeting": task_message.pack_of(self.study),
             "masks": base64.b64encode(pack(self.masks()).data.tobytes()).decode(),
             "runs": 1 if self.base == ALPHA else self.runs,
             "name": self.label,
@@ -85,7 +85,7 @@ def main() -> None:
 
     order = json.load(sys.stdin)
     try:
-        study = travel.open_study(order["study"], order["greeting"])
+        study = task_message.open_study(order["study"], order["greeting"])
         data = np.frombuffer(base64.b64decode(order["masks"]), np.uint8)
         masks = Masks(data.reshape(-1, row_bytes(study.n)).copy(), study.n)
         found = retrain(study, masks, order["runs"], name=order["name"], progress=False)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 from subtrain.errors import InputError
-from subtrain.explorer.opened import Library
-from subtrain.explorer.sidecar import Progress, nothing
-from subtrain.store.study import Study
+from subtrain.explorer.data.sidecar import Progress, nothing
+from subtrain.explorer.open_studies import Library
+from subtrain.studies.stored_study import Study
 
 PORT = 8420
 

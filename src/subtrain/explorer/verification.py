@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from subtrain.errors import InputError, SubtrainError
-from subtrain.explorer.leaks import REVIEWS
+from subtrain.explorer.data.leakage_review import REVIEWS
 from subtrain.explorer.retraining import Order
 from subtrain.store.seal import put_sealed, read_sealed
-from subtrain.store.study import UNSEALED, Study
+from subtrain.studies.stored_study import UNSEALED, Study
 
 WAITING = 8
 RUNS = 100

@@ -7,13 +7,13 @@
 >>> dm = st.public.fit(models, targets=slice(0, 100))        # one pass over the bucket
 """
 
+from subtrain.public.bucket_listing import present
 from subtrain.public.catalogue import Catalogue, Dataset, File, read_catalogue
-from subtrain.public.downloads import Downloaded, download
+from subtrain.public.collections import Published, open
 from subtrain.public.fitting import fit
-from subtrain.public.opened import Published, open
-from subtrain.public.presence import present
 from subtrain.public.price import Network, Price, Purse, Rates, whole_price
-from subtrain.public.remote import PriceWarning, RemoteArray
+from subtrain.public.remote.arrays import PriceWarning, RemoteArray
+from subtrain.public.remote.downloads import Downloaded, download
 
 __all__ = [
     "Catalogue",

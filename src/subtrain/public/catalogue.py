@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from subtrain.errors import CorruptError, InputError
-from subtrain.paths import local_path
 from subtrain.public.price import FREE, Rates
-from subtrain.store.base import checked, parse_json
+from subtrain.store.protocol import checked, parse_json
+from subtrain.system.paths import local_path
 
 FORMAT = 1
 ALL = "all"

@@ -12,15 +12,15 @@ import numpy as np
 from subtrain._version import __version__
 from subtrain.errors import InputError
 from subtrain.masks import Masks
-from subtrain.public.opened import Published
-from subtrain.public.remote import RemoteArray
-from subtrain.store.segment import runs
+from subtrain.public.collections import Published
+from subtrain.public.remote.arrays import RemoteArray
+from subtrain.studies.segments.segment_file import runs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from subtrain.datamodels import Datamodels
-    from subtrain.regression.threads import Progress
+    from subtrain.regression.counting.threads import Progress
 
 T = TypeVar("T")
 # Bytes of packed masks and outputs in a block.
@@ -47,9 +47,9 @@ def fit(
     """
     from subtrain.datamodels import Datamodels
     from subtrain.regression import Judges, Lasso, count, count_blocks
-    from subtrain.regression.lasso import with_judges
-    from subtrain.regression.shards import stack
-    from subtrain.regression.warn import kept_warnings
+    from subtrain.regression.counting.shards import stack
+    from subtrain.regression.estimators.lasso import with_judges
+    from subtrain.regression.fit_warnings import kept_warnings
 
     model = estimator if estimator is not None else Lasso()
     _check(model)
@@ -124,7 +124,7 @@ def _check(model: Any) -> None:
 
 def _choosing(model: Any, models: int) -> NDArray[np.bool_]:
     """bool [models], those that choose lambda."""
-    from subtrain.regression.split import validation_rows
+    from subtrain.regression.lasso.sample_split import validation_rows
 
     share = getattr(model, "validation", None)
     if not share or not model._chooses():

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.store.compared import compare_margins
-from subtrain.store.study import Study
+from subtrain.studies.imports.consistency import compare_margins
+from subtrain.studies.stored_study import Study
 
 
 def check_margins(study: Study, labels: ArrayLike, split: str = "test") -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from subtrain.errors import InputError
-from subtrain.wording import duration, size
+from subtrain.formatting import duration, size
 
 GIB = 2**30
 MAX_COST = 1.0

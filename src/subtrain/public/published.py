@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.design import FIT
+from subtrain.designs.drawn import FIT
 from subtrain.errors import InputError
-from subtrain.paths import local_path
-from subtrain.store.study import Study
+from subtrain.studies.stored_study import Study
+from subtrain.system.paths import local_path
 
 RAW, STANDARDIZED = "raw", "standardized"
 SAMPLE = 2000

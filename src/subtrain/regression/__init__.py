@@ -1,28 +1,28 @@
 """Regression: exact counts of masks and outputs, and the datamodels that they determine."""
 
-from subtrain.regression.ame import AME
-from subtrain.regression.arrivals import array_blocks
-from subtrain.regression.blocks import lasso_from_counts
-from subtrain.regression.choose import LassoFit, LassoOptions
-from subtrain.regression.counts import Counts, count
-from subtrain.regression.elastic_net import ElasticNet
-from subtrain.regression.folds import lasso_kfold
-from subtrain.regression.gram import CompactGram
-from subtrain.regression.judging import Judges
-from subtrain.regression.large import lasso_large
-from subtrain.regression.large_lasso import LassoLarge
-from subtrain.regression.lasso import Lasso
-from subtrain.regression.leave_self_out import LeaveSelfOut
-from subtrain.regression.mean_difference import MeanDifference
-from subtrain.regression.pairs import Pairs, pairs_of
-from subtrain.regression.path import Path, lasso_path, solve_at
-from subtrain.regression.ridge import LeastSquares, Ridge
-from subtrain.regression.saved import load_counts, save_counts
-from subtrain.regression.shards import finite_models
-from subtrain.regression.shared import SharedPrior
-from subtrain.regression.stream import count_blocks, peak_bytes
-from subtrain.regression.study import fit
-from subtrain.regression.warn import FitWarning
+from subtrain.regression.counting.compact_gram import CompactGram
+from subtrain.regression.counting.count_stream import count_blocks, peak_bytes
+from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.model_stream import array_blocks
+from subtrain.regression.counting.saved_counts import load_counts, save_counts
+from subtrain.regression.counting.shards import finite_models
+from subtrain.regression.estimators.ame import AME
+from subtrain.regression.estimators.elastic_net import ElasticNet
+from subtrain.regression.estimators.kit.pairs import Pairs, pairs_of
+from subtrain.regression.estimators.lasso import Lasso
+from subtrain.regression.estimators.lasso_large import LassoLarge
+from subtrain.regression.estimators.leave_self_out import LeaveSelfOut
+from subtrain.regression.estimators.mean_difference import MeanDifference
+from subtrain.regression.estimators.ridge import LeastSquares, Ridge
+from subtrain.regression.estimators.shared_prior import SharedPrior
+from subtrain.regression.fit_study import fit
+from subtrain.regression.fit_warnings import FitWarning
+from subtrain.regression.large.solver import lasso_large
+from subtrain.regression.lasso.folds import lasso_kfold
+from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
+from subtrain.regression.lasso.path import Path, lasso_path, solve_at
+from subtrain.regression.lasso.target_blocks import lasso_from_counts
+from subtrain.regression.lasso.validation_error import Judges
 
 __all__ = [
     "AME",

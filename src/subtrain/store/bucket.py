@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from subtrain.errors import InputError, StorageError
-from subtrain.store.base import Entry, Write, checked
+from subtrain.store.atomic_files import storage_errors
+from subtrain.store.bucket_errors import reason, transient, unconnected
 from subtrain.store.credentials import s3_options
-from subtrain.store.files import storage_errors
-from subtrain.store.reasons import reason, transient, unconnected
+from subtrain.store.protocol import Entry, Write, checked
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, RetryConfig

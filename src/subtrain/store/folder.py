@@ -14,8 +14,8 @@ from typing import TypeVar
 from uuid import uuid4
 
 from subtrain.errors import InputError, StorageError
-from subtrain.store import files
-from subtrain.store.base import Entry, Write, checked
+from subtrain.store import atomic_files
+from subtrain.store.protocol import Entry, Write, checked
 
 _TRIES = 5
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Bond:
     def check(self) -> None:
         """StorageError if the file is gone or another lies in its place."""
         try:
-            with files.storage_errors(self.root, "read"):
+            with atomic_files.storage_errors(self.root, "read"):
                 looks = self._looks()
                 if looks == self.looks:
                     return
@@ -51,7 +51,7 @@ class Bond:
         return about.st_ino, about.st_size, about.st_mtime_ns
 
     def _digest(self) -> str:
-        with files.open_regular(self.root / self.name) as file:
+        with atomic_files.open_regular(self.root / self.name) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -92,7 +92,7 @@ class Folder:
         return replace(self, bond=Bond(self.root, name))
 
     def prepare(self) -> None:
-        with files.storage_errors(self.root):
+        with atomic_files.storage_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
         if self.links:
             return
@@ -120,7 +120,7 @@ class Folder:
         them is told what they are. Links to folders are not followed.
         """
         try:
-            with files.storage_errors(self.root, "read"):
+            with atomic_files.storage_errors(self.root, "read"):
                 found = list(os.scandir(self.path(below)))
         except FileNotFoundError:
             return
@@ -134,30 +134,30 @@ class Folder:
     def exists(self, name: str) -> bool:
         """CorruptError or InputError for a pipe or a folder in the place of the file."""
         try:
-            files.check_regular(self._file(name))
+            atomic_files.check_regular(self._file(name))
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
 
     def read(self, name: str) -> bytes:
         path = self._file(name)
-        with files.storage_errors(path, "read"), files.open_regular(path) as file:
+        with atomic_files.storage_errors(path, "read"), atomic_files.open_regular(path) as file:
             return file.read()
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
         path = self._file(name)
-        with files.storage_errors(path, "read"), files.open_regular(path) as file:
+        with atomic_files.storage_errors(path, "read"), atomic_files.open_regular(path) as file:
             file.seek(start)
             there = os.fstat(file.fileno()).st_size
             return file.read(max(0, min(stop, there) - start))
 
     def commit_new(self, name: str, write: Write) -> bool:
         path = self._file(name)
-        return self._in_folder(path, lambda: files.commit_new(path, write))
+        return self._in_folder(path, lambda: atomic_files.commit_new(path, write))
 
     def replace(self, name: str, write: Write, durable: bool = True) -> None:
         path = self._file(name)
-        self._in_folder(path, lambda: files.replace(path, write, durable))
+        self._in_folder(path, lambda: atomic_files.replace(path, write, durable))
 
     def _in_folder(self, path: Path, put: Callable[[], T]) -> T:
         """Put a file, once more if its folder or its temporary was not there: another may tidy up at that moment."""
@@ -171,7 +171,7 @@ class Folder:
                 self._check_bond()
                 if not self.root.is_dir():
                     raise StorageError(f"the folder {self.root} is gone: nothing can be written there") from None
-            with files.storage_errors(path.parent):
+            with atomic_files.storage_errors(path.parent):
                 path.parent.mkdir(parents=True, exist_ok=True)
         return put()
 
@@ -181,14 +181,14 @@ class Folder:
 
     def delete(self, name: str) -> None:
         path = self._file(name)
-        with files.storage_errors(path):
+        with atomic_files.storage_errors(path):
             path.unlink(missing_ok=True)
 
     def clear(self, below: str) -> None:
         shutil.rmtree(self._file(below), ignore_errors=True)
 
     def sweep(self) -> int:
-        return files.sweep_temporaries(self.root, (found for _, found in self._walk("", hidden=True)))
+        return atomic_files.sweep_temporaries(self.root, (found for _, found in self._walk("", hidden=True)))
 
 
 def inside(root: Path, name: str) -> Path:

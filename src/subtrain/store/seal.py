@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from subtrain.errors import CorruptError
-from subtrain.store.base import Store, Write, as_json, put_json, read_json
-from subtrain.store.files import open_regular, storage_errors
+from subtrain.store.atomic_files import open_regular, storage_errors
+from subtrain.store.protocol import Store, Write, as_json, put_json, read_json
 
 SEAL = "seal"
 CHANGED = "its bytes have changed since they were written"

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.fingerprint import fingerprint
 from subtrain.outputs import Output, one_model
-from subtrain.paths import read_back
-from subtrain.tasks.fingerprint import fingerprint
-from subtrain.tasks.fingerprint_0_1 import source_of
-from subtrain.tasks.watched import LOOKED_AT, Fingerprint, Watched
+from subtrain.system.paths import read_back
+from subtrain.tasks.watching.fingerprint_0_1 import source_of
+from subtrain.tasks.watching.watched import LOOKED_AT, Fingerprint, Watched
 
 Arrays = Mapping[str, ArrayLike]
 T = TypeVar("T")

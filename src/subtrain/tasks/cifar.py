@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from subtrain.tasks.base import FunctionTask
-from subtrain.tasks.load import importable
-from subtrain.tasks.pixels import image_data, image_task
+from subtrain.tasks.kit.pixels import image_data, image_task
+from subtrain.tasks.loading.load import importable
 from subtrain.trainers.torch.recipe import Augment, TorchRecipe
 
 MEAN = (0.4914, 0.4822, 0.4465)

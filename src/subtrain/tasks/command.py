@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from subtrain.arrays import NUMBERS
 from subtrain.errors import InputError
+from subtrain.fingerprint import fingerprint
 from subtrain.outputs import Output, SchemaError
-from subtrain.paths import local_path
+from subtrain.system.paths import local_path
 from subtrain.tasks.base import BatchTask, Source, View, checked_n, output_schema
-from subtrain.tasks.contents import file_digest
-from subtrain.tasks.fingerprint import fingerprint
-from subtrain.tasks.run import run
-from subtrain.tasks.scripts import files_of, programs
-from subtrain.tasks.trusted import marked
-from subtrain.tasks.watched import Watched
+from subtrain.tasks.kit.run_command import run
+from subtrain.tasks.loading.task_factory import marked
+from subtrain.tasks.watching.command_files import files_of, programs
+from subtrain.tasks.watching.contents import file_digest
+from subtrain.tasks.watching.watched import Watched
 
 PER = ("model", "segment")
 JOB, SEED = "{job}", "{seed}"

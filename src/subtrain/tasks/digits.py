@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, View
 from subtrain.tasks.images import cnn
-from subtrain.tasks.load import importable
+from subtrain.tasks.loading.load import importable
 from subtrain.tasks.networks import mlp
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.sgd import Sgd
 
 Digits = tuple[NDArray[np.float32], NDArray[np.int64]]
 

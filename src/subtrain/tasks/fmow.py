@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from subtrain.tasks.base import FunctionTask
-from subtrain.tasks.load import importable
-from subtrain.tasks.pixels import image_data, image_task
+from subtrain.tasks.kit.pixels import image_data, image_task
+from subtrain.tasks.loading.load import importable
 from subtrain.trainers.torch.recipe import Augment, TorchRecipe
 
 RESNET18 = TorchRecipe(

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.labelled import OUTPUTS, Classification, Fit, Logits
-from subtrain.trainers.checks import positive
+from subtrain.tasks.kit.labeled_features import OUTPUTS, Classification, Fit, Logits
+from subtrain.trainers.kit.checks import positive
 
 
 def ridge_head(

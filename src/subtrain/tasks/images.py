@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.arrays import channels_last, matrix
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.labelled import numbered
+from subtrain.tasks.kit.labeled_features import numbered
 from subtrain.tasks.networks import network_task
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.sgd import Sgd
 
 SLOW_BATCH = 4
 """Models a call: a convolutional network takes seconds, and progress should not wait for many."""

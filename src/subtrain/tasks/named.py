@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from subtrain.errors import InputError
-from subtrain.tasks.contents import of_path
-from subtrain.tasks.origin import is_own
+from subtrain.tasks.watching.contents import of_path
+from subtrain.tasks.watching.own_code import is_own
 
 # A text that ends like a file's name, or has folders in it, and no line or space that no such name has.
 _LIKE_A_PATH = re.compile(r"[^\s]*(/|\.[A-Za-z][A-Za-z0-9]{0,7}|\.7z)[^\s]*")

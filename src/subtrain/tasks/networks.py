@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.fingerprint import fingerprint
 from subtrain.outputs import asked, declare, from_logits, parse_name
 from subtrain.tasks.base import BatchTask, View, checked_n
-from subtrain.tasks.fingerprint import fingerprint
-from subtrain.tasks.labelled import labelled, split_parts
+from subtrain.tasks.kit.labeled_features import labelled, split_parts
 from subtrain.tasks.relabel import Twins
-from subtrain.tasks.watched import Known
-from subtrain.trainers.sgd import Sgd
+from subtrain.tasks.watching.watched import Known
+from subtrain.trainers.kit.sgd import Sgd
 
 Data = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
 Learner = Callable[..., list[NDArray[np.float32]]]

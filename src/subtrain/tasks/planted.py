@@ -10,9 +10,9 @@ import numpy as np
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask
 from subtrain.tasks.digits import Digits, count_of, digits_view, split_digits
-from subtrain.tasks.load import importable
+from subtrain.tasks.loading.load import importable
 from subtrain.tasks.networks import mlp
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit.sgd import Sgd
 
 # A square of this side in the lower right corner, where digits leave the paper white.
 PATCH = 2

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.fingerprint import fingerprint
 from subtrain.outputs import Output, SchemaError, one_model, plain_names
 from subtrain.tasks.base import Source, output_schema
-from subtrain.tasks.fastargs import WORKER, collect_arguments, declare_worker
-from subtrain.tasks.fingerprint import fingerprint
-from subtrain.tasks.fingerprint_0_1 import source_of
-from subtrain.tasks.trusted import marked, of_strangers
-from subtrain.tasks.watched import Watched
+from subtrain.tasks.loading.fastargs import WORKER, collect_arguments, declare_worker
+from subtrain.tasks.loading.task_factory import marked, of_strangers
+from subtrain.tasks.watching.fingerprint_0_1 import source_of
+from subtrain.tasks.watching.watched import Watched
 
 # What makes such a task again; the masks of a study's design are not its models'.
 REFERENCE = f"{__name__}:reference"

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.design import whole_numbers
+from subtrain.designs.drawn import whole_numbers
 from subtrain.errors import InputError
+from subtrain.fingerprint import fingerprint
 from subtrain.tasks.base import Source, Task
-from subtrain.tasks.fingerprint import fingerprint
-from subtrain.tasks.trusted import marked
-from subtrain.tasks.watched import Watched
+from subtrain.tasks.loading.task_factory import marked
+from subtrain.tasks.watching.watched import Watched
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +80,6 @@ def relabelled_source(source: Source | None, units: Sequence[int], labels: Seque
 @marked
 def from_source(name: str, params: dict[str, Any], units: list[int], labels: list[int]) -> Task:
     """The relabelled task of the task with this name and these parameters."""
-    from subtrain.tasks.load import load_task
+    from subtrain.tasks.loading.load import load_task
 
     return relabelled(load_task(name, params)[0], units, labels)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.paths import local_path
+from subtrain.system.paths import local_path
 from subtrain.tasks.base import FunctionTask, View
-from subtrain.tasks.load import importable, module_of_user
+from subtrain.tasks.loading.load import importable, module_of_user
 from subtrain.tasks.scikit import sklearn
 
 BUNDLED = ("breast_cancer", "wine", "iris", "digits", "diabetes")

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.fingerprint import fingerprint
 from subtrain.outputs import SchemaError, asked, declare, from_logits, parse_name
-from subtrain.tasks import convert
 from subtrain.tasks.base import FunctionTask, View, checked_n, with_changes
-from subtrain.tasks.fingerprint import fingerprint
-from subtrain.tasks.fingerprint_0_1 import source_of
+from subtrain.tasks.kit import convert
 from subtrain.tasks.relabel import Twins
-from subtrain.tasks.watched import Watched
+from subtrain.tasks.watching.fingerprint_0_1 import source_of
+from subtrain.tasks.watching.watched import Watched
 from subtrain.trainers.torch.data import Pair, as_pair, declared_classes
 from subtrain.trainers.torch.inputs import parts, taken
 from subtrain.trainers.torch.recipe import HOW, Augment, TorchRecipe

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.trainers import conv, rng
-from subtrain.trainers.many import Floats, check_examples, check_layers, check_models, train_each
-from subtrain.trainers.net import Net
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit import convolution, rng
+from subtrain.trainers.kit.many_models import Floats, check_examples, check_layers, check_models, train_each
+from subtrain.trainers.kit.network_shape import Net
+from subtrain.trainers.kit.sgd import Sgd
 
 
 def train_cnn(
@@ -45,7 +45,9 @@ def train_cnn(
     check_examples(x, evaluate)
     framed = [_framed(images, kernel) for images in (x, *evaluate)]
     start = partial(initial_parameters, net)
-    return train_each(conv, net, start, (framed[0], y), masks, seeds, framed[1:], classes, recipe, init, init_seed)
+    return train_each(
+        convolution, net, start, (framed[0], y), masks, seeds, framed[1:], classes, recipe, init, init_seed
+    )
 
 
 def network(
@@ -76,7 +78,7 @@ def network(
 
 
 def initial_parameters(net: Net, seed: int) -> Floats:
-    """Weights and biases before training, one float32 vector laid out as `trainers.conv` says.
+    """Weights and biases before training, one float32 vector laid out as `trainers.kit.convolution` says.
 
     Uniform on ±1/sqrt(inputs of one output), as torch.nn.Conv2d and torch.nn.Linear begin.
     """

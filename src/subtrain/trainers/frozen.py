@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.trainers.checks import check_labels
-from subtrain.trainers.passes import Floats, Ints, Moments, moments
+from subtrain.trainers.kit.checks import check_labels
+from subtrain.trainers.kit.feature_passes import Floats, Ints, Moments, moments
 
 _SLICE = 8192
 _LARGEST = 1e15

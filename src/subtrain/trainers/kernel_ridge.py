@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from subtrain.errors import InputError
-from subtrain.trainers.checks import check_labels, positive, subsets
-from subtrain.trainers.passes import Doubles, Floats, one_blas_thread
+from subtrain.trainers.kit.checks import check_labels, positive, subsets
+from subtrain.trainers.kit.feature_passes import Doubles, Floats, one_blas_thread
 
 
 def train_kernel_ridge(

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.trainers import dense, rng
-from subtrain.trainers.many import Floats, check_examples, check_layers, check_models, train_each
-from subtrain.trainers.sgd import Sgd
+from subtrain.trainers.kit import dense_layers, rng
+from subtrain.trainers.kit.many_models import Floats, check_examples, check_layers, check_models, train_each
+from subtrain.trainers.kit.sgd import Sgd
 
 LOGISTIC = Sgd(batch=50, lr=0.5, weight_decay=0.002)
 
@@ -43,7 +43,7 @@ def train_mlp(
     check_models(x, y, masks, seeds, classes, init, init_seed)
     check_examples(x, evaluate)
     start = partial(initial_parameters, sizes)
-    return train_each(dense, sizes, start, (x, y), masks, seeds, evaluate, classes, recipe, init, init_seed)
+    return train_each(dense_layers, sizes, start, (x, y), masks, seeds, evaluate, classes, recipe, init, init_seed)
 
 
 def train_logistic(
@@ -69,7 +69,7 @@ def layer_sizes(x: Floats, widths: Sequence[int], classes: int) -> NDArray[np.in
 
 
 def initial_parameters(sizes: NDArray[np.int64], seed: int) -> Floats:
-    """Weights and biases before training, one float32 vector laid out as `trainers.dense` says.
+    """Weights and biases before training, one float32 vector laid out as `trainers.kit.dense_layers` says.
 
     Uniform on ±1/sqrt(inputs of the layer), as torch.nn.Linear begins; zero if there is no hidden layer, because the
     problem is convex and a random start would only add noise.

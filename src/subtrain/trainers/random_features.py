@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.trainers.checks import check_labels, positive, subsets
 from subtrain.trainers.frozen import frozen
-from subtrain.trainers.passes import Floats, one_blas_thread
+from subtrain.trainers.kit.checks import check_labels, positive, subsets
+from subtrain.trainers.kit.feature_passes import Floats, one_blas_thread
 from subtrain.trainers.ridge import train_ridge
 
 KINDS = ("fourier", "relu")

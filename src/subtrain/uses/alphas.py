@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection import collect, travel
-from subtrain.collection.landed import landed, trained
-from subtrain.collection.options import hands_on
-from subtrain.design import Design
+from subtrain.collection import collect
+from subtrain.collection.committed_segments import landed, trained
+from subtrain.collection.keyword_checks import hands_on
+from subtrain.collection.workers import task_message
+from subtrain.designs.drawn import Design
 from subtrain.errors import InputError
 from subtrain.evaluation import evaluate
 from subtrain.regression import fit
-from subtrain.store.places import open_store
-from subtrain.store.study import Study, create_study
-from subtrain.uses.agreement import told
-from subtrain.uses.result import Table, new_figure
+from subtrain.store.addresses import open_store
+from subtrain.studies.stored_study import Study, create_study
+from subtrain.uses.kit.effect_agreement import told
+from subtrain.uses.kit.result import Table, new_figure
 from subtrain.uses.retrain import task_of
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def compare_alphas(
     """
     if pilot < 50 or not list(alphas):
         raise InputError(f"give one alpha or more and pilots of 50 models or more, got {list(alphas)} and {pilot}")
-    task, design, making = task_of(study), study.design, travel.making_of(study)
+    task, design, making = task_of(study), study.design, task_message.making_of(study)
     if not isinstance(design, Design):
         raise InputError("pilots take their kind of masks from a study's own design, which this study does not have")
     name = output or next(iter(study.outputs))

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection.options import hands_on
-from subtrain.design import EVALUATION, STRATIFIED, Design
+from subtrain.collection.keyword_checks import hands_on
+from subtrain.designs.drawn import EVALUATION, STRATIFIED, Design
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said, ceilings, rank
-from subtrain.heldout import judging
-from subtrain.store.study import Study
-from subtrain.uses.noise_stability import correlated, decay, weights_by_degree
-from subtrain.uses.result import Table, new_figure
+from subtrain.evaluation_models import judging
+from subtrain.formatting import number
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.noise_stability import correlated, decay, weights_by_degree
+from subtrain.uses.kit.result import Table, new_figure
 from subtrain.uses.retrain import retrain
-from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.collection.options import hands_on
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
-from subtrain.design import numbers_below, whole_numbers
+from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.errors import InputError
-from subtrain.store.study import Study
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.weak_fit import of_a_fit
 from subtrain.uses.retrain_mislabeled import Mislabeling, retrain_mislabeled
 from subtrain.uses.support import margins_of
-from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

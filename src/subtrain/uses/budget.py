@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection.landed import landed, trained
-from subtrain.curve import LEAST, LearningCurve, learning_curve
+from subtrain.collection.committed_segments import landed, trained
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said
-from subtrain.machine import cores
-from subtrain.store.study import Study
-from subtrain.uses.result import Table, new_figure
-from subtrain.wording import duration, number
+from subtrain.formatting import duration, number
+from subtrain.studies.stored_study import Study
+from subtrain.system.machine import cores
+from subtrain.uses.kit.result import Table, new_figure
+from subtrain.uses.learning_curve import LEAST, LearningCurve, learning_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

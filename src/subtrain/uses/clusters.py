@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.store.study import Study
-from subtrain.uses.direction import quantity_fitted, said
+from subtrain.formatting import number
+from subtrain.studies.stored_study import Study
 from subtrain.uses.embedding import paint
-from subtrain.uses.maps import affinities, place, unconnected_is_fine
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.vectors import Vectors, vectors
-from subtrain.uses.weak import of_a_fit
-from subtrain.wording import number
+from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
+from subtrain.uses.kit.direction import quantity_fitted, said
+from subtrain.uses.kit.maps import affinities, place, unconnected_is_fine
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.weak_fit import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

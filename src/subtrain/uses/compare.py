@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.store.study import Study
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.vectors import Rows, vectors
-from subtrain.uses.weak import weak_fit
-from subtrain.wording import number
+from subtrain.formatting import number
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.datamodel_vectors import Rows, vectors
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.weak_fit import weak_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection.options import hands_on
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
-from subtrain.design import numbers_below
+from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
-from subtrain.store.study import Study
-from subtrain.uses.agreement import Agreement, agreement, told
-from subtrain.uses.direction import quantity_fitted, said
+from subtrain.formatting import number
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.direction import quantity_fitted, said
+from subtrain.uses.kit.effect_agreement import Agreement, agreement, told
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.weak_fit import of_a_fit
 from subtrain.uses.removals import RANDOM, Removal, left_out, removals
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
-from subtrain.uses.weak import of_a_fit
-from subtrain.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

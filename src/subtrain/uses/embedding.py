@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.drawing import matplotlib
 from subtrain.errors import InputError
-from subtrain.store.study import Study
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.vectors import Vectors, vectors
-from subtrain.uses.weak import of_a_fit
+from subtrain.studies.stored_study import Study
+from subtrain.system.plotting import matplotlib
+from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.weak_fit import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

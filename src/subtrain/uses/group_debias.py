@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.quantities import Quantity
-from subtrain.regression.models import finished_models
-from subtrain.store.study import Study
-from subtrain.uses.differences import right
+from subtrain.regression.study_models import finished_models
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.mean_differences import right
+from subtrain.uses.kit.weak_fit import of_a_fit
 from subtrain.uses.select import Selection, aim_of, check_fit, selection, size_kept
-from subtrain.uses.weak import of_a_fit
 
 
 @of_a_fit

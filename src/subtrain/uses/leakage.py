@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.design import numbers_below
+from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
-from subtrain.store.study import Study
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.weak import of_a_fit
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.weak_fit import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

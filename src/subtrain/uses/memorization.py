@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.regression.models import models_to_average
-from subtrain.store.study import Study
-from subtrain.uses.differences import differences, own_differences, right
-from subtrain.uses.direction import quantity, said
-from subtrain.uses.names import Columns, example_labels, own_unit, unit_columns
-from subtrain.uses.result import Table, new_figure, result_html
-from subtrain.wording import number
+from subtrain.formatting import number
+from subtrain.regression.study_models import models_to_average
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.direction import quantity, said
+from subtrain.uses.kit.mean_differences import differences, own_differences, right
+from subtrain.uses.kit.result import Table, new_figure, result_html
+from subtrain.uses.kit.unit_names import Columns, example_labels, own_unit, unit_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

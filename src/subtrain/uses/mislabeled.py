@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
+from subtrain.formatting import number
 from subtrain.quantities import LOWER, QUANTITIES, Quantity
-from subtrain.regression.models import Models, models_to_average
-from subtrain.store.study import Study
-from subtrain.uses.differences import own_differences, right
-from subtrain.uses.direction import directed, quantity
-from subtrain.uses.names import example_labels, flags, own_unit
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.weak import of_a_fit
-from subtrain.wording import number
+from subtrain.regression.study_models import Models, models_to_average
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.direction import directed, quantity
+from subtrain.uses.kit.mean_differences import own_differences, right
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.unit_names import example_labels, flags, own_unit
+from subtrain.uses.kit.weak_fit import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.design import numbers_below
+from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
-from subtrain.store.study import Study
+from subtrain.studies.stored_study import Study
 from subtrain.tasks.base import View
-from subtrain.uses.direction import quantity_fitted, said
-from subtrain.uses.names import unit_columns
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.weak import of_a_fit
+from subtrain.uses.kit.direction import quantity_fitted, said
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.unit_names import unit_columns
+from subtrain.uses.kit.weak_fit import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.store.study import Study
-from subtrain.uses.direction import directed, quantity_fitted
-from subtrain.uses.names import Columns, flags, own_unit, unit_columns
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.submatrix import Found, densest_submatrix, largest_submatrix, symmetric
-from subtrain.uses.weak import of_a_fit
-from subtrain.wording import number
+from subtrain.formatting import number
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.direction import directed, quantity_fitted
+from subtrain.uses.kit.heaviest_submatrix import Found, densest_submatrix, largest_submatrix, symmetric
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.unit_names import Columns, flags, own_unit, unit_columns
+from subtrain.uses.kit.weak_fit import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.design import numbers_below
+from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
-from subtrain.store.study import Study
-from subtrain.uses.direction import quantity_fitted
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.direction import quantity_fitted
 
 RAISES, LOWERS, RANDOM = "raises", "lowers", "random"
 SMALLEST, LARGEST_SHARE = 10, 0.1

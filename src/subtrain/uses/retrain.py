@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.collection import collect, travel
-from subtrain.collection.options import hands_on
-from subtrain.design import numbers_below, whole_numbers
+from subtrain.collection import collect
+from subtrain.collection.keyword_checks import hands_on
+from subtrain.collection.workers import task_message
+from subtrain.designs.drawn import numbers_below, whole_numbers
+from subtrain.designs.listed import ListedDesign
 from subtrain.errors import InputError, MismatchError
-from subtrain.machine import cores
 from subtrain.masks import Masks, pack
-from subtrain.store.base import Store
-from subtrain.store.listed import ListedDesign
-from subtrain.store.places import open_store
-from subtrain.store.study import MANIFEST, Study, create_study
-from subtrain.store.trust import Making
+from subtrain.store.addresses import open_store
+from subtrain.store.protocol import Store
+from subtrain.studies.stored_study import MANIFEST, Study, create_study
+from subtrain.studies.trust import Making
+from subtrain.system.machine import cores
 from subtrain.tasks.base import Source, Task
 
 FOLDER = "retrained"
@@ -101,7 +102,7 @@ def retrain(
     """
     made = pack(masks)
     parent = task or task_of(study)
-    making = travel.making_of(study) if task is None else _making(source)
+    making = task_message.making_of(study) if task is None else _making(source)
     groups = study.groups if made.n == study.n else None
     if task is None and made.n != study.n:
         raise InputError(f"the masks are over {made.n} units, the study over {study.n}")

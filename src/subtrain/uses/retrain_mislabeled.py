@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection import travel
-from subtrain.collection.options import hands_on
-from subtrain.design import numbers_below, whole_numbers
+from subtrain.collection.keyword_checks import hands_on
+from subtrain.collection.workers import task_message
+from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.errors import InputError
-from subtrain.store.study import Study
-from subtrain.store.trust import Making
+from subtrain.studies.stored_study import Study
+from subtrain.studies.trust import Making
 from subtrain.tasks.base import Task
 from subtrain.tasks.relabel import relabelled, relabelled_source
 from subtrain.uses.retrain import Retrained, retrain, task_of
@@ -53,7 +53,7 @@ def retrain_mislabeled(
         mask[part[:, 0]] = False
         mask[[number[int(unit), int(label)] for unit, label in part]] = True
     units, labels = twins.T.tolist()
-    making = travel.making_of(study) if task is None else None
+    making = task_message.making_of(study) if task is None else None
     source = relabelled_source(getattr(base, "source", None) if making is None else making.source, units, labels)
     again = None if source is None else Making(source, own=making is None or making.own)
     return retrain(study, masks, runs, task=relabelled(base, units, labels), source=again, **options)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection.options import hands_on
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.quantities import LOWER, Quantity
-from subtrain.store.study import Study
-from subtrain.uses.direction import directed, quantity_fitted
-from subtrain.uses.names import Columns, unit_columns
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.direction import directed, quantity_fitted
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.unit_names import Columns, unit_columns
+from subtrain.uses.kit.weak_fit import of_a_fit
 from subtrain.uses.training_sets import TrainingSets, compare_training_sets, random_sets
-from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.regression.threads import Progress
-from subtrain.store.study import Study
-from subtrain.uses.debias import Estimates
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.standard_errors import chosen_targets, estimates
-from subtrain.uses.weak import of_a_fit
+from subtrain.regression.counting.threads import Progress
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.debias import Estimates
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.standard_errors import chosen_targets, estimates
+from subtrain.uses.kit.weak_fit import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

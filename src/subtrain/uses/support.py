@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection.options import hands_on
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
-from subtrain.design import numbers_below
+from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
-from subtrain.store.study import Study
-from subtrain.uses.direction import quantity_fitted
-from subtrain.uses.proportion import proportion
-from subtrain.uses.result import OfAFit, Table, new_figure, result_html
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.direction import quantity_fitted
+from subtrain.uses.kit.proportion import proportion
+from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.weak_fit import of_a_fit
 from subtrain.uses.retrain import retrain
-from subtrain.uses.weak import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.collection.options import hands_on
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
-from subtrain.store.study import Study
-from subtrain.uses.differences import right
-from subtrain.uses.direction import quantity, said
-from subtrain.uses.intervals import difference_interval, mean_interval
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.direction import quantity, said
+from subtrain.uses.kit.intervals import difference_interval, mean_interval
+from subtrain.uses.kit.mean_differences import right
+from subtrain.uses.kit.result import Table, new_figure, result_html
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:

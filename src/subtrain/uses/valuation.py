@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.design import BERNOULLI, Design
+from subtrain.designs.drawn import BERNOULLI, Design
+from subtrain.designs.samplers import Strata
 from subtrain.errors import InputError
-from subtrain.regression.models import Models, models_to_average
-from subtrain.samplers import Strata
-from subtrain.store.study import Study
-from subtrain.uses.differences import Reading, differences, right
-from subtrain.uses.direction import quantity, said
-from subtrain.uses.names import Columns, unit_columns
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.regression.study_models import Models, models_to_average
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.direction import quantity, said
+from subtrain.uses.kit.mean_differences import Reading, differences, right
+from subtrain.uses.kit.result import Table, new_figure, result_html
+from subtrain.uses.kit.unit_names import Columns, unit_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

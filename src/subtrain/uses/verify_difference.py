@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.collection.options import hands_on
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.errors import InputError
-from subtrain.store.study import Study
+from subtrain.studies.stored_study import Study
 from subtrain.uses.compare import Comparison
-from subtrain.uses.effects import Effect, difference, random_removals, without
-from subtrain.uses.result import Table, new_figure, result_html
+from subtrain.uses.kit.result import Table, new_figure, result_html
+from subtrain.uses.kit.retrained_effects import Effect, difference, random_removals, without
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

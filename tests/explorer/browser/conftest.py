@@ -62,7 +62,7 @@ def address(study) -> Iterator[str]:
 def served(study: Study) -> Iterator[str]:
     """The address of an explorer of this study in a thread of this process."""
     uvicorn = pytest.importorskip("uvicorn")
-    from subtrain.explorer.opened import Library
+    from subtrain.explorer.open_studies import Library
     from subtrain.explorer.server.app import make_app
 
     server = uvicorn.Server(uvicorn.Config(make_app(Library({"": study}, None)), port=0, log_level="warning"))

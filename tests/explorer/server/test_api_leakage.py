@@ -4,7 +4,7 @@ import csv
 import io
 import json
 
-from subtrain.explorer.leaks import decisions
+from subtrain.explorer.data.leakage_review import decisions
 
 
 def test_pairs_are_listed_most_suspect_first(client, settled):
@@ -54,7 +54,7 @@ def test_a_study_that_cannot_be_written_says_so(copy, serve, monkeypatch):
     def full(*_args, **_kwargs):
         raise StorageError("no space left on the disk")
 
-    monkeypatch.setattr("subtrain.explorer.leaks.put_sealed", full)
+    monkeypatch.setattr("subtrain.explorer.data.leakage_review.put_sealed", full)
     with serve(copy) as client:
         answer = client.put("/api/leakage/1-2", json={"decision": "yes"})
     assert answer.status_code == 409

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from subtrain import Datamodels
-from subtrain.explorer.mapped import _components
+from subtrain.explorer.data.maps import _components
 from subtrain.fits import save_fit
 
 
@@ -47,7 +47,7 @@ def test_components_are_those_of_a_plain_decomposition():
 
 
 def test_a_large_fit_is_mapped_by_its_components(copy, serve, settled, monkeypatch):
-    monkeypatch.setattr("subtrain.explorer.mapped.LARGE", 10)
+    monkeypatch.setattr("subtrain.explorer.data.maps.LARGE", 10)
     with serve(copy) as client:
         answer = settled(client, "/api/map?how=pca")
     assert answer["state"] == "done"
@@ -55,7 +55,7 @@ def test_a_large_fit_is_mapped_by_its_components(copy, serve, settled, monkeypat
 
 
 def test_many_points_are_clustered_by_k_means(copy, serve, settled, monkeypatch):
-    monkeypatch.setattr("subtrain.explorer.mapped.SPECTRAL", 4)
+    monkeypatch.setattr("subtrain.explorer.data.maps.SPECTRAL", 4)
     with serve(copy) as client:
         answer = settled(client, "/api/map?how=pca")
         assert "k-means clusters" in answer["method"]

@@ -5,10 +5,10 @@ import pytest
 
 from subtrain import Datamodels, Study
 from subtrain.collection import train_segment
-from subtrain.collection.segment import record_failure
+from subtrain.collection.workers.train_segment import record_failure
 from subtrain.evaluation import evaluate
 from subtrain.fits import load_fit, save_fit
-from subtrain.machine import host
+from subtrain.system.machine import host
 from worlds import weights
 
 

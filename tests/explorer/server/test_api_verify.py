@@ -7,7 +7,7 @@ import pytest
 
 import worlds
 from subtrain import Datamodels, Study
-from subtrain.explorer.observed import effect, summary
+from subtrain.explorer.data.retrained_outputs import effect, summary
 from subtrain.explorer.retraining import Order
 from subtrain.fits import save_fit
 from worlds import weights

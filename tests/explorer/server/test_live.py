@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from subtrain.explorer import opened
+from subtrain.explorer import open_studies
 from subtrain.fits import load_fit, save_fit
 
 
 @pytest.fixture(autouse=True)
 def always_look(monkeypatch):
-    monkeypatch.setattr(opened, "LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(open_studies, "LOOK_AGAIN", 0.0)
 
 
 def doubled(study):

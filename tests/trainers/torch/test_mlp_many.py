@@ -7,8 +7,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from subtrain.errors import InputError
+from subtrain.trainers.kit.sgd import Sgd
 from subtrain.trainers.mlp import LOGISTIC, train_mlp
-from subtrain.trainers.sgd import Sgd
 
 torch = pytest.importorskip("torch")
 from subtrain.trainers.torch.mlp_many import ManyMlps  # noqa: E402

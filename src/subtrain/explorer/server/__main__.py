@@ -2,7 +2,7 @@
 
 import json
 
-from subtrain.explorer.opened import Library
+from subtrain.explorer.open_studies import Library
 from subtrain.explorer.server.app import make_app
 
 print(json.dumps(make_app(Library({})).openapi(), indent=1))

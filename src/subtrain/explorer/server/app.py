@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from subtrain._version import __version__
 from subtrain.errors import InputError, SubtrainError
-from subtrain.explorer.opened import Library
+from subtrain.explorer.open_studies import Library
 from subtrain.explorer.page import page, policy
 from subtrain.explorer.server import compare, leakage, maps, media, progress, study, targets, units, verify, whatif
 from subtrain.explorer.server.safety import LOCAL, Guard

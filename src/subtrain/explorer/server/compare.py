@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from numpy.typing import NDArray
 from pydantic import Field
 
-from subtrain.explorer.compared import Comparison, compare
-from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.data.fit_comparison import Comparison, compare
+from subtrain.explorer.open_studies import OpenFit
 from subtrain.explorer.server.shared import (
     LONGEST,
     Answer,

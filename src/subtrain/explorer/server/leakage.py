@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field
 
-from subtrain.explorer.leaks import Suspect, decide, decisions, parse_pair, suspects
-from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.data.leakage_review import Suspect, decide, decisions, parse_pair, suspects
+from subtrain.explorer.open_studies import OpenFit
 from subtrain.explorer.server.shared import Answer, Background, Fit, Offset, Shown, target_shown, unit_shown
 
 router = APIRouter(prefix="/api/leakage", tags=["leakage"])

@@ -8,9 +8,9 @@ import numpy as np
 from fastapi import APIRouter
 from pydantic import Field
 
-from subtrain.explorer.columns import unit_labels
-from subtrain.explorer.mapped import Map, draw_map, groups
-from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.data.maps import Map, draw_map, groups
+from subtrain.explorer.data.target_search import unit_labels
+from subtrain.explorer.open_studies import OpenFit
 from subtrain.explorer.server.shared import (
     Answer,
     Available,

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Response
 
-from subtrain.explorer.images import png
-from subtrain.explorer.opened import Library
+from subtrain.explorer.data.examples import view_of
+from subtrain.explorer.data.images import png
+from subtrain.explorer.open_studies import Library
 from subtrain.explorer.server.shared import Books, Number
-from subtrain.explorer.shown import view_of
 
 router = APIRouter(prefix="/api/image", tags=["media"])
 SIDE = 512

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from pydantic import Field
 
-from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.open_studies import OpenFit
 from subtrain.explorer.server.shared import Answer, Background, Books, Fit
-from subtrain.store.study import Study
+from subtrain.studies.stored_study import Study
 
 router = APIRouter(prefix="/api", tags=["study"])
 
@@ -98,7 +98,7 @@ def curve(fit: Fit, library: Books) -> Curve:
 
 
 def _curve(fit: OpenFit) -> Curve:
-    from subtrain.curve import learning_curve
+    from subtrain.uses.learning_curve import learning_curve
 
     found = learning_curve(fit.study, output=fit.output)
     points = [

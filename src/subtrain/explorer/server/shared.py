@@ -10,9 +10,9 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict
 
 from subtrain.errors import InputError
+from subtrain.explorer.data.examples import About
 from subtrain.explorer.jobs import State
-from subtrain.explorer.opened import Library, OpenFit
-from subtrain.explorer.shown import About
+from subtrain.explorer.open_studies import Library, OpenFit
 
 LONGEST = 200
 

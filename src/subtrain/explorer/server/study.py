@@ -11,8 +11,8 @@ from pydantic import Field
 
 from subtrain._version import __version__
 from subtrain.evaluation import weakness
-from subtrain.explorer.opened import Library, OpenFit
-from subtrain.explorer.provenance import provenance
+from subtrain.explorer.data.provenance import provenance
+from subtrain.explorer.open_studies import Library, OpenFit
 from subtrain.explorer.server.maps import map_available
 from subtrain.explorer.server.shared import LONGEST, Answer, Available, Books, find_fit
 from subtrain.explorer.server.targets import Histogram

@@ -8,9 +8,10 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query
 
-from subtrain.explorer.columns import columns
-from subtrain.explorer.intervals import half_width
-from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.data.intervals import half_width
+from subtrain.explorer.data.target_major import K
+from subtrain.explorer.data.target_search import columns
+from subtrain.explorer.open_studies import OpenFit
 from subtrain.explorer.server.shared import (
     LONGEST,
     Answer,
@@ -27,7 +28,6 @@ from subtrain.explorer.server.shared import (
     target_shown,
     unit_shown,
 )
-from subtrain.explorer.transposed import K
 
 router = APIRouter(prefix="/api/targets", tags=["targets"])
 MOST_ROWS = 500

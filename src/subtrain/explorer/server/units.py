@@ -8,8 +8,9 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query
 
-from subtrain.explorer.columns import unit_labels
-from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.data.target_major import K
+from subtrain.explorer.data.target_search import unit_labels
+from subtrain.explorer.open_studies import OpenFit
 from subtrain.explorer.server.shared import (
     LONGEST,
     Answer,
@@ -22,7 +23,6 @@ from subtrain.explorer.server.shared import (
     target_shown,
     unit_shown,
 )
-from subtrain.explorer.transposed import K
 
 router = APIRouter(prefix="/api/units", tags=["units"])
 MOST_ROWS = 500

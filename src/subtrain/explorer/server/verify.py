@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from pydantic import BaseModel, Field
 
-from subtrain.collection import travel
+from subtrain.collection.workers import task_message
 from subtrain.errors import InputError
-from subtrain.explorer.observed import ALPHA, effect, summary
-from subtrain.explorer.opened import OpenFit
+from subtrain.explorer.data.retrained_outputs import ALPHA, effect, summary
+from subtrain.explorer.open_studies import OpenFit
 from subtrain.explorer.retraining import Order
 from subtrain.explorer.server.shared import Answer, Available, Books, Fit, check_unit
 from subtrain.explorer.verification import RUNS, Desk, Verification, kept
@@ -94,7 +94,7 @@ def verify_available(fit: OpenFit) -> Available:
         why = "This study's task was made in Python and does not know its import path."
         return Available(available=False, why=why)
     try:
-        travel.making_of(study)  # only whether it may be made: making it runs its author's code
+        task_message.making_of(study)  # only whether it may be made: making it runs its author's code
     except InputError:
         why = (
             "This study was not created by the one who serves this page, so its training code is not run: start the "

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from subtrain.explorer.intervals import half_width
+from subtrain.explorer.data.intervals import half_width
 from subtrain.explorer.server.shared import Answer, Fit, Target, check_unit, floats
 
 router = APIRouter(prefix="/api/targets", tags=["targets"])

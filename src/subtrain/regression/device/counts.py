@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import row_bytes
-from subtrain.regression.arrivals import Block, checked
-from subtrain.regression.counts import Counts, check_finite
+from subtrain.regression.counting.counts import Counts, check_finite
+from subtrain.regression.counting.model_stream import Block, checked
+from subtrain.regression.counting.threads import Progress
 from subtrain.regression.device.memory import CountPlan, free_bytes, open_device, plan_counts
-from subtrain.regression.threads import Progress
 
 Piece = tuple[NDArray[np.uint8], NDArray[Any]]
 # Digits of outputs that are not float16: 54 bits below the target's largest output.

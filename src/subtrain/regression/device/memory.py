@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from subtrain.errors import InputError
-from subtrain.wording import size
+from subtrain.formatting import size
 
 # Of the free memory, for what the allocator and the product library take beside the arrays counted here.
 SHARE = 0.92

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.regression.choose import LassoFit, LassoOptions, with_chosen
-from subtrain.regression.counts import Counts
+from subtrain.regression.counting.counts import Counts
+from subtrain.regression.counting.threads import Progress
 from subtrain.regression.device.covariance import Covariance, covariance, fast
 from subtrain.regression.device.memory import PathPlan, free_bytes, open_device, plan_path
 from subtrain.regression.device.solve import Model, Rules, State, certify, solve
-from subtrain.regression.path import Path, grid_of
-from subtrain.regression.problem import Problem, lambda_max, problem
-from subtrain.regression.stopping import Stop, ended, floors, stopping
-from subtrain.regression.threads import Progress
-from subtrain.regression.zeros import warn_of
+from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions, with_chosen
+from subtrain.regression.lasso.path import Path, grid_of
+from subtrain.regression.lasso.path_stopping import Stop, ended, floors, stopping
+from subtrain.regression.lasso.problem import Problem, lambda_max, problem
+from subtrain.regression.lasso.zero_targets import warn_of
 
 Floats = NDArray[np.float64]
 

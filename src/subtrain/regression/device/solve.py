@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 from subtrain.regression.device.covariance import Block, Covariance, Fast
-from subtrain.regression.stopping import Stop
+from subtrain.regression.lasso.path_stopping import Stop
 
 # Sweeps over all blocks before a certificate, and proximal steps in a block: at first, and at most. Both double while
 # targets miss the tolerance.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from subtrain.errors import InputError
-from subtrain.trainers.oom import is_out_of_memory
+from subtrain.trainers.kit.out_of_memory import is_out_of_memory
 
 WARM_UPS = 3
 

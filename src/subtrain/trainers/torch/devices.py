@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.machine import NoDeviceError
+from subtrain.system.machine import NoDeviceError
 from subtrain.trainers.torch.recipe import TorchRecipe
 
 VARIABLE = "SUBTRAIN_DEVICE"

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from subtrain.trainers.many import check_examples, check_models, minibatch_order
+from subtrain.trainers.kit.many_models import check_examples, check_models, minibatch_order
+from subtrain.trainers.kit.sgd import Sgd
 from subtrain.trainers.mlp import initial_parameters, layer_sizes
-from subtrain.trainers.sgd import Sgd
 from subtrain.trainers.torch.capture import captured
 from subtrain.trainers.torch.devices import chosen_device, sent
 
@@ -116,7 +116,7 @@ class _Layer:
 
 
 class _Fleet:
-    """K networks of one subset size: their parameters as one matrix [K, P], laid out as in `trainers.dense`."""
+    """K networks of one subset size: their parameters as one matrix [K, P], laid out as in `trainers.kit.dense_layers`."""
 
     def __init__(self, sizes: NDArray[np.int64], data: tuple[Any, Any], recipe: Sgd, models: int, rows: int) -> None:
         self.x, self.y = data

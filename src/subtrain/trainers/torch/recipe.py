@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from subtrain.errors import InputError
-from subtrain.trainers.sgd import SCHEDULES
+from subtrain.trainers.kit.sgd import SCHEDULES
 
 OPTIMIZERS = ("sgd", "adamw")
 DTYPES = ("float32", "bfloat16", "float16")

@@ -1,0 +1,102 @@
+"""What the verbs of `uses` share: lists of numbers in, and a result as a table, as JSON or as a file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from subtrain.cli.shared.app import out, print_json
+from subtrain.errors import InputError
+from subtrain.store import atomic_files
+from subtrain.system.paths import local_path
+from subtrain.uses.kit.result import Result, to_json
+
+PANEL = "Use datamodels"
+_NUMBER, _LONGEST = re.compile(r"[0-9]{1,15}"), 20_000_000
+Targets = Annotated[
+    str | None, typer.Option(metavar="LIST", help="Which targets, as in 3,8,10-19; by default all.", show_default=False)
+]
+OutFile = Annotated[
+    Path | None, typer.Option("--out", help="Also write it here: .csv, .json or .png.", show_default=False)
+]
+
+
+def numbers(text: str | None, name: str = "targets") -> list[int] | None:
+    """[3, 8, 10, 11] of "3,8,10-11"; None of None."""
+    if text is None:
+        return None
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        whole = _NUMBER.fullmatch(first) and (not dash or _NUMBER.fullmatch(last))
+        if not whole or (dash and not 0 <= int(last) - int(first) < _LONGEST):
+            raise InputError(f"{name} must be numbers with commas, or ranges as 10-19, got {text[:80]!r}")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def show(result: Result, to: Path | None, as_json: bool, rows: int = 20, weak: str = "") -> None:
+    """Print a result, its repr and the first rows of its table, or all of it as JSON; write it where asked.
+
+    weak: a line about the fit, by default the result's own; it comes last, and in JSON by itself.
+    """
+    weak = weak or str(getattr(result, "weak", ""))
+    summary = repr(result).removesuffix(f"; {weak}")
+    if to is not None:
+        write(result, to)
+    if as_json:
+        print_json({"summary": summary, "table": to_json(result)} | ({"weak": weak} if weak else {}))
+        return
+    out.print(summary, soft_wrap=True, markup=False)
+    columns = result.table()
+    table = Table(box=None, pad_edge=False)
+    for name, column in columns.items():
+        table.add_column(name, justify="left" if np.asarray(column).dtype.kind == "U" else "right")
+    for row in list(zip(*columns.values(), strict=True))[:rows]:
+        table.add_row(*map(_cell, row))
+    out.print(table)
+    length = len(next(iter(columns.values()), []))
+    if length > rows:
+        whole = to is not None and to.suffix != ".png"
+        out.print(f"… and {length - rows:,} more rows{'' if whole else ': --out FILE.csv writes all'}", style="dim")
+    if weak:
+        out.print(weak, style="yellow", soft_wrap=True, markup=False)
+    if to is not None:
+        out.print(f"Written to {to}", soft_wrap=True)
+
+
+def write(result: Result, path: Path) -> None:
+    """The table as .csv or .json, or the figure as .png; InputError for another ending."""
+    path = local_path(path)
+    if path.suffix == ".png":
+        figure = result.figure()
+        atomic_files.replace(path, lambda file: figure.savefig(file, format="png", dpi=110))
+    elif path.suffix == ".json":
+        atomic_files.replace(path, lambda file: file.write(atomic_files.json_bytes(to_json(result))))
+    elif path.suffix == ".csv":
+        atomic_files.replace(path, lambda file: file.write(_csv(result)))
+    else:
+        raise InputError(f"--out must end in .csv, .json or .png, got {path}")
+
+
+def _csv(result: Result) -> bytes:
+    import csv
+    import io
+
+    columns = {name: ["" if v is None else v for v in column] for name, column in to_json(result).items()}
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(columns)
+    rows.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:
+        return "–"
+    return f"{value + 0.0:.3g}" if isinstance(value, (float, np.floating)) else str(value)

@@ -1,0 +1,75 @@
+"""`subtrain evaluate`: what the datamodels are worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from subtrain.cli.shared.app import AsJson, FitName, StudyPath, app, out, print_json
+from subtrain.formatting import number
+
+if TYPE_CHECKING:
+    from subtrain.evaluation import Evaluation
+
+
+@app.command()
+def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False) -> None:
+    """Judge a fit on held-out subsets it never saw: LDS with its interval beside the noise ceiling, an upper bound."""
+    from subtrain.evaluation import evaluate as judge
+    from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit
+    from subtrain.store.seal import put_sealed
+    from subtrain.studies.stored_study import Study
+
+    opened = Study.open(study)
+    of = digest_of(opened, fit)
+    datamodels = load_fit(opened, fit)
+    found = judge(datamodels, opened)
+    name = f"{fit_prefix(fit)}/{EVALUATION}"
+    put_sealed(opened.store, name, {**found.to_json(), OF: of})
+    if as_json:
+        print_json(found.to_json())
+        return
+    show(found)
+    if found.weak:
+        out.print(found.weak, style="yellow", soft_wrap=True, markup=False)
+    for text in datamodels.meta.get("notes", []):
+        out.print(f"Said when it was fitted: {text}", soft_wrap=True, markup=False)
+    out.print(f"Written to {opened.store.where(name)}", soft_wrap=True)
+    out.print(f"Next: subtrain report {study}")
+
+
+def show(found: Evaluation) -> None:
+    """Print an evaluation as a table."""
+    fitted = f"on {found.models_fitted:,} models" if found.models_fitted else "elsewhere"
+    out.print(
+        f"[bold]{found.output}[/bold]: {found.over}, {found.subsets:,} held-out subsets x {found.replicates} runs, "
+        f"alpha {found.alpha}; fitted {fitted}",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "score", "95 % interval", "upper bound (noise)"):
+        table.add_column(column, justify="left" if not column else "right")
+    runs = f"mean of {found.replicates} runs" if found.replicates > 1 else "one run"
+    table.add_row(f"[bold]LDS[/bold] against the {runs}", *_row(found.lds, found.lds_ceiling))
+    if found.replicates > 1:
+        table.add_row("LDS against one run", *_row(found.lds_one, found.lds_one_ceiling))
+    table.add_row("Pearson", number(found.pearson))
+    table.add_row("R²", number(found.r2))
+    floor = "" if found.mse_floor != found.mse_floor else f"floor {found.mse_floor:.4g}"
+    table.add_row("MSE", f"{found.mse:.4g}", "", floor)
+    table.add_row("Spearman, [italic]pooled[/italic]", number(found.pooled_spearman))
+    for name, baseline in found.baselines.items():
+        table.add_row(f"[dim]baseline: {name}[/dim]", f"LDS {number(baseline['lds'])}", f"MSE {baseline['mse']:.4g}")
+    out.print(table)
+    out.print(
+        f"Per target, mean over {found.over}; pooled: one figure over all (subset, target) pairs.",
+        style="dim",
+        soft_wrap=True,
+    )
+
+
+def _row(interval: object, ceiling: float) -> tuple[str, str, str]:
+    value, low, high = (getattr(interval, name) for name in ("value", "low", "high"))
+    between = f"{number(low)} … {number(high)}" if low == low else "unknown"
+    return f"[bold]{number(value)}[/bold]", between, number(ceiling)

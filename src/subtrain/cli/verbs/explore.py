@@ -1,0 +1,87 @@
+"""`subtrain explore`: a study to look at in a browser, or as one file to send around."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from subtrain.cli.shared.app import Params, StudyPath, TaskName, app, out
+from subtrain.cli.shared.progress import stages
+from subtrain.cli.shared.trusted_study import Trust, open_to_train
+from subtrain.errors import InputError
+
+
+@app.command()
+def explore(
+    study: StudyPath,
+    fit: Annotated[str | None, typer.Option(help="Fit to show first, a folder below STUDY/fits.")] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="STUDY_B", help="A second study to set beside this one.", show_default=False)
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on. On one that others can reach, a token is asked for.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; by default 8420, or a free one.", show_default=False)
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A name by which a proxy makes this server known; repeatable.", show_default=False
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="/PATH", help="Path that a proxy leaves before every address it passes on.", show_default=False
+        ),
+    ] = "",
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write one self-contained page instead.", show_default=False),
+    ] = None,
+    targets: Annotated[int, typer.Option(min=1, help="Targets in an exported page.")] = 200,
+    task: TaskName = None,
+    param: Params = None,
+    task_b: Annotated[
+        str | None,
+        typer.Option("--task-b", help="The task of the second study, as --task of the first.", show_default=False),
+    ] = None,
+    param_b: Annotated[
+        list[str] | None,
+        typer.Option("--param-b", metavar="KEY=VALUE", help="A parameter of that task; repeatable."),
+    ] = None,
+    trust: Trust = False,
+) -> None:
+    """Look at a study in a browser: targets, the data that made their predictions, what-ifs, maps, suspect pairs.
+
+    Looking runs no code of the study; verifying a what-if on the page trains, and so runs its task.
+    """
+    from subtrain.explorer.serve import library_of, serve
+    from subtrain.explorer.single_file import export_page
+
+    if compare is None and (task_b or param_b):
+        raise InputError("--task-b and --param-b are of the second study: name it with --compare STUDY_B")
+    opened = open_to_train(study, task, param, trust)
+    other = None if compare is None else open_to_train(compare, task_b, param_b, trust)
+    with stages() as progress:
+        library = library_of(opened, fit, other, progress)
+        if export is not None:
+            made = export_page(library, export, targets, progress)
+    if export is not None:
+        out.print(f"Written to {export}: {made}", soft_wrap=True)
+        return
+    out.print(f"Exploring {escape(opened.where)}; Ctrl+C stops, and loses nothing", soft_wrap=True)
+    serve(
+        library,
+        host,
+        port,
+        browser,
+        lambda address: out.print(f"[bold]{address}[/bold]", soft_wrap=True),
+        allow_hosts=allow_host or (),
+        root=root_path,
+    )

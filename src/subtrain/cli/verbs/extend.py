@@ -1,0 +1,26 @@
+"""`subtrain extend`: more models for a study."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from subtrain.cli.shared.app import StudyPath, app, out
+
+
+@app.command()
+def extend(
+    study: StudyPath,
+    models: Annotated[int, typer.Option(help="Further subsets to fit on.")] = 0,
+    heldout: Annotated[int, typer.Option(help="Further held-out subsets.")] = 0,
+    replicates: Annotated[
+        int | None, typer.Option(help="Models for each of them; by default as before.", show_default=False)
+    ] = None,
+) -> None:
+    """Add models to a study; those that are there stay as they are."""
+    from subtrain.studies.stored_study import Study
+
+    longer = Study.open(study).extend(models, heldout, replicates)
+    out.print(f"{study} now has {longer.models:,} models, {longer.models - longer.models_done():,} still to train")
+    out.print(f"Next: subtrain collect {study}")

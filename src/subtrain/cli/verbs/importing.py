@@ -1,0 +1,113 @@
+"""`subtrain import`: masks and outputs made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from subtrain.cli.shared.app import StudyPath, app, out
+from subtrain.errors import InputError
+from subtrain.quantities import QUANTITIES, quantity_of
+from subtrain.system.paths import local_path
+
+if TYPE_CHECKING:
+    from subtrain.studies.stored_study import Study
+
+
+@app.command(name="import")
+def import_(
+    study: StudyPath,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="A folder in the public layout.", show_default=False)
+    ] = None,
+    masks: Annotated[Path | None, typer.Option(help=".npy file of masks [M, n].", show_default=False)] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option("--output", "-o", metavar="NAME=FILE", help=".npy file of outputs [M, …]; repeatable."),
+    ] = None,
+    pct: Annotated[
+        str | None, typer.Option(help="Which alpha, if there are several: 50, or 0.5.", show_default=False)
+    ] = None,
+    heldout: Annotated[
+        int | None,
+        typer.Option(
+            help="How many of the last rows are only for judging. "
+            "[default: as exported; else 10,000 of 20,000 or more; else a tenth]",
+            show_default=False,
+        ),
+    ] = None,
+    verify: Annotated[bool, typer.Option(help="Compare files of a folder with the sha256 beside them.")] = True,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help=".npy file of the test targets' classes: compare margins with logits.", show_default=False),
+    ] = None,
+    better: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]WAY",
+            help="higher, lower or neither: which way the outputs, or that of this name, are better, where their names "
+            "do not tell.",
+        ),
+    ] = None,
+) -> None:
+    """Make a study of masks and outputs that exist already; files are read where they lie.
+
+    subtrain import runs/cifar cifar/ --pct 50
+    subtrain import runs/mine --masks masks.npy --output test_margins=margins.npy
+    """
+    from subtrain.cli.shared.progress import stages
+    from subtrain.designs.drawn import EVALUATION
+    from subtrain.studies.imports.arrays import import_arrays, import_folder
+    from subtrain.studies.segments.output_rows import open_npy
+
+    classes = open_npy(local_path(labels)) if labels is not None else None
+    if folder is not None:
+        if masks is not None or output:
+            raise InputError("give either a folder or --masks with --output, not both")
+        with stages() as progress:
+            made = import_folder(study, folder, pct, heldout, verify, progress, _ways(better), classes)
+    elif masks is not None:
+        made = import_arrays(
+            study, masks, dict(map(_pair, output or [])), heldout, better=_ways(better), labels=classes
+        )
+    else:
+        raise InputError("say what to import: a folder, or --masks FILE --output NAME=FILE")
+    judged, there = made.done(EVALUATION).size, made.models_done()
+    of = f" of {made.models:,} rows" if there < made.models else ""
+    out.print(f"Imported {study}: {there:,} models{of} ({judged:,} only for judging) over {made.n:,} units")
+    out.print(f"Which are for judging: {made.manifest['evaluation_from']}", soft_wrap=True)
+    out.print(f"Which way is better: {_told(made)}", soft_wrap=True)
+    for note in made.manifest["notes"]:
+        out.print(note, soft_wrap=True)
+    out.print(f"Next: subtrain fit {study}")
+
+
+def _ways(better: list[str] | None) -> str | dict[str, str] | None:
+    """ "lower" of ["lower"], {"y": "lower"} of ["y=lower"]."""
+    if better is None or (len(better) == 1 and "=" not in better[0]):
+        return None if better is None else better[0]
+    named = [one.partition("=") for one in better]
+    if not all(equals for _, equals, _ in named):
+        raise InputError(f"give one way for all outputs, or each by name as in y=lower; got {' '.join(better)}")
+    return {name: way for name, _, way in named}
+
+
+def _told(study: Study) -> str:
+    """Of each output in words, and how that is known."""
+    said = []
+    for name, spec in study.outputs.items():
+        found = quantity_of(name, spec.better)
+        how = "as you say" if spec.better else "by its name"
+        known = found.better is not None or spec.better is not None or found in QUANTITIES.values()
+        way = f"{found.better or 'neither'}, {how}" if known else "not known; --better higher or lower would say"
+        said.append(f"{name} {way}")
+    return "; ".join(said)
+
+
+def _pair(text: str) -> tuple[str, Path]:
+    name, equals, file = text.partition("=")
+    if not equals:
+        raise InputError(f"--output must be written name=file.npy, got {text!r}")
+    return name, Path(file)

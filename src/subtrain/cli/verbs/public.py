@@ -1,0 +1,256 @@
+"""`subtrain public list`, `price` and `show`: what was published, what it costs, a look at a few rows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from subtrain.cli.shared.app import AsJson, app, out, print_json
+from subtrain.errors import InputError
+
+if TYPE_CHECKING:
+    from subtrain.public.catalogue import Catalogue, File
+    from subtrain.public.price import Network
+
+group = typer.Typer(
+    no_args_is_help=True,
+    help="""The published four million models: what there is, what it costs, and exactly that part of it.
+
+    Their bucket's reader pays: list and price ask for nothing; show --rows, show --check and download do, and refuse
+    what would cost more than --max-cost.""",
+)
+app.add_typer(group, name="public")
+
+Keys = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY]…", help="By key; or all, or all but logits.", show_default=False),
+]
+DatasetName = Annotated[str | None, typer.Option("--dataset", "-d", help="cifar or fmow.", show_default=False)]
+Kind = Annotated[
+    str | None, typer.Option("--kind", "-k", help="train_masks, test_margins, test_datamodels, …", show_default=False)
+]
+Alpha = Annotated[
+    float | None, typer.Option("--alpha", "-a", help="0.1, 0.2, 0.5, 0.75, or 10, 20, 50, 75.", show_default=False)
+]
+CatalogueFile = Annotated[
+    Path | None, typer.Option("--catalogue", help="A catalogue of your own, JSON of the same form.", show_default=False)
+]
+Address = Annotated[
+    str | None, typer.Option(help="The same files elsewhere: s3://bucket/prefix or a folder.", show_default=False)
+]
+Rows = Annotated[str | None, typer.Option(help="Rows of the arrays: 5, 100:200 or 0:1000:10.", show_default=False)]
+Columns = Annotated[str | None, typer.Option(help="Columns of the arrays, likewise.", show_default=False)]
+Bandwidth = Annotated[float, typer.Option(help="Your bandwidth in megabytes a second, for the time.")]
+Latency = Annotated[float, typer.Option(help="Seconds from a request to its first byte.")]
+Parallel = Annotated[int, typer.Option(help="Requests at a time.")]
+MaxCost = Annotated[float, typer.Option(help="Dollars that it may cost.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Whatever it costs.")]
+
+
+@group.command(name="list")
+def list_(
+    dataset: DatasetName = None,
+    kind: Kind = None,
+    alpha: Alpha = None,
+    missing: Annotated[bool, typer.Option("--missing", help="Only files that are advertised but not there.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with the bucket's listing; costs some LIST requests.")
+    ] = False,
+    max_cost: MaxCost = 1.0,
+    catalogue: CatalogueFile = None,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every file, with shape, dtype, size and price, those known to be missing too.
+
+    Asks the bucket for nothing, but for --check.
+    """
+    from subtrain.formatting import size
+    from subtrain.public.catalogue import percent
+    from subtrain.public.catalogue import read_catalogue as read
+    from subtrain.public.price import dollars, whole_price
+
+    found = read(catalogue)
+    files = found.find(dataset, kind, alpha and percent(alpha), missing=True if missing else None)
+    there: dict[str, int | None] = {}
+    if check:
+        from subtrain.public.bucket_listing import present
+
+        there = present(found, files, address, max_cost)
+    if as_json:
+        told = [file.to_json() | ({"bytes_there": there[file.key]} if check else {}) for file in files]
+        print_json({"address": found.address, "files": told})
+        return
+    table = Table(
+        title=f"{escape(found.name)}, {escape(found.address)}", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("file", no_wrap=True, min_width=max((len(file.key) for file in files), default=0))
+    for name in ("shape", "size", "price"):
+        table.add_column(name, justify="right")
+    if check:
+        table.add_column("in the bucket")
+    for file in files:
+        shape = "×".join(f"{length:,}" for length in file.shape)
+        cost = dollars(whole_price(file.size, found.rates).dollars)
+        shown = ("", "missing") if file.missing else (size(file.size), cost)
+        listed = (_compared(file, there[file.key]),) if check else ()
+        table.add_row(escape(file.key), shape, *shown, *listed, style="dim" if file.missing else "")
+    out.print(table)
+    sizes = [file.size for file in files if not file.missing]
+    total = sum(whole_price(each, found.rates).dollars for each in sizes)
+    out.print(f"{len(sizes)} files, {size(sum(sizes))}, {dollars(total)} for all of them")
+    for name in dict.fromkeys(file.dataset for file in files):
+        about = found.datasets[name]
+        for note in about.notes:
+            out.print(f"{name}: {escape(note)}", soft_wrap=True)
+        if about.sources:
+            out.print(f"{name}, sources: {escape('; '.join(found.cited(about.sources)))}", soft_wrap=True)
+
+
+def _compared(file: File, there: int | None) -> str:
+    if there is None:
+        return "no"
+    # What torch writes besides the values is some kB.
+    same = there == file.size or (not file.is_array and 0 <= there - file.size < 1 << 20)
+    return "yes" if same else f"yes, but of {there:,} bytes"
+
+
+@group.command()
+def price(
+    keys: Keys = None,
+    dataset: DatasetName = None,
+    kind: Kind = None,
+    alpha: Alpha = None,
+    rows: Rows = None,
+    columns: Columns = None,
+    bandwidth: Bandwidth = 12.5,
+    latency: Latency = 0.1,
+    parallel: Parallel = 16,
+    catalogue: CatalogueFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """What files, or rows and columns of them, cost in money and time, and how they are best read. Asks for nothing."""
+    from subtrain.formatting import duration
+    from subtrain.public.catalogue import group_name
+    from subtrain.public.catalogue import read_catalogue as read
+    from subtrain.public.price import Network, dollars
+
+    found = read(catalogue)
+    files = chosen(found, keys, dataset, kind, alpha)
+    network = Network(bandwidth * 1e6, latency, parallel)
+    offers = [_offer(found, file, rows, columns, network) for file in files]
+    if as_json:
+        print_json(offers)
+        return
+    for offer in offers:
+        out.print(f"[bold]{escape(offer['key'])}[/bold]: {offer['text']}", soft_wrap=True)
+    total, seconds = (sum(offer[name] for offer in offers) for name in ("dollars", "seconds"))
+    out.print(f"In all {dollars(total)}, {duration(seconds)} at {bandwidth:g} MB/s. Nothing was asked of the bucket.")
+    quoted = found.quoted.get(group_name(keys or ())) if rows is None and columns is None else None
+    if quoted is not None:
+        said = f"The data's own page says around ${quoted:g}; ours is the sum of the files that are there."
+        out.print(said, soft_wrap=True)
+
+
+@group.command()
+def show(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A file by its key.", show_default=False)],
+    rows: Rows = None,
+    columns: Columns = None,
+    check: Annotated[bool, typer.Option("--check", help="Look at the file's own header; one request.")] = False,
+    max_cost: MaxCost = 1.0,
+    yes: Yes = False,
+    catalogue: CatalogueFile = None,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """One file: what it holds and who says so; with --rows, the values of these rows, and nothing else is read."""
+    from subtrain.public.catalogue import read_catalogue as read
+    from subtrain.public.price import whole_price
+
+    found = read(catalogue)
+    file = found.get(key)
+    told: dict[str, Any] = file.to_json() | {"sources": found.cited(file.sources)}
+    if check or rows or columns:
+        told |= _read(found, file, rows, columns, None if yes else max_cost, address)
+    if as_json:
+        print_json(told)
+        return
+    values = told.pop("values", None)
+    told["price"] = str(whole_price(file.size, found.rates))
+    for name, value in told.items():
+        if value in ("", []):
+            continue
+        out.print(
+            f"{name:10} {escape('; '.join(map(str, value)) if name == 'sources' else str(value))}", soft_wrap=True
+        )
+    if values is not None:
+        import numpy as np
+
+        out.print(escape(str(np.array(values))))
+
+
+def _read(
+    found: Catalogue, file: File, rows: str | None, columns: str | None, limit: float | None, address: str | None
+) -> dict[str, Any]:
+    """What the file itself says, and some of its values."""
+    from subtrain.public.collections import open_file
+    from subtrain.public.price import Purse
+
+    if not file.is_array:
+        raise InputError(f"{file.key} holds datamodels, not an array: download it to look into it")
+    purse = Purse(limit)
+    array = open_file(found, file, purse, address)
+    told: dict[str, Any] = {"etag": array.file.version.tag, "found": f"{list(array.shape)} {array.dtype}"}
+    if rows or columns:
+        part = array.part(span(rows), span(columns)) if array.ndim > 1 else array.part(span(rows))
+        told["why"] = part.price().words
+        told["values"] = part[...].tolist()
+    return told | {"dollars": purse.spent}
+
+
+def _offer(found: Catalogue, file: File, rows: str | None, columns: str | None, network: Network) -> dict[str, Any]:
+    from subtrain.public.collections import priced
+    from subtrain.public.price import whole_price
+
+    if rows is None and columns is None:
+        cost = whole_price(file.size, found.rates, network)
+        return {"key": file.key, "text": str(cost), **cost.to_json()}
+    choice = priced(found, file, span(rows), span(columns), network)
+    return {"key": file.key, "text": choice.words, **choice.taken.price.to_json(), "choice": choice.to_json()}
+
+
+def chosen(
+    found: Catalogue, keys: list[str] | None, dataset: str | None, kind: str | None, alpha: float | None
+) -> list[File]:
+    """Files by key, by a word for many ("all but logits"), or by what they are; never all of them unasked."""
+    from subtrain.public.catalogue import percent
+
+    if keys:
+        return found.group(keys) or [found.get(key) for key in keys]
+    if dataset is None and kind is None and alpha is None:
+        raise InputError("say which files: keys, or --dataset, --kind and --alpha; `subtrain public list` shows all")
+    files = found.find(dataset, kind, alpha and percent(alpha))
+    if not files:
+        raise InputError("no published file is of this data set, kind and alpha; `subtrain public list` shows all")
+    return files
+
+
+def span(text: str | None) -> slice:
+    """The slice that 5, 100:200 or 0:1000:10 stands for; all for None."""
+    if text is None:
+        return slice(None)
+    if not re.fullmatch(r"\d+|(-?\d+)?(:(-?\d+)?){1,2}", text):
+        raise InputError(f"rows and columns are written 5, 100:200 or 0:1000:10, got {text!r}")
+    numbers = [int(part) if part else None for part in text.split(":")]
+    if len(numbers) == 1:
+        first = numbers[0] or 0
+        return slice(first, first + 1)
+    if len(numbers) == 3 and numbers[2] is not None and numbers[2] < 1:
+        raise InputError(f"a step must be at least 1, got {text!r}")
+    return slice(*numbers)

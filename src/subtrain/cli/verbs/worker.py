@@ -1,0 +1,63 @@
+"""`subtrain worker`: train some segments, under whatever starts it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from subtrain.cli.shared.app import (
+    Devices,
+    Params,
+    PerDevice,
+    StudyPath,
+    TaskName,
+    Timeout,
+    Workers,
+    app,
+    device_names,
+    out,
+)
+from subtrain.cli.shared.trusted_study import Trust, open_to_train
+
+
+@app.command()
+def worker(
+    study: StudyPath,
+    segments: Annotated[
+        str,
+        typer.Option(metavar="A:B", help="Segment numbers A to B - 1, from 0 on; or a list, as in 0:8,11,20:24."),
+    ],
+    workers: Workers = None,
+    device: Devices = None,
+    per_device: PerDevice = None,
+    timeout: Timeout = None,
+    task: TaskName = None,
+    param: Params = None,
+    trust: Trust = False,
+    inherit: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Train these segments of a study on this machine, and skip what is committed already.
+
+    For GNU parallel, Kubernetes Jobs, AWS Batch or cron: any number of them may run at once, be killed, and be run
+    again, on any machines that share the study. A model that fails stops nothing else. Numbers beyond the last segment
+    are no error, as long as one is there.
+    It runs the task of a study that you created on this machine, or with its key; else say --task or --trust.
+    Exit codes: 0 when all of these segments are committed, 5 when some were given up, else as everywhere.
+    """
+    from subtrain.collection import collect
+    from subtrain.collection.engines.slurm.submitted_jobs import parse_segments
+    from subtrain.collection.workers.task_message import inherit as inherited
+
+    opened = open_to_train(study, task, param, trust)
+    if inherit is not None:
+        opened = inherited(opened, inherit)
+    numbers = parse_segments(segments, len(opened.segments))
+    mine = [number for number in numbers if number < len(opened.segments)] or numbers
+    options: dict[str, Any] = {
+        "devices": device_names(device),
+        "per_device": per_device,
+        "timeout": timeout,
+    }
+    done = collect(opened, workers, segments=mine, **{k: v for k, v in options.items() if v is not None})
+    out.print(f"{done.done:,} of the {done.total:,} models in these segments are done ({done.trained:,} trained now)")

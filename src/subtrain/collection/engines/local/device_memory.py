@@ -1,0 +1,60 @@
+"""When a device runs out of memory: fewer workers on it, or is it one segment's own fault?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import Enum
+
+from subtrain.studies.segments.segment_file import Range
+
+
+class Remedy(Enum):
+    """What becomes of a segment that ran out of memory, and of its worker's slot."""
+
+    AGAIN = "try it again: the worker is the last on its device by now"
+    RETIRE = "give the slot up, and let another worker try"
+    ALONE = "keep the slot, and try it when its worker has the device for itself"
+
+
+class Shortage:
+    """Counts the workers on each device; not thread-safe by itself.
+
+    The first time a segment runs out of memory its worker's slot is given up, as long as another shares the device. If
+    it does so again while others went through, too many workers are not the reason: it has to wait for its turn alone.
+    """
+
+    def __init__(self, devices: Iterable[str]) -> None:
+        self.slots = Counter(devices)
+        self.committed = 0
+        self.short_at: dict[Range, int] = {}
+
+    def alone(self, device: str) -> bool:
+        """Whether a worker has the device for itself: if memory runs out now, the models fail."""
+        return self.slots[device] == 1
+
+    def ran_out(self, where: Range, device: str) -> Remedy:
+        """A worker on the device ran out of memory with this segment."""
+        if self.alone(device):
+            return Remedy.AGAIN
+        if self.short_at.setdefault(where, self.committed) < self.committed:
+            return Remedy.ALONE
+        self.slots[device] -= 1
+        return Remedy.RETIRE
+
+    @property
+    def last(self) -> bool:
+        """Whether one worker is left in all: if the system kills it for want of memory, its model is to blame."""
+        return self.slots.total() <= 1
+
+    def killed(self, where: Range, device: str) -> Remedy:
+        """The system killed a worker on the device, whose memory all devices share: one worker less."""
+        again = self.short_at.setdefault(where, self.committed) < self.committed
+        if again and self.slots[device] > 1:
+            return Remedy.ALONE
+        self.slots[device] -= 1
+        return Remedy.RETIRE
+
+    def leave(self, device: str) -> None:
+        """A worker on the device has nothing left to do."""
+        self.slots[device] -= 1

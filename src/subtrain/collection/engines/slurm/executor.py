@@ -1,0 +1,303 @@
+"""The Slurm executor: arrays of `subtrain worker`, watched through what they commit and squeue, resubmitted if lost."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from subtrain.collection.engines.slurm import sbatch
+from subtrain.collection.engines.slurm.sbatch import MOST_JOBS, Job, Request
+from subtrain.collection.engines.slurm.squeue_silence import Silence
+from subtrain.collection.engines.slurm.submitted_jobs import Batch, new_batch, open_batches, write_batch
+from subtrain.collection.report import Failure, Tally, runner_file
+from subtrain.collection.retries import Ledger
+from subtrain.collection.workers import checkpoint
+from subtrain.collection.workers.task_message import worker_words
+from subtrain.collection.workers.train_segment import recorded_failures
+from subtrain.errors import CollectError, CorruptError, InputError, MismatchError, StorageError, SubtrainError
+from subtrain.store import atomic_files
+from subtrain.studies.segments.segment_file import Range
+from subtrain.studies.stored_study import Study
+
+# Seconds between looks, growing while nothing happens.
+SOON, LATE = 1.0, 15.0
+# Seconds that files may take to be seen by another machine.
+GRACE = 5.0
+# Bytes at the end of a job's log in which its last words are looked for.
+_LOG = 1 << 20
+_FATAL: dict[int, type[SubtrainError]] = {
+    c.exit_code: c for c in (InputError, MismatchError, CorruptError, StorageError)
+}
+Element = tuple[Batch, int]
+
+
+def slurm(
+    study: Study,
+    segments: list[Range],
+    tally: Tally,
+    *,
+    partition: str = "",
+    gres: str = "",
+    time: str = "",
+    mem: str = "",
+    account: str = "",
+    cpus: int = 1,
+    max_jobs: int | None = None,
+    per_job: int | None = None,
+    sbatch_lines: Sequence[str] = (),
+    detach: bool = False,
+    workers: int | None = None,
+    timeout: float | None = None,
+) -> SlurmExecutor:
+    """The engine that submits to Slurm, from a folder that the nodes share, for a task that has an import path.
+
+    partition, gres ("gpu:1", or a fraction, "shard:1"), time, mem, account, cpus: of each job, as sbatch has them.
+    max_jobs: jobs that are submitted at a time, running or waiting; per_job: segments a job.
+    sbatch_lines: further options ("--constraint=a100") or shell
+    commands ("module load cuda"). detach: return once submitted; collect again to pick the jobs up. workers and timeout
+    are those of each job, see `collection.engines.local.executor.local`.
+    """
+    if study.store.path() is None:
+        raise InputError(
+            f"Slurm's jobs work in a folder that the nodes share, but {study.where} lies in a bucket: there, collect "
+            "with --engine local or ray, or run subtrain worker in jobs of your own"
+        )
+    for name, value in (("max_jobs", max_jobs), ("per_job", per_job)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} must be 1 or more, got {value}")
+    if study.source is None and study.given is None:
+        raise InputError(
+            f"{study.where} does not know how to make its task again, and study files are data, never code: for Slurm, "
+            "create it with a task that has a name (module:name or file.py:name)"
+        )
+    worker = worker_words(study)
+    worker += ["--workers", str(workers)] if workers else []
+    worker += ["--timeout", f"{timeout:g}"] if timeout else []
+    lines = tuple(sbatch_lines)
+    request = Request(partition, gres, time, mem, account, cpus, lines, tuple(worker), study.making)
+    tally.slots = str(request)
+    return SlurmExecutor(study, segments, tally, request, max_jobs, per_job, detach)
+
+
+class SlurmExecutor:
+    """Submits what nobody is at work on; counts an attempt when a job ends without the commits it owes.
+
+    Jobs outlive this process: another one picks them up from the study's folder and squeue. So do attempts, until a
+    collection comes to its end.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        segments: list[Range],
+        tally: Tally,
+        request: Request,
+        max_jobs: int | None = None,
+        per_job: int | None = None,
+        detach: bool = False,
+    ) -> None:
+        self.study, self.tally, self.request = study, tally, request
+        self.max_jobs, self.per_job, self.detach = max_jobs, per_job, detach
+        self.ledger = Ledger(study, segments, tally)
+        self.numbers = {where: number for number, where in enumerate(study.segments)}
+        self.batches: list[Batch] = []
+        self.running: dict[Element, Job] = {}
+        self.settled: set[Element] = set()
+        self.gone: dict[Element, float] = {}
+        self.fruitful: set[Element] = set()
+        self.silence = Silence(study.where, tally.notes)
+
+    def plan(self) -> tuple[Batch, str]:
+        """The array of what nobody is at work on, and its script; nothing is written or submitted."""
+        busy = {self.study.segments[k] for batch, index in self.running for k in batch.jobs[index]}
+        jobs = self._jobs(self.ledger.idle(busy))
+        batch = new_batch(self.study, jobs)
+        text = sbatch.script(self.study.path.resolve(), batch.folder, batch.name, len(jobs), self.request)
+        return batch, text
+
+    def run(self, tick: Callable[[], None]) -> list[Failure]:
+        """Submit and watch until all is committed or given up."""
+        if not sbatch.available():
+            raise InputError("there is no sbatch here: run this on a machine that submits to Slurm, or --dry-run")
+        self._pick_up()
+        wait = SOON
+        while self.ledger.waiting:
+            self._submit()
+            if self.detach:
+                return self.ledger.given_up
+            self._pause(wait, tick)
+            wait = SOON if self._look() else min(LATE, wait * 1.5)
+            if self.ledger.hopeless:
+                self._cancel(self.batches)
+                break
+        self._tidy()
+        return self.ledger.over()
+
+    def _pick_up(self) -> None:
+        """Find the jobs that somebody submitted before, and learn which of them are left."""
+        self.batches = [batch for batch in open_batches(self.study) if not batch.cancelled]
+        known = sbatch.ask([batch.name for batch in self.batches])
+        if known is None:
+            raise CollectError("squeue does not answer, so the jobs that are running already are unknown: try later")
+        self._update(known)
+        self._credit(self.study.rows.whole())
+        for element in [(b, k) for b in self.batches for k in range(len(b.jobs))]:
+            if element not in self.running:
+                self._missed(element)
+        if self.running:
+            self.tally.notes.append(f"{len(self.running)} Slurm jobs submitted earlier are still at work")
+
+    def _missed(self, element: Element) -> None:
+        """A job that ended when nobody watched: an attempt, if it brought nothing."""
+        batch, index = element
+        self.settled.add(element)
+        if batch.number and not self._progress(element):
+            why = f"Slurm job {batch.number}_{index} ended without them; see {batch.log(index)}"
+            for k in batch.jobs[index]:
+                self.ledger.failed(self.study.segments[k], why)
+
+    def _update(self, known: dict[str, list[Job]]) -> None:
+        self.running = {
+            (batch, job.index): job
+            for batch in self.batches
+            for job in known[batch.name]
+            if not job.over and job.index < len(batch.jobs)
+        }
+        self.tally.workers = sum(job.state == "RUNNING" for job in self.running.values())
+
+    def _jobs(self, todo: list[Range]) -> list[list[int]]:
+        """Segment numbers a job; one a job where a segment has failed before, so that only the culprit fails again."""
+        fresh = [self.numbers[where] for where in todo if not self.ledger.attempts[where]]
+        again = [self.numbers[where] for where in todo if self.ledger.attempts[where]]
+        most = min(MOST_JOBS, self._free()) if self.max_jobs else MOST_JOBS
+        each = self.per_job or max(-(-len(fresh) // max(1, most)), self.request.cpus)
+        alone = self.per_job or 1
+        jobs = [fresh[i : i + each] for i in range(0, len(fresh), each)]
+        jobs += [again[i : i + alone] for i in range(0, len(again), alone)]
+        return jobs[:most]
+
+    def _free(self) -> int:
+        """Jobs that may be submitted now."""
+        return MOST_JOBS if self.max_jobs is None else max(0, self.max_jobs - len(self.running) - len(self.gone))
+
+    def _submit(self) -> None:
+        busy = {self.study.segments[k] for batch, index in self.running for k in batch.jobs[index]}
+        pending = {self.study.segments[k] for batch, index in self.gone for k in batch.jobs[index]}
+        if not self.ledger.idle(busy | pending) or not self._free():
+            return
+        batch, text = self.plan()
+        path = write_batch(batch, text)
+        try:
+            number = sbatch.submit(path)
+        except SubtrainError:
+            batch.mark("over")
+            raise
+        batch.mark("job", number)
+        self.batches.append(batch)
+        self.running |= {(batch, index): Job(index, "PENDING", "", "") for index in range(len(batch.jobs))}
+        self.tally.notes.append(f"submitted Slurm array {number} of {len(batch.jobs)} jobs")
+
+    def _pause(self, seconds: float, tick: Callable[[], None]) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            tick()
+            time.sleep(0.2)
+
+    def _look(self) -> bool:
+        """See what has changed. Slurm is asked first: what a job committed before it ended is then there to be seen."""
+        before = set(self.running)
+        known = sbatch.ask([batch.name for batch in self.batches])
+        landed = set(self.ledger.look())
+        if landed:
+            self._credit(landed)
+        self.silence.heard(answered=known is not None, landed=bool(landed))
+        if known is None:
+            return bool(landed)
+        self._update(known)
+        states = {(b, job.index): job.state for b in self.batches for job in known[b.name]}
+        for batch in self.batches:
+            if batch.cancelled:
+                raise CollectError(
+                    f"the Slurm jobs of {self.study.where} were cancelled; what finished is kept, collect again to "
+                    "go on"
+                )
+            for element in [(batch, k) for k in range(len(batch.jobs))]:
+                if element not in self.running and element not in self.settled:
+                    self._ended(element, states.get(element, "its job is gone"))
+        return bool(landed) or before != set(self.running)
+
+    def _progress(self, element: Element) -> bool:
+        """Whether a job brought anything: segments, or models of one, which another job need not train again."""
+        batch, index = element
+        segments = (self.study.segments[k] for k in batch.jobs[index])
+        return element in self.fruitful or any(checkpoint.saved_since(self.study, s, batch.written) for s in segments)
+
+    def _credit(self, landed: set[Range]) -> None:
+        for batch in self.batches:
+            for index, job in enumerate(batch.jobs):
+                if any(self.study.segments[k] in landed for k in job):
+                    self.fruitful.add((batch, index))
+
+    def _ended(self, element: Element, state: str) -> None:
+        """A job is over: what it owes is given up if the worker tried often enough, or counted and tried again."""
+        batch, index = element
+        code = batch.exit_code(index)
+        owed = [self.study.segments[k] for k in batch.jobs[index] if self.study.segments[k] in self.ledger.waiting]
+        first = self.gone.setdefault(element, time.monotonic())
+        if owed and time.monotonic() - first < GRACE and code in (None, 0):
+            return
+        del self.gone[element]
+        self.settled.add(element)
+        if owed and code in _FATAL:
+            self._cancel(self.batches)
+            raise _FATAL[code](_last_error(batch, index))
+        more = ": one model may take longer than its --time" if state == "TIMEOUT" else ""
+        why = f"Slurm job {batch.number}_{index} ended without them ({state}{more}); see {batch.log(index)}"
+        tried = bool(owed) and not self._progress(element)
+        for where in owed:
+            final = code == CollectError.exit_code and bool(recorded_failures(self.study, range(*where)))
+            if final or tried:
+                self.ledger.failed(where, why, final)
+        if owed and code != CollectError.exit_code:
+            self.tally.notes.append(f"Slurm job {batch.number}_{index} ended early ({state})")
+
+    def _cancel(self, batches: list[Batch]) -> None:
+        sbatch.cancel([batch.name for batch in batches])
+
+    def _tidy(self) -> None:
+        """All is done: jobs that were requeued and have not begun again have nothing left to do."""
+        left = sorted({batch.name for batch, _ in self.running})
+        sbatch.cancel(left, "--state=PENDING")
+        for batch in self.batches:
+            if batch.name not in left:
+                batch.mark("over")
+
+
+def _last_error(batch: Batch, index: int) -> str:
+    """What the job's worker said last, without the word Error."""
+    try:
+        with atomic_files.open_regular(batch.log(index)) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG))
+            lines = file.read(_LOG).decode(errors="replace").splitlines()
+    except (OSError, SubtrainError):
+        lines = []
+    said = next((line.removeprefix("Error: ") for line in reversed(lines) if line.startswith("Error: ")), "it failed")
+    return f"{said} (Slurm job {batch.number}_{index}, {batch.log(index)})"
+
+
+def preview(study: Study, segments: list[Range], **options: object) -> str:
+    """The script that would be submitted for these segments."""
+    return slurm(study, segments, Tally(study.store, runner_file(), 0, 0), **options).plan()[1]  # type: ignore[arg-type]
+
+
+def cancel(study: Study) -> int:
+    """Cancel all Slurm jobs of the study; how many arrays there were. What they committed is kept."""
+    found = open_batches(study)
+    for batch in found:
+        batch.mark("cancelled")
+    if found:
+        sbatch.cancel([batch.name for batch in found])
+    for batch in found:
+        batch.mark("over")
+    return len(found)

@@ -1,0 +1,356 @@
+"""Designs: which units each model is trained on, as a pure function of (design, model number).
+
+Mask i depends only on the design's seed and on i, so any slice of it can be made again at any time, on any machine
+and in any order; nothing but the few numbers of the design is ever stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.designs.samplers import (
+    Label,
+    Strata,
+    bernoulli,
+    checked_strata,
+    fixed_size,
+    raw_bits,
+    strata_from_json,
+    strata_json,
+    subset_size,
+    training_seeds,
+)
+from subtrain.errors import InputError
+from subtrain.masks import Masks, pack, row_bytes
+
+FIT, EVALUATION = "fit", "evaluation"
+FIXED, BERNOULLI, STRATIFIED = KINDS = "fixed", "bernoulli", "stratified"
+MAX_MODELS = 2**40
+# Share of empty subsets above which a design of units drawn one by one is refused.
+MOSTLY = 0.5
+_CHUNK, _CHUNK_BYTES = 1024, 128 << 20
+# The Philox stream that draws a subset's alpha: far from those of masks (0) and of training seeds (1, 2, …).
+_ALPHA_STREAM = 2**63
+
+Rows = slice | range | Sequence[int] | NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive models with one role: `subsets` distinct masks, each trained `replicates` times in a row."""
+
+    role: str
+    subsets: int
+    replicates: int
+    first_row: int = 0
+    first_subset: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.subsets * self.replicates
+
+    @property
+    def last_row(self) -> int:
+        return self.first_row + self.rows
+
+
+@dataclass(frozen=True)
+class Design:
+    """A distribution over masks and a seed (paper, section 2: subsets S' of size alpha * n).
+
+    alpha: fraction of the units in each subset, 0 < alpha < 1; of several, each subset's is drawn with equal chances,
+        as average marginal effects need it (Lin et al. 2022, section 3).
+    models: distinct subsets to fit datamodels on, one model each.
+    seed: everything random about the design follows from it.
+    kind: "fixed" (exactly floor(alpha * n) units), "bernoulli" (each unit by itself with probability alpha) or
+        "stratified" (fixed, with every class at its share: alpha of its units, rounded, and at least one).
+    heldout: further subsets, only for judging; by default a twentieth of `models`, within 20..300.
+    replicates: models for each held-out subset, with other training seeds; two or more give a noise ceiling.
+    n: number of units; taken from the task when left out.
+    groups: the unit of each example [N], when units are groups (classes, writers, sources) of examples.
+    strata: the class of each unit [n], integers or texts, of a stratified design; the task's labels when left out.
+
+    >>> Design(alpha=0.5, models=3, n=8, heldout=0).masks([0, 2]).unpack().sum(axis=1)
+    array([4, 4])
+    """
+
+    alpha: float | tuple[float, ...] = 0.5
+    models: int = 1000
+    seed: int = 0
+    kind: str = "fixed"
+    heldout: int | None = None
+    replicates: int = 2
+    n: int | None = None
+    groups: tuple[int, ...] | None = field(default=None, repr=False)
+    extensions: tuple[tuple[str, int, int], ...] = ()
+    strata: tuple[Label, ...] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.groups is not None:
+            self._adopt_groups(self.groups)
+        if self.strata is not None:
+            self._adopt_strata(self.strata)
+        if self.heldout is None:
+            object.__setattr__(self, "heldout", min(300, max(20, self.models // 20)))
+        object.__setattr__(self, "extensions", tuple(_extension(*entry) for entry in self.extensions))
+        self._check()
+
+    def _adopt_groups(self, groups: Sequence[int]) -> None:
+        ids = np.asarray(groups)
+        if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
+            raise InputError("groups must be a list of integers, the unit of each training example")
+        present = np.unique(ids)
+        if present[0] != 0 or present[-1] != present.size - 1:
+            raise InputError(f"groups must be numbered 0, 1, 2, … without gaps; found {present[:8].tolist()}…")
+        if self.n not in (None, present.size):
+            raise InputError(f"groups name {present.size} units, but n = {self.n}")
+        object.__setattr__(self, "groups", tuple(ids.tolist()))
+        object.__setattr__(self, "n", int(present.size))
+
+    def _adopt_strata(self, strata: Sequence[Label]) -> None:
+        if self.kind == BERNOULLI:
+            raise InputError(f"strata are for kind={STRATIFIED!r}: a {BERNOULLI} design draws each unit by itself")
+        labels = checked_strata(strata)
+        if self.n not in (None, len(labels)):
+            raise InputError(f"strata name the class of {len(labels)} units, but there are {self.n}")
+        for name, value in (("kind", STRATIFIED), ("strata", labels), ("n", len(labels))):
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def _strata(self) -> Strata:
+        if self.strata is None:
+            raise InputError(f"this {STRATIFIED} design has no strata yet: give strata, the class of each unit")
+        return Strata.of_labels(self.strata)
+
+    def _check(self) -> None:
+        object.__setattr__(self, "alpha", _shares(self.alpha))
+        if self.kind not in KINDS:
+            raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join(KINDS)}")
+        for name in ("models", "heldout", "seed", "replicates") + (("n",) if self.n is not None else ()):
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
+        if self.models < 1:
+            raise InputError("a design needs at least one model")
+        if self.replicates < 1:
+            raise InputError(f"replicates must be 1 or more, got {self.replicates}")
+        if self.seed >= 2**64:
+            raise InputError("seed must be below 2**64")
+        if self.rows > MAX_MODELS:
+            raise InputError(f"{self.rows} models are too many: the limit is 2**40")
+        if self.n is not None:
+            self._check_units(self.n)
+
+    def _check_units(self, n: int) -> None:
+        if n < 2:
+            raise InputError(f"a design needs at least 2 units to choose from, got n = {n}")
+        sizes = [subset_size(alpha, n) for alpha in self.alpha_list]
+        self._check_not_empty(n, sizes[0])
+        last = self.blocks[-1]
+        subsets = last.first_subset + last.subsets
+        possible = self._possible(n, sizes)
+        if subsets > possible:
+            raise InputError(
+                f"{subsets} subsets were asked for, but only {possible} different {self.kind} subsets "
+                f"of {n} units exist at alpha = {self.alpha}"
+            )
+
+    def _possible(self, n: int, sizes: Sequence[int]) -> int:
+        """How many subsets there are, or some number above all that a study may have."""
+        if self.kind == BERNOULLI:
+            return 1 << min(n, 64)
+        if self.strata is not None:
+            return sum(map(self._strata.possible, self.alpha_list))
+        # From 40 of 80 units on there are more subsets than MAX_MODELS; the full coefficient would take seconds.
+        return sum(math.comb(n, min(k, n - k, 40)) for k in sizes)
+
+    def _check_not_empty(self, n: int, least: int) -> None:
+        """Refuse subsets of which all, or of units that are drawn one by one most, hold nothing."""
+        lowest, highest = self.alpha_list[0], self.alpha_list[-1]
+        if self.kind != BERNOULLI and least < 1:
+            raise InputError(
+                f"alpha * n = {lowest} * {n} < 1: every subset would be empty; raise alpha to at least {1 / n:.3g}"
+            )
+        # With several alphas the lowest may leave many subsets empty: a Shapley value wants them.
+        empty = (1 - highest) ** n
+        if self.kind == BERNOULLI and empty > MOSTLY:
+            raise InputError(
+                f"alpha = {highest} of {n} units leaves {empty:.0%} of the subsets empty; raise alpha to at least "
+                f"{1 - MOSTLY ** (1 / n):.2g}"
+            )
+
+    @property
+    def alpha_list(self) -> tuple[float, ...]:
+        """Every alpha that a subset may have, ascending."""
+        return self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The runs of models with one role, in row order; every extension adds at the end."""
+        plan = [(FIT, self.models, 1), (EVALUATION, self.heldout or 0, self.replicates), *self.extensions]
+        found, row, subset = [], 0, 0
+        for role, subsets, replicates in plan:
+            if subsets:
+                found.append(Block(role, subsets, replicates, row, subset))
+                row, subset = row + subsets * replicates, subset + subsets
+        return tuple(found)
+
+    @property
+    def rows(self) -> int:
+        """Models in all, replicates and held-out ones included."""
+        return self.blocks[-1].last_row
+
+    def for_units(self, n: int) -> Design:
+        """This design over n units; n must agree if the design already has one."""
+        if self.n not in (None, n):
+            raise InputError(f"the design is over {self.n} units, but the task has {n}")
+        return replace(self, n=n)
+
+    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Design:
+        """The same design with more models at the end; rows that exist keep their numbers, masks and seeds."""
+        new = [(FIT, models, 1), (EVALUATION, heldout, self.replicates if replicates is None else replicates)]
+        added = tuple(entry for entry in new if entry[1])
+        if not added:
+            raise InputError("nothing to extend by: give more models or more held-out subsets")
+        return replace(self, extensions=self.extensions + added)
+
+    def role_rows(self, role: str) -> NDArray[np.int64]:
+        """Row numbers with this role ("fit" or "evaluation"), ascending."""
+        return concat([np.arange(b.first_row, b.last_row) for b in self.blocks if b.role == role])
+
+    def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
+        """The subset number of each row, int64; replicates share one."""
+        return self._locate(rows)[0]
+
+    def _locate(self, rows: Rows | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        index = row_numbers(rows, self.rows)
+        blocks = self.blocks
+        which = np.searchsorted([b.last_row for b in blocks], index, side="right")
+        first_row, first_subset, reps = (
+            np.array([getattr(b, name) for b in blocks], np.int64)[which]
+            for name in ("first_row", "first_subset", "replicates")
+        )
+        offset = index - first_row
+        return first_subset + offset // reps, offset % reps
+
+    def masks(self, rows: Rows | None = None) -> Masks:
+        """Packed masks of these rows (all by default): row i is a pure function of (design, i)."""
+        if self.n is None:
+            raise InputError("this design has no n yet: give n, or bind it to a task's units with for_units(n)")
+        subsets = self.subsets(rows)
+        out = np.zeros((subsets.size, row_bytes(self.n)), np.uint8)
+        counts = {alpha: self._strata.counts(alpha) for alpha in self.alpha_list} if self.kind == STRATIFIED else {}
+        chunk = max(1, min(_CHUNK, _CHUNK_BYTES // self.n))
+        for start in range(0, subsets.size, chunk):
+            some = subsets[start : start + chunk].tolist()
+            out[start : start + chunk] = pack(np.stack([self._draw(s, counts) for s in some])).data
+        return Masks(out, self.n)
+
+    def _draw(self, subset: int, counts: Mapping[float, Sequence[int]]) -> NDArray[np.bool_]:
+        assert self.n is not None
+        raw, alpha = raw_bits(self.seed, subset, self.n), self._alpha_of(subset)
+        if self.kind == STRATIFIED:
+            return self._strata.draw(raw, counts[alpha])
+        return bernoulli(raw, alpha) if self.kind == BERNOULLI else fixed_size(raw, alpha)
+
+    def alphas(self, rows: Rows | None = None) -> NDArray[np.float64]:
+        """The alpha of each of these rows, float64: a function of its subset, so replicates share one."""
+        return np.array([self._alpha_of(s) for s in self.subsets(rows).tolist()], np.float64)
+
+    def _alpha_of(self, subset: int) -> float:
+        some = self.alpha_list
+        if len(some) == 1:
+            return some[0]
+        return some[int(raw_bits(self.seed, subset, 1, _ALPHA_STREAM)[0]) * len(some) >> 64]
+
+    def seeds(self, rows: Rows | None = None) -> NDArray[np.uint32]:
+        """Training seeds of these rows, uint32: a function of subset and replicate, apart from the mask's bits."""
+        return training_seeds(self.seed, *self._locate(rows))
+
+    def examples(self, masks: Masks) -> NDArray[np.bool_]:
+        """Which training examples each mask holds, bool [m, N]: its units, or all members of its groups."""
+        units = masks.unpack()
+        return units if self.groups is None else units[:, np.asarray(self.groups)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and strings that `from_json` turns back into this design."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "strata"}
+        return plain if self.strata is None else plain | {"strata": strata_json(self.strata)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Design:
+        known = {f.name for f in fields(Design)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise InputError(f"a design has no field named {', '.join(unknown)}")
+        if data.get("strata") is not None:
+            data = {**data, "strata": strata_from_json(data["strata"])}
+        return Design(**data)
+
+
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """`value` as a plain int; InputError unless it is a whole number, `least` or more."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} must be a whole number, {least} or more, got {value!r}")
+    return int(value)
+
+
+def _shares(alpha: Any) -> float | tuple[float, ...]:
+    """One alpha as it is, several as an ascending tuple; InputError unless all lie between 0 and 1 and differ."""
+    values = list(alpha) if isinstance(alpha, (list, tuple, np.ndarray)) else [alpha]
+    for value in values or [alpha]:
+        if not (isinstance(value, (int, float)) and 0 < value < 1):
+            raise InputError(f"alpha must be a number strictly between 0 and 1, or a list of such, got {value!r}")
+    if len(set(values)) < len(values):
+        raise InputError(f"every alpha of a list has the same chance, so none may be there twice: got {values}")
+    return tuple(sorted(map(float, values))) if len(values) > 1 else values[0]
+
+
+def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]:
+    if role not in (FIT, EVALUATION):
+        raise InputError(f"an extension adds {FIT} or {EVALUATION} models, not {role!r}")
+    name = "models to add" if role == FIT else "heldout subsets to add"
+    return role, whole(name, subsets, 1), whole("replicates", replicates, 1)
+
+
+def whole_numbers(name: str, values: object) -> NDArray[np.int64]:
+    """Numbers as int64 [k]; InputError for floats and for booleans, which are no numbers but a mask."""
+    array = np.asarray(values).reshape(-1)
+    if array.size and array.dtype.kind not in "iu":
+        raise InputError(f"{name} must be whole numbers (np.flatnonzero makes them of a mask), got {array.dtype}")
+    return array.astype(np.int64)
+
+
+def numbers_below(name: str, values: object, count: int) -> NDArray[np.int64]:
+    """Numbers of units or targets as int64 [k]; InputError unless all lie in 0..count - 1."""
+    index = whole_numbers(name, values)
+    outside = index[(index < 0) | (index >= count)]
+    if outside.size:
+        raise InputError(f"{name} are numbered 0 to {count - 1}, got {outside[0]}")
+    return index
+
+
+def row_numbers(rows: Rows | None, total: int) -> NDArray[np.int64]:
+    """Row numbers as int64; None means all, a slice is cut at `total`. Raises InputError outside 0..total-1."""
+    if rows is None:
+        rows = slice(None)
+    if isinstance(rows, slice):
+        return np.arange(*rows.indices(total), dtype=np.int64)
+    if isinstance(rows, range):
+        index = np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
+    else:
+        index = whole_numbers("rows", rows)
+    if index.size and (index.min() < 0 or index.max() >= total):
+        bad = index[(index < 0) | (index >= total)][0]
+        raise InputError(f"row {bad} does not exist: there are {total} models, numbered from 0")
+    return index
+
+
+def concat(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """One int64 array from any number of them, none included."""
+    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)

@@ -1,0 +1,154 @@
+"""Designs made elsewhere: masks given as a file, row by row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, concat, row_numbers, whole
+from subtrain.designs.mask_survey import rows_at_a_time, survey
+from subtrain.errors import CorruptError, InputError, MismatchError
+from subtrain.fingerprint import fingerprint
+from subtrain.masks import Masks, pack, row_bytes
+from subtrain.store.folder import Folder
+from subtrain.studies.segments.output_rows import ArrayRows, open_npy, open_verified
+from subtrain.studies.segments.segment_file import Range
+from subtrain.system.paths import local_path
+
+SUBSETS = "subsets.npy"
+# What version 0.1.0 wrote instead: for the rows of evaluation only.
+_OLD_SUBSETS = "evaluation_subsets.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class GivenDesign:
+    """Masks from a .npy file [rows, n] (bool or 0/1), and which of its rows are for judging only.
+
+    subset_ids: int64 [rows], the first row with the same mask: equal where models share theirs. None where that was
+    not looked at: then it is when it is asked for. unfilled: rows that nobody ever wrote, left out of everything.
+    pct: alpha as the files' names had it, in percent, "" if they had none. sha256: of the file if the study holds it.
+    """
+
+    masks_file: Path
+    rows: int
+    n: int
+    alpha: float
+    evaluation: tuple[Range, ...]
+    subset_ids: NDArray[np.int64] | None = field(default=None, repr=False)
+    unfilled: tuple[Range, ...] = ()
+    pct: str = ""
+    kind: str = "given"
+    sha256: str | None = field(default=None, repr=False)
+
+    def masks(self, rows: Rows | None = None) -> Masks:
+        known = self.sha256
+        source = open_npy(self.masks_file) if known is None else open_verified(self.masks_file, known)
+        if source.shape != (self.rows, self.n):
+            was = [self.rows, self.n]
+            raise InputError(f"{self.masks_file} has shape {list(source.shape)}, it had {was} when it was imported")
+        return given_masks(source, row_numbers(rows, self.rows))
+
+    def alphas(self, rows: Rows | None = None) -> NDArray[np.float64]:
+        raise InputError(
+            "this study was imported and does not know the alpha of each model: give them with the masks, as in "
+            "AME().fit(masks, outputs, alpha)"
+        )
+
+    def role_rows(self, role: str) -> NDArray[np.int64]:
+        judged = concat([np.arange(start, stop) for start, stop in self.evaluation])
+        if role == EVALUATION:
+            return judged
+        return np.setdiff1d(np.arange(self.rows, dtype=np.int64), judged)
+
+    def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
+        if self.subset_ids is None:
+            object.__setattr__(self, "subset_ids", survey(self.masks_file).first)
+        assert self.subset_ids is not None
+        return self.subset_ids[row_numbers(rows, self.rows)]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        fit = self.role_rows(FIT).size
+        return (Block(FIT, fit, 1), Block(EVALUATION, self.rows - fit, 1, fit, fit))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "masks": str(self.masks_file),
+            "rows": self.rows,
+            "n": self.n,
+            "alpha": self.alpha,
+            "evaluation": [list(r) for r in self.evaluation],
+            **({"unfilled": [list(r) for r in self.unfilled]} if self.unfilled else {}),
+            **({"pct": self.pct} if self.pct else {}),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], root: Path, digests: Mapping[str, str]) -> GivenDesign:
+        """digests: of the files that lie in the study, by name."""
+        known, ids = Folder(root).path(SUBSETS), None
+        if SUBSETS in digests:
+            ids = np.array(open_verified(known, digests[SUBSETS]))
+        elif known.is_file() or not Folder(root).path(_OLD_SUBSETS).is_file():
+            ids = np.array(open_npy(known))
+        rows, n = whole("rows", data["rows"], 2), whole("n", data["n"], 2)
+        if ids is not None and ids.shape != (rows,):
+            raise CorruptError(f"{known} is for {list(ids.shape)} rows, but {root} has {rows}")
+        evaluation, unfilled = (_spans(spans, rows) for spans in (data["evaluation"], data.get("unfilled", ())))
+        place, pct, digest = root / data["masks"], str(data.get("pct", "")), digests.get(data["masks"])
+        return GivenDesign(place, rows, n, data["alpha"], evaluation, ids, unfilled, pct, sha256=digest)
+
+
+def _spans(spans: Any, rows: int) -> tuple[Range, ...]:
+    """Ranges of rows; InputError for those that are not among the study's."""
+    found = tuple((whole("rows", a), whole("rows", b)) for a, b in spans)
+    if any(not a <= b <= rows for a, b in found):
+        raise InputError(f"the rows {str(found)[:60]} are not among the {rows} rows")
+    return found
+
+
+def imported_rows(
+    root: Path, arrays: Mapping[str, str], design: GivenDesign, seen: str, digests: Mapping[str, str]
+) -> ArrayRows:
+    """The outputs of an imported study in folder `root`, from what study.json says of them.
+
+    A name in it may lead out of the folder, for arrays are read where they lie; but it opens a file only if that
+    holds what was imported (`seen`, the task's fingerprint), so that a study made by somebody else shows nobody a file
+    that its maker did not have. Raises MismatchError otherwise.
+    """
+    places = {"masks": design.masks_file, **{name: root / file for name, file in arrays.items()}}
+    inside = os.path.join(os.path.realpath(root), "")
+    outside = [place for place in places.values() if not os.path.realpath(place).startswith(inside)]
+    if outside and array_fingerprint(places) != seen:
+        raise MismatchError(
+            f"{root} refers to arrays outside of it ({', '.join(map(str, outside))}), and they are not those that were "
+            "imported: put the right files there, or import again"
+        )
+    known = {name: digests[file] for name, file in arrays.items() if file in digests}
+    return ArrayRows({name: root / file for name, file in arrays.items()}, design.rows, design.unfilled, known)
+
+
+def array_fingerprint(given: Mapping[str, Any]) -> str:
+    """What tells the arrays of one imported study, masks first, from another's: some rows, spread over each."""
+    return fingerprint(list(given), *map(_sample, given.values()))
+
+
+def _sample(value: Any) -> NDArray[Any]:
+    array = open_npy(local_path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
+    return np.asarray(array[np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))])
+
+
+def given_masks(masks: Any, rows: NDArray[np.int64]) -> Masks:
+    """Packed masks of these rows of a .npy file or an array, read a block at a time."""
+    source = open_npy(local_path(masks)) if isinstance(masks, (str, Path)) else np.asarray(masks)
+    out = np.zeros((rows.size, row_bytes(source.shape[1])), np.uint8)
+    chunk = rows_at_a_time(source)
+    for start in range(0, rows.size, chunk):
+        out[start : start + chunk] = pack(np.asarray(source[rows[start : start + chunk]])).data
+    return Masks(out, source.shape[1])

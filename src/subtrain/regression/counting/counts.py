@@ -1,0 +1,166 @@
+"""What a linear datamodel needs of the models: exact co-occurrence counts of units and masked sums of outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+from subtrain.regression.counting.threads import Progress
+
+Floats = NDArray[np.float64]
+# The fields of `Counts` that hold one number a target.
+OF_OUTPUTS = ("y_sum", "y_sq", "y_min", "y_max", "y_dev")
+# Rows of outputs checked at a time, so that the check of a memory map takes no memory to speak of.
+CHECKED = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Sufficient statistics of m models over n units and T targets; `a + b` is that of both sets of models.
+
+    gram: int32 or int64 [n, n], gram[i, j] = models whose mask holds i and j, exact; or the same as a `CompactGram`;
+    or [0, 0] where it was left out. ones: int64 [n], its diagonal. xty: float64 [n, T], outputs summed over the models
+    that hold the unit. y_sum, y_sq, y_min, y_max: float64 [T], the outputs' sum, sum of squares, least and greatest
+    value; y_dev: their squared deviations from their mean, summed, which y_sq loses where outputs lie far from zero (it
+    is what y_sq and y_sum say where it is not given). Float16 outputs give exact xty and y_sum whenever the absolute
+    outputs of a target sum to less than 2^28. In general |xty error| <= (m / 64 + 64) 2^-53 sum |y|.
+    """
+
+    m: int
+    n: int
+    gram: Any
+    ones: NDArray[np.int64]
+    xty: Floats
+    y_sum: Floats
+    y_sq: Floats
+    y_min: Floats
+    y_max: Floats
+    y_dev: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if not self.y_dev.size:
+            spread = self.y_sq - self.y_sum**2 / max(self.m, 1)
+            object.__setattr__(self, "y_dev", np.where(self.y_min < self.y_max, np.maximum(spread, 0.0), 0.0))
+
+    @property
+    def targets(self) -> int:
+        """T."""
+        return int(self.xty.shape[1])
+
+    @property
+    def sums(self) -> Sums:
+        """What `joint_deviation` takes."""
+        return Sums(self.m, self.y_sum, self.y_dev)
+
+    def __repr__(self) -> str:
+        return f"Counts(models={self.m}, units={self.n}, targets={self.targets})"
+
+    def __add__(self, other: Counts) -> Counts:
+        if (self.n, self.targets) != (other.n, other.targets):
+            raise InputError(f"counts over different units or targets cannot be added: {self} and {other}")
+        m = self.m + other.m
+        return Counts(
+            m=m,
+            n=self.n,
+            gram=self._gram_with(other),
+            ones=self.ones + other.ones,
+            xty=self.xty + other.xty,
+            y_sum=self.y_sum + other.y_sum,
+            y_sq=self.y_sq + other.y_sq,
+            y_min=np.minimum(self.y_min, other.y_min),
+            y_max=np.maximum(self.y_max, other.y_max),
+            y_dev=joint_deviation(self.sums, other.sums),
+        )
+
+    def _gram_with(self, other: Counts) -> Any:
+        if len(self.gram) != len(other.gram):
+            raise InputError(f"counts with and without a Gram cannot be added: {self} and {other}")
+        if isinstance(self.gram, np.ndarray) or isinstance(other.gram, np.ndarray):
+            return np.add(self.gram, other.gram, dtype=np.int32 if self.m + other.m < 2**31 else np.int64)
+        return self.gram + other.gram
+
+
+class Sums(NamedTuple):
+    """Of the outputs of m models, as in `Counts`: [T]."""
+
+    m: int
+    y_sum: Floats
+    y_dev: Floats
+
+
+def joint_deviation(a: Sums, b: Sums) -> Floats:
+    """y_dev [T] of the models of both (Chan, Golub & LeVeque 1983): nothing cancels, however far from zero they lie."""
+    apart = a.y_sum / max(a.m, 1) - b.y_sum / max(b.m, 1)
+    return np.asarray(a.y_dev + b.y_dev + apart**2 * (a.m * b.m / max(a.m + b.m, 1)))
+
+
+def count(
+    masks: Any,
+    outputs: Any = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    *,
+    gram: str = "dense",
+    memory: int | None = None,
+    drop_nonfinite: bool = False,
+) -> Counts:
+    """Counts of m masks [m, n] and their outputs [m, T] or [m], of any float type; memory maps are read block by block.
+
+    Masks are bool, 0/1 or `Masks`, the path of a .npy file, or a list of such parts; outputs likewise, or each with
+    its masks in a list of pairs. gram, memory: as in `count_blocks`. Raises InputError, before any work, for masks and
+    outputs of different lengths and for an output that is inf or NaN, unless drop_nonfinite leaves such models out.
+    """
+    from subtrain.regression.counting.count_stream import count_blocks
+    from subtrain.regression.counting.model_stream import array_blocks
+    from subtrain.regression.counting.shards import stack
+
+    models = stack(masks, outputs)
+    if not drop_nonfinite:
+        models.check_finite()
+    blocks = array_blocks(models, drop_nonfinite=drop_nonfinite)
+    return count_blocks(blocks, models=len(models), threads=threads, progress=progress, gram=gram, memory=memory)
+
+
+def gram_kind(n: int) -> str:
+    """The kind of Gram that suits n units: "dense", or "compact" where a dense one takes more than 256 MB."""
+    return "dense" if 4 * n * n <= 2**28 else "compact"
+
+
+def as_outputs(outputs: ArrayLike) -> NDArray[Any]:
+    """float16, float32 or float64 [m, T]; integers and bool become float64. Raises InputError for anything else."""
+    y = np.asarray(outputs)
+    if y.dtype.kind in "biu":
+        y = y.astype(np.float64)
+    if y.dtype.kind != "f" or y.dtype.itemsize > 8:
+        raise InputError(f"outputs must be float16, float32 or float64 numbers, got dtype {y.dtype}")
+    if y.ndim not in (1, 2):
+        raise InputError(f"outputs must be [models] or [models, targets], got shape {list(y.shape)}")
+    return y[:, None] if y.ndim == 1 else y
+
+
+def check_finite(outputs: NDArray[Any], first: int = 0) -> None:
+    """Raise InputError that names the first model and target whose output is inf or NaN; row 0 is model `first`."""
+    parts = [outputs[start : start + CHECKED] for start in range(0, len(outputs), CHECKED)]
+    if all(_finite(part) for part in parts):
+        return
+    places = [np.argwhere(~np.isfinite(part)) + np.array([CHECKED * k, 0]) for k, part in enumerate(parts)]
+    bad = np.concatenate(places)
+    i, t = (int(k) for k in bad[0])
+    models, targets = (np.unique(bad[:, axis]).size for axis in (0, 1))
+    raise InputError(
+        f"the output of target {t} is {outputs[i, t]} in the model at position {first + i} "
+        f"({models} models and {targets} targets have such outputs); repair them, or leave such models out "
+        "(drop_nonfinite, finite_models)"
+    )
+
+
+def _finite(outputs: NDArray[Any]) -> bool:
+    if outputs.dtype == np.float16 and outputs.dtype.isnative:
+        # Several times faster than isfinite, which widens float16: only inf and NaN have every bit of the exponent.
+        bits = outputs.view(np.uint16) & np.uint16(0x7C00)
+        return bool(bits.max(initial=0) < 0x7C00)
+    return bool(np.isfinite(outputs).all())

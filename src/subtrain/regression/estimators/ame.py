@@ -1,0 +1,260 @@
+"""`AME`: average marginal effects, from models whose share of units, alpha, differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial, reduce
+from operator import add
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+from subtrain.masks import Masks
+from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.shards import are_flat
+from subtrain.regression.counting.threads import Progress
+from subtrain.regression.estimators.elastic_net import Rules, net_path, net_refit
+from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory
+from subtrain.regression.estimators.kit.estimator import Fitted, Linear, need_validation
+from subtrain.regression.fit_plan import FitPlan, plan_fit
+from subtrain.regression.fit_warnings import warn_ends, warn_gaps
+from subtrain.regression.lasso.path_stopping import stopping
+from subtrain.regression.lasso.problem import RESOLUTION
+from subtrain.regression.lasso.zero_targets import warn_zeros_of
+from subtrain.regression.study_models import Models
+
+Floats = NDArray[np.float64]
+ByAlpha = Mapping[float, Counts]
+# Every alpha has a Gram of its own.
+ALPHAS = 32
+ROWS = 512
+
+
+class AME(Linear):
+    """Average marginal effect of each unit (Lin et al. 2022, section 3): E over alpha, and over subsets S of the other
+    units that hold each with probability alpha, of Y(S with the unit) - Y(S), for alpha drawn per model from a list.
+
+    LASSO on the features 1 / (sqrt(v) alpha) where the unit is in and -1 / (sqrt(v) (1 - alpha)) where it is out,
+    v = mean of 1 / (alpha (1 - alpha)): uncorrelated and of variance 1, with coefficients AME / sqrt(v). Each alpha
+    has an intercept of its own (by_alpha), which takes what depends on the number of units out of the noise; without
+    it there is one, as in the paper. Fitted on the paper's scale: lam_, lambdas_.
+
+    weight_ are the effects, in the output's units. bias_ = mean(Y) - weight . mean(mask), so predictions have the
+    outputs' mean; they are as good as the game is additive. Other parameters: as in `Lasso`. Masks must hold each unit
+    independently with the model's alpha: a study's own design knows it (`Design(alpha=[0.2, 0.4, 0.6, 0.8],
+    kind="bernoulli")`, then `fit(study, estimator=AME())`). Needs about 2 dense
+    n x n matrices of float64, and one of int32 an alpha.
+    """
+
+    def __init__(
+        self,
+        lambdas: int | ArrayLike = 100,
+        eps: float = 1e-3,
+        tol: float = 1e-4,
+        by_alpha: bool = True,
+        validation: float | None = 0.1,
+        seed: int = 0,
+        early_stop: int | None = 5,
+        refit: bool = True,
+        max_iter: int = 5_000,
+        threads: int | None = None,
+    ) -> None:
+        self.lambdas = lambdas
+        self.eps = eps
+        self.tol = tol
+        self.by_alpha = by_alpha
+        self.validation = validation
+        self.seed = seed
+        self.early_stop = early_stop
+        self.refit = refit
+        self.max_iter = max_iter
+        self.threads = threads
+
+    def fit(  # type: ignore[override]
+        self,
+        masks: ArrayLike | Masks,
+        outputs: ArrayLike,
+        alpha: ArrayLike | None = None,
+        sample_split: ArrayLike | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit masks [m, n] to outputs [m, T] or [m]; alpha: of each model [m], or one of all. Otherwise as `Lasso.fit`.
+
+        Raises InputError for masks that do not hold the share of the units that their alpha says.
+        """
+        packed, y = self._checked(masks, outputs, reset=True)
+        of_model = _alphas(alpha, len(packed))
+        rows = self._validating(len(packed), sample_split)
+
+        def counted(part: NDArray[np.bool_]) -> dict[float, Counts]:
+            chosen = {a: part & (of_model == a) for a in np.unique(of_model[part]).tolist()}
+            return {a: count(packed[at], y[at], self.threads, progress) for a, at in chosen.items()}
+
+        train = counted(np.ones(len(packed), np.bool_) if rows is None else ~rows)
+        self.fit_counts(train, None if rows is None else counted(rows), progress=progress)
+        self._flat = are_flat(outputs, masks)
+        return self
+
+    def fit_counts(  # type: ignore[override]
+        self,
+        train: ByAlpha,
+        valid: ByAlpha | None = None,
+        total: ByAlpha | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit from counts of each alpha's models; valid: of the models that choose lambda; total: of both."""
+        _check_counts(train)
+        need_validation(self.lambdas, None if valid is None else next(iter(valid.values())))
+        everything = train if valid is None else total or _added(train, valid)
+        ones = np.sum([c.ones for c in everything.values()], axis=0)
+        m = sum(c.m for c in everything.values())
+        self.n_features_in_, self._flat = ones.size, False
+        fitted = self._effects(train, valid, everything, progress)
+        outputs = reduce(add, [_outputs_only(c) for c in train.values()])
+        return self._keep(fitted, np.flatnonzero((ones == 0) | (ones == m)), partial(warn_zeros_of, outputs))
+
+    def plan(self, models: Models, parts: Mapping[str, NDArray[np.int64]], keep_counts: bool) -> FitPlan:
+        """What `fit_models` takes: counts of every alpha's models."""
+        alphas = len(models.by_alpha(models.rows))
+        sizes = [rows.size for rows in parts.values() for _ in range(alphas)]
+        return plan_fit(sizes, models.study.n, models.targets, False, keep_counts)
+
+    def fit_models(
+        self,
+        models: Models,
+        parts: Mapping[str, NDArray[np.int64]],
+        counted: Callable[[NDArray[np.int64], str], Counts],
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit a study's models, each with its own alpha; the first of `parts` fits, a second one chooses lambda."""
+        by_alpha = [
+            {alpha: counted(some, f"{part}-alpha-{alpha:g}") for alpha, some in models.by_alpha(rows).items()}
+            for part, rows in parts.items()
+        ]
+        return self.fit_counts(by_alpha[0], by_alpha[1] if len(by_alpha) > 1 else None, progress=progress)
+
+    def _effects(self, train: ByAlpha, valid: ByAlpha | None, everything: ByAlpha, progress: Progress | None) -> Fitted:
+        check_memory(self.n_features_in_, 3)
+        scaled = Scaled(train, self.by_alpha)
+        models, judges = (sum(c.m for c in part.values()) for part in (train, valid or {}))
+        stop = stopping(self.early_stop, models, self.n_features_in_, judges)
+        rules = Rules(1.0, self.tol, self.max_iter, False, stop, self.threads)
+        judge = None if valid is None else scaled.moments(valid)
+        path = net_path(scaled.moments(train), judge, self.lambdas, self.eps, rules, progress)
+        grid, error, lam, sweeps, best = path.lambdas, path.error, path.lam, path.sweeps, path.best
+        if valid is not None and self.refit:
+            again = Scaled(everything, self.by_alpha)
+            # The same effects are other coefficients under another v.
+            start = path.coef * (scaled.root / again.root)
+            scaled = again
+            path = net_refit(scaled.moments(everything), lam, start, rules, progress)
+            sweeps = sweeps + path.sweeps
+        warn_gaps(path.gap, self.tol)
+        weight = np.ascontiguousarray(path.coef.T) * scaled.root
+        if valid is not None:
+            warn_ends(grid.T, error.T, best, weight)
+        return Fitted(
+            weight=weight,
+            bias=scaled.y_mean - scaled.mask_mean @ weight,
+            lam=lam,
+            gap=path.gap,
+            residual=np.zeros(lam.size),
+            lambdas=grid.T,
+            validation_mse=error.T,
+            n_iter=int(sweeps.max(initial=0)),
+        )
+
+
+class Scaled:
+    """The paper's features of models counted by alpha, about their means and those of the outputs.
+
+    A feature is mask * (high + low) - low: high = 1 / (root alpha), low = 1 / (root (1 - alpha)), root = sqrt(v).
+    """
+
+    def __init__(self, counts: ByAlpha, by_alpha: bool) -> None:
+        m = sum(c.m for c in counts.values())
+        self.root = float(np.sqrt(sum(c.m / (a * (1 - a)) for a, c in counts.items()) / m))
+        self.y_mean = np.sum([c.y_sum for c in counts.values()], axis=0) / m
+        self.mask_mean = np.sum([c.ones for c in counts.values()], axis=0) / m
+        sums = {a: self._sums(a, c) for a, c in counts.items()}
+        one: tuple[Floats, Floats] = (np.sum(list(sums.values()), axis=0) / m, self.y_mean)
+        self.centres = {a: (sums[a] / c.m, c.y_sum / c.m) if by_alpha else one for a, c in counts.items()}
+
+    def _line(self, alpha: float) -> tuple[float, float]:
+        """Slope and offset of the feature in the mask bit."""
+        return 1 / (self.root * alpha * (1 - alpha)), -1 / (self.root * (1 - alpha))
+
+    def _sums(self, alpha: float, counts: Counts) -> Floats:
+        slope, offset = self._line(alpha)
+        sums: Floats = slope * counts.ones.astype(np.float64) + offset * counts.m
+        return sums
+
+    def moments(self, counts: ByAlpha) -> Dense:
+        """Second moments about these centres, of the same models or of others."""
+        m = sum(c.m for c in counts.values())
+        first = next(iter(counts.values()))
+        covariance = np.zeros((first.n, first.n))
+        rho: Floats = np.zeros((first.targets, first.n))
+        variance: Floats = np.zeros(first.targets)
+        square: Floats = np.zeros(first.targets)
+        constant = np.ones(first.targets, np.bool_)
+        for alpha, c in counts.items():
+            if alpha not in self.centres:
+                raise InputError(f"models with alpha = {alpha:g} validate, but none with that alpha is fitted")
+            slope, offset = self._line(alpha)
+            x_mean, y_mean = self.centres[alpha]
+            # In centred form: feature - centre = slope (mask - share) with share the mask's value at the centre.
+            share = (x_mean - offset) / slope
+            mean, y_here = c.ones / c.m, c.y_sum / c.m
+            weight = c.m / m
+            for start in range(0, c.n, ROWS):
+                rows = slice(start, start + ROWS)
+                part = c.gram[rows] / c.m - np.outer(mean[rows], mean)
+                part += np.outer(mean[rows] - share[rows], mean - share)
+                covariance[rows] += weight * slope**2 * part
+            product = c.xty / c.m - np.outer(mean, y_here) + np.outer(mean - share, y_here - y_mean)
+            rho += weight * slope * product.T
+            variance += weight * (c.y_dev / c.m + np.square(y_here - y_mean))
+            square += weight * c.y_sq / c.m
+            constant &= (c.y_min == c.y_max) & (y_here == y_mean)
+        lost = constant | (variance <= RESOLUTION * square)
+        return Dense(covariance, np.ascontiguousarray(rho), np.where(lost, 0.0, variance))
+
+
+def _alphas(alpha: ArrayLike | None, m: int) -> Floats:
+    if alpha is None:
+        raise InputError("average marginal effects need the alpha of each model: fit(masks, outputs, alpha)")
+    values = np.asarray(alpha, np.float64)
+    if values.ndim > 1 or (values.ndim == 1 and values.size != m):
+        raise InputError(f"alpha must be one number or one for each of the {m} models, got shape {list(values.shape)}")
+    if not np.all((values > 0) & (values < 1)):
+        raise InputError("every alpha must lie strictly between 0 and 1")
+    return np.broadcast_to(values, (m,))
+
+
+def _check_counts(counts: Mapping[Any, Counts]) -> None:
+    if not counts:
+        raise InputError("there are no models to fit")
+    if len(counts) > ALPHAS:
+        raise InputError(f"the models have {len(counts)} different alphas; draw them from a list of at most {ALPHAS}")
+    if len({(c.n, c.targets) for c in counts.values()}) > 1:
+        raise InputError(f"counts are over different units or targets: {', '.join(map(str, counts.values()))}")
+    for alpha, c in counts.items():
+        bits = max(c.m * c.n, 1)
+        share = c.ones.sum() / bits
+        # Leaves room for units that are never drawn, not for another alpha.
+        if abs(share - alpha) > 0.05 + 6 * np.sqrt(alpha * (1 - alpha) / bits):
+            raise InputError(f"the {c.m} masks of alpha = {alpha:g} hold {share:.3g} of the units on average")
+
+
+def _outputs_only(counts: Counts) -> Counts:
+    """Counts over no units."""
+    nothing = np.zeros((0, 0), np.int32)
+    return replace(counts, n=0, gram=nothing, ones=np.zeros(0, np.int64), xty=np.zeros((0, counts.targets)))
+
+
+def _added(train: ByAlpha, valid: ByAlpha) -> dict[float, Counts]:
+    return {a: train[a] + valid[a] if a in valid else c for a, c in train.items()}

@@ -1,0 +1,76 @@
+"""Problems small enough for a dense n x n matrix of covariances, which closed forms and elastic nets work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import InputError
+from subtrain.regression.counting.counts import Counts
+from subtrain.regression.lasso.problem import Problem
+from subtrain.system.machine import memory
+
+Floats = NDArray[np.float64]
+ROWS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """Mean squared errors of T targets as functions of the coefficients w [n] of scaled features:
+    variance - 2 rho . w + w . covariance w, halved in every objective. covariance: [n, n]; rho: [T, n]; variance: [T].
+    """
+
+    covariance: Floats
+    rho: Floats
+    variance: Floats
+
+    def errors(self, coef: Floats) -> Floats:
+        """Mean squared error [T] of coefficients [T, n]."""
+        errors: Floats = self.variance + np.einsum("tn,tn->t", coef, coef @ self.covariance - 2.0 * self.rho)
+        return errors
+
+
+def dense(plan: Problem) -> Dense:
+    """The problem of the models that `plan` counts, its covariances rounded once from exact integers."""
+    counts = plan.counts
+    covariance = np.empty((counts.n, counts.n))
+    for start in range(0, counts.n, ROWS):
+        rows = slice(start, start + ROWS)
+        exact = np.multiply(counts.gram[rows], counts.m, dtype=np.int64)
+        exact -= np.outer(counts.ones[rows], counts.ones)
+        covariance[rows] = exact
+        covariance[rows] *= np.outer(plan.inverse[rows], plan.inverse)
+    covariance /= float(counts.m) ** 2
+    return Dense(covariance, plan.rho, plan.variance)
+
+
+def judged(plan: Problem, valid: Counts) -> Dense:
+    """The squared errors of datamodels of `plan` on other models, with the bias that belongs to `plan`."""
+    train = plan.counts
+    if (valid.n, valid.targets) != (train.n, train.targets):
+        raise InputError(f"validation counts do not match the fitting ones: {valid} and {train}")
+    if valid.m == 0:
+        raise InputError("there are no validation models")
+    mean, y_mean = valid.ones / valid.m, valid.y_sum / valid.m
+    offset, shift = mean - plan.mean, y_mean - plan.y_mean
+    covariance = np.empty((valid.n, valid.n))
+    for start in range(0, valid.n, ROWS):
+        rows = slice(start, start + ROWS)
+        moments = valid.gram[rows] / valid.m - np.outer(mean[rows], mean) + np.outer(offset[rows], offset)
+        covariance[rows] = moments * np.outer(plan.inverse[rows], plan.inverse)
+    rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
+    spread = valid.y_dev / valid.m + shift**2
+    return Dense(covariance, np.ascontiguousarray((rho * plan.inverse[:, None]).T), spread)
+
+
+def check_memory(n: int, matrices: int) -> None:
+    """Refuse n units whose `matrices` dense float64 matrices this machine's memory cannot hold."""
+    need = 8 * n * n * matrices
+    have = memory()
+    if have is not None and need > 0.9 * have:
+        raise InputError(
+            f"{n} units need {need / 2**30:.1f} GiB for {matrices} dense matrices and this machine has "
+            f"{have / 2**30:.1f} GiB; use Lasso, which needs none, or fewer units"
+        )

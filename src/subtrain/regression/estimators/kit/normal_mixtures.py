@@ -1,0 +1,138 @@
+"""Posterior means of weights under normal-mixture priors, one coordinate after another (mr.ash; Kim et al. 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.regression.counting.threads import each, thread_count
+from subtrain.regression.estimators.kit.dense_problem import Dense
+from subtrain.system.kernel import kernel
+
+Floats = NDArray[np.float64]
+# Prior variances of a weight over the scale that its unit and target give it: from none to a heavy tail.
+MIXTURE = np.array([0.0, 0.05, 0.3, 1.0, 3.0, 10.0])
+UNITS, TARGETS = 64, 32
+# Share of a target's variance below which its noise is not believed to lie: more weights than models could fit it all.
+LEAST_NOISE = 1e-3
+
+
+@dataclass(eq=False)
+class State:
+    """What sweeps change. coef: [T, n], posterior means; pull: [T, n], rho - covariance coef; noise: [T], variance that
+    the weights leave; share: [K], of the components of the mixture. Of the last sweep: seen [T, n], each weight as the
+    data alone give it, with variance blur [T, n], inf where they say nothing (constant units and targets); moved [T],
+    the variance that its changes are worth."""
+
+    coef: Floats
+    pull: Floats
+    noise: Floats
+    share: Floats
+    seen: Floats
+    blur: Floats
+    moved: Floats
+
+
+def start(task: Dense) -> State:
+    """No weights, all variance noise."""
+    targets, n = task.rho.shape
+    size = len(MIXTURE)
+    empty = np.zeros((targets, n))
+    return State(
+        coef=empty,
+        pull=task.rho.copy(),
+        noise=task.variance.copy(),
+        share=np.full(size, 1.0 / size),
+        seen=empty.copy(),
+        blur=np.full((targets, n), np.inf),
+        moved=np.zeros(targets),
+    )
+
+
+def sweep(task: Dense, models: int, centre: Floats, scale: Floats, state: State, threads: int | None = None) -> None:
+    """Update every weight once, given prior means centre and variances scale [T, n] times MIXTURE; then the noise and
+    the mixture.
+
+    Blocks of units are updated against what the others predict, which a matrix product brings up to date afterwards.
+    """
+    targets, n = task.rho.shape
+    curvature = np.diag(task.covariance).copy()
+    live = np.ix_(task.variance > 0, curvature > 0)
+    state.blur[live] = np.divide.outer(state.noise, models * np.maximum(curvature, np.finfo(float).tiny))[live]
+    spread = np.zeros(targets)
+    starts = range(0, targets, TARGETS)
+    given = np.zeros((len(starts), state.share.size))
+    state.moved[:] = 0.0
+    for first in range(0, n, UNITS):
+        units = slice(first, min(first + UNITS, n))
+        block = np.ascontiguousarray(task.covariance[units, units])
+        change = np.zeros((targets, block.shape[0]))
+
+        def update(k: int, units: slice = units, block: Floats = block, change: Floats = change) -> None:
+            some = slice(k * TARGETS, (k + 1) * TARGETS)
+            local = state.pull[some, units].copy()
+            coef, seen = state.coef[some, units], state.seen[some, units]
+            prior = centre[some, units], scale[some, units]
+            blur = state.blur[some, units]
+            update_block(local, coef, seen, blur, *prior, block, state.share, spread[some], change[some], given[k])
+
+        each(update, list(range(len(starts))), thread_count(threads), lambda _: None)
+        state.pull -= change @ task.covariance[units]
+        state.moved += np.einsum("tb,b,tb->t", change, np.diag(block), change)
+    state.share = (given.sum(axis=0) + 1.0) / (given.sum() + state.share.size)
+    left = task.variance - np.einsum("tn,tn->t", state.coef, task.rho + state.pull) + spread
+    state.noise = np.maximum(left, LEAST_NOISE * task.variance)
+
+
+@kernel
+def update_block(
+    pull: Floats,
+    coef: Floats,
+    seen: Floats,
+    blur: Floats,
+    centre: Floats,
+    scale: Floats,
+    covariance: Floats,
+    share: Floats,
+    spread: Floats,
+    change: Floats,
+    given: Floats,
+) -> None:
+    """Coordinate updates within a block of b units. pull: scratch [T, b]; coef, seen: [T, b], written; blur,
+    centre, scale: [T, b]; covariance: [b, b]; spread [T] gains the predictions' posterior variance, given [K] the
+    responsibilities.
+    """
+    size = share.size
+    odds, prior = np.empty(size), np.log(share)
+    for t in range(pull.shape[0]):
+        for j in range(covariance.shape[0]):
+            v, s = blur[t, j], scale[t, j]
+            if v == np.inf:
+                continue
+            z = coef[t, j] + pull[t, j] / covariance[j, j]
+            most = -np.inf
+            off = z - centre[t, j]
+            for k in range(size):
+                a = v + s * MIXTURE[k]
+                odds[k] = prior[k] - 0.5 * (np.log(a) + off * off / a)
+                most = max(most, odds[k])
+            total = 0.0
+            for k in range(size):
+                odds[k] = np.exp(odds[k] - most)
+                total += odds[k]
+            mean, second = 0.0, 0.0
+            for k in range(size):
+                p, a = odds[k] / total, s * MIXTURE[k]
+                kept = a / (a + v)
+                mean += p * kept * off
+                second += p * (kept * kept * off * off + kept * v)
+                given[k] += p
+            seen[t, j] = z
+            spread[t] += covariance[j, j] * (second - mean * mean)
+            step = centre[t, j] + mean - coef[t, j]
+            coef[t, j] += step
+            change[t, j] = step
+            for i in range(covariance.shape[0]):
+                pull[t, i] -= covariance[j, i] * step

@@ -1,0 +1,126 @@
+"""What is known of each pair of a unit and a target before any model is trained: their classes, how alike they look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+from subtrain.regression.fit_warnings import warn
+from subtrain.studies.stored_study import Study
+
+# Similarities are cut into so many levels, finer towards the most alike.
+LEVELS = 15
+CLASSES = 50
+# Principal components of the units' inputs in which weights may be linear within a class; traits in all.
+COMPONENTS, TRAITS = 12, 200
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """kinds: tables of integers [n, T]: pairs of a unit and a target that have the same number are of one kind; names:
+    what each is by. traits: of the units, float64 [n, r], in which each target's weights may be linear; groups: int64
+    [r], traits whose coefficients are of one size, numbered from 0."""
+
+    kinds: tuple[NDArray[np.int64], ...] = ()
+    names: tuple[str, ...] = ()
+    traits: NDArray[np.float64] | None = None
+    groups: NDArray[np.int64] | None = None
+
+    def __repr__(self) -> str:
+        return f"Pairs({', '.join(self.names) or 'nothing known'})"
+
+
+def pairs_of(
+    labels: tuple[ArrayLike, ArrayLike] | None = None, inputs: tuple[ArrayLike, ArrayLike] | None = None
+) -> Pairs:
+    """Pairs by the classes of unit and target, and by how alike their inputs are.
+
+    labels: of units [n] and of targets [T]. inputs: numbers, [n, …] and [T, …]: pixels, features or embeddings; alike
+    is the cosine of what is left when the units' mean is taken away. InputError for shapes that do not match.
+    """
+    kinds, names = [], []
+    same: NDArray[np.int64] | None = None
+    classes = None
+    if labels is not None:
+        of_units, of_targets = (np.asarray(part).astype(str) for part in labels)
+        found, codes = np.unique(np.concatenate([of_units, of_targets]), return_inverse=True)
+        units, targets = codes[: of_units.size], codes[of_units.size :]
+        same = (units[:, None] == targets).astype(np.int64)
+        few = found.size <= CLASSES
+        classes = units if few else None
+        kinds.append(units[:, None] * found.size + targets if few else same)
+        names.append("class of unit x class of target" if few else "same class")
+    if inputs is not None:
+        x, z = (np.asarray(part, np.float64).reshape(len(part), -1) for part in inputs)  # type: ignore[arg-type]
+        if x.shape[1] != z.shape[1]:
+            raise InputError(f"inputs of units have {x.shape[1]} numbers each, those of targets {z.shape[1]}")
+        kinds.append(levels(_cosine(x - x.mean(axis=0), z - x.mean(axis=0))))
+        names.append("similarity of inputs")
+        if same is not None and same.shape == kinds[-1].shape:
+            kinds[-1] = kinds[-1] + LEVELS * same
+            names[-1] += " x same class"
+    if len({table.shape for table in kinds}) > 1:
+        raise InputError(f"labels are of {list(kinds[0].shape)} units and targets, inputs of {list(kinds[1].shape)}")
+    n = len(kinds[0]) if kinds else 0
+    traits, groups = _traits(n, classes, None if inputs is None else x)
+    return Pairs(tuple(kinds), tuple(names), traits, groups)
+
+
+def pairs_of_study(study: Study, output: str) -> Pairs:
+    """What the task's view shows of units and targets: labels and images; nothing where there is no such view.
+
+    A study that stores nothing of that (imported, or of an older version) is fitted without it: a FitWarning says why.
+    """
+    split = output.partition("_")[0]
+    view = study.view
+    if view is None:
+        warn(f"labels and images of units and targets are not used: {study.why_no_view}")
+    targets = int(np.prod(study.outputs[output].shape, dtype=np.int64))
+    if view is None or study.groups is not None:
+        return Pairs()
+    labels, images = (_both(part, split, study.n, targets) for part in (view.labels, view.images))
+    return pairs_of(labels, images)
+
+
+def levels(similarity: NDArray[np.float64]) -> NDArray[np.int64]:
+    """LEVELS levels of a table by rank, so that the last, of the most alike, holds the fewest pairs."""
+    rank = np.empty(similarity.size)
+    rank[similarity.ravel().argsort(kind="stable")] = np.arange(similarity.size) / similarity.size
+    level = (LEVELS * (1.0 - np.sqrt(1.0 - rank**2))).astype(np.int64)
+    return np.minimum(level, LEVELS - 1).reshape(similarity.shape)
+
+
+def _traits(
+    n: int, classes: NDArray[np.int64] | None, x: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64] | None, NDArray[np.int64] | None]:
+    """Principal components of the inputs and a constant, apart for each class; a group for each component."""
+    if classes is None and x is None:
+        return None, None
+    _, codes = np.unique(np.zeros(n) if classes is None else classes, return_inverse=True)
+    found = int(codes.max()) + 1
+    parts = [np.ones((n, 1))]
+    if x is not None:
+        left, _, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+        parts.append(left[:, : min(COMPONENTS, max(0, TRAITS // found - 1))] * np.sqrt(n))
+    values = np.concatenate(parts, axis=1)
+    traits = np.zeros((n, found, values.shape[1]))
+    traits[np.arange(n), codes] = values
+    return traits.reshape(n, -1), np.tile(np.arange(values.shape[1]), found)
+
+
+def _cosine(x: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
+    x, z = (part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (x, z))
+    return np.asarray(x @ z.T)
+
+
+def _both(part: object, split: str, n: int, targets: int) -> tuple[ArrayLike, ArrayLike] | None:
+    """What a view has of the units and of the targets of `split`, if it is as many."""
+    shown: dict[str, Sequence[str]] = dict(part)  # type: ignore[call-overload]
+    if "train" not in shown or split not in shown:
+        return None
+    units, of_targets = shown["train"], shown[split]
+    return (units, of_targets) if (len(units), len(of_targets)) == (n, targets) else None

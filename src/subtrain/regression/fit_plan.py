@@ -1,0 +1,88 @@
+"""What a fit will need, before it starts: memory, disk, and whether they are there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from subtrain.errors import InputError, StorageError
+from subtrain.formatting import size
+from subtrain.regression.counting.count_stream import BLOCK, peak_bytes
+from subtrain.regression.counting.counts import gram_kind
+from subtrain.regression.lasso.target_blocks import MANY, block_size
+from subtrain.system.machine import available_memory
+
+# Target-major float64 arrays of a block's paths: rho, start, coefficients, weights and their parts.
+_PATH_ARRAYS = 10
+# The same of estimators that solve all targets at once.
+_WHOLE_ARRAYS = 5
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What fitting `models` models over n units and T targets needs, in bytes.
+
+    counts: what is held while paths are solved, the models that judge included; path: their arrays and the weights;
+    reading: the peak while models are counted, counts included.
+    """
+
+    models: int
+    n: int
+    targets: int
+    counts: int
+    path: int
+    reading: int
+    disk: int
+
+    @property
+    def memory(self) -> int:
+        """Peak memory: reading is over when the paths are solved."""
+        return max(self.counts + self.path, self.reading)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.models:,} models x {self.n:,} units x {self.targets:,} targets: about {size(self.memory)} of "
+            f"memory at peak (counts {size(self.counts)}, paths {size(self.path)}), {size(self.disk)} to write"
+        )
+
+    def check(self, folder: Path | None = None) -> None:
+        """Raise InputError, or StorageError for `folder`'s disk, with the numbers, if it will not fit."""
+        free = available_memory()
+        if free is not None and self.memory > free:
+            raise InputError(
+                f"this fit needs about {size(self.memory)} of memory ({size(self.counts)} of it for counts of "
+                f"{self.n:,} x {self.n:,} units), but only {size(free)} are free; fit on a larger machine, "
+                "or by LassoLarge (--estimator lasso-large), which keeps within a given memory"
+            )
+        if folder is not None:
+            there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
+            left = shutil.disk_usage(there).free
+            if self.disk > left:
+                raise StorageError(f"this fit writes {size(self.disk)} to {folder}, but the disk has {size(left)} left")
+
+
+def plan_fit(
+    parts: Sequence[int], n: int, targets: int, judged: bool, keep_counts: bool = True, itemsize: int = 2
+) -> FitPlan:
+    """The plan for models in these parts: counted each, and summed; or, judged, the first counted and the last held.
+
+    itemsize: bytes of one output.
+    """
+    kind = gram_kind(n) if judged else "dense"
+    one = {"dense": 4, "compact": 2}[kind] * n * n + 8 * n * targets
+    copies = 1 if judged else len(parts) + (len(parts) > 1)
+    judges = parts[-1] * (2 * (n // 8) + targets * itemsize) if judged else 0
+    block = min(targets, block_size(n)) if judged else targets
+    wide = 8 if n * targets <= MANY else 4
+    arrays = _PATH_ARRAYS * block if judged else _WHOLE_ARRAYS * targets
+    return FitPlan(
+        models=sum(parts),
+        n=n,
+        targets=targets,
+        counts=copies * one + judges,
+        path=8 * n * arrays + (wide + 4) * n * targets,
+        reading=peak_bytes(n, targets, kind, min(max(parts), BLOCK), itemsize) + (copies - 1) * one,
+        disk=2 * 4 * n * targets + 32 * targets + keep_counts * (1 if judged else len(parts)) * one,
+    )

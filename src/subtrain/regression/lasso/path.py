@@ -1,0 +1,230 @@
+"""LASSO from counts alone: the path of each target with its validation error, or one lambda."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.errors import InputError
+from subtrain.regression.counting.counts import Counts
+from subtrain.regression.counting.gram_rows import table
+from subtrain.regression.counting.threads import Progress, each, thread_count
+from subtrain.regression.lasso.path_stopping import NEVER, Stop, floors, stopping
+from subtrain.regression.lasso.problem import Problem, lambda_grid, lambda_max, problem
+from subtrain.regression.lasso.validation_error import Judges
+
+Floats = NDArray[np.float64]
+PASSES = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """What a path found for T targets and k lambdas.
+
+    lambdas: [T, k], decreasing. best: int64 [T], the lambda with the least validation error (the last one without
+    validation). weight: [T, n] and bias: [T] there, for raw masks. gap: [T, k], duality gap over half the target's
+    variance. error: [T, k], mean squared error on the validation models. passes: int64 [T, k]. gap and error are NaN,
+    and passes 0, where an early stop came first. weights: [T, k, n] and biases: [T, k] at every lambda, if kept.
+    """
+
+    lambdas: Floats
+    best: NDArray[np.int64]
+    weight: Floats
+    bias: Floats
+    gap: Floats
+    error: Floats
+    passes: NDArray[np.int64]
+    weights: Floats | None = None
+    biases: Floats | None = None
+
+
+def lasso_path(
+    train: Counts,
+    valid: Counts | Judges | None = None,
+    lambdas: int | ArrayLike = 100,
+    eps: float = 1e-3,
+    *,
+    objective: str = "standardized",
+    penalty: Floats | None = None,
+    positive: bool = False,
+    tol: float = 1e-4,
+    early_stop: int | None = None,
+    keep: bool = False,
+    passes: int = PASSES,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Solve each target of `train` along a path of lambdas, down to a relative duality gap of `tol` at each.
+
+    lambdas: how many, geometric from lambda_max to eps lambda_max, or their values: [k] for all targets or [T, k].
+    valid: other models that judge every lambda, as counts or, cheaper, as `Judges`; early_stop then ends a path that
+    many lambdas after its least error, where `stopping` trusts it. The gap is relative to half the target's variance,
+    the objective of the all-zero weights: it bounds how much of that variance a better solution could still explain,
+    and means the same at every lambda and target.
+    """
+    plan = problem(train, objective, penalty)
+    grid = grid_of(plan, lambdas, eps, positive)
+    stop = stopping(early_stop, train.m, int(np.count_nonzero(plan.penalty)), 0 if valid is None else valid.m)
+    rules = _rules(tol, passes, stop, positive, keep)
+    return _run(plan, valid, grid, None, rules, threads, progress, "path")
+
+
+def solve_at(
+    counts: Counts,
+    lam: ArrayLike,
+    start: Floats | None = None,
+    *,
+    objective: str = "standardized",
+    penalty: Floats | None = None,
+    positive: bool = False,
+    tol: float = 1e-4,
+    passes: int = PASSES,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Solve each target at its own lambda, [T] or one for all, from raw weights `start` [T, n]; a Path with k = 1."""
+    plan = problem(counts, objective, penalty)
+    grid = np.broadcast_to(np.asarray(lam, np.float64), (counts.targets,))[:, None]
+    coef = None if start is None else start * plan.scale
+    rules = _rules(tol, passes, NEVER, positive, False)
+    return _run(plan, None, grid, coef, rules, threads, progress, "refit")
+
+
+def _rules(tol: float, passes: int, stop: Stop, positive: bool, keep: bool) -> Any:
+    from subtrain.regression.lasso.working_set import Rules
+
+    if not tol > 0:
+        raise InputError(f"tol must be positive, got {tol}")
+    return Rules(float(tol), int(passes), stop, bool(positive), bool(keep))
+
+
+def grid_of(plan: Problem, lambdas: int | ArrayLike, eps: float, positive: bool) -> Floats:
+    """Every target's lambdas [T, k], decreasing: how many, or their values [k] or [T, k]; InputError otherwise."""
+    if np.ndim(lambdas) == 0:
+        return lambda_grid(plan, int(lambdas), eps, positive)  # type: ignore[arg-type]
+    values = np.asarray(lambdas, np.float64)
+    if values.ndim > 2 or (values.ndim == 2 and len(values) != plan.counts.targets) or values.shape[-1] == 0:
+        raise InputError(f"lambdas must be a count, [k] or [{plan.counts.targets}, k], got shape {list(values.shape)}")
+    return -np.sort(-np.broadcast_to(values, (plan.counts.targets, values.shape[-1])), axis=1)
+
+
+def _run(
+    plan: Problem,
+    valid: Counts | Judges | None,
+    lambdas: Floats,
+    start: Floats | None,
+    rules: Any,
+    threads: int | None,
+    progress: Progress | None,
+    stage: str,
+) -> Path:
+    """Run the kernel on every target that has a path, and map what it found back to raw masks."""
+    from subtrain.regression.lasso.target_path import Targets, solve_target
+
+    largest = lambda_max(plan, rules.positive)
+    solvable = largest > 0
+    if not np.all(lambdas[solvable] > 0) or not np.all(np.isfinite(lambdas)):
+        raise InputError("lambdas must be positive and finite")
+    judge, rho_valid, spread = _validation(plan, None if isinstance(valid, Judges) else valid)
+    jury = _jury(plan, valid)
+    grid = np.array(lambdas, np.float64, order="C")
+    first = np.zeros(plan.rho.shape) if start is None else np.array(start, np.float64, order="C")
+    targets = Targets(plan.rho, plan.variance, rho_valid, spread, grid, first, floors(grid, largest))
+    if isinstance(valid, Judges):
+        spread = np.array([0.0 if found else _spread(plan, valid, t) for t, found in enumerate(solvable)])
+    found = _nothing_found(solvable, spread, plan.counts.n, grid.shape[1], rules.keep)
+    train, count, finished = _moments(plan), solvable.size, int(np.count_nonzero(~solvable))
+    rooms: SimpleQueue[Any] = SimpleQueue()
+    for _ in range(thread_count(threads)):
+        rooms.put(np.empty((0, 0), np.float32))
+
+    def run(t: int) -> None:
+        rooms.put(solve_target(train, judge, jury(t), plan.penalty, targets, rules, t, found, rooms.get()))
+
+    def report(_: int) -> None:
+        nonlocal finished
+        finished += 1
+        if progress:
+            progress(stage, finished, count)
+
+    each(run, np.flatnonzero(solvable).tolist(), thread_count(threads), report)
+    weight, bias = plan.raw(found.coef)
+    error = found.error if valid is not None else np.full(grid.shape, np.nan)
+    path = Path(grid, found.best, weight, bias, found.gap, error, found.passes)
+    if not rules.keep:
+        return path
+    weights = found.every * plan.inverse
+    return replace(path, weights=weights, biases=plan.y_mean[:, None] - (weights * plan.mean).sum(axis=-1))
+
+
+def _nothing_found(solvable: NDArray[np.bool_], spread: Floats, n: int, k: int, keep: bool) -> Any:
+    """What the kernel fills in; targets without a path keep their all-zero weights, which are exact."""
+    from subtrain.regression.lasso.target_path import Found
+
+    count = solvable.size
+    return Found(
+        coef=np.zeros((count, n)),
+        best=np.zeros(count, np.int64),
+        gap=np.where(solvable[:, None], np.nan, np.zeros((count, k))),
+        error=np.where(solvable[:, None], np.nan, np.repeat(spread[:, None], k, axis=1)),
+        passes=np.zeros((count, k), np.int64),
+        every=np.zeros((count, k, n) if keep else (0, 0, 0)),
+    )
+
+
+def _moments(plan: Problem) -> Any:
+    from subtrain.regression.lasso.coordinate_descent import Moments
+
+    if len(plan.counts.gram) != plan.counts.n:
+        raise InputError(f"{plan.counts} were made without a Gram, which lambda paths need")
+    return Moments(table(plan.counts.gram), float(plan.counts.m), plan.mean, np.zeros(plan.counts.n), plan.inverse)
+
+
+def _jury(plan: Problem, valid: Counts | Judges | None) -> Callable[[int], Any]:
+    """What the kernel takes of the validation models, for one target after another."""
+    from subtrain.regression.lasso.target_path import Jury
+
+    if not isinstance(valid, Judges):
+        nobody = Jury(np.zeros((0, 0), np.uint64), np.zeros((1, 0)))
+        return lambda t: nobody
+    _check_same(plan.counts, valid)
+    return lambda t: Jury(valid.bits, _centred(plan, valid, t))
+
+
+def _centred(plan: Problem, valid: Judges, t: int) -> Floats:
+    centred: Floats = valid.outputs[:, t].astype(np.float64) - plan.y_mean[t]
+    return centred[None]
+
+
+def _spread(plan: Problem, valid: Judges, t: int) -> float:
+    """Mean squared error of predicting the fitting models' mean."""
+    return float(np.mean(_centred(plan, valid, t) ** 2))
+
+
+def _check_same(train: Counts, valid: Counts | Judges) -> None:
+    if (valid.n, valid.targets) != (train.n, train.targets):
+        raise InputError(f"validation models do not match the fitting ones: {valid} and {train}")
+    if valid.m == 0:
+        raise InputError("there are no validation models")
+
+
+def _validation(plan: Problem, valid: Counts | None) -> tuple[Any, Floats, Floats]:
+    """Moments of the validation models about the fitting models' means, and the outputs' covariances and spread."""
+    from subtrain.regression.lasso.coordinate_descent import Moments
+
+    train = plan.counts
+    if valid is None:
+        none = np.zeros((0, 0), train.gram.dtype)
+        return Moments(none, 0.0, plan.mean, plan.mean, plan.inverse), np.zeros_like(plan.rho), np.zeros(train.targets)
+    _check_same(train, valid)
+    mean, y_mean = valid.ones / valid.m, valid.y_sum / valid.m
+    shift = y_mean - plan.y_mean
+    rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
+    spread = valid.y_dev / valid.m + shift**2
+    judge = Moments(table(valid.gram), float(valid.m), mean, mean - plan.mean, plan.inverse)
+    return judge, np.ascontiguousarray((rho * plan.inverse[:, None]).T), np.maximum(spread, 0.0)

@@ -1,0 +1,122 @@
+"""Finished blocks of targets in a folder: one .npz a block and stage, found again by what it was computed from."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain._version import __version__
+from subtrain.errors import SubtrainError
+from subtrain.regression.counting.counts import Counts
+from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
+from subtrain.regression.lasso.path_stopping import RULE
+from subtrain.regression.lasso.validation_error import Judges
+from subtrain.store import atomic_files
+
+REST = tuple(field.name for field in fields(LassoFit) if field.name != "weight")
+SPARSE = ("unit", "value", "start")
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """A `LassoFit` without its zeros. Target t has the weights value[start[t] : start[t + 1]], float64, at the units
+    `unit`, int32; rest: the fit, its weights [n, 0]."""
+
+    unit: NDArray[np.int32]
+    value: NDArray[np.float64]
+    start: NDArray[np.int64]
+    rest: LassoFit
+
+    @property
+    def targets(self) -> int:
+        """T."""
+        return self.start.size - 1
+
+    def weight(self) -> NDArray[np.float64]:
+        """float64 [n, T]."""
+        weight = np.zeros((self.targets, len(self.rest.weight)))
+        weight[np.repeat(np.arange(self.targets), np.diff(self.start)), self.unit] = self.value
+        return weight.T
+
+    def dense(self) -> LassoFit:
+        """The fit again."""
+        return replace(self.rest, weight=self.weight())
+
+
+def sparse(fit: LassoFit) -> Sparse:
+    """The fit without its zeros."""
+    target, unit = np.nonzero(fit.weight.T)
+    start = np.searchsorted(target, np.arange(fit.weight.shape[1] + 1))
+    value = np.asarray(fit.weight.T[target, unit], np.float64)
+    return Sparse(unit.astype(np.int32), value, start, replace(fit, weight=fit.weight[:, :0]))
+
+
+class KeptBlocks:
+    """Blocks of one set of options and judges; without a folder nothing is kept."""
+
+    def __init__(self, folder: Path | None, options: LassoOptions, valid: Counts | Judges | None) -> None:
+        self.folder = folder
+        self.common = "" if folder is None else _common(options, valid)
+
+    def once(self, stage: str, counts: Counts, work: Callable[[], LassoFit]) -> Sparse:
+        """What `work` makes of these counts, or made of them before."""
+        found = self.find(stage, counts)
+        return found if found is not None else self.put(stage, counts, sparse(work()))
+
+    def find(self, stage: str, counts: Counts) -> Sparse | None:
+        """What was made of these counts before, if it is kept."""
+        return None if self.folder is None else _load(self._file(self.folder, stage, counts), counts.n)
+
+    def put(self, stage: str, counts: Counts, fit: Sparse) -> Sparse:
+        """Keep what was made of these counts."""
+        if self.folder is not None:
+            atomic_files.make_inside(self.folder)
+            arrays = {name: getattr(fit, name) for name in SPARSE}
+            arrays |= {name: getattr(fit.rest, name) for name in REST}
+            path = self._file(self.folder, stage, counts)
+            atomic_files.replace(path, lambda file: np.savez(file, key=np.array(path.name), **arrays))
+        return fit
+
+    def _file(self, folder: Path, stage: str, counts: Counts) -> Path:
+        return folder / f"{stage}-{self._digest(stage, counts)}.npz"
+
+    def _digest(self, stage: str, counts: Counts) -> str:
+        digest = hashlib.sha256(f"{stage} {counts.m} {self.common}".encode())
+        for array in (counts.ones, counts.xty, counts.y_sum, counts.y_sq, counts.y_dev):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:32]
+
+
+def _load(path: Path, n: int) -> Sparse | None:
+    """The block in the file; None if there is none, or a damaged one."""
+    try:
+        with atomic_files.open_regular(path) as file, np.load(file, allow_pickle=False) as held:
+            if str(held["key"]) != path.name:
+                return None
+            rest = LassoFit(weight=np.zeros((n, 0)), **{name: held[name] for name in REST})
+            return Sparse(**{name: held[name] for name in SPARSE}, rest=rest)
+    except (FileNotFoundError, SubtrainError, KeyError, ValueError, EOFError, MemoryError, zipfile.BadZipFile):
+        return None
+
+
+def _common(options: LassoOptions, valid: Counts | Judges | None) -> str:
+    digest = hashlib.sha256()
+    for name, value in {**asdict(options), "threads": None, "version": __version__, "stop": RULE}.items():
+        digest.update(f"{name}={_words(value)};".encode())
+    if isinstance(valid, Judges):
+        digest.update(valid.masks.data.data)
+        digest.update(np.ascontiguousarray(valid.outputs).data)
+    elif valid is not None:
+        digest.update(np.ascontiguousarray(valid.xty).data)
+    return digest.hexdigest()
+
+
+def _words(value: Any) -> str:
+    return repr(value.tolist()) if isinstance(value, np.ndarray) else repr(value)

@@ -1,0 +1,121 @@
+"""The public layout: one .npy file an array, exactly as numpy would save it, written as a stream."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.designs.drawn import EVALUATION
+from subtrain.designs.imported import GivenDesign
+from subtrain.errors import InputError, StorageError
+from subtrain.store import atomic_files
+from subtrain.store.seal import sealed
+from subtrain.studies.segments.npy_writer import Array, Journal, Progress, part_of, write_array
+from subtrain.studies.stored_study import FORMAT, Study
+from subtrain.system.paths import local_path
+
+_BLOCK_BYTES = 64 << 20
+
+
+def export(study: Study, folder: str | Path, name: str | None = None, progress: Progress | None = None) -> list[Path]:
+    """Write `{folder}/{name}/data/train_masks_{PCT}pct.npy` (bool), `test_margins_{PCT}pct.npy` and so on.
+
+    name: by default that of the study's folder. Beside every array lies its sha256, and `study_{PCT}pct.json` says
+    which rows are for judging only. An export that was interrupted goes on where it stopped, after checking what is
+    there; one that was finished is written anew. Raises InputError while models are missing, StorageError when the disk
+    is too small, or fails. Returns the paths written. `progress(file, rows done, rows)` is called after each block.
+    """
+    missing = study.models - study.models_done()
+    if missing and not study.imported:
+        raise InputError(
+            f"{missing} of {study.models} models of {study.where} are still missing; run collect first, then export"
+        )
+    data = local_path(folder) / (name or study.name) / "data"
+    with atomic_files.storage_errors(data, answers=()):
+        return _write(study, data, progress)
+
+
+def _write(study: Study, data: Path, progress: Progress | None) -> list[Path]:
+    data.mkdir(parents=True, exist_ok=True)
+    atomic_files.sweep_temporaries(data)
+    pct = _percent(study) + "pct"
+    arrays = _arrays(study, pct)
+    of = {"study": study.identity, "rows": study.models, "bytes": {array.name: array.bytes() for array in arrays}}
+    journal = Journal.open(data / f".export_{pct}.json", of)
+    _check_space(data, arrays, journal)
+    written = [write_array(data, array, journal, progress) for array in arrays]
+    about = data / f"study_{pct}.json"
+    atomic_files.replace(about, lambda file: file.write(atomic_files.json_bytes(sealed(_about(study)))))
+    journal.path.unlink(missing_ok=True)
+    return [*written, about]
+
+
+def _percent(study: Study) -> str:
+    """Alpha as names of files have it: as the folder had it that the study came from, else of the design."""
+    named = study.design.pct if isinstance(study.design, GivenDesign) else ""
+    return named or "-".join(f"{alpha * 100:g}" for alpha in np.atleast_1d(study.design.alpha))
+
+
+def _arrays(study: Study, pct: str) -> list[Array]:
+    """Every file of the export, masks first."""
+
+    def masks(start: int, stop: int) -> NDArray[Any]:
+        return study.masks(range(start, stop)).unpack()
+
+    found = [Array(f"train_masks_{pct}.npy", np.dtype(bool), (study.models, study.n), _rows(study.n), masks)]
+    for output, spec in study.outputs.items():
+        found.append(
+            Array(
+                f"{output}_{pct}.npy",
+                np.dtype(spec.dtype),
+                (study.models, *spec.shape),
+                _rows(spec.bytes),
+                lambda start, stop, output=output: study.read(output, range(start, stop)),  # type: ignore[misc]
+            )
+        )
+    return found
+
+
+def _rows(each: int) -> int:
+    """Rows of so many bytes in a block."""
+    return max(1, _BLOCK_BYTES // max(1, each))
+
+
+def _check_space(data: Path, arrays: list[Array], journal: Journal) -> None:
+    """StorageError before anything is written if the disk will not hold it; old files stay until the new are whole."""
+    room = shutil.disk_usage(data).free
+    for array in arrays:
+        old = _size(data / array.name)
+        if journal.done.get(array.name, (0, ""))[0] == array.shape[0] and old == array.bytes():
+            continue
+        room -= array.bytes() - _size(part_of(data / array.name))
+        if room < 0:
+            raise StorageError(
+                f"no space left on the disk of {data}: {-room / 1e6:,.1f} MB more are needed for {array.name}; "
+                "free some and run the same again"
+            )
+        room += old
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _about(study: Study) -> dict[str, Any]:
+    judged = study.design.role_rows(EVALUATION)
+    starts = np.flatnonzero(np.diff(judged, prepend=-2) != 1)
+    stops = np.flatnonzero(np.diff(judged, append=judged[-1:] + 2) != 1)
+    return {
+        "format": FORMAT,
+        "rows": study.models,
+        "units": study.n,
+        "alpha": study.design.alpha,
+        "evaluation": [[int(judged[a]), int(judged[b]) + 1] for a, b in zip(starts, stops, strict=True)],
+        # Where the masks lie on this machine is nobody else's business.
+        "design": {name: value for name, value in study.design.to_json().items() if name != "masks"},
+        "outputs": {name: spec.to_json() for name, spec in study.outputs.items()},
+    }

@@ -1,0 +1,525 @@
+"""A study: a design, a task and the outputs of every model so far, in one store."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain._version import __version__
+from subtrain.designs.drawn import EVALUATION, FIT, Design, row_numbers, whole
+from subtrain.designs.drawn import Rows as RowSpec
+from subtrain.designs.imported import GivenDesign, imported_rows
+from subtrain.designs.listed import ListedDesign
+from subtrain.errors import CorruptError, InputError, MismatchError
+from subtrain.fingerprint import fingerprint
+from subtrain.masks import Masks
+from subtrain.outputs import Output
+from subtrain.store.addresses import local_folder, open_store
+from subtrain.store.folder import Folder
+from subtrain.store.protocol import JSON_BYTES, Store, Write, checked, json_bytes, read_json
+from subtrain.store.seal import read_sealed, sealed, unsealed
+from subtrain.studies.segments.output_rows import Rows, SegmentRows, plan_segments
+from subtrain.studies.segments.segment_file import WHOLE, Range, file_name
+from subtrain.studies.task_agreement import check_design, task_differences
+from subtrain.studies.task_design import bound
+from subtrain.studies.trust import Making, beside, located, sign, signed, untrusted
+from subtrain.studies.view.stored_view import INDEX, bounded, keep_view, put_view, read_view, shows
+from subtrain.tasks.base import Source, Task, View, with_changes
+from subtrain.tasks.loading.load import load_task
+from subtrain.tasks.watching.watched import recorded
+
+if TYPE_CHECKING:
+    from subtrain.collection.report import Collected
+    from subtrain.collection.status import Status
+
+# Studies of format 1 are those of version 0.1.0, whose JSON carries no digest.
+FORMAT, UNSEALED = 2, 1
+MANIFEST = "study.json"
+SEGMENTS, EXTENSIONS, FAILURES, FITS = "segments", "extensions", "failures", "fits"
+# The paper's largest study has 1.5 million models of 50,000 units.
+MAX_MODELS, MAX_UNITS, MAX_SEGMENTS = 20_000_000, 20_000_000, 2_000_000
+PARTIAL, LOGS = "partial", "logs"
+FIT_META = "datamodels.json"
+_EXTENSION = re.compile(rf"{EXTENSIONS}/(\d{{6,9}})\.json")
+
+
+def segment_name(where: Range, kind: str = WHOLE) -> str:
+    """Name in the store of the file of models start..stop-1."""
+    return f"{SEGMENTS}/{file_name(*where, kind)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Make one with `Study.create`, or find one again with `Study.open`.
+
+    store: the folder or bucket it lies in; design: who is in which subset; outputs: what is recorded of each model;
+    segment: models that are committed together; source and fingerprint: which task it is; shows: whether it stores a
+    view of its examples, None if it was made by a version that stored none; given_task and given: the task that was
+    given, and what makes it; signature: what shows whose study it is; trust: its user trusts a stranger's; format: of
+    its files.
+    """
+
+    store: Store
+    design: Design | ListedDesign | GivenDesign
+    outputs: dict[str, Output]
+    segment: int
+    fingerprint: str
+    source: Source | None = None
+    format: int = FORMAT
+    given_task: Task | None = field(default=None, repr=False)
+    shows: bool | None = None
+    given: Making | None = field(default=None, repr=False)
+    signature: object = field(default=None, repr=False)
+    trust: bool = False
+    rows: Rows = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_size(self.design, self.segment)
+        object.__setattr__(self, "rows", self._find_rows())
+
+    def __repr__(self) -> str:
+        return (
+            f"Study({self.where!r}, models={self.models_done()}/{self.models}, units={self.n}, "
+            f"alpha={self.design.alpha}, outputs={list(self.outputs)})"
+        )
+
+    @staticmethod
+    def create(
+        path: str | Path | Store,
+        task: Task | str,
+        design: Design,
+        *,
+        params: Mapping[str, Any] | None = None,
+        segment: int = 64,
+        exist_ok: bool = False,
+        view: bool = True,
+    ) -> Study:
+        """Make a new study in folder `path`, or at `s3://bucket/prefix`; nothing is trained yet.
+
+        task: a Task, or its name ("module:name", "file.py:name", "digits") with `params`. view: store what the task
+        shows of its examples (images, labels, texts, tables), at most 512 MiB, so that the study can be looked at
+        without its code. Raises InputError if the folder is a study already, unless exist_ok, which opens it when task
+        and design are the same and raises MismatchError when they are not.
+        """
+        found, source = task_and_source(task, params)
+        store = open_store(path)
+        return create_study(store, found, source, bound(design, found), segment=segment, exist_ok=exist_ok, view=view)
+
+    @staticmethod
+    def open(
+        path: str | Path | Store,
+        task: Task | str | None = None,
+        design: Design | ListedDesign | None = None,
+        params: Mapping[str, Any] | None = None,
+        trust: bool = False,
+    ) -> Study:
+        """The study at `path`, a folder or `s3://bucket/prefix`.
+
+        A task or design given here must be the study's own, else MismatchError. trust: let training run the code that
+        study.json names although somebody else created the study; opening it runs nothing.
+        """
+        store = open_store(path)
+        data = _manifest(store)
+        if isinstance(store, Folder):
+            store = store.bound_to(MANIFEST)
+        try:
+            study = _from_manifest(store, data)
+        except InputError as error:
+            raise CorruptError(_other(store, str(error))) from error
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise CorruptError(_other(store, repr(error))) from error
+        if design is not None:
+            check_design(study, design)
+        study = replace(study, trust=trust)
+        return study if task is None else study.with_task(task, params)
+
+    def with_task(self, task: Task | str, params: Mapping[str, Any] | None = None) -> Study:
+        """This study with its task at hand; MismatchError shows what differs if it is not the study's own."""
+        found, source = task_and_source(task, params)
+        return self.made_by(found, Making(source, own=True) if source else None)
+
+    def made_by(self, task: Task, making: Making | None) -> Study:
+        """This study with its task at hand and what makes it again, if anything does; else MismatchError."""
+        differences = task_differences(self, task, None if making is None else making.task)
+        if differences:
+            raise MismatchError(f"{self.where} was made with another task: {'; '.join(differences)}")
+        if getattr(task, "watched", None) is not None and task.fingerprint != self.fingerprint:
+            task = with_changes(task, fingerprint=self.fingerprint, watched=None)  # as version 0.1.0 saw it
+        return replace(self, given_task=task, given=making)
+
+    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Study:
+        """More models at the end; everything there stays as it is. Returns the longer study."""
+        if isinstance(self.design, GivenDesign):
+            raise InputError(f"{self.where} was imported: there is no design to draw more models from")
+        _check_size(self.design.extend(models, heldout, replicates), self.segment)
+        entry = {
+            "models": int(models),
+            "heldout": int(heldout),
+            "replicates": int(replicates or self.design.replicates),
+        }
+        while True:
+            numbered = f"{EXTENSIONS}/{len(extension_files(self.store)) + 1:06d}.json"
+            now = Study.open(self.store)
+            if self.store.commit_new(numbered, _writing(sealed({**entry, "after": now.models}))):
+                return self.again()
+
+    def again(self) -> Study:
+        """The study as it is now, with what was given for it."""
+        fresh = replace(Study.open(self.store), given_task=self.given_task, given=self.given, trust=self.trust)
+        if "task" in vars(self):
+            vars(fresh)["task"] = self.task
+        return fresh
+
+    def _find_rows(self) -> Rows:
+        if isinstance(self.design, GivenDesign):
+            manifest = self.manifest
+            return imported_rows(
+                self.path, manifest["arrays"], self.design, self.fingerprint, manifest.get("sha256", {})
+            )
+        return SegmentRows(self.store, SEGMENTS, self.outputs, frozenset(self.segments), self.identity)
+
+    @property
+    def where(self) -> str:
+        """The study's folder or bucket and prefix, as messages name it."""
+        return self.store.where()
+
+    @property
+    def name(self) -> str:
+        """The last part of where it lies."""
+        return self.store.address.rstrip("/").rpartition("/")[2]
+
+    @property
+    def path(self) -> Path:
+        """The study's folder; InputError for a study in a bucket, which has none."""
+        found = self.store.path()
+        if found is None:
+            raise InputError(f"{self.where} lies in a bucket, and this needs a folder")
+        return found
+
+    @property
+    def local(self) -> Path:
+        """The folder of this machine for what stays on it, the logs of workers and counts: the study's own if it has
+        one, else one below ~/.cache/subtrain."""
+        return local_folder(self.store)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What study.json says."""
+        return _manifest(self.store)
+
+    @property
+    def n(self) -> int:
+        """Units: what one mask bit stands for."""
+        assert self.design.n is not None
+        return self.design.n
+
+    @cached_property
+    def identity(self) -> str:
+        """Which study this is, wherever its folder lies: the same design, task and outputs give the same identity."""
+        return _identity(self.design, self.fingerprint, self.outputs)
+
+    @property
+    def groups(self) -> tuple[int, ...] | None:
+        """The unit of each training example, when units are groups of them."""
+        return None if isinstance(self.design, GivenDesign) else self.design.groups
+
+    @property
+    def imported(self) -> bool:
+        """Whether its models were trained elsewhere."""
+        return isinstance(self.design, GivenDesign)
+
+    @property
+    def models(self) -> int:
+        """Models in all, done or not."""
+        return self.design.rows
+
+    @property
+    def making(self) -> Making:
+        """How its task is made here: as it was given, else from its own source, if its user created or trusts it.
+
+        InputError, with the task's name and parameters, if neither is so, or nothing makes the task again.
+        """
+        if self.given is not None:
+            return self.given
+        if self.source is None:
+            raise InputError(
+                f"{self.where} does not know how to make its task again: give it (task=…, or --task module:name)"
+            )
+        if signed(self.identity, self.source, self.signature):
+            return Making(located(self.source, self.store), own=True)
+        if not self.trust:
+            raise untrusted(self.where, self.source)
+        return Making(self.source, own=False)
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, made as `making` says if it was not given; MismatchError if it has changed since.
+
+        This runs its code: whatever only looks at a study takes `view` instead.
+        """
+        if self.given_task is not None:
+            return self.given_task
+        making = self.making
+        found = self.made_by(making.task(), making).given_task
+        assert found is not None
+        return found
+
+    @property
+    def view(self) -> View | None:
+        """How a person sees the examples, as it is stored in the study, or else as a task that was given shows it; None
+        where neither is there, or the study was made without. The study's own task is never made for this."""
+        if self._kept_view is not None:
+            return self._kept_view
+        given = getattr(self.given_task, "view", None)
+        return given if given is not None else (View() if self.shows is False else None)
+
+    @property
+    def why_no_view(self) -> str:
+        """Why `view` is None, as the end of a sentence."""
+        if self.imported:
+            return "the study was imported, and nothing was given to show of them"
+        return f"{self.where} stores nothing of them: collect it (subtrain collect, with --trust or --task) to store it"
+
+    @cached_property
+    def _kept_view(self) -> View | None:
+        return read_view(self.store, self.fingerprint)
+
+    @property
+    def has_view(self) -> bool:
+        """Whether what its task shows is stored, or was not wanted when it was created."""
+        return self.shows is False or self.store.exists(INDEX)
+
+    def keep_view(self, task: Task) -> None:
+        """Store what `task`, the study's own, shows of its examples, unless that is stored or not wanted."""
+        if self.shows is not False and self._kept_view is None:
+            keep_view(self.store, self.fingerprint, getattr(task, "view", None) or View())
+            del vars(self)["_kept_view"]
+
+    @property
+    def task_at_hand(self) -> Task | None:
+        """The task, if it was given or has been made already."""
+        return vars(self).get("task") or self.given_task
+
+    @cached_property
+    def segments(self) -> list[Range]:
+        """Every segment (start, stop) of the study, committed or not."""
+        return plan_segments(self.design.blocks, self.segment)
+
+    def models_done(self) -> int:
+        """Models whose outputs are committed."""
+        return sum(stop - start for start, stop in self.rows.committed())
+
+    def done(self, role: str | None = None) -> NDArray[np.int64]:
+        """Numbers of the models whose outputs are there, ascending; of one role ("fit", "evaluation") or of all."""
+        ranges = self.rows.committed()
+        flags = np.zeros(self.models, bool)
+        for start, stop in ranges:
+            flags[start:stop] = True
+        if role is None:
+            return np.flatnonzero(flags)
+        if role not in (FIT, EVALUATION):
+            raise InputError(f"a role is {FIT!r} or {EVALUATION!r}, got {role!r}")
+        numbers = self.design.role_rows(role)
+        return numbers[flags[numbers]]
+
+    def masks(self, rows: RowSpec | None = None) -> Masks:
+        """Packed masks of these models (all by default)."""
+        return self.design.masks(rows)
+
+    def read(self, output: str, rows: RowSpec | None = None) -> NDArray[Any]:
+        """One output's rows [k, *shape]; all finished models by default, else exactly those asked for, in order."""
+        if output not in self.outputs:
+            raise InputError(f"{self.where} records no output {output!r}; it has {', '.join(self.outputs)}")
+        return self.rows.read(output, self.done() if rows is None else row_numbers(rows, self.models))
+
+    @property
+    def fits(self) -> tuple[str, ...]:
+        """Names of the fits that are whole."""
+        names = (name.split("/") for name in self.store.names(FITS))
+        return tuple(name[1] for name in names if len(name) == 3 and name[2] == FIT_META)
+
+    def status(self) -> Status:
+        """Models done, running and failed, disk used and to come, as the store shows it now."""
+        from subtrain.collection.status import status
+
+        return status(self)
+
+    def collect(self, **options: Any) -> Collected:
+        """Train what is missing; see `subtrain.collection.collect` for the options."""
+        from subtrain.collection import collect
+
+        return collect(self, **options)
+
+
+def create_study(
+    store: Store,
+    task: Task,
+    source: Source | None,
+    design: Design | ListedDesign,
+    *,
+    segment: int = 64,
+    exist_ok: bool = False,
+    view: bool = False,
+    own: bool = True,
+) -> Study:
+    """As `Study.create`, of a task that is made and a design that is bound to its units. own: this user named it."""
+    if segment < 1:
+        raise InputError(f"a segment needs at least one model, got {segment}")
+    units = design.n if design.groups is None else len(design.groups)
+    if units != task.n:
+        what = "the masks are over" if design.groups is None else "groups name the unit of"
+        raise InputError(f"{what} {units} examples, but the task has {task.n}")
+    there = store.exists(MANIFEST)
+    if there and not exist_ok:
+        raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
+    shown = bounded(task.view) if view and not there and shows(getattr(task, "view", None)) else None  # type: ignore[attr-defined]
+    source = beside(source, store) if source else None
+    signature = sign(_identity(design, task.fingerprint, task.outputs), source) if source and own else None
+    manifest = {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "design": design.to_json(),
+        "task": {
+            "source": source.to_json() if source else None,
+            "fingerprint": task.fingerprint,
+            **recorded(task),
+            "signature": signature,
+        },
+        "outputs": {name: spec.to_json() for name, spec in task.outputs.items()},
+        "segment": segment,
+        "view": shown is not None,
+    }
+    _check_size(design, segment)
+    if len(json_bytes(manifest)) > JSON_BYTES:
+        raise InputError(f"the groups of {units:,} examples make {MANIFEST} larger than {JSON_BYTES:,} bytes")
+    store.prepare()
+    if isinstance(design, ListedDesign):
+        design.save(store)
+    if not store.commit_new(MANIFEST, _writing(sealed(manifest))) and not exist_ok:
+        raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
+    made = Study.open(store, design=design).made_by(task, Making(source, own) if source else None)
+    if shown is not None and made.shows and not store.exists(INDEX):
+        put_view(store, made.fingerprint, shown)
+    return made
+
+
+def _identity(design: Any, print_: str, outputs: Mapping[str, Output]) -> str:
+    about = {k: v for k, v in design.to_json().items() if k not in ("extensions", "masks")}
+    return fingerprint(about, print_, {k: v.to_json() for k, v in outputs.items()})
+
+
+def _check_size(design: Design | ListedDesign | GivenDesign, segment: int) -> None:
+    """InputError, before anything is made of them, for numbers that no study has."""
+    size = whole("segment", segment, 1)
+    segments = 1 if isinstance(design, GivenDesign) else sum(-(-block.rows // size) for block in design.blocks)
+    for name, count, most in (
+        ("models", design.rows, MAX_MODELS),
+        ("units", design.n or 0, MAX_UNITS),
+        ("segments", segments, MAX_SEGMENTS),
+    ):
+        if count > most:
+            raise InputError(f"{str(count)[:20]} {name} are too many: a study has {most:,} at most")
+
+
+def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple[Task, Source | None]:
+    """The task, by name or as it is, and what makes it again if anything does."""
+    if isinstance(task, str):
+        return load_task(task, params)
+    if params:
+        raise InputError("params go with a task's name; this task was made already")
+    return task, getattr(task, "source", None)
+
+
+def _other(store: Store, why: str) -> str:
+    return f"{store.where(MANIFEST)} is not a study of this version: {why if len(why) < 500 else why[:499] + '…'}"
+
+
+def _writing(data: Mapping[str, Any]) -> Write:
+    content = json_bytes(data)
+    return lambda file: file.write(content)
+
+
+def _manifest(store: Store) -> dict[str, Any]:
+    try:
+        data = read_json(store, MANIFEST)
+    except FileNotFoundError:
+        say = f"{store.where()} is not a study: it has no {MANIFEST}; create one, or check the path"
+        raise InputError(say) from None
+    old = isinstance(data, dict) and data.get("format") == UNSEALED
+    data = unsealed(data, store.where(MANIFEST), required=not old)
+    found = data.get("format")
+    if found not in (UNSEALED, FORMAT):
+        raise InputError(f"{store.where()} has format {found!r}; this version of subtrain reads formats up to {FORMAT}")
+    return data
+
+
+def extension_files(store: Store) -> list[str]:
+    """The files of the study's extensions, in order; CorruptError if one of them is missing."""
+    found = [(name, int(m[1])) for name in store.names(EXTENSIONS) if (m := _EXTENSION.fullmatch(name))]
+    for k, (_, number) in enumerate(found, 1):
+        if number != k:
+            raise CorruptError(f"{store.where(f'{EXTENSIONS}/{k:06d}.json')} is missing: put it back, or collect anew")
+    return [name for name, _ in found]
+
+
+def _extended(store: Store, design: Design | ListedDesign, required: bool) -> Design | ListedDesign:
+    for name in extension_files(store):
+        entry = read_sealed(store, name, required)
+        if entry.pop("after", design.rows) != design.rows:
+            raise CorruptError(f"{store.where(name)} is damaged: it extends a study of another size")
+        design = design.extend(**entry)
+    return design
+
+
+def _from_manifest(store: Store, data: Mapping[str, Any]) -> Study:
+    design: Design | ListedDesign | GivenDesign
+    kind = data["design"]["kind"]
+    if kind == "given":
+        root = store.path()
+        if root is None:
+            raise InputError(f"{store.where()} was imported, and an imported study must lie in a folder")
+        design = GivenDesign.from_json(data["design"], root, data.get("sha256", {}))
+    else:
+        listed = kind == "listed"
+        design = ListedDesign.from_json(data["design"], store) if listed else Design.from_json(data["design"])
+        design = _extended(store, design, data["format"] != UNSEALED)
+    source, print_ = data["task"]["source"], data["task"]["fingerprint"]
+    if not isinstance(print_, str) or not (source is None or isinstance(source["name"], str)):
+        raise TypeError("its task has no name or fingerprint")
+    return Study(
+        store=store,
+        design=design,
+        outputs={_plain(name): Output(**spec) for name, spec in data["outputs"].items()},
+        segment=data["segment"],
+        fingerprint=print_,
+        format=data["format"],
+        source=Source.from_json(source) if source else None,
+        signature=data["task"].get("signature"),
+        shows=data.get("view"),
+    )
+
+
+def _plain(name: str) -> str:
+    """An output's name, which becomes part of file names; ValueError for one that could lead elsewhere."""
+    if "/" in checked(name):
+        raise ValueError(f"{name!r} is no name of an output")
+    return name
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "subtrain": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "numba", "scikit-learn")},
+    }

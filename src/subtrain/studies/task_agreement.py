@@ -1,0 +1,65 @@
+"""Whether a task or a design is the one that a study was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from subtrain.designs.drawn import Design
+from subtrain.designs.listed import ListedDesign
+from subtrain.errors import MismatchError
+from subtrain.tasks.base import Task
+from subtrain.tasks.watching.watched import changes, fingerprint_like, parts_of
+
+if TYPE_CHECKING:
+    from subtrain.studies.stored_study import Study
+
+
+def check_design(study: Study, design: Design | ListedDesign) -> None:
+    mine = study.design.to_json()
+    theirs = (design.for_units(study.n) if isinstance(design, Design) and not design.n else design).to_json()
+    differing = [k for k in theirs if k != "extensions" and mine.get(k) != theirs[k]]
+    if differing:
+        shown = "; ".join(f"{k} is {_short(mine.get(k))}, not {_short(theirs[k])}" for k in differing)
+        raise MismatchError(f"{study.where} was made with another design: {shown}")
+
+
+def task_differences(study: Study, task: Task, again: Callable[[], Task] | None = None) -> list[str]:
+    """In what the task is not the study's. again: makes it once more, to see what differs each time."""
+    found = []
+    examples = study.n if study.groups is None else len(study.groups)
+    if task.n != examples:
+        found.append(f"it had {examples} training examples, this one has {task.n}")
+    mine = {name: spec.to_json() for name, spec in study.outputs.items()}
+    theirs = {name: spec.to_json() for name, spec in task.outputs.items()}
+    for name in sorted(mine.keys() | theirs.keys()):
+        if mine.get(name) != theirs.get(name):
+            found.append(f"output {name} was {_short(mine.get(name))}, here it is {_short(theirs.get(name))}")
+    now = fingerprint_like(study.fingerprint, task)
+    if not found and now != study.fingerprint:
+        which = changes(study.manifest["task"].get("parts"), task)
+        which = which or f"fingerprint {study.fingerprint[:12]}…, now {now[:12]}…"
+        found.append(f"its data, code or settings have changed ({which}){_restless(task, again)}")
+    return found
+
+
+def _restless(task: Task, again: Callable[[], Task] | None) -> str:
+    """Which parts differ between two loads of the same code, as data drawn without a seed do: nobody changed those."""
+    said = ""
+    if again is not None:
+        with suppress(Exception):
+            said = changes(parts_of(task), again())
+    if not said:
+        return ""
+    return (
+        f"; two loads of the same code differ too ({said}): draw such data with a seed, as np.random.default_rng(0) "
+        "does, and create the study again"
+    )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value.get('dtype')} {value.get('shape')} ({value.get('meaning')})"
+    text = repr(value)
+    return text if len(text) < 60 else text[:57] + "…"

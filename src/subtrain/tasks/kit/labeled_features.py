@@ -1,0 +1,164 @@
+"""Features with their labels as tasks are given them, and the task of what is fitted to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.arrays import is_frame, matrix
+from subtrain.errors import InputError
+from subtrain.fingerprint import fingerprint
+from subtrain.outputs import asked, declare, from_logits, parse_name
+from subtrain.tasks.base import BatchTask, View, checked_n
+from subtrain.tasks.kit import convert
+from subtrain.tasks.relabel import Twins
+from subtrain.tasks.watching.watched import Known
+
+Labelled = tuple[NDArray[Any], NDArray[np.int64]]
+Logits = list[NDArray[np.float32]]
+Fit = Callable[[NDArray[np.bool_], NDArray[np.uint32]], Logits]
+
+OUTPUTS = ("test_margins", "train_margins")
+
+
+def labelled(
+    x: Any, y: Any, x_test: Any, y_test: Any, name: str = "x", classes: int | None = None
+) -> tuple[dict[str, Labelled], int]:
+    """Both splits as matrices [N, D], not copied, with class numbers int64 [N]; and the number of classes.
+
+    Integer labels from 0 on are class numbers; others are numbered in sorted order, as scikit-learn does. InputError
+    names the argument, or the column of a frame, that does not fit; `name` is that of the features. classes: as in
+    `numbered`.
+    """
+    names = {"train": (name, "y"), "test": (f"{name}_test", "y_test")}
+    if is_frame(x) and is_frame(x_test):
+        x_test = convert.matching(x, x_test)
+    features = {"train": matrix(name, x), "test": matrix(f"{name}_test", x_test)}
+    for split, part in features.items():
+        if part.ndim == 0 or len(part) == 0:
+            raise InputError(f"there are no examples in {names[split][0]}: give at least one row of features")
+    found = numbered(y, y_test, [len(part) for part in features.values()], name, classes)
+    flat = {split: part.reshape(len(part), -1) for split, part in features.items()}
+    return {"train": (flat["train"], found.train), "test": (flat["test"], found.test)}, found.count
+
+
+def numbered(
+    y: Any, y_test: Any, examples: Sequence[int], name: str = "x", classes: int | None = None
+) -> convert.ClassNumbers:
+    """Labels of both splits as class numbers; InputError unless there is one for each example, and each test label is
+    one of the training labels or below `classes`."""
+    train = convert.column("y", y, examples[0], name)
+    test = convert.column("y_test", y_test, examples[1], f"{name}_test")
+    return convert.class_numbers(train, test, classes=classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """Both splits of a classification problem, checked against one another, and the outputs asked for."""
+
+    parts: dict[str, Labelled]
+    classes: int
+    names: list[str]
+    margin: str
+    dtype: str | None = None
+    twins: Twins | None = None
+
+    @classmethod
+    def of(
+        cls,
+        train: tuple[Any, Any],
+        test: tuple[Any, Any],
+        names: Sequence[str],
+        margin: str,
+        dtype: str | None = None,
+        name: str = "x",
+        declared: int | None = None,
+    ) -> Classification:
+        parts, classes = labelled(*train, *test, name, declared)
+        columns, others = (x.shape[1] for x, _ in parts.values())
+        if columns != others or columns == 0:
+            raise InputError(f"both splits must have the same features, got {columns} to train and {others} to test")
+        for split, (x, _) in parts.items():
+            _check_numbers(split, x)
+        return cls(parts, classes, asked(names), margin, dtype)
+
+    @property
+    def asked(self) -> list[str]:
+        """The splits that the outputs are about."""
+        return sorted({parse_name(name)[0] for name in self.names})
+
+    @property
+    def trained(self) -> Labelled:
+        """What models are trained on: the training split, and its relabelled twins."""
+        return self.twins.added(*self.parts["train"]) if self.twins else self.parts["train"]
+
+    def frozen(self) -> Any:
+        """A trainers.frozen.Frozen that evaluates the splits asked for."""
+        from subtrain.trainers.frozen import frozen
+
+        return frozen(*self.trained, [self.parts[s][0] for s in self.asked], self.classes)
+
+    def mapped(self, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Classification:
+        """The same with other features."""
+        return replace(self, parts={split: (function(x), y) for split, (x, y) in self.parts.items()})
+
+    def task(
+        self, kind: str, settings: Mapping[str, Any], make: Callable[[Classification], Fit], view: View | None
+    ) -> BatchTask:
+        """The task whose logits are make(self)(masks, seeds): [k, N, C] for each split asked for."""
+        sizes = {s: len(y) for s, (_, y) in self.parts.items()}
+        schema = declare(self.names, sizes, self.classes, self.margin, self.dtype)
+        arrays = [array for part in self.parts.values() for array in part]
+        arrays += [self.twins.units, self.twins.labels] if self.twins else []
+        about = fingerprint(kind, dict(settings), self.names, self.margin, self.classes, *arrays)
+        what = {"settings": [kind, dict(settings), self.classes], "outputs": [self.names, self.margin]}
+        what |= split_parts(self.parts, "features", self.twins)
+        labels = {split: self.parts[split][1] for split in self.asked}
+        train = partial(_train, make(self), self.names, labels, self.margin)
+        relabel = None if self.twins else partial(_with_twins, self, kind, settings, make, view)
+        y = self.trained[1]
+        watched = Known(about, what)
+        return BatchTask(train, checked_n(len(y)), schema, "", view=view, labels=y, relabel=relabel, watched=watched)
+
+
+def split_parts(data: Mapping[str, tuple[Any, Any]], name: str, twins: Twins | None) -> dict[str, Any]:
+    """The arrays of both splits, and the relabelled twins if there are any, by the names of the arguments."""
+    (x, y), (x_test, y_test) = data["train"], data["test"]
+    more = {"relabelled units": twins.units, "new labels": twins.labels} if twins else {}
+    return {name: x, "y": y, f"{name}_test": x_test, "y_test": y_test, **more}
+
+
+def _with_twins(
+    data: Classification,
+    kind: str,
+    settings: Mapping[str, Any],
+    make: Callable[[Classification], Fit],
+    view: View | None,
+    units: ArrayLike,
+    labels: ArrayLike,
+) -> BatchTask:
+    twins = Twins.of(units, labels, len(data.parts["train"][1]), data.classes)
+    return replace(data, twins=twins).task(kind, settings, make, view)
+
+
+def _check_numbers(split: str, x: NDArray[Any]) -> None:
+    finite = np.isfinite(x).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise InputError(f"the features of the {split} split must be finite, example {row} holds a NaN or infinity")
+
+
+def _train(
+    fit: Fit,
+    names: Sequence[str],
+    labels: dict[str, NDArray[np.int64]],
+    margin: str,
+    masks: NDArray[np.bool_],
+    seeds: NDArray[np.uint32],
+) -> dict[str, Any]:
+    return from_logits(names, dict(zip(labels, fit(masks, seeds), strict=True)), labels, margin)

@@ -1,0 +1,104 @@
+"""Standard errors of a study's datamodels, from the models that they were fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.designs.drawn import STRATIFIED, Design, numbers_below
+from subtrain.errors import InputError
+from subtrain.regression.counting.threads import Progress
+from subtrain.regression.lasso.lambda_choice import of_targets
+from subtrain.studies.stored_study import Study
+from subtrain.uses.kit.debias import Estimates, debias, least_squares
+from subtrain.uses.kit.lasso_stand_in import counts_of, stand_in
+from subtrain.uses.kit.mask_covariance import MaskCovariance, design_covariance, observed_covariance
+from subtrain.uses.kit.residuals import ResidualSums, Rows, fitted_parts, residual_sums
+
+Floats = NDArray[np.float64]
+# Estimators of sparse weights, whose degrees of freedom are how many of these are not zero.
+SPARSE = ("Lasso", "LassoLarge")
+# Estimators whose weights are not those of one regression on all models.
+OTHER = ("LeaveSelfOut", "AME")
+
+
+def standard_errors(
+    dm: Datamodels, study: Study, targets: Sequence[int] | None = None, progress: Progress | None = None
+) -> Floats:
+    """float64 [T], the standard error of every weight of each of these targets (all by default), for error bars.
+
+    One number a target, because a design that prefers no unit knows all weights equally well: weight ± 1.96 times it
+    is a 95 % interval about the de-biased weight (`significance` gives those). Takes the counts that `fit` kept in
+    the study, or one pass over its models; for datamodels that are not a LASSO's it fits one on the same models first.
+    inf where a target's support leaves no degrees of freedom. Raises InputError for a fit of another study.
+    """
+    errors: Floats = _debiased(dm, study, chosen_targets(dm, targets), progress=progress).error[0]
+    return errors
+
+
+def chosen_targets(dm: Datamodels, targets: Sequence[int] | None) -> NDArray[np.int64]:
+    """Targets as int64, all of them for None; InputError for one that does not exist."""
+    return np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
+
+
+def estimates(
+    dm: Datamodels,
+    study: Study,
+    targets: NDArray[np.int64],
+    method: str = "debiased",
+    used: ArrayLike | None = None,
+    progress: Progress | None = None,
+) -> Estimates:
+    """`debias` (method "debiased") or `least_squares` ("exact") of the models that these datamodels were fitted on."""
+    if method == "debiased":
+        return _debiased(dm, study, targets, used, progress)
+    if method == "exact":
+        return _exact(dm, study, targets, progress)
+    raise InputError(f"method must be 'debiased' or 'exact', got {method!r}")
+
+
+def _debiased(
+    dm: Datamodels,
+    study: Study,
+    targets: NDArray[np.int64],
+    used: ArrayLike | None = None,
+    progress: Progress | None = None,
+) -> Estimates:
+    _check_one_constant(study)
+    models, parts = fitted_parts(dm, study)
+    kind = dm.meta.get("estimator")
+    if kind in OTHER:
+        raise InputError(f"weights of {kind} have no standard errors here: fit a LASSO under another name")
+    if used is None and kind not in SPARSE:
+        found = stand_in(models, targets, progress)
+        return debias(found.weight, found.sums, _covariance(study, parts, found.sums), found.support)
+    sums = residual_sums(dm, models, parts, targets, progress)
+    used = np.count_nonzero(dm.weight[:, targets], axis=0) if used is None else used
+    return debias(dm.weight[:, targets], sums, _covariance(study, parts, sums), used)
+
+
+def _check_one_constant(study: Study) -> None:
+    if study.design.kind == STRATIFIED:
+        raise InputError(
+            "a stratified design tells the weights of each class up to a constant of its own, and the standard errors "
+            "here know one constant for all: make a study of fixed size or bernoulli for them"
+        )
+
+
+def _covariance(study: Study, parts: Mapping[str, Rows], sums: ResidualSums) -> MaskCovariance:
+    if isinstance(study.design, Design):
+        return design_covariance(study.design)
+    sizes = [study.masks(rows).sizes() for rows in parts.values()]
+    return observed_covariance(np.concatenate(sizes), sums.ones)
+
+
+def _exact(dm: Datamodels, study: Study, targets: NDArray[np.int64], progress: Progress | None) -> Estimates:
+    _check_one_constant(study)
+    models, parts = fitted_parts(dm, study)
+    counts = [of_targets(counts_of(models, rows, name, progress), targets) for name, rows in parts.items()]
+    return least_squares(reduce(add, counts))

@@ -1,0 +1,142 @@
+"""Learning curve: what datamodels are worth when fitted on part of the models that have landed, and on all of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.datamodels import Datamodels
+from subtrain.designs.drawn import EVALUATION
+from subtrain.errors import InputError
+from subtrain.evaluation import Interval, ceiling_said, plain, score
+from subtrain.evaluation_models import judging
+from subtrain.masks import Masks
+from subtrain.regression import Lasso, count_blocks
+from subtrain.regression.counting.counts import Counts
+from subtrain.regression.fit_plan import plan_fit
+from subtrain.regression.fit_warnings import FitWarning
+from subtrain.regression.study_models import Models, finished_models
+from subtrain.studies.stored_study import Study
+
+LEAST = 50
+TARGETS = 200
+
+
+@dataclass(frozen=True)
+class Point:
+    """LDS of a fit on so many models; ceiling: upper bound of what a perfect predictor would score, NaN if there are no
+    replicates."""
+
+    models: int
+    lds: Interval
+    ceiling: float
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """LDS against models, judged on the held-out subsets that have landed; mean over some or all targets, those whose
+    outputs are all equal left out. notes: what else was left out or is missing, in sentences."""
+
+    output: str
+    targets: int
+    subsets: int
+    replicates: int
+    points: tuple[Point, ...]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.output}: {self.targets} targets, {self.subsets} held-out subsets x {self.replicates} runs"]
+        return "\n".join(lines + [f"{p.models:>10,}  LDS {p.lds}  {ceiling_said(p.ceiling)}" for p in self.points])
+
+    def __repr__(self) -> str:
+        return f"LearningCurve({self})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers; a figure that does not exist is null."""
+        return {**asdict(self), "points": [plain(asdict(point)) for point in self.points]}
+
+
+def learning_curve(
+    study: Study, sizes: Sequence[int] | None = None, output: str | None = None, targets: int = TARGETS
+) -> LearningCurve:
+    """Fit the LASSO on the first models that have landed, as many as each of `sizes` says, and judge it.
+
+    sizes: by default a quarter, half and all of what has landed. output: by default the study's first; of more than
+    `targets` targets that many are taken, evenly spaced. Held-out models with the mask of one that is fitted on, and
+    models and targets that are not finite, are left out, as `evaluate` and `fit` do: each is counted in a warning and
+    in `notes`. Only reads: a collect that runs is not disturbed. Raises InputError when too little has landed: fewer
+    than 50 models to fit on or 3 held-out subsets.
+    """
+    models = _landed(study, output)
+    landed = models.rows.size
+    wanted = sorted({int(s) for s in (sizes if sizes is not None else (landed // 4, landed // 2, landed))})
+    if sizes is None:
+        wanted = [size for size in wanted if size >= LEAST]
+    if not wanted or wanted[0] < LEAST or wanted[-1] > landed:
+        raise InputError(f"sizes of a curve lie between {LEAST} and the {landed} models that have landed, got {wanted}")
+    heldout = judging(study, study.done(EVALUATION), models.output, models.rows, models.blank)
+    whole = np.setdiff1d(np.arange(models.targets), heldout.left_out)
+    columns = whole[np.unique(np.linspace(0, whole.size - 1, min(targets, whole.size)).astype(np.int64))]
+    plan_fit([landed - landed // 10, landed // 10], study.n, columns.size, False, keep_counts=False).check()
+    notes = tuple(dict.fromkeys((*models.notes, *heldout.notes)))
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    y = heldout.outputs[..., columns]
+    masks = study.masks(heldout.rows[:: heldout.replicates])
+    points, judged = [], columns.size
+    for size, train, valid in _counted(models, wanted, columns):
+        dm = _fitted(train, valid)
+        found = score(dm.predict(masks), y)
+        points.append(Point(size, found.lds, found.lds_ceiling))
+        judged = found.targets_judged
+    return LearningCurve(models.output, judged, heldout.subsets, heldout.replicates, tuple(points), notes)
+
+
+def _landed(study: Study, output: str | None) -> Models:
+    fit, held = study.done("fit").size, study.design.subsets(study.done(EVALUATION))
+    least_subsets = 3
+    if fit < LEAST or np.unique(held).size < least_subsets:
+        raise InputError(
+            f"too little of {study.where} has landed for a learning curve: {fit} models to fit on and "
+            f"{np.unique(held).size} held-out subsets; it takes {LEAST} and {least_subsets}"
+        )
+    return finished_models(study, output, drop_nonfinite=True)
+
+
+def _counted(models: Models, sizes: Sequence[int], columns: NDArray[np.int64]) -> Iterator[tuple[int, Counts, Counts]]:
+    """Counts of the models that fit and of those that choose λ, at every size; each model is read once.
+
+    Where a model goes depends on its subset alone, so that a longer stretch only adds to both parts.
+    """
+    parts = list(models.parts(0.1, 0).values())
+    counts: list[Counts | None] = [None, None]
+    before = 0
+    for size in sizes:
+        some = models.rows[before:size]
+        for k, part in enumerate(parts):
+            rows = np.intersect1d(some, part, assume_unique=True)
+            if rows.size:
+                counts[k] = count_blocks(_columns(models, rows, columns), start=counts[k])
+        before = size
+        train, valid = counts
+        if train is not None and valid is not None:
+            yield size, train, valid
+
+
+def _columns(
+    models: Models, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> Iterator[tuple[Masks, NDArray[Any]]]:
+    for masks, outputs in models.blocks(rows):
+        yield masks, outputs[:, columns]
+
+
+def _fitted(train: Counts, valid: Counts) -> Datamodels:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        model = Lasso().fit_counts(train, valid)
+    return Datamodels(model.weight_, model.bias_, model.lam_)
