@@ -89,7 +89,7 @@ def measured(name, study, data, sizes, judged):
     index, subsets, replicates = even_replicates(study, study.done("evaluation"))
     y = study.read("test_margins", index).astype(np.float64).reshape(subsets, replicates, -1)
     x, labels, x_test, labels_test = arrays(name, data)
-    known = st.pairs_of((labels, labels_test), (x, x_test))
+    known = st.Pairs.of((labels, labels_test), (x, x_test))
     rows, held = study.done(FIT), study.masks(index[::replicates])
     points, ceiling = [], None
     for m in sizes:

@@ -26,7 +26,9 @@ LIMIT_MB = 2000
 
 
 def run(name: str, root: Path, models: int, units: int) -> dict[str, float]:
-    from subtrain import Study, export, import_folder
+    from subtrain import Study
+    from subtrain.studies.export import export
+    from subtrain.studies.imports.arrays import import_folder
     from subtrain.studies.segments import npy_writer
 
     study, began, found = root / "study", time.monotonic(), {}

@@ -4,7 +4,7 @@
     python benchmarks/gpu_train.py --stages ceilings resnet9 step processes airbench mlp      # some of them
     python benchmarks/gpu_train.py --quick --device cpu      # does it run? Tiny sizes, nothing is written
 
-Data: CIFAR-10 at alpha = 0.5, 25,000 of 50,000 images; --data names the files as `subtrain.tasks.kit.pixels` reads them.
+Data: CIFAR-10 at alpha = 0.5, 25,000 of 50,000 images; --data names the files (see `subtrain.tasks.kit.pixels`).
 Where they are not at hand, random pixels of that shape take their place: as fast, and said in the results.
 
 Before any run. ResNet-9 is 291.3 M multiply-adds an image; forward and backward, less the first layer's gradient of its

@@ -24,8 +24,9 @@ STEPS = ("nothing", "open", "plan", "status", "resume", "read", "check", "export
 
 def step(name: str, folder: Path) -> dict[str, float]:
     """One step on the study in `folder`: its seconds without start and imports, and the process's peak memory."""
-    from subtrain import Study, collection, export
+    from subtrain import Study, collection
     from subtrain.collection.status import check
+    from subtrain.studies.export import export
 
     began = time.monotonic()
     if name == "nothing":

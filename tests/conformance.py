@@ -183,7 +183,7 @@ def its_address_opens_it_again(store: Store) -> None:
     if "://memory" not in store.address:
         assert open_store(store.address).read("a") == b"x"
     assert open_store(store) is store
-    assert store.where("a") == f"{store.where()}/a"
+    assert store.location("a") == f"{store.location()}/a"
 
 
 def it_can_be_prepared_twice(store: Store) -> None:

@@ -11,11 +11,12 @@ import pytest
 
 import worlds
 from processes import wait_until
-from subtrain import budget, evaluate, fit, import_arrays, learning_curve
+from subtrain import budget, evaluate, fit, learning_curve
 from subtrain.collection import _missing, train_segment
 from subtrain.designs.drawn import EVALUATION
 from subtrain.errors import InputError
 from subtrain.explorer.data.heldout_models import read_heldout
+from subtrain.studies.imports.arrays import import_arrays
 
 
 def some(study, fit_models, heldout):

@@ -13,18 +13,7 @@ import pytest
 
 import worlds
 from commands import run
-from subtrain import (
-    Datamodels,
-    Design,
-    MeanDifference,
-    Study,
-    evaluate,
-    export,
-    fit,
-    import_arrays,
-    import_folder,
-    load_fit,
-)
+from subtrain import Datamodels, Design, MeanDifference, Study, evaluate, fit, load_fit
 from subtrain.collection import train_segment
 from subtrain.collection.status import failed_models
 from subtrain.collection.workers.train_segment import record_failure
@@ -35,6 +24,8 @@ from subtrain.explorer.data.sidecar import open_sidecar
 from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, save_fit
 from subtrain.integrity import examine
 from subtrain.store.seal import put_sealed
+from subtrain.studies.export import export
+from subtrain.studies.imports.arrays import import_arrays, import_folder
 
 FITTED = "fits/default"
 

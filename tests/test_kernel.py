@@ -7,7 +7,7 @@ import sys
 import pytest
 
 CODE = """
-from subtrain.kernel import kernel
+from subtrain.system.kernel import kernel
 
 @kernel
 def twice(x):
@@ -61,3 +61,31 @@ def test_no_place_for_a_cache_is_said_once(compiled):
     done = compiled(NUMBA_CACHE_LOCATOR_CLASSES="ZipCacheLocator")
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
     assert done.stderr.count("compiled code cannot be kept") == 1
+
+
+def test_a_kernel_is_compiled_anew_when_another_files_kernel_that_it_calls_has_changed(tmp_path):
+    package = tmp_path / "toy"
+    package.mkdir()
+    head = "from subtrain.system.kernel import kernel\n"
+    body = "@kernel\ndef scaled(x):\n    return FACTOR * x\n"
+    (package / "constants.py").write_text("FACTOR = 2\n")
+    (package / "called.py").write_text(f"{head}from toy.constants import FACTOR\n\n{body}")
+    caller = "@kernel\ndef more(x):\n    return scaled(x) + 1\n"
+    (package / "caller.py").write_text(f"{head}from toy.called import scaled\n\n{caller}")
+    code = (
+        "from pathlib import Path\nfrom subtrain.system import kernel\nkernel._PACKAGE = Path('toy').resolve()\n"
+        "from toy.caller import more\nprint(more(3), sum(more.stats.cache_hits.values()))"
+    )
+
+    def run():
+        env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert [run(), run()] == ["7 0\n", "7 1\n"]
+    changed = body.replace("* x", "* x + 1")
+    (package / "called.py").write_text(f"{head}from toy.constants import FACTOR\n\n{changed}")
+    assert [run(), run()] == ["8 0\n", "8 1\n"], "the kernel that it calls"
+    (package / "constants.py").write_text("FACTOR = 3\n")
+    assert [run(), run()] == ["11 0\n", "11 1\n"], "a constant of that"

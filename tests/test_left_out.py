@@ -3,20 +3,9 @@
 import numpy as np
 import pytest
 
-from subtrain import (
-    Design,
-    Lasso,
-    LeastSquares,
-    MeanDifference,
-    Output,
-    Ridge,
-    Study,
-    evaluate,
-    fit,
-    import_arrays,
-    tasks,
-)
+from subtrain import Design, Lasso, LeastSquares, MeanDifference, Output, Ridge, Study, evaluate, fit, tasks
 from subtrain.errors import SubtrainError
+from subtrain.studies.imports.arrays import import_arrays
 
 
 @pytest.fixture(scope="module")

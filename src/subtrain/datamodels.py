@@ -17,9 +17,9 @@ from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
 from subtrain.store import atomic_files
 from subtrain.store.folder import Folder
+from subtrain.store.npy_files import open_npy, open_verified, parse_npy
 from subtrain.store.protocol import JSON_BYTES, Store, parse_json, put_json, read_capped
 from subtrain.store.seal import SEAL, replace_hashed, sealed, unsealed, verify_bytes, verify_file
-from subtrain.studies.segments.output_rows import open_npy, open_verified, parse_npy
 from subtrain.studies.stored_study import FIT_META as META
 from subtrain.system.notebook import html_table
 from subtrain.system.paths import local_path
@@ -191,16 +191,16 @@ def _put_meta(store: Store, name: str, datamodels: Datamodels, digests: Mapping[
     put_json(store, name, sealed({**datamodels.meta, DIGESTS: dict(digests)}))
 
 
-def split_meta(data: Any, where: object, required: bool = False) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def split_meta(data: Any, location: object, required: bool = False) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The metadata of datamodels, and the digests of their files; None for those of version 0.1.0, which has none.
 
     CorruptError if the metadata are not as they were written, or, if `required`, have no digests.
     """
     marked = required or (isinstance(data, dict) and (SEAL in data or DIGESTS in data))
-    meta = unsealed(data, where, marked)
+    meta = unsealed(data, location, marked)
     digests = meta.pop(DIGESTS, None)
     if marked and not isinstance(digests, dict):
-        raise CorruptError(f"{where} is damaged: it has lost the digests of the arrays beside it")
+        raise CorruptError(f"{location} is damaged: it has lost the digests of the arrays beside it")
     return meta, digests
 
 
@@ -216,32 +216,32 @@ def load_from(store: Store, folder: str, required: bool = False) -> Datamodels:
         try:
             text = read_capped(store, place + META, JSON_BYTES)
         except FileNotFoundError:
-            raise InputError(f"{store.where(folder)} holds no datamodels: there is no {META} in it") from None
+            raise InputError(f"{store.location(folder)} holds no datamodels: there is no {META} in it") from None
         try:
             return _loaded(store, place, text, required)
         except (CorruptError, InputError, FileNotFoundError) as error:
             # Others may have been put in their place at this moment: then the metadata have changed, too.
             if text == seen:
-                say = f"the datamodels in {store.where(folder)} are damaged: {error}; fit again to make them anew"
+                say = f"the datamodels in {store.location(folder)} are damaged: {error}; fit again to make them anew"
                 raise CorruptError(say) from error
             seen = text
 
 
 def _loaded(store: Store, place: str, text: bytes, required: bool) -> Datamodels:
-    where = store.where(place + META)
-    meta, digests = split_meta(parse_json(text, where), where, required)
+    location = store.location(place + META)
+    meta, digests = split_meta(parse_json(text, location), location, required)
     weight, bias, lam = (_array(store, place, name, digests) for name in ARRAYS)
     return Datamodels(weight, np.array(bias), np.array(lam), meta)
 
 
 def _array(store: Store, place: str, name: str, digests: Mapping[str, Any] | None) -> NDArray[Any]:
     file = f"{place}{name}.npy"
-    path, where = store.path(file), store.where(file)
+    path, location = store.path(file), store.location(file)
     if path is None:
         data = store.read(file)
         if digests is not None:
-            verify_bytes(data, digests.get(name), where)
-        return parse_npy(data, where)
+            verify_bytes(data, digests.get(name), location)
+        return parse_npy(data, location)
     return open_npy(path) if digests is None else open_verified(path, digests.get(name))
 
 

@@ -13,7 +13,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import EVALUATION, Design
 from subtrain.errors import InputError
 from subtrain.evaluation import Evaluation, evaluate
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.system.paths import local_path
 from subtrain.tasks.digits import digits
 

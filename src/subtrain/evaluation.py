@@ -15,7 +15,7 @@ from subtrain.designs.drawn import EVALUATION, Rows, row_numbers
 from subtrain.errors import InputError
 from subtrain.evaluation_models import held_out
 from subtrain.formatting import number
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.notebook import html_table
 
 Array = NDArray[np.float64]
@@ -99,7 +99,7 @@ class Evaluation:
 
 
 def evaluate(
-    dm: Datamodels, study: Study, output: str | None = None, rows: Rows | None = None, bootstrap: int = 500
+    dm: Datamodels, study: StoredStudy, output: str | None = None, rows: Rows | None = None, bootstrap: int = 500
 ) -> Evaluation:
     """Judge datamodels on the study's held-out models (all finished ones by default).
 
@@ -133,7 +133,7 @@ def evaluate(
         },
         left_out=heldout.left_out,
     )
-    return replace(found, notes=heldout.notes, weak=weakness(found.lds.value, found.lds_ceiling, study.where))
+    return replace(found, notes=heldout.notes, weak=weakness(found.lds.value, found.lds_ceiling, study.location))
 
 
 def ceiling_said(ceiling: float) -> str:

@@ -13,7 +13,7 @@ from subtrain.collection.missing_models import missing_models
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import EVALUATION, FIT
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 Rows = NDArray[np.int64]
 
@@ -31,7 +31,7 @@ class HeldOut:
     notes: tuple[str, ...]
 
 
-def held_out(dm: Datamodels, study: Study, index: Rows, output: str) -> HeldOut:
+def held_out(dm: Datamodels, study: StoredStudy, index: Rows, output: str) -> HeldOut:
     """Those of the models `index` that can judge these datamodels, with their outputs.
 
     Left out are models with the mask of one that was fitted on, and models and targets that are not finite: a target
@@ -47,7 +47,7 @@ def held_out(dm: Datamodels, study: Study, index: Rows, output: str) -> HeldOut:
     return judging(study, index, output, fitted, dm.meta.get("targets_left_out", []))
 
 
-def judging(study: Study, index: Rows, output: str, fitted: Rows, without: Sequence[int] = ()) -> HeldOut:
+def judging(study: StoredStudy, index: Rows, output: str, fitted: Rows, without: Sequence[int] = ()) -> HeldOut:
     """The same without datamodels: fitted, the models that were or will be fitted on; without, targets that were not.
 
     Raises InputError when fewer than three subsets are left.
@@ -85,7 +85,7 @@ def judging(study: Study, index: Rows, output: str, fitted: Rows, without: Seque
     return HeldOut(rows, subsets, replicates, np.nan_to_num(outputs) if left_out.size else outputs, left_out, said)
 
 
-def _unseen(study: Study, index: Rows, fitted: Rows) -> tuple[Rows, str]:
+def _unseen(study: StoredStudy, index: Rows, fitted: Rows) -> tuple[Rows, str]:
     """The models whose masks are not those of models that were fitted on, and a sentence that counts the others."""
     if not (study.imported or study.design.kind == "listed"):
         return index, ""  # Draws of a design have the same mask by chance only.
@@ -99,7 +99,7 @@ def _unseen(study: Study, index: Rows, fitted: Rows) -> tuple[Rows, str]:
     )
 
 
-def _by_chance(study: Study, heldout: int, fitted: int) -> float:
+def _by_chance(study: StoredStudy, heldout: int, fitted: int) -> float:
     """How many held-out masks may well be among the fitted ones where both are random subsets of a few units."""
     alpha, n = float(np.mean(study.design.alpha)), study.n
     same = max((alpha**2 + (1 - alpha) ** 2) ** n, 1 / comb(n, round(alpha * n)))
@@ -107,7 +107,7 @@ def _by_chance(study: Study, heldout: int, fitted: int) -> float:
     return float(expected + 3 * np.sqrt(expected))
 
 
-def refuse_seen(dm: Datamodels, study: Study, index: NDArray[np.int64]) -> None:
+def refuse_seen(dm: Datamodels, study: StoredStudy, index: NDArray[np.int64]) -> None:
     """InputError if one of these models was used to fit the datamodels or to choose λ."""
     if dm.meta.get("study_id") not in (None, study.identity):
         return
@@ -120,7 +120,7 @@ def refuse_seen(dm: Datamodels, study: Study, index: NDArray[np.int64]) -> None:
             )
 
 
-def even_replicates(study: Study, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
+def even_replicates(study: StoredStudy, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
     """Rows ordered by subset, the number of subsets, and of replicates of each.
 
     Where subsets differ in how many replicates are there, those with the count that covers most models are kept.

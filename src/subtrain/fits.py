@@ -7,7 +7,7 @@ import hashlib
 from subtrain.datamodels import Datamodels, load_from, save_to
 from subtrain.errors import InputError
 from subtrain.store.protocol import JSON_BYTES, read_capped
-from subtrain.studies.stored_study import FIT_META, FITS, UNSEALED, Study
+from subtrain.studies.stored_study import FIT_META, FITS, UNSEALED, StoredStudy
 
 # What `subtrain evaluate` writes beside a fit; it is of that fit alone.
 EVALUATION = "evaluation.json"
@@ -22,24 +22,24 @@ def fit_prefix(name: str = "default") -> str:
     return f"{FITS}/{name}"
 
 
-def save_fit(study: Study, dm: Datamodels, name: str = "default") -> str:
+def save_fit(study: StoredStudy, dm: Datamodels, name: str = "default") -> str:
     """Keep datamodels in the study under this name, in place of any there; returns where they are."""
     folder = fit_prefix(name)
     study.store.delete(f"{folder}/{EVALUATION}")
     save_to(study.store, folder, dm)
-    return study.store.where(folder)
+    return study.store.location(folder)
 
 
-def load_fit(study: Study, name: str = "default") -> Datamodels:
+def load_fit(study: StoredStudy, name: str = "default") -> Datamodels:
     """The datamodels of this name; InputError says which there are if it is not among them."""
     folder = fit_prefix(name)
     if name not in study.fits:
-        say = f"there are {', '.join(study.fits)}" if study.fits else f"run subtrain fit {study.where} first"
-        raise InputError(f"{study.where} has no fit named {name!r}: {say}")
+        say = f"there are {', '.join(study.fits)}" if study.fits else f"run subtrain fit {study.location} first"
+        raise InputError(f"{study.location} has no fit named {name!r}: {say}")
     return load_from(study.store, folder, required=study.format != UNSEALED)
 
 
-def digest_of(study: Study, name: str) -> str:
+def digest_of(study: StoredStudy, name: str) -> str:
     """sha256 of a fit's metadata; "" if there is no such fit."""
     try:
         return hashlib.sha256(read_capped(study.store, f"{fit_prefix(name)}/{FIT_META}", JSON_BYTES)).hexdigest()

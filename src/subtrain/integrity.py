@@ -32,10 +32,10 @@ from subtrain.studies.stored_study import (
     PARTIAL,
     SEGMENTS,
     UNSEALED,
-    Study,
     extension_files,
 )
 from subtrain.studies.view.stored_view import read_view
+from subtrain.study import Study
 
 RETRAINED = "retrained"
 _OURS = {
@@ -83,7 +83,7 @@ def examine(study: Study) -> Examined:
     found = Examined(check(study))
     if study.format == UNSEALED:
         found.notes.append(
-            f"{study.where} was made by version 0.1.0, without digests of {MANIFEST} and the extensions: not checked"
+            f"{study.location} was made by version 0.1.0, without digests of {MANIFEST} and the extensions: not checked"
         )
     _arrays(study, found)
     found.attempt(lambda: _view(study))
@@ -140,24 +140,24 @@ def _arrays(study: Study, found: Examined) -> None:
 def _fit(study: Study, name: str, found: Examined) -> None:
     store, folder = study.store, fit_prefix(name)
     if not store.exists(f"{folder}/{FIT_META}"):
-        found.notes.append(f"{store.where(folder)} is not finished: fit again, or delete it")
+        found.notes.append(f"{store.location(folder)} is not finished: fit again, or delete it")
         return
     strict = study.format != UNSEALED
 
     def arrays() -> None:
         meta = f"{folder}/{FIT_META}"
-        _, digests = split_meta(read_json(store, meta), store.where(meta), strict)
+        _, digests = split_meta(read_json(store, meta), store.location(meta), strict)
         load_fit(study, name)
         if digests is None:
-            found.notes.append(f"{store.where(folder)} was written by version 0.1.0, without digests: not checked")
+            found.notes.append(f"{store.location(folder)} was written by version 0.1.0, without digests: not checked")
         elif PT in digests:
             if not store.exists(f"{folder}/{TORCH}"):
-                raise CorruptError(f"{store.where(f'{folder}/{TORCH}')} is missing: fit again to make it anew")
+                raise CorruptError(f"{store.location(f'{folder}/{TORCH}')} is missing: fit again to make it anew")
             path = store.path(f"{folder}/{TORCH}")
             if path is not None:
                 verify_file(path, digests[PT])
             else:
-                verify_bytes(store.read(f"{folder}/{TORCH}"), digests[PT], store.where(f"{folder}/{TORCH}"))
+                verify_bytes(store.read(f"{folder}/{TORCH}"), digests[PT], store.location(f"{folder}/{TORCH}"))
 
     found.attempt(arrays)
     if store.exists(f"{folder}/{EVALUATION}"):
@@ -167,14 +167,14 @@ def _fit(study: Study, name: str, found: Examined) -> None:
     for file in store.names(folder):
         rest = file.removeprefix(f"{folder}/")
         if rest not in known and not rest.startswith(f"{FOLDER}/"):
-            found.notes.append(f"{store.where(file)} is no file of a fit")
+            found.notes.append(f"{store.location(file)} is no file of a fit")
 
 
 def _evaluation(study: Study, name: str) -> None:
     file = f"{fit_prefix(name)}/{EVALUATION}"
     of = read_sealed(study.store, file, study.format != UNSEALED).get(OF)
     if of is not None and of != digest_of(study, name):
-        raise CorruptError(f"{study.store.where(file)} is not of the datamodels beside it: evaluate them again")
+        raise CorruptError(f"{study.store.location(file)} is not of the datamodels beside it: evaluate them again")
 
 
 def _counts(study: Study, found: Examined) -> None:
@@ -202,4 +202,4 @@ def _strangers(study: Study) -> Iterator[str]:
         else:
             ours = first in _OURS if slash else file in _SINGLE or file.startswith(_MASKS)
         if not ours:
-            yield f"{study.store.where(file)} is no file of a study: not read"
+            yield f"{study.store.location(file)} is no file of a study: not read"

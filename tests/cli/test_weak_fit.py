@@ -76,7 +76,7 @@ def test_every_verb_of_a_fit_says_it_in_its_last_lines(study, monkeypatch, capsy
         command = (first, study.path, "--fit", f"{name}-{split}", *rest)
         said = run(monkeypatch, capsys, *command)
         assert said.count("weak fit: LDS") == expected
-        assert said.count(f"collect more (`subtrain budget {study.where}`)") == expected
+        assert said.count(f"collect more (`subtrain budget {study.location}`)") == expected
         found = json.loads(run(monkeypatch, capsys, *command, "--json"))
         assert found.get("weak", "").startswith("weak fit: LDS") == bool(expected)
         assert "weak fit" not in found.get("summary", "")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from processes import running, wait_until
-from subtrain import Design, Study, status
+from subtrain import Design, Study
 from subtrain.collection.engines.local import executor
+from subtrain.collection.status import status
 from subtrain.errors import CollectError, InputError
 
 CODE = """

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from subtrain import status
 from subtrain.collection.committed_segments import Landed, landed, recent_rate
 from subtrain.collection.prometheus import exposition, write_prometheus
+from subtrain.collection.status import status
 from subtrain.collection.workers.train_segment import record_failure, train_segment
 from subtrain.system.machine import host
 

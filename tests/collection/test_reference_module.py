@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from subtrain import LeastSquares, MeanDifference, Study, fit, import_reference
+from subtrain import LeastSquares, MeanDifference, Study, fit
 from subtrain.errors import InputError
+from subtrain.studies.imports.reference import import_reference
 
 MODULE = """
 import argparse

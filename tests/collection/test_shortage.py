@@ -96,7 +96,7 @@ def test_a_worker_that_the_system_kills_is_one_less_and_no_model_is_blamed(short
     study = short_system()
     done = study.collect(workers=3, progress=False)
     assert done.done == 12
-    assert st.status(study).failed == ()
+    assert study.status().failed == ()
     assert "going on with 1 worker" in " ".join(done.notes)
 
 
@@ -105,7 +105,7 @@ def test_with_one_worker_left_a_model_that_is_killed_is_to_blame(short_system):
     study = short_system(greedy=[bad])
     with pytest.raises(st.SubtrainError, match=r"1 of 12 models are missing.* model 5: .*SIGKILL"):
         study.collect(workers=2, progress=False)
-    assert [failed.model for failed in st.status(study).failed] == [5]
+    assert [failed.model for failed in study.status().failed] == [5]
 
 
 def test_a_worker_that_grows_is_told_from_one_that_is_large():
@@ -138,5 +138,5 @@ def test_a_leak_never_fails_a_model(make_study, tmp_path):
     task = st.tasks.batch(train, 20, {"a": st.Output([1], "float32")}, 1)
     study = st.Study.create(tmp_path / "r", task, st.Design(models=9, heldout=0), segment=8)
     done = study.collect(workers=1, progress=False)
-    assert (done.done, st.status(study).failed) == (9, ())
+    assert (done.done, study.status().failed) == (9, ())
     assert len({path.name.partition("-")[0] for path in tmp_path.glob("*.mark")}) == 5, "processes, two models each"

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from subtrain import Datamodels, status
+from subtrain import Datamodels
 from subtrain.collection import report, train_segment
 from subtrain.collection.report import Tally, runner_file
-from subtrain.collection.status import check
+from subtrain.collection.status import check, status
 from subtrain.collection.workers.train_segment import record_failure
 from subtrain.fits import save_fit
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from subtrain import Datamodels, evaluate, import_arrays
+from subtrain import Datamodels, evaluate
 from subtrain.explorer.report import report_page
 from subtrain.fits import save_fit
+from subtrain.studies.imports.arrays import import_arrays
 
 N, HELPS, HARMS = 12, 3, 7
 

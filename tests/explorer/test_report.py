@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from subtrain import Datamodels, Study, import_arrays
+from subtrain import Datamodels, Study
 from subtrain.errors import InputError
 from subtrain.evaluation import evaluate
 from subtrain.explorer.report import write_report
+from subtrain.studies.imports.arrays import import_arrays
 from subtrain.tasks import View
 from subtrain.tasks.base import Source
 from worlds import linear, weights

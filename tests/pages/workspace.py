@@ -14,7 +14,7 @@ from blocks import PAGES, blocks
 import subtrain as st
 from subtrain.collection import train_segment
 from subtrain.fits import load_fit, save_fit
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.tasks.digits import split_digits
 
 
@@ -93,7 +93,7 @@ def studies_for(text: str, names: dict[str, Any], here: Path) -> None:
     if "dm" not in names and re.search(r"\bdm\b", text) and not re.search(r"^dm = ", text, re.M):
         names["dm"] = load_fit(Study.open(here / "runs" / "digits"))
     if "out/digits/" in text:
-        st.export(Study.open(here / "runs" / "digits"), here / "out")
+        Study.open(here / "runs" / "digits").export(here / "out")
 
 
 def _modules(x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, Any]:

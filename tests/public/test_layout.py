@@ -20,7 +20,7 @@ def folder(tmp_path, kind="max", spoil=None, logits=True):
     np.save(data / "test_margins_50pct.npy", given)
     if logits:
         np.save(data / "test_logits_50pct.npy", z)
-    return st.import_folder(tmp_path / "study", tmp_path / "cifar"), labels
+    return st.Study.from_folder(tmp_path / "study", tmp_path / "cifar"), labels
 
 
 @pytest.mark.parametrize("kind", ["max", "logsumexp"])
@@ -63,17 +63,17 @@ def arrays(spoil=None, inf=None):
 def test_one_infinity_does_not_hide_the_other_models(tmp_path):
     masks, outputs, labels = arrays(spoil=slice(1, None), inf=(0, 0, 0))
     with pytest.raises(CorruptError, match=r"model 1, target 0 .*414 numbers of 70 models differ"):
-        st.import_arrays(tmp_path / "study", masks, outputs, labels=labels)
+        st.Study.from_arrays(tmp_path / "study", masks, outputs, labels=labels)
     assert not (tmp_path / "study").exists(), "nothing is written before the comparison"
 
 
 def test_what_was_compared_is_counted(tmp_path, monkeypatch):
     masks, outputs, labels = arrays(inf=(3, 2, 1))
-    [said] = st.import_arrays(tmp_path / "all", masks, outputs, labels=labels).manifest["notes"]
+    [said] = st.Study.from_arrays(tmp_path / "all", masks, outputs, labels=labels).manifest["notes"]
     assert "all 70 models follow" in said
     assert "1 numbers were not compared" in said
     monkeypatch.setattr("subtrain.studies.imports.consistency._WHOLE", 100)
-    [said] = st.import_arrays(tmp_path / "some", masks, outputs, labels=labels).manifest["notes"]
+    [said] = st.Study.from_arrays(tmp_path / "some", masks, outputs, labels=labels).manifest["notes"]
     assert "the 64 of 70 models that were looked at" in said
 
 
@@ -81,4 +81,4 @@ def test_a_margin_that_is_not_a_number_does_not_pass(tmp_path):
     masks, outputs, labels = arrays()
     outputs["test_margins"][69, 5] = np.nan
     with pytest.raises(CorruptError, match="model 69, target 5 has margin nan"):
-        st.import_arrays(tmp_path / "study", masks, outputs, labels=labels)
+        st.Study.from_arrays(tmp_path / "study", masks, outputs, labels=labels)

@@ -24,7 +24,7 @@ def world(tmp_path_factory):
     masks = np.concatenate([fit, held])
     outputs = masks @ weight + bias + random.normal(0, 1.5, (len(masks), T))
     root = tmp_path_factory.mktemp("published")
-    study = st.import_arrays(root / "study", masks, {"test_margins": outputs.astype(np.float16)}, heldout=len(held))
+    study = st.Study.from_arrays(root / "study", masks, {"test_margins": outputs.astype(np.float16)}, heldout=len(held))
     return root, study, weight, bias
 
 
@@ -117,7 +117,7 @@ def test_outputs_that_are_not_finite_do_not_hide_the_units(world, tmp_path, brok
     _, study, weight, _ = world
     outputs = study.read("test_margins").astype(np.float32)
     outputs[7] = broken
-    spoiled = st.import_arrays(tmp_path / "study", study.masks().unpack(), {"test_margins": outputs}, heldout=600)
+    spoiled = st.Study.from_arrays(tmp_path / "study", study.masks().unpack(), {"test_margins": outputs}, heldout=600)
     for kind, path in both_conventions(world):
         dm = load_published(path, spoiled)
         assert dm.meta["published_units"] == kind
@@ -146,7 +146,7 @@ def test_a_unit_in_all_masks_weighs_nothing(world, tmp_path):
     masks = study.masks().unpack()
     masks[:, 3] = True
     outputs = study.read("test_margins")
-    same = st.import_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=600)
+    same = st.Study.from_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=600)
     (_, _), (_, path) = both_conventions(world)
     dm = load_published(path, same, units="standardized")
     assert not dm.weight[3].any()

@@ -209,6 +209,6 @@ def test_mixed_alphas_work_for_lasso_and_show_in_what_is_known_of_it(tmp_path) -
 
 def test_an_imported_study_does_not_know_its_alphas(tmp_path) -> None:
     masks, _, y, _ = sampled(200, 10)
-    study = st.import_arrays(tmp_path / "study", masks, {"y": y.astype(np.float32)}, heldout=20)
+    study = st.Study.from_arrays(tmp_path / "study", masks, {"y": y.astype(np.float32)}, heldout=20)
     with pytest.raises(InputError, match="does not know the alpha of each model: give them"):
         st.fit(study, estimator=AME())

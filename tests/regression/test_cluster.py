@@ -45,7 +45,7 @@ def arrays():
 @pytest.fixture(params=["float16", "float32"])
 def study(arrays, tmp_path, request):
     masks, outputs = arrays
-    return st.import_arrays(tmp_path / "study", masks, {"test_margins": outputs.astype(request.param)}, heldout=100)
+    return st.Study.from_arrays(tmp_path / "study", masks, {"test_margins": outputs.astype(request.param)}, heldout=100)
 
 
 def same(a, b):

@@ -15,8 +15,8 @@ from hypothesis import strategies as some
 from subtrain.errors import InputError
 from subtrain.masks import pack
 from subtrain.regression.counting import count_stream, counting_pass
-from subtrain.regression.counting.count_stream import count_blocks
-from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.count_stream import count, count_blocks
+from subtrain.regression.counting.counts import Counts
 
 
 def world(m: int, n: int, targets: int, seed: int = 0, dtype: str = "float16") -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,8 @@ import subtrain as st
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
 from subtrain.regression.counting import count_stream
-from subtrain.regression.counting.count_stream import count_blocks
-from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.count_stream import count, count_blocks
+from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.saved_counts import load_counts, save_counts
 
 Block = tuple[Masks, np.ndarray]
@@ -152,7 +152,7 @@ def test_counts_of_the_first_version_open_and_are_not_added_to(tmp_path, monkeyp
     masks, y = random.random((60, 7)) < 0.5, random.normal(size=(60, 3)) + 5
     monkeypatch.setattr(saved_counts, "SUMS", tuple(name for name in saved_counts.SUMS if name != "y_dev"))
     saved_counts.save_counts(tmp_path / "old", count(masks, y))
-    study = st.import_arrays(tmp_path / "s", masks, {"test_margins": y}, heldout=10)
+    study = st.Study.from_arrays(tmp_path / "s", masks, {"test_margins": y}, heldout=10)
     models = study_counts.Models(study, "test_margins", study.done("fit"))
     study_counts.counted(models, models.rows, "all")
     monkeypatch.undo()

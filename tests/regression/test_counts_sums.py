@@ -10,9 +10,8 @@ import pytest
 
 from subtrain.masks import pack
 from subtrain.regression.counting import masked_sums
-from subtrain.regression.counting.count_stream import count_blocks, peak_bytes
+from subtrain.regression.counting.count_stream import count, count_blocks, peak_bytes
 from subtrain.regression.counting.counting_pass import spans
-from subtrain.regression.counting.counts import count
 from subtrain.regression.counting.model_stream import array_blocks
 
 SHAPES = {

@@ -7,7 +7,7 @@ import pytest
 
 from subtrain.errors import InputError
 from subtrain.masks import pack
-from subtrain.regression.counting.counts import count
+from subtrain.regression.counting.count_stream import count
 
 torch = pytest.importorskip("torch", reason="needs the torch extra")
 

@@ -62,7 +62,7 @@ def test_of_a_target_that_is_left_out_one_sentence_is_said(study, tmp_path, name
     rows = study.done()
     outputs = study.read("train_margins", rows)
     outputs[:, 5] = np.nan
-    made = st.import_arrays(tmp_path / "s", study.masks(rows).unpack(), {"train_margins": outputs}, heldout=40)
+    made = st.Study.from_arrays(tmp_path / "s", study.masks(rows).unpack(), {"train_margins": outputs}, heldout=40)
     estimator = getattr(regression, name)()
     dm = st.fit(made, estimator=estimator, engine=engine, keep_counts=False)
     assert dm.meta["targets_left_out"] == [5]

@@ -14,8 +14,8 @@ from subtrain.masks import pack
 from subtrain.regression.counting import compact_gram as rules
 from subtrain.regression.counting import count_stream
 from subtrain.regression.counting.compact_gram import CompactGram
-from subtrain.regression.counting.count_stream import count_blocks
-from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.count_stream import count, count_blocks
+from subtrain.regression.counting.counts import Counts
 
 
 def masks_of(m: int, n: int, seed: int) -> np.ndarray:

@@ -203,7 +203,7 @@ def test_units_and_targets_that_never_change() -> None:
 @pytest.fixture
 def study(tmp_path):
     masks, y = world()
-    return st.import_arrays(tmp_path / "study", masks, {"test_margins": y}, heldout=100)
+    return st.Study.from_arrays(tmp_path / "study", masks, {"test_margins": y}, heldout=100)
 
 
 def test_a_study_is_fitted_like_any_other(study, tmp_path) -> None:

@@ -97,7 +97,7 @@ def test_a_study_far_from_zero_is_fitted_judged_and_tested_as_near_it(tmp_path):
     shift = np.array([0.0, FAR, 0.0, -FAR])
     found = []
     for name, outputs in (("near", y), ("far", y + shift)):
-        study = st.import_arrays(tmp_path / name, masks, {"test_margins": outputs}, heldout=60)
+        study = st.Study.from_arrays(tmp_path / name, masks, {"test_margins": outputs}, heldout=60)
         dm = st.fit(study)
         assert dm.meta["notes"] == []
         found.append((dm, st.evaluate(dm, study, bootstrap=0), st.significance(dm, study, method="exact")))

@@ -12,7 +12,7 @@ from sklearn.linear_model import Lasso as ReferenceLasso
 from sklearn.linear_model import lasso_path as reference_path
 
 from subtrain.errors import InputError
-from subtrain.regression.counting.counts import count
+from subtrain.regression.counting.count_stream import count
 from subtrain.regression.lasso.path import lasso_path, solve_at
 from subtrain.regression.lasso.problem import lambda_max, problem
 

@@ -9,7 +9,8 @@ import pytest
 
 from subtrain.masks import pack
 from subtrain.regression.counting.compact_gram import ESCAPED, CompactGram
-from subtrain.regression.counting.counts import Counts, count, gram_kind
+from subtrain.regression.counting.count_stream import count
+from subtrain.regression.counting.counts import Counts, gram_kind
 from subtrain.regression.lasso.path import lasso_path, solve_at
 from subtrain.regression.lasso.validation_error import judges
 

@@ -9,7 +9,7 @@ import pytest
 
 from subtrain.errors import InputError
 from subtrain.masks import pack
-from subtrain.regression.counting.counts import count
+from subtrain.regression.counting.count_stream import count
 from subtrain.regression.lasso.path import lasso_path, solve_at
 from subtrain.regression.lasso.validation_error import Judges, by_unit, judges
 

@@ -8,13 +8,13 @@ import warnings
 import numpy as np
 import pytest
 
-from subtrain import Design, Lasso, Pairs, SharedPrior, Study, fit, pairs_of
+from subtrain import Design, Lasso, Pairs, SharedPrior, Study, fit
 from subtrain.errors import InputError
-from subtrain.regression.counting.counts import count
+from subtrain.regression.counting.count_stream import count
 from subtrain.regression.estimators.kit.dense_problem import dense
 from subtrain.regression.estimators.kit.learned_prior import Prior
 from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, start, sweep
-from subtrain.regression.estimators.kit.pairs import LEVELS, levels, pairs_of_study
+from subtrain.regression.estimators.kit.pairs import LEVELS, levels, pairs_of, pairs_of_study
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.problem import problem
 from subtrain.store.seal import sealed

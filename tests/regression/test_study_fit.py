@@ -31,7 +31,7 @@ def rng():
 @pytest.fixture
 def study(world, tmp_path):
     masks, outputs, _ = world
-    return st.import_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=100)
+    return st.Study.from_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=100)
 
 
 def test_the_same_as_the_estimator_on_the_same_models(study, world):
@@ -107,7 +107,7 @@ def test_replicates_of_a_subset_stay_in_one_part(tmp_path):
 def test_outputs_that_are_not_finite(world, tmp_path):
     masks, outputs, _ = world
     outputs[[20, 30], 2] = np.nan, np.inf
-    study = st.import_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=100)
+    study = st.Study.from_arrays(tmp_path / "study", masks, {"test_margins": outputs}, heldout=100)
     with pytest.raises(InputError, match=r"test_margins of model 20 is nan at target 2"):
         st.fit(study)
     with pytest.warns(FitWarning, match=r"2 of 600 models have an output .*the first is model 20\)"):
@@ -143,7 +143,7 @@ def test_progress_goes_through_the_stages(study):
 
 
 def test_too_few_models_and_unknown_outputs(tmp_path, rng):
-    small = st.import_arrays(tmp_path / "s", rng.random((12, 5)) < 0.5, {"y": rng.normal(size=(12, 2))}, heldout=4)
+    small = st.Study.from_arrays(tmp_path / "s", rng.random((12, 5)) < 0.5, {"y": rng.normal(size=(12, 2))}, heldout=4)
     with pytest.raises(InputError, match="8 models to fit on; at least 10"):
         st.fit(small)
     with pytest.raises(InputError, match="records no output 'z'; it has y"):

@@ -110,7 +110,7 @@ def test_a_study_keeps_what_was_said(tmp_path) -> None:
     x, random = masks(), np.random.default_rng(5)
     y = (x @ random.normal(size=(N, 3)) + 0.5 * random.normal(size=(M, 3))).astype(np.float32)
     y[:, 2] = 7.0
-    study = st.import_arrays(tmp_path / "study", x, {"test_margins": y}, heldout=40)
+    study = st.Study.from_arrays(tmp_path / "study", x, {"test_margins": y}, heldout=40)
     text = "for 1 of 3 targets all weights are 0: their outputs are the same in all fitting models"
     with pytest.warns(FitWarning, match=text):
         dm = st.fit(study)

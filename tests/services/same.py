@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from subtrain import Study, export
+from subtrain import Study
+from subtrain.studies.export import export
 
 
 def same_exports(one: Study, other: Study, folder: Path) -> None:

@@ -204,7 +204,7 @@ def small(bucket) -> Study:
 
 
 def test_wrong_credentials_are_one_sentence_at_the_command_line(server, small):
-    address = small.where
+    address = small.location
     if server.kind == "ceph":
         refused(cli("status", address, AWS_SECRET_ACCESS_KEY="wrong"), address, "credentials are wrong")
         refused(cli("status", address, AWS_ACCESS_KEY_ID="NOBODY"), address, "credentials are wrong")
@@ -254,7 +254,7 @@ def test_a_bucket_that_vanishes_stops_everything_with_a_sentence(server, bucket,
     params = {"control": str(tmp_path), "pause": 0.05}
     design = Design(models=400, heldout=3, seed=1)
     study = Study.create(f"s3://{bucket}/x", f"{worlds.__file__}:unruly", design, params=params, segment=4)
-    command = [sys.executable, "-m", "subtrain", "collect", study.where, "--workers", "2"]
+    command = [sys.executable, "-m", "subtrain", "collect", study.location, "--workers", "2"]
     runner = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while study.models_done() < 12:
         assert runner.poll() is None, runner.communicate()

@@ -15,8 +15,9 @@ import pytest
 
 import worlds
 from conformance import CHECKS, readers_see_the_old_or_the_new
-from subtrain import Design, Study, export
+from subtrain import Design, Study
 from subtrain.store.folder import Folder
+from subtrain.studies.export import export
 
 RUNNER = """
 import sys

@@ -10,7 +10,7 @@ import pytest
 from obstore.store import MemoryStore
 
 import worlds
-from subtrain import Design, MeanDifference, Study, evaluate, export, fit, load_fit
+from subtrain import Design, MeanDifference, Study, evaluate, fit, load_fit
 from subtrain.collection import train_segment
 from subtrain.collection.report import Tally, known_worker_bytes, runner_file
 from subtrain.collection.status import check
@@ -21,6 +21,7 @@ from subtrain.regression import Lasso, LassoLarge
 from subtrain.regression.counting.study_counts import COUNTS
 from subtrain.store.bucket import Bucket
 from subtrain.store.bucket_errors import reason
+from subtrain.studies.export import export
 from subtrain.studies.segments import remote_safetensors, segment_file
 from subtrain.studies.stored_study import segment_name
 from subtrain.uses.learning_curve import learning_curve
@@ -48,7 +49,7 @@ def twins(make_study, cache) -> tuple[Study, Study]:
 def test_everything_works_as_in_a_folder(twins, tmp_path, cache):
     local, bucket = twins
     assert local.identity == bucket.identity
-    assert (bucket.models_done(), bucket.name, bucket.where) == (162, "twin", "s3://memory/twin")
+    assert (bucket.models_done(), bucket.name, bucket.location) == (162, "twin", "s3://memory/twin")
     for name in local.outputs:
         assert bucket.read(name).tobytes() == local.read(name).tobytes()
     assert check(bucket) == []

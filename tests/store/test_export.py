@@ -11,10 +11,12 @@ import os
 import numpy as np
 import pytest
 
-from subtrain import Output, Study, export, import_folder
+from subtrain import Output, Study
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.studies import export as export_module
+from subtrain.studies.export import export
+from subtrain.studies.imports.arrays import import_folder
 from subtrain.studies.segments import npy_writer
 from subtrain.tasks import batch
 from worlds import linear

@@ -13,9 +13,11 @@ from types import SimpleNamespace
 import pytest
 
 import worlds
-from subtrain import Study, export, import_folder
+from subtrain import Study
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.studies import export as export_module
+from subtrain.studies.export import export
+from subtrain.studies.imports.arrays import import_folder
 from subtrain.studies.segments import npy_writer
 
 FILES = ("train_masks_50pct.npy", "test_margins_50pct.npy", "train_margins_50pct.npy")

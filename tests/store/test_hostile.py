@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from subtrain import Datamodels, Design, Study, import_arrays, load_fit
+from subtrain import Datamodels, Design, Study, load_fit
 from subtrain.collection.engines.slurm.submitted_jobs import open_batches, parse_segments
 from subtrain.errors import CorruptError, InputError
 from subtrain.explorer.data.sidecar import open_sidecar
@@ -23,6 +23,7 @@ from subtrain.integrity import examine
 from subtrain.store import atomic_files, protocol
 from subtrain.store.folder import Folder
 from subtrain.store.seal import sealed
+from subtrain.studies.imports.arrays import import_arrays
 
 BIG = 10**9
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtrain import Datamodels, Design, LeastSquares, Ridge, Study, evaluate, fit, import_arrays, import_folder
+from subtrain import Datamodels, Design, LeastSquares, Ridge, Study, evaluate, fit
 from subtrain.errors import InputError, MismatchError
+from subtrain.store.npy_files import open_npy
 from subtrain.studies.export import export
-from subtrain.studies.segments.output_rows import open_npy
+from subtrain.studies.imports.arrays import import_arrays, import_folder
 
 RANDOM = np.random.default_rng(0)
 MASKS = RANDOM.random((40, 9)) < 0.5

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 import subtrain
-from subtrain import Datamodels, Design, Lasso, LassoLarge, Study, export, fit, import_arrays, load_fit
+from subtrain import Datamodels, Design, Lasso, LassoLarge, Study, fit, load_fit
 from subtrain.collection.status import check
 from subtrain.errors import CorruptError, InputError, MismatchError, SubtrainError
 from subtrain.fits import save_fit
 from subtrain.store.seal import sealed
+from subtrain.studies.export import export
+from subtrain.studies.imports.arrays import import_arrays
 
 SOURCE = Path(subtrain.__file__).parent
 CODE = re.compile(r"\b(import|from) (cloud)?(pickle|joblib|marshal|shelve|dill)|(?<!\.)\b(eval|exec)\(")
@@ -248,7 +250,7 @@ def test_a_segment_cannot_claim_models_that_are_not_in_its_name(make_study):
 
 def test_kept_counts_name_no_files_elsewhere(tmp_path):
     from subtrain.regression.counting import saved_counts
-    from subtrain.regression.counting.counts import count
+    from subtrain.regression.counting.count_stream import count
     from subtrain.store import atomic_files
 
     design = Design(models=20, n=10, heldout=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from subtrain import Design, Lasso, Output
-from subtrain.regression.counting.counts import count
+from subtrain.regression.counting.count_stream import count
 from subtrain.tasks import batch
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from subtrain import Datamodels, Output, Study, banzhaf, import_arrays
+from subtrain import Datamodels, Output, Study, banzhaf
 from subtrain.errors import InputError
 from subtrain.quantities import QUANTITIES, quantity_of
+from subtrain.studies.imports.arrays import import_arrays
 from subtrain.uses.clusters import clusters
 from subtrain.uses.counterfactual import counterfactuals
 from subtrain.uses.group_debias import debias_group

@@ -86,7 +86,7 @@ def test_memorisation_of_examples_whose_units_are_groups(make_study):
 
 
 def test_a_unit_that_is_never_out_has_no_influence_but_nan(make_study, tmp_path):
-    from subtrain import import_arrays
+    from subtrain.studies.imports.arrays import import_arrays
 
     masks = np.random.default_rng(0).random((40, 5)) < 0.5
     masks[:, 2] = True
@@ -99,7 +99,7 @@ def test_a_unit_that_is_never_out_has_no_influence_but_nan(make_study, tmp_path)
 
 
 def test_memorisation_needs_outputs_on_training_examples(make_study, tmp_path):
-    from subtrain import import_arrays
+    from subtrain.studies.imports.arrays import import_arrays
 
     masks = np.random.default_rng(0).random((40, 5)) < 0.5
     study = import_arrays(tmp_path / "given", masks, {"test_margins": masks[:, :2] - 0.5}, heldout=0)
@@ -115,7 +115,7 @@ def test_averages_over_a_selected_set_say_so(tmp_path, average):
     random = np.random.default_rng(0)
     masks = random.random((90, 12)) < 0.5
     right = {"train_margins": (masks + random.normal(size=masks.shape)).astype(np.float32)}
-    study = st.import_arrays(tmp_path / "s", masks, right, heldout=0, left_out=30)
+    study = st.Study.from_arrays(tmp_path / "s", masks, right, heldout=0, left_out=30)
     advice = pytest.warns(UserWarning, match=r"differences of means are biased .* fit Lasso\(\) or Ridge\(\) instead")
     with pytest.warns(UserWarning, match="30 of 120 models .*a selected set"), advice:
         average(study)

@@ -10,11 +10,12 @@ import pytest
 from obstore.store import MemoryStore
 
 import worlds
-from subtrain import Design, Study, import_arrays
+from subtrain import Design, Study
 from subtrain.designs.listed import ListedDesign
 from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.masks import pack
 from subtrain.store.bucket import Bucket
+from subtrain.studies.imports.arrays import import_arrays
 from subtrain.tasks import batch
 from subtrain.uses.retrain import retrain
 
@@ -45,7 +46,7 @@ def test_it_resumes_and_more_runs_are_added(make_study, trained_here):
     more = retrain(study, MASKS, runs=5)
     fewer = retrain(study, MASKS, runs=1)
     assert trained_here == [14, 0, 21, 0]
-    assert first.study.where == more.study.where
+    assert first.study.location == more.study.location
     assert more.outputs().shape == (7, 5, 3)
     assert np.array_equal(more.outputs()[:, :2], again.outputs())
     assert np.array_equal(fewer.outputs(), again.outputs()[:, :1])
@@ -86,7 +87,7 @@ def test_of_a_study_in_a_bucket_it_lies_in_the_bucket(trained_here, monkeypatch)
     )
     study = Study.create(Bucket(MemoryStore(), "s3://memory/parent"), worlds.linear(), Design(models=10), segment=4)
     found = retrain(study, MASKS, runs=2, name="mine")
-    assert found.study.where == "s3://memory/parent/retrained/mine"
+    assert found.study.location == "s3://memory/parent/retrained/mine"
     assert np.allclose(found.outputs()[:, 0], EXACT, atol=1e-5)
     assert np.allclose(retrain(study, MASKS, runs=3, name="mine").outputs()[:, 2], EXACT, atol=1e-5)
     assert trained_here == [14, 7]

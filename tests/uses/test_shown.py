@@ -95,7 +95,7 @@ def results(study, dm, own, other):
         "datamodels": lambda: dm,
         "removals": lambda: st.removals(dm, [0], sizes=[1]),
         "study": lambda: study,
-        "status": lambda: st.status(study),
+        "status": lambda: study.status(),
     }
 
 

@@ -4,8 +4,9 @@ import games
 import numpy as np
 import pytest
 
-from subtrain import Design, Study, ame, banzhaf, import_arrays, shapley
+from subtrain import Design, Study, ame, banzhaf, shapley
 from subtrain.errors import InputError
+from subtrain.studies.imports.arrays import import_arrays
 from subtrain.uses.valuation import quadrature, shapley_alphas
 
 # The fewest units with more different coalitions than there are models.

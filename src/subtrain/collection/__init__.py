@@ -15,11 +15,10 @@ from subtrain.collection.report import Collected, Failure, Tally, runner_file
 from subtrain.collection.retries import models_done
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import train_segment
-from subtrain.designs.drawn import EVALUATION
+from subtrain.designs.drawn import EVALUATION, Span
 from subtrain.designs.imported import GivenDesign
 from subtrain.errors import CollectError, InputError, MismatchError, StorageError
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 from subtrain.tasks.watching.watched import other_versions
 
 __all__ = ["Collected", "collect", "train_segment"]
@@ -27,7 +26,7 @@ __all__ = ["Collected", "collect", "train_segment"]
 
 @hands_on("collect")
 def collect(
-    study: Study,
+    study: StoredStudy,
     workers: int | None = None,
     progress: bool = True,
     *,
@@ -38,13 +37,16 @@ def collect(
     """Train all models that `study` lacks; can be killed at any moment and run again, here or elsewhere at once.
 
     engine: "local" (worker processes of this machine), "slurm" or "ray"; options: the engine's, as the functions
-    `collection.engines.local.executor.local`, `collection.engines.slurm.executor.slurm` and `collection.engines.ray.cluster.ray` list them. workers: worker processes, by
-    default as many as suit the machine. segments: numbers of the segments to look after, by default all. Raises
+    `collection.engines.local.executor.local`, `…slurm.executor.slurm` and `…ray.executor.ray` list them. workers:
+    worker processes, by default as many as suit the machine. segments: numbers of the segments to look after, by
+    default all. Raises
     CollectError when models failed three times (everything else is finished and kept), StorageError when the disk is
     full, InputError for options that the engine does not have.
     """
     if isinstance(study.design, GivenDesign):
-        raise InputError(f"{study.where} was imported: its models were trained elsewhere, there is nothing to collect")
+        raise InputError(
+            f"{study.location} was imported: its models were trained elsewhere, there is nothing to collect"
+        )
     began = time.monotonic()
     mine = study.segments if segments is None else _numbered(study, segments)
     missing = _missing(study, mine)
@@ -68,16 +70,16 @@ def collect(
     return Collected(done, tally.total, tally.trained, time.monotonic() - began, tally.slots, tuple(tally.notes))
 
 
-def _interrupted(study: Study, mine: list[Range], tally: Tally) -> str:
+def _interrupted(study: StoredStudy, mine: list[Span], tally: Tally) -> str:
     """What is done when a person stops a collection, and how it goes on."""
     done = f"{tally.done:,}"
     with suppress(Exception):
         done = f"{sum(models_done(study, mine)):,}"
-    going = f"; its Slurm jobs go on: subtrain cancel {study.where} ends them" if tally.engine == "slurm" else ""
+    going = f"; its Slurm jobs go on: subtrain cancel {study.location} ends them" if tally.engine == "slurm" else ""
     return f"interrupted: {done} of {tally.total:,} models are done and kept, and the same command goes on{going}"
 
 
-def _keep_view(study: Study, whole: bool) -> list[str]:
+def _keep_view(study: StoredStudy, whole: bool) -> list[str]:
     """Store the view of a study that should have one and has none: of version 0.1.0, or killed when it was created.
 
     The task is made for it only where no models are missing; that its user may do so the executor has asked already.
@@ -95,7 +97,7 @@ def _keep_view(study: Study, whole: bool) -> list[str]:
     return []
 
 
-def _numbered(study: Study, numbers: Iterable[int]) -> list[Range]:
+def _numbered(study: StoredStudy, numbers: Iterable[int]) -> list[Span]:
     """Segments by their numbers 0, 1, …"""
     count = len(study.segments)
     # A list may name more than there is, and be as long: one number beyond the end is enough to refuse it.
@@ -107,19 +109,19 @@ def _numbered(study: Study, numbers: Iterable[int]) -> list[Range]:
     picked = sorted(some)
     if not picked or picked[0] < 0 or picked[-1] >= count:
         wrong = "no segments were named" if not picked else f"there is no segment {picked[0 if picked[0] < 0 else -1]}"
-        raise InputError(f"{wrong}: {study.where} has {count} segments, numbered 0 to {count - 1}")
+        raise InputError(f"{wrong}: {study.location} has {count} segments, numbered 0 to {count - 1}")
     return [study.segments[number] for number in picked]
 
 
-def _sweep(study: Study) -> None:
+def _sweep(study: StoredStudy) -> None:
     """Remove what killed processes left half-written: it only takes space, which may be what is lacking."""
     with suppress(OSError, StorageError):
         study.store.sweep()
         checkpoint.sweep(study)
 
 
-def _sentence(study: Study, tally: Tally, left: int, failures: list[Failure]) -> str:
-    more = f"; and {len(failures) - 3} more segments, see subtrain status {study.where}" if len(failures) > 3 else ""
+def _sentence(study: StoredStudy, tally: Tally, left: int, failures: list[Failure]) -> str:
+    more = f"; and {len(failures) - 3} more segments, see subtrain status {study.location}" if len(failures) > 3 else ""
     return (
         f"{left} of {tally.total} models are missing after repeated failures, everything else is kept: "
         + "; ".join(failure.why for failure in failures[:3])
@@ -127,23 +129,23 @@ def _sentence(study: Study, tally: Tally, left: int, failures: list[Failure]) ->
     )
 
 
-def _missing(study: Study, mine: list[Range]) -> list[Range]:
+def _missing(study: StoredStudy, mine: list[Span]) -> list[Span]:
     """Segments to do, from a random place on, so that two runners seldom meet.
 
     Those to fit on and those to judge on take turns, so that a study can be judged while it grows.
     """
     there = study.rows.whole()
-    missing = [where for where in _in_turns(study, mine) if where not in there]
+    missing = [span for span in _in_turns(study, mine) if span not in there]
     at = random.SystemRandom().randrange(len(missing)) if missing else 0
     return missing[at:] + missing[:at]
 
 
-def _in_turns(study: Study, mine: list[Range]) -> list[Range]:
+def _in_turns(study: StoredStudy, mine: list[Span]) -> list[Span]:
     held = set(study.design.role_rows(EVALUATION).tolist())
-    parts: tuple[list[Range], list[Range]] = ([], [])
-    for where in mine:
-        parts[where[0] in held].append(where)
-    return [where for _, where in sorted((k / len(part), where) for part in parts for k, where in enumerate(part))]
+    parts: tuple[list[Span], list[Span]] = ([], [])
+    for span in mine:
+        parts[span[0] in held].append(span)
+    return [span for _, span in sorted((k / len(part), span) for part in parts for k, span in enumerate(part))]
 
 
 def _silent() -> None:

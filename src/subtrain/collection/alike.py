@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from subtrain.collection.workers.train_segment import ALIKE, failure_file
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 # What differs between two failures of the same cause: numbers, addresses, names of temporary files.
 _PASSING = re.compile(r"0x[0-9a-f]+|tmp\w{6,}|\d+")
@@ -34,14 +34,14 @@ class Alike:
         for model, why in models.items():
             self.add(model, why)
 
-    def enough(self, study: Study) -> bool:
+    def enough(self, study: StoredStudy) -> bool:
         """Whether that many of one kind say it of all; never if the study has a model, whoever trained it."""
         return self.count >= ALIKE and len(self._kinds) == 1 and not study.done().size
 
-    def sentence(self, study: Study) -> str:
+    def sentence(self, study: StoredStudy) -> str:
         """The cause, and where to read more."""
         name = failure_file(self.model)
-        see = f"; see {study.store.where(name)}" if study.store.exists(name) else ""
+        see = f"; see {study.store.location(name)}" if study.store.exists(name) else ""
         return (
             f"{study.models} of {study.models} models are missing: all {self.count} trainings so far failed alike, so "
             f"no more are tried: {self.why}{see}"

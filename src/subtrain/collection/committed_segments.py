@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from subtrain.errors import CorruptError
 from subtrain.studies.segments import segment_file
-from subtrain.studies.stored_study import LOGS, SEGMENTS, Study
+from subtrain.studies.stored_study import LOGS, SEGMENTS, StoredStudy
 
 # Headers read at most, of the newest segments; the rest is known by name, time and size only. Fewer of a bucket.
 HEADERS, FAR = 4096, 64
@@ -48,7 +48,7 @@ class Trained:
     log: str = ""
 
 
-def landed(study: Study) -> list[Landed]:
+def landed(study: StoredStudy) -> list[Landed]:
     """The committed segments, oldest first."""
     found = []
     for entry in study.store.entries(SEGMENTS):
@@ -58,7 +58,7 @@ def landed(study: Study) -> list[Landed]:
     return sorted(found, key=lambda one: one.at)
 
 
-def trained(study: Study, segments: Sequence[Landed]) -> list[Trained]:
+def trained(study: StoredStudy, segments: Sequence[Landed]) -> list[Trained]:
     """Who trained the newest of these segments."""
     found = []
     for one in segments[-(HEADERS if study.store.path() else FAR) :]:
@@ -70,7 +70,7 @@ def trained(study: Study, segments: Sequence[Landed]) -> list[Trained]:
     return found
 
 
-def _about(study: Study, one: Landed) -> tuple[str, int, float]:
+def _about(study: StoredStudy, one: Landed) -> tuple[str, int, float]:
     key = (study.store.address, one.name, one.at)
     if key not in _KNOWN:
         if len(_KNOWN) >= 2 * HEADERS:

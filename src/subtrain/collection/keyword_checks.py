@@ -14,7 +14,7 @@ from subtrain.errors import InputError
 ENGINES = {
     "local": "subtrain.collection.engines.local.executor:local",
     "slurm": "subtrain.collection.engines.slurm.executor:slurm",
-    "ray": "subtrain.collection.engines.ray.cluster:ray",
+    "ray": "subtrain.collection.engines.ray.executor:ray",
 }
 COLLECT = ("workers", "progress", "engine", "segments")
 RETRAIN = ("name", "seed", "task", "source", *COLLECT)

@@ -6,13 +6,13 @@ import numpy as np
 
 from subtrain.collection.status import failed_models
 from subtrain.designs.drawn import EVALUATION, FIT
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 # What models are that are left because others failed for what is in their subsets.
 SELECTED = "a selected set"
 
 
-def missing_models(study: Study, role: str) -> str:
+def missing_models(study: StoredStudy, role: str) -> str:
     """Says how many of the models of a role ("fit", "evaluation") are missing, and how many of them failed.
 
     "" where none is, or where none failed: those are yet to be trained, and which they are has nothing to do with their

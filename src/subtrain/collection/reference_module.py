@@ -14,7 +14,7 @@ from subtrain.errors import InputError
 from subtrain.outputs import plain_names
 from subtrain.studies.imports.logdir import read_spec
 from subtrain.studies.imports.reference import TRAINED, import_landed
-from subtrain.studies.stored_study import MANIFEST, Study
+from subtrain.studies.stored_study import MANIFEST, StoredStudy
 from subtrain.system.paths import local_path
 from subtrain.tasks.reference import reference
 
@@ -30,7 +30,7 @@ def collect_reference(
     masks: str | None = None,
     heldout: int | None = None,
     **options: Any,
-) -> tuple[Study, Collected]:
+) -> tuple[StoredStudy, Collected]:
     """Train all models that a spec.json declares by `main(index=i, logdir=PATH/logdir/workers/i)` of `module`; then
     make them a study.
 
@@ -46,7 +46,7 @@ def collect_reference(
     key = plain_names([masks])[masks] if masks is not None else None
     task = reference(module, schema, str(root.resolve() / "logdir"), list(args), masks=key)
     design = Design(models=models, heldout=0)
-    inner = Study.create(root / TRAINED, task, design, segment=SEGMENT, exist_ok=True)
+    inner = StoredStudy.create(root / TRAINED, task, design, segment=SEGMENT, exist_ok=True)
     done = collect(inner, **options)
     if done.done < done.total:
         return inner, done

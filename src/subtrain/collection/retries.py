@@ -11,9 +11,9 @@ from subtrain.collection.alike import Alike
 from subtrain.collection.report import Failure, Tally
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import describe, recorded_failures
+from subtrain.designs.drawn import Span
 from subtrain.errors import CollectError
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 ATTEMPTS = 3
 HOPELESS = 5
@@ -22,46 +22,46 @@ HOPELESS = 5
 class Ledger:
     """The segments that an executor still waits for; reads commits from the study, whoever made them."""
 
-    def __init__(self, study: Study, segments: Sequence[Range], tally: Tally) -> None:
+    def __init__(self, study: StoredStudy, segments: Sequence[Span], tally: Tally) -> None:
         self.study, self.tally = study, tally
         # Models that are usable already, of segments that were given up once.
         self.waiting = dict(zip(segments, models_done(study, segments), strict=True))
-        self.attempts: Counter[Range] = Counter()
+        self.attempts: Counter[Span] = Counter()
         self.given_up: list[Failure] = []
         self._fruitful = tally.done > 0
         self._alike = Alike()
 
-    def look(self) -> list[Range]:
+    def look(self) -> list[Span]:
         """Segments committed since the last look; they are waited for no longer."""
         there = self.study.rows.whole()
-        landed = [where for where in self.waiting if where in there]
+        landed = [span for span in self.waiting if span in there]
         if landed:
             self.tally.add(sum(stop - start - self.waiting.pop((start, stop)) for start, stop in landed))
             self._fruitful = True
         return landed
 
-    def failed(self, where: Range, why: str, final: bool = False) -> bool:
+    def failed(self, span: Span, why: str, final: bool = False) -> bool:
         """An attempt ended without a commit, because of `why`; whether it is to be tried again.
 
         final: whoever tried has tried often enough. When a segment is given up, what finished of it is committed.
         """
-        if where not in self.waiting:
+        if span not in self.waiting:
             return False
-        self.attempts[where] += 1
-        if self.attempts[where] < ATTEMPTS and not final and not self.hopeless:
+        self.attempts[span] += 1
+        if self.attempts[span] < ATTEMPTS and not final and not self.hopeless:
             self.tally.retries += 1
             return True
-        self._give_up(where, why)
+        self._give_up(span, why)
         return False
 
-    def _give_up(self, where: Range, why: str) -> None:
-        del self.waiting[where]
-        models = recorded_failures(self.study, range(*where))
-        self.tally.add(checkpoint.commit_gaps(self.study, where))
+    def _give_up(self, span: Span, why: str) -> None:
+        del self.waiting[span]
+        models = recorded_failures(self.study, range(*span))
+        self.tally.add(checkpoint.commit_gaps(self.study, span))
         self.tally.failed += len(models)
         self._alike.add_all(models)
-        sentence = describe(self.study, models) if models else f"models {where[0]} to {where[1] - 1}: {why}"
-        self.given_up.append(Failure(*where, sentence, tuple(models)))
+        sentence = describe(self.study, models) if models else f"models {span[0]} to {span[1] - 1}: {why}"
+        self.given_up.append(Failure(*span, sentence, tuple(models)))
 
     @property
     def hopeless(self) -> bool:
@@ -78,12 +78,12 @@ class Ledger:
             raise CollectError(self._alike.sentence(self.study))
         return self.given_up
 
-    def idle(self, busy: Collection[Range]) -> list[Range]:
+    def idle(self, busy: Collection[Span]) -> list[Span]:
         """Segments waited for that nobody is at work on, in order."""
-        return [where for where in self.waiting if where not in busy]
+        return [span for span in self.waiting if span not in busy]
 
 
-def models_done(study: Study, segments: Sequence[Range]) -> list[int]:
+def models_done(study: StoredStudy, segments: Sequence[Span]) -> list[int]:
     """How many models of each of these segments are committed."""
     done = study.done()
     return [int(b - a) for a, b in np.searchsorted(done, np.array(segments, np.int64).reshape(-1, 2))]

@@ -9,10 +9,10 @@ from typing import Any
 
 from subtrain.collection.report import RUNNERS, Tally
 from subtrain.collection.status import STALE, is_dead, is_fresh
+from subtrain.designs.drawn import Span
 from subtrain.errors import CorruptError, InputError
 from subtrain.store.protocol import Entry, Store, read_json
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import Study, segment_name
+from subtrain.studies.stored_study import StoredStudy, segment_name
 
 # Seconds that a runner waits at least, when all that is left is under way elsewhere, before it trains that, too.
 PATIENCE = 60.0
@@ -33,13 +33,13 @@ class Company:
         # What each file held when it was last read, and when that was.
         self.known: dict[str, tuple[Entry, dict[str, Any], float]] = {}
 
-    def busy(self, anew: bool = False) -> set[Range]:
+    def busy(self, anew: bool = False) -> set[Span]:
         """Segments that others are at work on."""
         now = time.monotonic()
         if anew or now - self.looked >= self.patience:
             self._look(now)
             self.looked = now
-        found: set[Range] = set()
+        found: set[Span] = set()
         for _, data, at in self.known.values():
             if now - at < STALE and data.get("state") == "running" and not is_dead(data):
                 found.update((int(a), int(b)) for a, b in data.get("segments", ()))
@@ -74,7 +74,7 @@ class Agenda:
     show what was written, or when all that is left has been under way elsewhere for longer than a segment takes here.
     """
 
-    def __init__(self, study: Study, segments: Sequence[Range], tally: Tally) -> None:
+    def __init__(self, study: StoredStudy, segments: Sequence[Span], tally: Tally) -> None:
         self.study, self.tally = study, tally
         self.left = list(segments)
         self.random = random.SystemRandom()
@@ -82,20 +82,20 @@ class Agenda:
         self.jump()
         # Segments of a single task of another engine are not shared with anybody.
         self.company = Company(study.store, tally.name) if tally.name else None
-        self.begun: dict[Range, float] = {}
+        self.begun: dict[Span, float] = {}
         self.longest = 0.0
         self.waiting: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self.left)
 
-    def append(self, where: Range) -> None:
+    def append(self, span: Span) -> None:
         """To be done again, after the others."""
-        self.left.append(where)
+        self.left.append(span)
 
-    def appendleft(self, where: Range) -> None:
+    def appendleft(self, span: Span) -> None:
         """To be done next."""
-        self.left.insert(self.at, where)
+        self.left.insert(self.at, span)
 
     def clear(self) -> None:
         self.left.clear()
@@ -104,24 +104,24 @@ class Agenda:
         """Go on from a random place."""
         self.at = self.random.randrange(len(self.left)) if self.left else 0
 
-    def take(self) -> Range | None:
+    def take(self) -> Span | None:
         """The next segment that is not committed; None if there is none, or none to take at this moment."""
         busy = self.company.busy() if self.company else set()
-        while (where := self._pick(busy)) is not None:
-            if not self.study.store.exists(segment_name(where)):
-                return where if self._say(where, busy) else None
-            self._met(where)
+        while (span := self._pick(busy)) is not None:
+            if not self.study.store.exists(segment_name(span)):
+                return span if self._say(span, busy) else None
+            self._met(span)
         return None
 
-    def over(self, where: Range, won: bool = True) -> None:
+    def over(self, span: Span, won: bool = True) -> None:
         """Nobody here is at work on this segment any more; won: unless another runner's commit was there first."""
-        if where in self.begun:
-            self.longest = max(self.longest, time.monotonic() - self.begun.pop(where))
-            self.tally.segments.remove(where)
+        if span in self.begun:
+            self.longest = max(self.longest, time.monotonic() - self.begun.pop(span))
+            self.tally.segments.remove(span)
         if not won:
             self.jump()
 
-    def _pick(self, busy: set[Range]) -> Range | None:
+    def _pick(self, busy: set[Span]) -> Span | None:
         """The first from here on that nobody else is at work on; from another place on if this one is busy."""
         if self.left and self.left[self.at % len(self.left)] in busy:
             self.jump()
@@ -132,7 +132,7 @@ class Agenda:
                 return self.left.pop(at)
         return self._impatient() if self.left else None
 
-    def _impatient(self) -> Range | None:
+    def _impatient(self) -> Span | None:
         """All that is left is under way elsewhere: one of it all the same, once that takes too long."""
         now = time.monotonic()
         self.waiting = now if self.waiting is None else self.waiting
@@ -142,23 +142,23 @@ class Agenda:
         self.jump()
         return self.left.pop(self.at)
 
-    def _say(self, where: Range, busy: set[Range]) -> bool:
+    def _say(self, span: Span, busy: set[Span]) -> bool:
         """Say that this segment is under way here; False, and not now, if another runner says the same."""
-        self.tally.segments.append(where)
+        self.tally.segments.append(span)
         if self.company:
             self.tally.write()
-            if where not in busy and where in self.company.busy(anew=bool(busy)):
-                self.tally.segments.remove(where)
+            if span not in busy and span in self.company.busy(anew=bool(busy)):
+                self.tally.segments.remove(span)
                 self.tally.write()
-                self.left.append(where)
+                self.left.append(span)
                 self.jump()
                 return False
-        self.begun[where] = time.monotonic()
+        self.begun[span] = time.monotonic()
         return True
 
-    def _met(self, where: Range) -> None:
+    def _met(self, span: Span) -> None:
         """This one is committed by another runner, who may have committed more: they count as done."""
         there = self.study.rows.whole()
-        self.tally.done += sum(stop - start for start, stop in {where, *(one for one in self.left if one in there)})
+        self.tally.done += sum(stop - start for start, stop in {span, *(one for one in self.left if one in there)})
         self.left = [one for one in self.left if one not in there]
         self.jump()

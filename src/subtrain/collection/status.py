@@ -21,7 +21,7 @@ from subtrain.errors import CorruptError, InputError
 from subtrain.store.atomic_files import alive
 from subtrain.store.protocol import read_json
 from subtrain.studies.segments import segment_file
-from subtrain.studies.stored_study import FAILURES, SEGMENTS, Study
+from subtrain.studies.stored_study import FAILURES, SEGMENTS, StoredStudy
 from subtrain.system.machine import host
 
 STALE = 15.0
@@ -96,7 +96,7 @@ class Status:
         return {**asdict(self), **more}
 
 
-def status(study: Study) -> Status:
+def status(study: StoredStudy) -> Status:
     """The study's state as its folder shows it right now."""
     done, evaluation_done = study.done(FIT).size, study.done(EVALUATION).size
     each = sum(spec.bytes for spec in study.outputs.values())
@@ -106,7 +106,7 @@ def status(study: Study) -> Status:
     failed, runners = failed_models(study), live_runners(study)
     rate = recent_rate(committed) if total < study.models else 0.0
     return Status(
-        path=study.where,
+        path=study.location,
         models=study.models,
         done=total,
         fit_models=study.design.role_rows(FIT).size,
@@ -140,7 +140,7 @@ def _hosts(
     return tuple(Host(name, done.get(name, 0), busy[name], broken[name]) for name in names)
 
 
-def check(study: Study) -> list[str]:
+def check(study: StoredStudy) -> list[str]:
     """One sentence for every committed segment that is damaged, in no plan, or trained on other masks than planned.
 
     Every byte of every segment is read. An empty list means that all is as it was written.
@@ -153,7 +153,8 @@ def check(study: Study) -> list[str]:
             continue
         if span not in planned:
             found.append(
-                f"segment {study.store.where(name)} is not among the {len(planned)} segments of this study: put a lost "
+                f"segment {study.store.location(name)} is not among the {len(planned)} segments of this study: "
+                "put a lost "
                 "extension or the right study.json back, or move the file away"
             )
             continue
@@ -161,14 +162,14 @@ def check(study: Study) -> list[str]:
             _, header = segment_file.read_segment(study.store, name, study.outputs, list(study.outputs), study.identity)
             rows = [row for start, stop in header["rows"] for row in range(start, stop)]
             if header["masks_sha256"] != study.masks(rows).sha256():
-                where = study.store.where(name)
-                found.append(f"segment {where} was trained on other masks than this version of the design gives")
+                location = study.store.location(name)
+                found.append(f"segment {location} was trained on other masks than this version of the design gives")
         except (CorruptError, InputError) as error:
             found.append(str(error))
     return found
 
 
-def failed_models(study: Study) -> tuple[FailedModel, ...]:
+def failed_models(study: StoredStudy) -> tuple[FailedModel, ...]:
     """Models whose last attempt failed, and that nobody has trained since."""
     files = [(name, int(m[1])) for name in study.store.names(FAILURES) if (m := _FAILURE.fullmatch(name))]
     failed = np.array([number for _, number in files], np.int64)
@@ -179,14 +180,14 @@ def failed_models(study: Study) -> tuple[FailedModel, ...]:
             continue
         with suppress(FileNotFoundError):
             try:
-                where, why = read_failure(study, name)
+                location, why = read_failure(study, name)
             except (CorruptError, InputError):
-                where, why = "", "nobody knows why, for its file is damaged"
-            found.append(FailedModel(number, why, study.store.where(name), where))
+                location, why = "", "nobody knows why, for its file is damaged"
+            found.append(FailedModel(number, why, study.store.location(name), location))
     return tuple(found)
 
 
-def live_runners(study: Study) -> tuple[Mapping[str, Any], ...]:
+def live_runners(study: StoredStudy) -> tuple[Mapping[str, Any], ...]:
     """What the runners at work say of themselves; those silent for long or dead are left out."""
     found = []
     for name in study.store.names(RUNNERS):

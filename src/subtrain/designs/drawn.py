@@ -354,3 +354,6 @@ def row_numbers(rows: Rows | None, total: int) -> NDArray[np.int64]:
 def concat(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """One int64 array from any number of them, none included."""
     return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
+
+
+Span = tuple[int, int]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, concat, row_numbers, whole
+from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, Span, concat, row_numbers, whole
 from subtrain.designs.mask_survey import rows_at_a_time, survey
-from subtrain.errors import CorruptError, InputError, MismatchError
-from subtrain.fingerprint import fingerprint
+from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.store.folder import Folder
-from subtrain.studies.segments.output_rows import ArrayRows, open_npy, open_verified
-from subtrain.studies.segments.segment_file import Range
+from subtrain.store.npy_files import open_npy, open_verified
 from subtrain.system.paths import local_path
 
 SUBSETS = "subsets.npy"
@@ -39,9 +36,9 @@ class GivenDesign:
     rows: int
     n: int
     alpha: float
-    evaluation: tuple[Range, ...]
+    evaluation: tuple[Span, ...]
     subset_ids: NDArray[np.int64] | None = field(default=None, repr=False)
-    unfilled: tuple[Range, ...] = ()
+    unfilled: tuple[Span, ...] = ()
     pct: str = ""
     kind: str = "given"
     sha256: str | None = field(default=None, repr=False)
@@ -105,43 +102,12 @@ class GivenDesign:
         return GivenDesign(place, rows, n, data["alpha"], evaluation, ids, unfilled, pct, sha256=digest)
 
 
-def _spans(spans: Any, rows: int) -> tuple[Range, ...]:
+def _spans(spans: Any, rows: int) -> tuple[Span, ...]:
     """Ranges of rows; InputError for those that are not among the study's."""
     found = tuple((whole("rows", a), whole("rows", b)) for a, b in spans)
     if any(not a <= b <= rows for a, b in found):
         raise InputError(f"the rows {str(found)[:60]} are not among the {rows} rows")
     return found
-
-
-def imported_rows(
-    root: Path, arrays: Mapping[str, str], design: GivenDesign, seen: str, digests: Mapping[str, str]
-) -> ArrayRows:
-    """The outputs of an imported study in folder `root`, from what study.json says of them.
-
-    A name in it may lead out of the folder, for arrays are read where they lie; but it opens a file only if that
-    holds what was imported (`seen`, the task's fingerprint), so that a study made by somebody else shows nobody a file
-    that its maker did not have. Raises MismatchError otherwise.
-    """
-    places = {"masks": design.masks_file, **{name: root / file for name, file in arrays.items()}}
-    inside = os.path.join(os.path.realpath(root), "")
-    outside = [place for place in places.values() if not os.path.realpath(place).startswith(inside)]
-    if outside and array_fingerprint(places) != seen:
-        raise MismatchError(
-            f"{root} refers to arrays outside of it ({', '.join(map(str, outside))}), and they are not those that were "
-            "imported: put the right files there, or import again"
-        )
-    known = {name: digests[file] for name, file in arrays.items() if file in digests}
-    return ArrayRows({name: root / file for name, file in arrays.items()}, design.rows, design.unfilled, known)
-
-
-def array_fingerprint(given: Mapping[str, Any]) -> str:
-    """What tells the arrays of one imported study, masks first, from another's: some rows, spread over each."""
-    return fingerprint(list(given), *map(_sample, given.values()))
-
-
-def _sample(value: Any) -> NDArray[Any]:
-    array = open_npy(local_path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
-    return np.asarray(array[np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))])
 
 
 def given_masks(masks: Any, rows: NDArray[np.int64]) -> Masks:

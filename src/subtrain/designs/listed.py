@@ -13,8 +13,8 @@ from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, concat, row_num
 from subtrain.designs.samplers import training_seeds
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, row_bytes
+from subtrain.store.npy_files import parse_npy
 from subtrain.store.protocol import Store, read_capped
-from subtrain.studies.segments.output_rows import parse_npy
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +134,9 @@ class ListedDesign:
         try:
             # Not more than so many masks take, with the header of the file.
             most = whole("subsets", data["subsets"], 1) * row_bytes(whole("n", data["n"], 2)) + 4096
-            masks = Masks(parse_npy(read_capped(store, name, most), store.where(name)), data["n"])
+            masks = Masks(parse_npy(read_capped(store, name, most), store.location(name)), data["n"])
         except (FileNotFoundError, InputError) as error:
-            raise CorruptError(f"the masks of {store.where()} are missing or damaged: {error}") from error
+            raise CorruptError(f"the masks of {store.location()} are missing or damaged: {error}") from error
         if masks.sha256() != data["sha256"] or len(masks) != data["subsets"]:
-            raise CorruptError(f"{store.where(name)} does not hold the masks that were listed: its sha256 differs")
+            raise CorruptError(f"{store.location(name)} does not hold the masks that were listed: its sha256 differs")
         return ListedDesign(masks, data["runs"], data["seed"], None if groups is None else tuple(groups))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import pack
-from subtrain.studies.segments.output_rows import open_npy
+from subtrain.store.npy_files import open_npy
 from subtrain.system.paths import local_path
 
 _CHUNK = 4096

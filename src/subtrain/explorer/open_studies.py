@@ -17,7 +17,7 @@ from subtrain.explorer.data.examples import Viewer, viewer
 from subtrain.explorer.data.sidecar import Progress, Sidecar, nothing, open_sidecar, version_of
 from subtrain.explorer.data.words import Words, meaning
 from subtrain.explorer.jobs import Jobs
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity
 
 LOOK_AGAIN, LOOK_AGAIN_IN_BUCKET = 1.0, 30.0
@@ -118,7 +118,7 @@ class Library:
         if ref is None:
             ref = self._default = self._default or self.default() or ""
         if not ref:
-            raise InputError(f"{self.study.where} has no fit yet: run subtrain fit {self.study.where}")
+            raise InputError(f"{self.study.location} has no fit yet: run subtrain fit {self.study.location}")
         with self._lock:
             opening = self._opening.setdefault(ref, threading.Lock())
         with opening:

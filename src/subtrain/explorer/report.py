@@ -19,7 +19,7 @@ from subtrain.explorer.data.provenance import name_of, provenance
 from subtrain.explorer.data.target_choice import Choice, choose, ranked
 from subtrain.explorer.data.words import comparison, meaning
 from subtrain.store import atomic_files
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.system.paths import local_path
 from subtrain.uses.kit.direction import quantity
 
@@ -65,7 +65,7 @@ def report_page(
 
 def _check(study: Study, dm: Datamodels, evaluation: Evaluation, asked: list[int], k: int) -> None:
     if evaluation.output not in study.outputs:
-        raise InputError(f"the evaluation is of output {evaluation.output!r}, which {study.where} does not record")
+        raise InputError(f"the evaluation is of output {evaluation.output!r}, which {study.location} does not record")
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
     if dm.targets != evaluation.targets:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from subtrain.collection.workers import task_message
 from subtrain.explorer.data.retrained_outputs import ALPHA
 from subtrain.masks import Masks, pack, row_bytes
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,12 @@ def _digest(what: Any) -> str:
 def main() -> None:
     """Do the order on standard input; outputs of the models with the units and without them go to standard output as
     JSON. On failure the last line on standard error says why."""
+    from subtrain.study import Study
     from subtrain.uses.retrain import retrain
 
     order = json.load(sys.stdin)
     try:
-        study = task_message.open_study(order["study"], order["greeting"])
+        study = task_message.open_study(order["study"], order["greeting"], Study)
         data = np.frombuffer(base64.b64decode(order["masks"]), np.uint8)
         masks = Masks(data.reshape(-1, row_bytes(study.n)).copy(), study.n)
         found = retrain(study, masks, order["runs"], name=order["name"], progress=False)

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from subtrain.errors import InputError
 from subtrain.explorer.data.sidecar import Progress, nothing
 from subtrain.explorer.open_studies import Library
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 
 PORT = 8420
 

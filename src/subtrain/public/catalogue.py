@@ -171,8 +171,8 @@ def read_catalogue(path: str | Path | None = None) -> Catalogue:
     A relative address in a file is a folder beside it. Raises InputError for a file that is not a catalogue.
     """
     if path is None:
-        where: Any = resources("subtrain.public") / "catalogue.json"
-        return _parsed(json.loads(where.read_text(encoding="utf-8")), where)
+        location: Any = resources("subtrain.public") / "catalogue.json"
+        return _parsed(json.loads(location.read_text(encoding="utf-8")), location)
     try:
         data = parse_json(local_path(path).read_bytes(), path)
     except OSError as error:
@@ -182,14 +182,16 @@ def read_catalogue(path: str | Path | None = None) -> Catalogue:
     return _parsed(data, local_path(path))
 
 
-def _parsed(data: Any, where: Any) -> Catalogue:
+def _parsed(data: Any, location: Any) -> Catalogue:
     entry: Any = None
     try:
         if data["format"] != FORMAT:
-            raise InputError(f"{where} has format {data['format']}; this version reads catalogues of format {FORMAT}")
+            raise InputError(
+                f"{location} has format {data['format']}; this version reads catalogues of format {FORMAT}"
+            )
         address = str(data["address"])
         if "://" not in address:
-            address = str(Path(where).parent / address)
+            address = str(Path(location).parent / address)
         datasets = {}
         for name, entry in data["datasets"].items():
             known: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
@@ -206,7 +208,7 @@ def _parsed(data: Any, where: Any) -> Catalogue:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         at = f", at {json.dumps(entry)[:120]}" if entry is not None else ""
-        raise InputError(f"{where} is not a catalogue{at}: {error!r}") from error
+        raise InputError(f"{location} is not a catalogue{at}: {error!r}") from error
 
 
 def _file(entry: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> File:

@@ -145,7 +145,7 @@ def open_file(found: Catalogue, file: File, purse: Purse, address: str | None = 
 def _opened(source: Source, file: File, rates: Rates, network: Network, purse: Purse, keep: Kept | None) -> RemoteArray:
     purse.pay(price(FIRST, 1, rates, network), f"looking at {file.key}")
     version, header = look(source, file)
-    kept = keep.of(source.where(file.key), version) if keep else None
+    kept = keep.of(source.location(file.key), version) if keep else None
     return RemoteArray.of(Opened(source, file.key, version, header, rates, network, purse, kept))
 
 
@@ -171,12 +171,12 @@ def look(source: Source, file: File) -> tuple[Version, Header]:
     shape that the catalogue is not certain of only warns.
     """
     version, start = source.look(file.key)
-    header = read_header(start, version.size, source.where(file.key))
-    check_header(header, file, source.where(file.key))
+    header = read_header(start, version.size, source.location(file.key))
+    check_header(header, file, source.location(file.key))
     return version, header
 
 
-def check_header(header: Header, file: File, where: object) -> None:
+def check_header(header: Header, file: File, location: object) -> None:
     """Raise MismatchError where a header is not what the catalogue says."""
     wrong = [f"dtype {header.dtype}, not {file.dtype}"] if header.dtype.newbyteorder("=").name != file.dtype else []
     if header.shape != file.shape:
@@ -184,9 +184,10 @@ def check_header(header: Header, file: File, where: object) -> None:
         if file.shape_certain or len(header.shape) != len(file.shape):
             wrong.append(said)
         else:
-            warnings.warn(f"{where} has {said}; the catalogue was not certain, the file decides", stacklevel=3)
+            warnings.warn(f"{location} has {said}; the catalogue was not certain, the file decides", stacklevel=3)
     if wrong:
         raise MismatchError(
-            f"{where} has {' and '.join(wrong)} as in the catalogue; if that is right, describe it in a catalogue of "
+            f"{location} has {' and '.join(wrong)} as in the catalogue; if that is right, describe it in a "
+            "catalogue of "
             "your own (--catalogue)"
         )

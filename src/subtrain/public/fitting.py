@@ -151,7 +151,7 @@ def _meta(
         "models_used": [list(span) for span in runs(list(masks.rows))],
         "heldout": published.heldout,
         "targets": [outputs.columns.start, outputs.columns.stop, outputs.columns.step],
-        "files": {array.file.where: array.file.version.tag for array in (masks, outputs)},
+        "files": {array.file.location: array.file.version.tag for array in (masks, outputs)},
         "dollars": round(published.spent, 6),
         "subtrain": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

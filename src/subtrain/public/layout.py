@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.studies.imports.consistency import compare_margins
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 
 
 def check_margins(study: Study, labels: ArrayLike, split: str = "test") -> str:
@@ -23,9 +23,9 @@ def check_margins(study: Study, labels: ArrayLike, split: str = "test") -> str:
     names = (f"{split}_margins", f"{split}_logits")
     for name in names:
         if name not in study.outputs:
-            raise InputError(f"{study.where} has no {name}: margins can be compared with logits only where both are")
+            raise InputError(f"{study.location} has no {name}: margins can be compared with logits only where both are")
     given, logits = (_Rows(study, name) for name in names)
-    return compare_margins(given, logits, labels, study.done(), names, study.where)[0]
+    return compare_margins(given, logits, labels, study.done(), names, study.location)[0]
 
 
 @dataclass(frozen=True)

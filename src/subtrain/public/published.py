@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import FIT
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.system.paths import local_path
 
 RAW, STANDARDIZED = "raw", "standardized"
@@ -59,7 +59,7 @@ def load_published(
     found = _loaded(local_path(path))
     name = _output(found, study, output)
     if found.n != study.n:
-        raise InputError(f"{path} has datamodels over {found.n} units, {study.where} has {study.n}")
+        raise InputError(f"{path} has datamodels over {found.n} units, {study.location} has {study.n}")
     if units not in (None, RAW, STANDARDIZED):
         raise InputError(f"units are {RAW!r} or {STANDARDIZED!r}, got {units!r}")
     columns = mask_columns(study)
@@ -87,7 +87,7 @@ def standardized_to_raw(found: Datamodels, columns: Columns) -> Datamodels:
 
 
 def found_units(
-    bias: NDArray[Any], shift: Floats, mean: Floats, error: Floats | None = None, where: str = "the file"
+    bias: NDArray[Any], shift: Floats, mean: Floats, error: Floats | None = None, location: str = "the file"
 ) -> str:
     """ "raw" or "standardized": in which units bias [T] and shift [T], the sums of mean mask x weight, give the mean
     outputs [T], whose standard errors are `error` [T].
@@ -97,20 +97,21 @@ def found_units(
     """
     asked = np.isfinite(bias) & np.isfinite(shift) & np.isfinite(mean)
     if not asked.any():
-        raise InputError(f"no target of {where} has finite weights and outputs to tell its units by: {_SAY}")
+        raise InputError(f"no target of {location} has finite weights and outputs to tell its units by: {_SAY}")
     noise = 0.0 if error is None else float(np.median(error[asked]))
     off = bias[asked] - mean[asked]
     misses = {RAW: np.median(np.abs(off + shift[asked])), STANDARDIZED: np.median(np.abs(off))}
     best, other = sorted(misses, key=lambda kind: float(misses[kind]))
     if misses[best] > max(0.5 * float(np.std(mean[asked])), 4 * noise, 1e-3 * float(np.abs(mean[asked]).mean()), 1e-9):
         raise InputError(
-            f"{where} predicts mean outputs that are off by {misses[best]:.3g} (median over targets) at best, which is "
+            f"{location} predicts mean outputs that are off by {misses[best]:.3g} (median over targets) at "
+            "best, which is "
             f"no better than guessing: is it about these targets, in this order, and this alpha? If so, {_SAY}"
         )
     # What misses by next to nothing was fitted on these very models, so that the noise is in both.
     within = misses[best] > 0.05 * noise and misses[other] < noise * (1 + 3 / np.sqrt(asked.sum()))
     if within or misses[other] < 2 * misses[best]:
-        raise InputError(f"the weights of {where} add up to too little to tell their units: {_SAY}")
+        raise InputError(f"the weights of {location} add up to too little to tell their units: {_SAY}")
     return best
 
 
@@ -136,13 +137,14 @@ def weighted_sums(weight: NDArray[Any], factor: Floats) -> Floats:
     return sums
 
 
-def _without_broken(found: Datamodels, shift: Floats, where: str) -> tuple[Datamodels, list[int]]:
+def _without_broken(found: Datamodels, shift: Floats, location: str) -> tuple[Datamodels, list[int]]:
     """The datamodels with weights of 0 for targets that have one that is not finite, and which targets those are."""
     broken = np.flatnonzero(~(np.isfinite(shift) & np.isfinite(found.bias)))
     if not broken.size:
         return found, []
     warnings.warn(
-        f"{broken.size} of {found.targets} targets of {where} have a weight or bias that is not finite (the first is "
+        f"{broken.size} of {found.targets} targets of {location} have a weight or bias that is not finite (the "
+        f"first is "
         f"target {broken[0]}): their weights are set to 0, and they do not count in evaluations",
         stacklevel=3,
     )
@@ -165,14 +167,14 @@ def _output(found: Datamodels, study: Study, output: str | None) -> str:
     if output is None and len(fitting) == 1:
         return fitting[0]
     shown = ", ".join(f"{name} ({count})" for name, count in counts.items())
-    raise InputError(f"say which output these {found.targets} datamodels predict: {study.where} has {shown}")
+    raise InputError(f"say which output these {found.targets} datamodels predict: {study.location} has {shown}")
 
 
 def _means(study: Study, output: str, sample: int) -> tuple[Floats, Floats]:
     """Mean output of each target over some models, and its standard error; what is not finite is left out."""
     done = study.done()
     if not done.size:
-        raise InputError(f"{study.where} has no models to tell the units by: {_SAY}")
+        raise InputError(f"{study.location} has no models to tell the units by: {_SAY}")
     rows = done[np.unique(np.linspace(0, done.size - 1, min(sample, done.size)).astype(np.int64))]
     outputs = study.read(output, rows).reshape(rows.size, -1).astype(np.float64)
     there = np.isfinite(outputs)

@@ -1,8 +1,8 @@
 """Regression: exact counts of masks and outputs, and the datamodels that they determine."""
 
 from subtrain.regression.counting.compact_gram import CompactGram
-from subtrain.regression.counting.count_stream import count_blocks, peak_bytes
-from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.count_stream import count, count_blocks, peak_bytes
+from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.model_stream import array_blocks
 from subtrain.regression.counting.saved_counts import load_counts, save_counts
 from subtrain.regression.counting.shards import finite_models

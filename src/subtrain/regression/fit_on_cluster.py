@@ -28,7 +28,7 @@ from subtrain.regression.lasso.target_blocks import block_size, joined, target_b
 from subtrain.regression.lasso.validation_error import Judges
 from subtrain.regression.lasso.zero_targets import warn_of
 from subtrain.regression.study_models import BLOCK, Models
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 # Blocks of targets a slot, so that a slow one does not keep the others waiting for long.
 TURNS = 4
@@ -67,7 +67,7 @@ class Place:
 
     def models(self, rows: NDArray[np.int64]) -> Models:
         """The same models, on another machine."""
-        study = Study.open(self.study)
+        study = StoredStudy.open(self.study)
         if study.identity != self.identity:
             raise MismatchError(f"{self.study} is another study on another machine of the cluster")
         return Models(study, self.output, rows, self.blank)

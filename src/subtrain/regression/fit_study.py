@@ -28,7 +28,7 @@ from subtrain.regression.fit_warnings import kept_warnings, warn
 from subtrain.regression.lasso.zero_targets import left_out
 from subtrain.regression.study_models import Models, biased, finished_models
 from subtrain.studies.segments import segment_file
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 Rows = NDArray[np.int64]
 PATHS = "paths"
@@ -50,7 +50,7 @@ class Estimator(Protocol):
 
 
 def fit(
-    study: Study,
+    study: StoredStudy,
     outputs: str | None = None,
     estimator: Estimator | None = None,
     *,
@@ -206,7 +206,7 @@ def _meta(models: Models, model: Estimator, params: dict[str, Any], parts: Mappi
         "targets_left_out": list(models.blank),
         "parts": {name: int(rows.size) for name, rows in parts.items()},
         "models_used": [list(span) for span in segment_file.runs(models.rows.tolist())],
-        "study": study.where,
+        "study": study.location,
         "study_id": study.identity,
         "subtrain": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

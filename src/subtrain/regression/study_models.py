@@ -17,7 +17,7 @@ from subtrain.regression.counting.model_stream import LAST
 from subtrain.regression.fit_warnings import warn
 from subtrain.regression.lasso.validation_error import Judges
 from subtrain.regression.usable_models import usable
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 from subtrain.tasks.reference import REFERENCE
 
 BLOCK = 4096
@@ -36,7 +36,7 @@ class Models:
     blank: targets whose outputs are not finite, read as 0; notes: what to say of the models, in sentences.
     """
 
-    study: Study
+    study: StoredStudy
     output: str
     rows: NDArray[np.int64]
     blank: tuple[int, ...] = ()
@@ -108,7 +108,7 @@ class Models:
         return parts
 
 
-def finished_models(study: Study, output: str | None, drop_nonfinite: bool = False) -> Models:
+def finished_models(study: StoredStudy, output: str | None, drop_nonfinite: bool = False) -> Models:
     """The finished models of an output (by default the study's first), held-out ones left out.
 
     Raises InputError when there is no such output, when fewer than ten models are finished, or when an output is inf
@@ -116,10 +116,10 @@ def finished_models(study: Study, output: str | None, drop_nonfinite: bool = Fal
     """
     name = output or next(iter(study.outputs))
     if name not in study.outputs:
-        raise InputError(f"{study.where} records no output {name!r}; it has {', '.join(study.outputs)}")
+        raise InputError(f"{study.location} records no output {name!r}; it has {', '.join(study.outputs)}")
     if study.source is not None and study.source.name == REFERENCE:
         raise InputError(
-            f"the masks of the models in {study.where} are among what their module returned: "
+            f"the masks of the models in {study.location} are among what their module returned: "
             f"subtrain import-reference {study.path.parent} NEW makes a study of those that have landed"
         )
     models = Models(study, name, study.done(FIT))
@@ -128,7 +128,7 @@ def finished_models(study: Study, output: str | None, drop_nonfinite: bool = Fal
     missing = missing_models(study, FIT)
     models = replace(models, notes=(*((missing,) if missing else ()), *models.notes))
     if models.rows.size < MIN_MODELS:
-        raise InputError(f"{study.where} has {models.rows.size} models to fit on; at least {MIN_MODELS} are needed")
+        raise InputError(f"{study.location} has {models.rows.size} models to fit on; at least {MIN_MODELS} are needed")
     return models
 
 
@@ -137,7 +137,7 @@ def biased(models: Models) -> tuple[str, ...]:
     return (BIASED,) if any(SELECTED in note for note in models.notes) else ()
 
 
-def models_to_average(study: Study, output: str | None) -> Models:
+def models_to_average(study: StoredStudy, output: str | None) -> Models:
     """`finished_models` for differences of means, with a FitWarning of each thing there is to say of them."""
     models = finished_models(study, output)
     for note in (*models.notes, *biased(models)):

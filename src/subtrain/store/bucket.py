@@ -94,7 +94,7 @@ class Bucket:
     objects: ObjectStore
     address: str
 
-    def where(self, name: str = "") -> str:
+    def location(self, name: str = "") -> str:
         return f"{self.address}/{name}" if name else self.address
 
     def path(self, name: str = "") -> None:
@@ -263,7 +263,7 @@ class Bucket:
             yield
         except FileNotFoundError as error:
             if absent and "NoSuchBucket" not in str(error):
-                raise FileNotFoundError(f"there is no {self.where(name)}") from None
+                raise FileNotFoundError(f"there is no {self.location(name)}") from None
             raise self._sentence(name, verb, error) from None
         except passing:
             raise
@@ -271,4 +271,4 @@ class Bucket:
             raise self._sentence(name, verb, error) from None
 
     def _sentence(self, name: str, verb: str, error: Exception | None) -> StorageError:
-        return StorageError(f"cannot {verb} {self.where(name)}: {reason(error)}")
+        return StorageError(f"cannot {verb} {self.location(name)}: {reason(error)}")

@@ -75,7 +75,7 @@ class Folder:
     def _real(self) -> str:
         return os.path.realpath(self.root)
 
-    def where(self, name: str = "") -> str:
+    def location(self, name: str = "") -> str:
         return str(self.root / name)
 
     def path(self, name: str = "") -> Path:

@@ -41,7 +41,7 @@ class Store(Protocol):
         """What `open_store` makes this store of again, in any process and folder."""
         ...
 
-    def where(self, name: str = "") -> str:
+    def location(self, name: str = "") -> str:
         """The file, or the store itself, as a message names it."""
         ...
 
@@ -120,8 +120,8 @@ def as_json(data: object) -> Any:
     return json.loads(text)
 
 
-def parse_json(data: bytes, where: object, most: int = JSON_BYTES) -> Any:
-    """The JSON in `data`; CorruptError that names `where` it was if it is not whole, strict and of a sane size.
+def parse_json(data: bytes, location: object, most: int = JSON_BYTES) -> Any:
+    """The JSON in `data`; CorruptError that names `location` it was if it is not whole, strict and of a sane size.
 
     Strict: no NaN, no infinity, no key twice, no half of a character. most: bytes that the texts in it may take; all
     the rest has JSON_BYTES, and what a text holds is no list.
@@ -134,7 +134,7 @@ def parse_json(data: bytes, where: object, most: int = JSON_BYTES) -> Any:
             json.dumps(found, ensure_ascii=False).encode()
         return found
     except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{where} is damaged: {error}") from error
+        raise CorruptError(f"{location} is damaged: {error}") from error
 
 
 def _check_size(data: bytes, most: int) -> None:
@@ -169,14 +169,14 @@ def _no_number(text: str) -> NoReturn:
 
 def read_json(store: Store, name: str) -> Any:
     """The JSON in a file of the store; CorruptError if it is not whole."""
-    return parse_json(read_capped(store, name, JSON_BYTES), store.where(name))
+    return parse_json(read_capped(store, name, JSON_BYTES), store.location(name))
 
 
 def read_capped(store: Store, name: str, most: int) -> bytes:
     """A file of the store; CorruptError, before it is read, if it has more bytes than it can have."""
     data = store.read_range(name, 0, most + 1)
     if len(data) > most:
-        raise CorruptError(f"{store.where(name)} is damaged: it has more than the {most:,} bytes that it may have")
+        raise CorruptError(f"{store.location(name)} is damaged: it has more than the {most:,} bytes that it may have")
     return data
 
 

@@ -27,16 +27,16 @@ def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**plain, SEAL: _digest(plain)}
 
 
-def unsealed(data: Any, where: object, required: bool = True) -> dict[str, Any]:
-    """`data` as it was before `sealed`; CorruptError that names `where` it was if anything in it has changed.
+def unsealed(data: Any, location: object, required: bool = True) -> dict[str, Any]:
+    """`data` as it was before `sealed`; CorruptError that names `location` it was if anything in it has changed.
 
     required: False for what version 0.1.0 may have written, without a seal.
     """
     if not isinstance(data, dict):
-        raise CorruptError(f"{where} is damaged: it is no table")
+        raise CorruptError(f"{location} is damaged: it is no table")
     plain = {key: value for key, value in data.items() if key != SEAL}
     if (required or SEAL in data) and data.get(SEAL) != _digest(plain):
-        raise CorruptError(f"{where} is damaged: {CHANGED}")
+        raise CorruptError(f"{location} is damaged: {CHANGED}")
     return plain
 
 
@@ -47,7 +47,7 @@ def put_sealed(store: Store, name: str, data: Mapping[str, Any]) -> None:
 
 def read_sealed(store: Store, name: str, required: bool = True) -> dict[str, Any]:
     """The data of a sealed JSON file; CorruptError if it is not as it was written."""
-    return unsealed(read_json(store, name), store.where(name), required)
+    return unsealed(read_json(store, name), store.location(name), required)
 
 
 def replace_hashed(store: Store, name: str, write: Write) -> str:
@@ -79,10 +79,10 @@ class Hashing:
         self.file.flush()
 
 
-def verify_bytes(data: bytes, sha256: object, where: object) -> None:
-    """CorruptError that names `where` the bytes were unless they have this digest."""
+def verify_bytes(data: bytes, sha256: object, location: object) -> None:
+    """CorruptError that names `location` the bytes were unless they have this digest."""
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise CorruptError(f"{where} is damaged: {CHANGED}")
+        raise CorruptError(f"{location} is damaged: {CHANGED}")
 
 
 def verify_file(path: Path, sha256: object) -> None:

@@ -15,13 +15,15 @@ from subtrain.errors import InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.seal import sealed
 from subtrain.studies.segments.npy_writer import Array, Journal, Progress, part_of, write_array
-from subtrain.studies.stored_study import FORMAT, Study
+from subtrain.studies.stored_study import FORMAT, StoredStudy
 from subtrain.system.paths import local_path
 
 _BLOCK_BYTES = 64 << 20
 
 
-def export(study: Study, folder: str | Path, name: str | None = None, progress: Progress | None = None) -> list[Path]:
+def export(
+    study: StoredStudy, folder: str | Path, name: str | None = None, progress: Progress | None = None
+) -> list[Path]:
     """Write `{folder}/{name}/data/train_masks_{PCT}pct.npy` (bool), `test_margins_{PCT}pct.npy` and so on.
 
     name: by default that of the study's folder. Beside every array lies its sha256, and `study_{PCT}pct.json` says
@@ -32,14 +34,14 @@ def export(study: Study, folder: str | Path, name: str | None = None, progress: 
     missing = study.models - study.models_done()
     if missing and not study.imported:
         raise InputError(
-            f"{missing} of {study.models} models of {study.where} are still missing; run collect first, then export"
+            f"{missing} of {study.models} models of {study.location} are still missing; run collect first, then export"
         )
     data = local_path(folder) / (name or study.name) / "data"
     with atomic_files.storage_errors(data, answers=()):
         return _write(study, data, progress)
 
 
-def _write(study: Study, data: Path, progress: Progress | None) -> list[Path]:
+def _write(study: StoredStudy, data: Path, progress: Progress | None) -> list[Path]:
     data.mkdir(parents=True, exist_ok=True)
     atomic_files.sweep_temporaries(data)
     pct = _percent(study) + "pct"
@@ -54,13 +56,13 @@ def _write(study: Study, data: Path, progress: Progress | None) -> list[Path]:
     return [*written, about]
 
 
-def _percent(study: Study) -> str:
+def _percent(study: StoredStudy) -> str:
     """Alpha as names of files have it: as the folder had it that the study came from, else of the design."""
     named = study.design.pct if isinstance(study.design, GivenDesign) else ""
     return named or "-".join(f"{alpha * 100:g}" for alpha in np.atleast_1d(study.design.alpha))
 
 
-def _arrays(study: Study, pct: str) -> list[Array]:
+def _arrays(study: StoredStudy, pct: str) -> list[Array]:
     """Every file of the export, masks first."""
 
     def masks(start: int, stop: int) -> NDArray[Any]:
@@ -105,7 +107,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _about(study: Study) -> dict[str, Any]:
+def _about(study: StoredStudy) -> dict[str, Any]:
     judged = study.design.role_rows(EVALUATION)
     starts = np.flatnonzero(np.diff(judged, prepend=-2) != 1)
     stops = np.flatnonzero(np.diff(judged, append=judged[-1:] + 2) != 1)

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain._version import __version__
-from subtrain.designs.drawn import EVALUATION, FIT, Design, row_numbers, whole
+from subtrain.designs.drawn import EVALUATION, FIT, Design, Span, row_numbers, whole
 from subtrain.designs.drawn import Rows as RowSpec
-from subtrain.designs.imported import GivenDesign, imported_rows
+from subtrain.designs.imported import GivenDesign
 from subtrain.designs.listed import ListedDesign
 from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.fingerprint import fingerprint
@@ -28,8 +28,9 @@ from subtrain.store.addresses import local_folder, open_store
 from subtrain.store.folder import Folder
 from subtrain.store.protocol import JSON_BYTES, Store, Write, checked, json_bytes, read_json
 from subtrain.store.seal import read_sealed, sealed, unsealed
+from subtrain.studies.imports.imported_outputs import imported_rows
 from subtrain.studies.segments.output_rows import Rows, SegmentRows, plan_segments
-from subtrain.studies.segments.segment_file import WHOLE, Range, file_name
+from subtrain.studies.segments.segment_file import WHOLE, file_name
 from subtrain.studies.task_agreement import check_design, task_differences
 from subtrain.studies.task_design import bound
 from subtrain.studies.trust import Making, beside, located, sign, signed, untrusted
@@ -37,10 +38,6 @@ from subtrain.studies.view.stored_view import INDEX, bounded, keep_view, put_vie
 from subtrain.tasks.base import Source, Task, View, with_changes
 from subtrain.tasks.loading.load import load_task
 from subtrain.tasks.watching.watched import recorded
-
-if TYPE_CHECKING:
-    from subtrain.collection.report import Collected
-    from subtrain.collection.status import Status
 
 # Studies of format 1 are those of version 0.1.0, whose JSON carries no digest.
 FORMAT, UNSEALED = 2, 1
@@ -53,14 +50,17 @@ FIT_META = "datamodels.json"
 _EXTENSION = re.compile(rf"{EXTENSIONS}/(\d{{6,9}})\.json")
 
 
-def segment_name(where: Range, kind: str = WHOLE) -> str:
+S = TypeVar("S", bound="StoredStudy")
+
+
+def segment_name(span: Span, kind: str = WHOLE) -> str:
     """Name in the store of the file of models start..stop-1."""
-    return f"{SEGMENTS}/{file_name(*where, kind)}"
+    return f"{SEGMENTS}/{file_name(*span, kind)}"
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
-    """Make one with `Study.create`, or find one again with `Study.open`.
+class StoredStudy:
+    """What a study keeps in its store, and how its parts are read; `subtrain.Study` adds what is done with it.
 
     store: the folder or bucket it lies in; design: who is in which subset; outputs: what is recorded of each model;
     segment: models that are committed together; source and fingerprint: which task it is; shows: whether it stores a
@@ -89,12 +89,13 @@ class Study:
 
     def __repr__(self) -> str:
         return (
-            f"Study({self.where!r}, models={self.models_done()}/{self.models}, units={self.n}, "
+            f"Study({self.location!r}, models={self.models_done()}/{self.models}, units={self.n}, "
             f"alpha={self.design.alpha}, outputs={list(self.outputs)})"
         )
 
-    @staticmethod
+    @classmethod
     def create(
+        cls,
         path: str | Path | Store,
         task: Task | str,
         design: Design,
@@ -103,7 +104,7 @@ class Study:
         segment: int = 64,
         exist_ok: bool = False,
         view: bool = True,
-    ) -> Study:
+    ) -> Self:
         """Make a new study in folder `path`, or at `s3://bucket/prefix`; nothing is trained yet.
 
         task: a Task, or its name ("module:name", "file.py:name", "digits") with `params`. view: store what the task
@@ -113,16 +114,18 @@ class Study:
         """
         found, source = task_and_source(task, params)
         store = open_store(path)
-        return create_study(store, found, source, bound(design, found), segment=segment, exist_ok=exist_ok, view=view)
+        design = bound(design, found)
+        return create_study(store, found, source, design, segment=segment, exist_ok=exist_ok, view=view, kind=cls)
 
-    @staticmethod
+    @classmethod
     def open(
+        cls,
         path: str | Path | Store,
         task: Task | str | None = None,
         design: Design | ListedDesign | None = None,
         params: Mapping[str, Any] | None = None,
         trust: bool = False,
-    ) -> Study:
+    ) -> Self:
         """The study at `path`, a folder or `s3://bucket/prefix`.
 
         A task or design given here must be the study's own, else MismatchError. trust: let training run the code that
@@ -133,7 +136,7 @@ class Study:
         if isinstance(store, Folder):
             store = store.bound_to(MANIFEST)
         try:
-            study = _from_manifest(store, data)
+            study = cls._from_manifest(store, data)
         except InputError as error:
             raise CorruptError(_other(store, str(error))) from error
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -143,24 +146,52 @@ class Study:
         study = replace(study, trust=trust)
         return study if task is None else study.with_task(task, params)
 
-    def with_task(self, task: Task | str, params: Mapping[str, Any] | None = None) -> Study:
+    @classmethod
+    def _from_manifest(cls, store: Store, data: Mapping[str, Any]) -> Self:
+        design: Design | ListedDesign | GivenDesign
+        kind = data["design"]["kind"]
+        if kind == "given":
+            root = store.path()
+            if root is None:
+                raise InputError(f"{store.location()} was imported, and an imported study must lie in a folder")
+            design = GivenDesign.from_json(data["design"], root, data.get("sha256", {}))
+        else:
+            listed = kind == "listed"
+            design = ListedDesign.from_json(data["design"], store) if listed else Design.from_json(data["design"])
+            design = _extended(store, design, data["format"] != UNSEALED)
+        source, print_ = data["task"]["source"], data["task"]["fingerprint"]
+        if not isinstance(print_, str) or not (source is None or isinstance(source["name"], str)):
+            raise TypeError("its task has no name or fingerprint")
+        return cls(
+            store=store,
+            design=design,
+            outputs={_plain(name): Output(**spec) for name, spec in data["outputs"].items()},
+            segment=data["segment"],
+            fingerprint=print_,
+            format=data["format"],
+            source=Source.from_json(source) if source else None,
+            signature=data["task"].get("signature"),
+            shows=data.get("view"),
+        )
+
+    def with_task(self, task: Task | str, params: Mapping[str, Any] | None = None) -> Self:
         """This study with its task at hand; MismatchError shows what differs if it is not the study's own."""
         found, source = task_and_source(task, params)
         return self.made_by(found, Making(source, own=True) if source else None)
 
-    def made_by(self, task: Task, making: Making | None) -> Study:
+    def made_by(self, task: Task, making: Making | None) -> Self:
         """This study with its task at hand and what makes it again, if anything does; else MismatchError."""
         differences = task_differences(self, task, None if making is None else making.task)
         if differences:
-            raise MismatchError(f"{self.where} was made with another task: {'; '.join(differences)}")
+            raise MismatchError(f"{self.location} was made with another task: {'; '.join(differences)}")
         if getattr(task, "watched", None) is not None and task.fingerprint != self.fingerprint:
             task = with_changes(task, fingerprint=self.fingerprint, watched=None)  # as version 0.1.0 saw it
         return replace(self, given_task=task, given=making)
 
-    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Study:
+    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Self:
         """More models at the end; everything there stays as it is. Returns the longer study."""
         if isinstance(self.design, GivenDesign):
-            raise InputError(f"{self.where} was imported: there is no design to draw more models from")
+            raise InputError(f"{self.location} was imported: there is no design to draw more models from")
         _check_size(self.design.extend(models, heldout, replicates), self.segment)
         entry = {
             "models": int(models),
@@ -169,13 +200,13 @@ class Study:
         }
         while True:
             numbered = f"{EXTENSIONS}/{len(extension_files(self.store)) + 1:06d}.json"
-            now = Study.open(self.store)
+            now = type(self).open(self.store)
             if self.store.commit_new(numbered, _writing(sealed({**entry, "after": now.models}))):
                 return self.again()
 
-    def again(self) -> Study:
+    def again(self) -> Self:
         """The study as it is now, with what was given for it."""
-        fresh = replace(Study.open(self.store), given_task=self.given_task, given=self.given, trust=self.trust)
+        fresh = replace(type(self).open(self.store), given_task=self.given_task, given=self.given, trust=self.trust)
         if "task" in vars(self):
             vars(fresh)["task"] = self.task
         return fresh
@@ -189,9 +220,9 @@ class Study:
         return SegmentRows(self.store, SEGMENTS, self.outputs, frozenset(self.segments), self.identity)
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """The study's folder or bucket and prefix, as messages name it."""
-        return self.store.where()
+        return self.store.location()
 
     @property
     def name(self) -> str:
@@ -203,7 +234,7 @@ class Study:
         """The study's folder; InputError for a study in a bucket, which has none."""
         found = self.store.path()
         if found is None:
-            raise InputError(f"{self.where} lies in a bucket, and this needs a folder")
+            raise InputError(f"{self.location} lies in a bucket, and this needs a folder")
         return found
 
     @property
@@ -253,12 +284,12 @@ class Study:
             return self.given
         if self.source is None:
             raise InputError(
-                f"{self.where} does not know how to make its task again: give it (task=…, or --task module:name)"
+                f"{self.location} does not know how to make its task again: give it (task=…, or --task module:name)"
             )
         if signed(self.identity, self.source, self.signature):
             return Making(located(self.source, self.store), own=True)
         if not self.trust:
-            raise untrusted(self.where, self.source)
+            raise untrusted(self.location, self.source)
         return Making(self.source, own=False)
 
     @cached_property
@@ -288,7 +319,9 @@ class Study:
         """Why `view` is None, as the end of a sentence."""
         if self.imported:
             return "the study was imported, and nothing was given to show of them"
-        return f"{self.where} stores nothing of them: collect it (subtrain collect, with --trust or --task) to store it"
+        return (
+            f"{self.location} stores nothing of them: collect it (subtrain collect, with --trust or --task) to store it"
+        )
 
     @cached_property
     def _kept_view(self) -> View | None:
@@ -311,7 +344,7 @@ class Study:
         return vars(self).get("task") or self.given_task
 
     @cached_property
-    def segments(self) -> list[Range]:
+    def segments(self) -> list[Span]:
         """Every segment (start, stop) of the study, committed or not."""
         return plan_segments(self.design.blocks, self.segment)
 
@@ -339,7 +372,7 @@ class Study:
     def read(self, output: str, rows: RowSpec | None = None) -> NDArray[Any]:
         """One output's rows [k, *shape]; all finished models by default, else exactly those asked for, in order."""
         if output not in self.outputs:
-            raise InputError(f"{self.where} records no output {output!r}; it has {', '.join(self.outputs)}")
+            raise InputError(f"{self.location} records no output {output!r}; it has {', '.join(self.outputs)}")
         return self.rows.read(output, self.done() if rows is None else row_numbers(rows, self.models))
 
     @property
@@ -347,18 +380,6 @@ class Study:
         """Names of the fits that are whole."""
         names = (name.split("/") for name in self.store.names(FITS))
         return tuple(name[1] for name in names if len(name) == 3 and name[2] == FIT_META)
-
-    def status(self) -> Status:
-        """Models done, running and failed, disk used and to come, as the store shows it now."""
-        from subtrain.collection.status import status
-
-        return status(self)
-
-    def collect(self, **options: Any) -> Collected:
-        """Train what is missing; see `subtrain.collection.collect` for the options."""
-        from subtrain.collection import collect
-
-        return collect(self, **options)
 
 
 def create_study(
@@ -371,8 +392,12 @@ def create_study(
     exist_ok: bool = False,
     view: bool = False,
     own: bool = True,
-) -> Study:
-    """As `Study.create`, of a task that is made and a design that is bound to its units. own: this user named it."""
+    kind: type[S],
+) -> S:
+    """As `Study.create`, of a task that is made and a design that is bound to its units.
+
+    own: this user named it. kind: the class of what is returned.
+    """
     if segment < 1:
         raise InputError(f"a segment needs at least one model, got {segment}")
     units = design.n if design.groups is None else len(design.groups)
@@ -381,7 +406,7 @@ def create_study(
         raise InputError(f"{what} {units} examples, but the task has {task.n}")
     there = store.exists(MANIFEST)
     if there and not exist_ok:
-        raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
+        raise InputError(f"{store.location()} is a study already: open or extend it, or choose another folder")
     shown = bounded(task.view) if view and not there and shows(getattr(task, "view", None)) else None  # type: ignore[attr-defined]
     source = beside(source, store) if source else None
     signature = sign(_identity(design, task.fingerprint, task.outputs), source) if source and own else None
@@ -407,8 +432,8 @@ def create_study(
     if isinstance(design, ListedDesign):
         design.save(store)
     if not store.commit_new(MANIFEST, _writing(sealed(manifest))) and not exist_ok:
-        raise InputError(f"{store.where()} is a study already: open or extend it, or choose another folder")
-    made = Study.open(store, design=design).made_by(task, Making(source, own) if source else None)
+        raise InputError(f"{store.location()} is a study already: open or extend it, or choose another folder")
+    made = kind.open(store, design=design).made_by(task, Making(source, own) if source else None)
     if shown is not None and made.shows and not store.exists(INDEX):
         put_view(store, made.fingerprint, shown)
     return made
@@ -442,7 +467,7 @@ def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple
 
 
 def _other(store: Store, why: str) -> str:
-    return f"{store.where(MANIFEST)} is not a study of this version: {why if len(why) < 500 else why[:499] + '…'}"
+    return f"{store.location(MANIFEST)} is not a study of this version: {why if len(why) < 500 else why[:499] + '…'}"
 
 
 def _writing(data: Mapping[str, Any]) -> Write:
@@ -454,13 +479,15 @@ def _manifest(store: Store) -> dict[str, Any]:
     try:
         data = read_json(store, MANIFEST)
     except FileNotFoundError:
-        say = f"{store.where()} is not a study: it has no {MANIFEST}; create one, or check the path"
+        say = f"{store.location()} is not a study: it has no {MANIFEST}; create one, or check the path"
         raise InputError(say) from None
     old = isinstance(data, dict) and data.get("format") == UNSEALED
-    data = unsealed(data, store.where(MANIFEST), required=not old)
+    data = unsealed(data, store.location(MANIFEST), required=not old)
     found = data.get("format")
     if found not in (UNSEALED, FORMAT):
-        raise InputError(f"{store.where()} has format {found!r}; this version of subtrain reads formats up to {FORMAT}")
+        raise InputError(
+            f"{store.location()} has format {found!r}; this version of subtrain reads formats up to {FORMAT}"
+        )
     return data
 
 
@@ -469,7 +496,9 @@ def extension_files(store: Store) -> list[str]:
     found = [(name, int(m[1])) for name in store.names(EXTENSIONS) if (m := _EXTENSION.fullmatch(name))]
     for k, (_, number) in enumerate(found, 1):
         if number != k:
-            raise CorruptError(f"{store.where(f'{EXTENSIONS}/{k:06d}.json')} is missing: put it back, or collect anew")
+            raise CorruptError(
+                f"{store.location(f'{EXTENSIONS}/{k:06d}.json')} is missing: put it back, or collect anew"
+            )
     return [name for name, _ in found]
 
 
@@ -477,37 +506,9 @@ def _extended(store: Store, design: Design | ListedDesign, required: bool) -> De
     for name in extension_files(store):
         entry = read_sealed(store, name, required)
         if entry.pop("after", design.rows) != design.rows:
-            raise CorruptError(f"{store.where(name)} is damaged: it extends a study of another size")
+            raise CorruptError(f"{store.location(name)} is damaged: it extends a study of another size")
         design = design.extend(**entry)
     return design
-
-
-def _from_manifest(store: Store, data: Mapping[str, Any]) -> Study:
-    design: Design | ListedDesign | GivenDesign
-    kind = data["design"]["kind"]
-    if kind == "given":
-        root = store.path()
-        if root is None:
-            raise InputError(f"{store.where()} was imported, and an imported study must lie in a folder")
-        design = GivenDesign.from_json(data["design"], root, data.get("sha256", {}))
-    else:
-        listed = kind == "listed"
-        design = ListedDesign.from_json(data["design"], store) if listed else Design.from_json(data["design"])
-        design = _extended(store, design, data["format"] != UNSEALED)
-    source, print_ = data["task"]["source"], data["task"]["fingerprint"]
-    if not isinstance(print_, str) or not (source is None or isinstance(source["name"], str)):
-        raise TypeError("its task has no name or fingerprint")
-    return Study(
-        store=store,
-        design=design,
-        outputs={_plain(name): Output(**spec) for name, spec in data["outputs"].items()},
-        segment=data["segment"],
-        fingerprint=print_,
-        format=data["format"],
-        source=Source.from_json(source) if source else None,
-        signature=data["task"].get("signature"),
-        shows=data.get("view"),
-    )
 
 
 def _plain(name: str) -> str:

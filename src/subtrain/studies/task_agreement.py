@@ -13,19 +13,19 @@ from subtrain.tasks.base import Task
 from subtrain.tasks.watching.watched import changes, fingerprint_like, parts_of
 
 if TYPE_CHECKING:
-    from subtrain.studies.stored_study import Study
+    from subtrain.studies.stored_study import StoredStudy
 
 
-def check_design(study: Study, design: Design | ListedDesign) -> None:
+def check_design(study: StoredStudy, design: Design | ListedDesign) -> None:
     mine = study.design.to_json()
     theirs = (design.for_units(study.n) if isinstance(design, Design) and not design.n else design).to_json()
     differing = [k for k in theirs if k != "extensions" and mine.get(k) != theirs[k]]
     if differing:
         shown = "; ".join(f"{k} is {_short(mine.get(k))}, not {_short(theirs[k])}" for k in differing)
-        raise MismatchError(f"{study.where} was made with another design: {shown}")
+        raise MismatchError(f"{study.location} was made with another design: {shown}")
 
 
-def task_differences(study: Study, task: Task, again: Callable[[], Task] | None = None) -> list[str]:
+def task_differences(study: StoredStudy, task: Task, again: Callable[[], Task] | None = None) -> list[str]:
     """In what the task is not the study's. again: makes it once more, to see what differs each time."""
     found = []
     examples = study.n if study.groups is None else len(study.groups)

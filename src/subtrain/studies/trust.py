@@ -188,11 +188,12 @@ def words(source: Source) -> str:
     return f"{name} with {json.dumps(dict(source.params))}" if source.params else name
 
 
-def untrusted(where: str, source: Source) -> InputError:
+def untrusted(location: str, source: Source) -> InputError:
     """The sentence of who would run a stranger's code unawares."""
     without = keyless()
     why = f"may not be yours ({without})" if without else "was not created by you on this machine"
     return InputError(
-        f"{where} {why}, so its training code is not run: it names the task {words(source)}. Say --trust (trust=True) "
+        f"{location} {why}, so its training code is not run: it names the task {words(source)}. Say --trust "
+        "(trust=True) "
         "if you trust that, or give the task yourself with --task (task=…)"
     )

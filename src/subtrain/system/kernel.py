@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import pickle
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -14,10 +16,13 @@ from numba import njit
 from numba.core.caching import IndexDataCacheFile
 
 Function = TypeVar("Function", bound=Callable[..., object])
+_PACKAGE = Path(__file__).parents[1]
+# Files with compiled code: only there does what they import become part of it.
+_COMPILES = re.compile(r"^(from|import) (numba|llvmlite)\b|^from subtrain\.system\.kernel import", re.M)
 
 
 def kernel(function: Function) -> Function:
-    """numba's njit with nogil and a cache that notices when any file beside the function's changes."""
+    """numba's njit with nogil and a cache that notices when a file changes whose code or constants it compiles in."""
     return cast(Function, _compiled(function))
 
 
@@ -41,7 +46,7 @@ def _compiled(function: Callable[..., object], **options: Any) -> Any:
     except AttributeError:
         return njit(nogil=True, **options)(function)
     # numba's own stamp covers one file: a cached caller would go on with the old code of a callee in another.
-    file._source_stamp = (file._source_stamp, _fingerprint(Path(function.__code__.co_filename).parent))
+    file._source_stamp = (file._source_stamp, _fingerprint(function.__code__.co_filename))
     file.__class__ = _CacheFile
     return compiled
 
@@ -103,8 +108,33 @@ _said: list[str] = []
 
 
 @cache
-def _fingerprint(folder: Path) -> str:
+def _fingerprint(file: str) -> str:
+    """sha256 of the file, of the kernels' files that it imports, one after the other, and of what those import."""
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.py")):
-        digest.update(file.read_bytes())
+    for found in sorted(_followed(Path(file))):
+        digest.update(found.read_bytes())
     return digest.hexdigest()
+
+
+def _followed(file: Path) -> set[Path]:
+    """The file and those of this package that it imports; of what they import only where they hold kernels."""
+    waiting, found = [file], {file}
+    while waiting:
+        text, fresh = waiting.pop().read_text(), set()
+        if _COMPILES.search(text):
+            fresh = {path for name in _imported(text) for path in _files_of(name)} - found
+        found |= fresh
+        waiting += fresh
+    return found
+
+
+def _imported(text: str) -> Iterator[str]:
+    """The modules that Python code may name: of `from a import b`, a and a.b."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(_PACKAGE.name):
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def _files_of(module: str) -> list[Path]:
+    place = _PACKAGE.parent.joinpath(*module.split("."))
+    return [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()]

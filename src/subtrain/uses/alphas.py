@@ -18,7 +18,8 @@ from subtrain.errors import InputError
 from subtrain.evaluation import evaluate
 from subtrain.regression import fit
 from subtrain.store.addresses import open_store
-from subtrain.studies.stored_study import Study, create_study
+from subtrain.studies.stored_study import create_study
+from subtrain.study import Study
 from subtrain.uses.kit.effect_agreement import told
 from subtrain.uses.kit.result import Table, new_figure
 from subtrain.uses.retrain import task_of
@@ -109,6 +110,7 @@ def compare_alphas(
             plan,
             segment=16,
             exist_ok=True,
+            kind=Study,
             own=making is None or making.own,
         )
         collect(made, **options)

@@ -16,7 +16,7 @@ from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said, ceilings, rank
 from subtrain.evaluation_models import judging
 from subtrain.formatting import number
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.noise_stability import correlated, decay, weights_by_degree
 from subtrain.uses.kit.result import Table, new_figure
 from subtrain.uses.retrain import retrain

@@ -13,7 +13,7 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.kit.weak_fit import of_a_fit
 from subtrain.uses.retrain_mislabeled import Mislabeling, retrain_mislabeled
@@ -129,7 +129,7 @@ def runner_up(study: Study, output: str, targets: NDArray[np.int64]) -> NDArray[
     name = output.replace("margins", "logits")
     if name not in study.outputs:
         raise InputError(
-            f"{study.where} records no {name}, so the runner-up is not known: give labels, one a target, or let the "
+            f"{study.location} records no {name}, so the runner-up is not known: give labels, one a target, or let the "
             f"task record {name} as well"
         )
     rows = study.done()

@@ -13,7 +13,7 @@ from subtrain.collection.committed_segments import landed, trained
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said
 from subtrain.formatting import duration, number
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.system.machine import cores
 from subtrain.uses.kit.result import Table, new_figure
 from subtrain.uses.learning_curve import LEAST, LearningCurve, learning_curve

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.formatting import number
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.embedding import paint
 from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
 from subtrain.uses.kit.direction import quantity_fitted, said

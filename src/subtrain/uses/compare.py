@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.formatting import number
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.datamodel_vectors import Rows, vectors
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.kit.weak_fit import weak_fit

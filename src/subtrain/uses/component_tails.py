@@ -13,7 +13,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.evaluation import correlation
 from subtrain.formatting import number
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.embedding import Embedding
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.kit.retrained_effects import Effect, difference, random_removals, without

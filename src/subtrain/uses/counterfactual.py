@@ -15,7 +15,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.formatting import number
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity_fitted, said
 from subtrain.uses.kit.effect_agreement import Agreement, agreement, told
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html

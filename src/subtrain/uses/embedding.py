@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.system.plotting import matplotlib
 from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html

@@ -12,7 +12,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.quantities import Quantity
 from subtrain.regression.study_models import finished_models
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.mean_differences import right
 from subtrain.uses.kit.weak_fit import of_a_fit
 from subtrain.uses.select import Selection, aim_of, check_fit, selection, size_kept

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.kit.weak_fit import of_a_fit
 

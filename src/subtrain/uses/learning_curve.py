@@ -21,7 +21,7 @@ from subtrain.regression.counting.counts import Counts
 from subtrain.regression.fit_plan import plan_fit
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.study_models import Models, finished_models
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 
 LEAST = 50
 TARGETS = 200
@@ -102,7 +102,7 @@ def _landed(study: Study, output: str | None) -> Models:
     least_subsets = 3
     if fit < LEAST or np.unique(held).size < least_subsets:
         raise InputError(
-            f"too little of {study.where} has landed for a learning curve: {fit} models to fit on and "
+            f"too little of {study.location} has landed for a learning curve: {fit} models to fit on and "
             f"{np.unique(held).size} held-out subsets; it takes {LEAST} and {least_subsets}"
         )
     return finished_models(study, output, drop_nonfinite=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.regression.study_models import models_to_average
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity, said
 from subtrain.uses.kit.mean_differences import differences, own_differences, right
 from subtrain.uses.kit.result import Table, new_figure, result_html
@@ -166,7 +166,9 @@ def memorization(study: Study, output: str | None = None) -> Memorization:
     """
     known = [name for name in ("train_correctness", "train_margins") if name in study.outputs]
     if output is None and not known:
-        raise InputError(f"{study.where} records neither train_correctness nor train_margins: memorisation needs one")
+        raise InputError(
+            f"{study.location} records neither train_correctness nor train_margins: memorisation needs one"
+        )
     models = models_to_average(study, output or known[0])
     own = own_unit(study, models.output)
     measured = quantity(study, models.output)

@@ -14,7 +14,7 @@ from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.quantities import LOWER, QUANTITIES, Quantity
 from subtrain.regression.study_models import Models, models_to_average
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import directed, quantity
 from subtrain.uses.kit.mean_differences import own_differences, right
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html

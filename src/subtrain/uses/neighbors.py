@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.tasks.base import View
 from subtrain.uses.kit.direction import quantity_fitted, said
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.formatting import number
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import directed, quantity_fitted
 from subtrain.uses.kit.heaviest_submatrix import Found, densest_submatrix, largest_submatrix, symmetric
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
@@ -162,7 +162,7 @@ def between_units(dm: Datamodels, study: Study) -> NDArray[Any]:
     """Weights [n, n] of every unit on the (mean of the) training examples of every unit."""
     output = dm.meta.get("output", "")
     if output not in study.outputs:
-        raise InputError(f"{study.where} records no output {output!r}, which these datamodels are of")
+        raise InputError(f"{study.location} records no output {output!r}, which these datamodels are of")
     own = own_unit(study, output)
     if dm.n != study.n or dm.targets != own.size:
         raise InputError(

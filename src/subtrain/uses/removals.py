@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity_fitted
 
 RAISES, LOWERS, RANDOM = "raises", "lowers", "random"

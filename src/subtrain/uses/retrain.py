@@ -20,8 +20,9 @@ from subtrain.errors import InputError, MismatchError
 from subtrain.masks import Masks, pack
 from subtrain.store.addresses import open_store
 from subtrain.store.protocol import Store
-from subtrain.studies.stored_study import MANIFEST, Study, create_study
+from subtrain.studies.stored_study import MANIFEST, create_study
 from subtrain.studies.trust import Making
+from subtrain.study import Study
 from subtrain.system.machine import cores
 from subtrain.tasks.base import Source, Task
 
@@ -43,7 +44,7 @@ class Retrained:
     runs: int
 
     def __repr__(self) -> str:
-        return f"Retrained({self.study.where!r}, masks={self.index.size}, runs={self.runs})"
+        return f"Retrained({self.study.location!r}, masks={self.index.size}, runs={self.runs})"
 
     def outputs(self, output: str | None = None, targets: Sequence[int] | None = None) -> NDArray[np.float32]:
         """What the models answered, float32 [k, runs, T]; of some targets (flat numbers) only, if they are given."""
@@ -149,14 +150,16 @@ def _opened(store: Store, design: ListedDesign, task: Task, making: Making | Non
     """The study of these masks, with at least so many runs; made now if it is not there."""
     if not store.exists(MANIFEST):
         source, own = (making.source, making.own) if making else (None, True)
-        return create_study(store, task, source, design, segment=_segment(design, task), exist_ok=True, own=own)
+        return create_study(
+            store, task, source, design, segment=_segment(design, task), exist_ok=True, own=own, kind=Study
+        )
     found = Study.open(store)
     there = found.design
     if not isinstance(there, ListedDesign) or (there.listed.sha256(), there.seed) != (
         design.listed.sha256(),
         design.seed,
     ):
-        raise MismatchError(f"{store.where()} holds models of other masks or seeds: choose another name")
+        raise MismatchError(f"{store.location()} holds models of other masks or seeds: choose another name")
     found = found.made_by(task, making)
     missing = design.runs - there.replicates
     return found.extend(replicates=missing) if missing > 0 else found
@@ -173,7 +176,7 @@ def task_of(study: Study) -> Task:
     """What the study's models are trained with; InputError for an imported study, which does not know."""
     if study.imported:
         raise InputError(
-            f"{study.where} was imported, so there is nothing to retrain with: give the task that its models were "
+            f"{study.location} was imported, so there is nothing to retrain with: give the task that its models were "
             "trained with (task=…)"
         )
     return study.task

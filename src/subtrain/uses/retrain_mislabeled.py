@@ -13,8 +13,8 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.workers import task_message
 from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
 from subtrain.studies.trust import Making
+from subtrain.study import Study
 from subtrain.tasks.base import Task
 from subtrain.tasks.relabel import relabelled, relabelled_source
 from subtrain.uses.retrain import Retrained, retrain, task_of

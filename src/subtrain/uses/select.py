@@ -13,7 +13,7 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.quantities import LOWER, Quantity
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import directed, quantity_fitted
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.kit.unit_names import Columns, unit_columns
@@ -148,7 +148,7 @@ def check_fit(dm: Datamodels, study: Study) -> None:
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
     if output not in study.outputs:
-        raise InputError(f"{study.where} records no output {output!r}, which these datamodels are of")
+        raise InputError(f"{study.location} records no output {output!r}, which these datamodels are of")
 
 
 def _targets(count: int, targets: Sequence[int] | None, judge: float, seed: int) -> Numbers:

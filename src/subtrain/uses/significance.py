@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.regression.counting.threads import Progress
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.debias import Estimates
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.kit.standard_errors import chosen_targets, estimates

@@ -14,7 +14,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity_fitted
 from subtrain.uses.kit.proportion import proportion
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html

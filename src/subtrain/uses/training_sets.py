@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity, said
 from subtrain.uses.kit.intervals import difference_interval, mean_interval
 from subtrain.uses.kit.mean_differences import right
@@ -183,7 +183,7 @@ def split_targets(study: Study, output: str, **named: Sequence[int] | None) -> T
     if not given:
         return None
     if output not in study.outputs:
-        raise InputError(f"{study.where} records no output {output!r}; it has {', '.join(study.outputs)}")
+        raise InputError(f"{study.location} records no output {output!r}; it has {', '.join(study.outputs)}")
     rest = np.setdiff1d(np.arange(np.prod(study.outputs[output].shape)), np.concatenate(list(given.values())))
     return given | ({"others": rest} if rest.size else {})
 

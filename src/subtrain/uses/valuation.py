@@ -13,7 +13,7 @@ from subtrain.designs.drawn import BERNOULLI, Design
 from subtrain.designs.samplers import Strata
 from subtrain.errors import InputError
 from subtrain.regression.study_models import Models, models_to_average
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity, said
 from subtrain.uses.kit.mean_differences import Reading, differences, right
 from subtrain.uses.kit.result import Table, new_figure, result_html

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.compare import Comparison
 from subtrain.uses.kit.result import Table, new_figure, result_html
 from subtrain.uses.kit.retrained_effects import Effect, difference, random_removals, without
@@ -118,7 +118,7 @@ def verify_difference(
     one of B without A. targets: how many the effects are averaged over; options: as `retrain` takes them.
     """
     if study_a.n != study_b.n:
-        raise InputError(f"{study_a.where} has {study_a.n} units, {study_b.where} has {study_b.n}")
+        raise InputError(f"{study_a.location} has {study_a.n} units, {study_b.location} has {study_b.n}")
     chosen = found.subpopulation(component, targets, side)
     sets = [found.units(component, units, side), *random_removals(study_a.n, units, draws, seed)]
     effect, effects = [], []
@@ -147,6 +147,6 @@ def _spread(study: Study, output: str) -> Floats:
     """Standard deviation float64 [T] of every target's output over some finished models; 1 where it never varies."""
     rows = study.done()[:SOME]
     if rows.size < 2:
-        raise InputError(f"{study.where} has {rows.size} finished models, and nothing to measure effects by")
+        raise InputError(f"{study.location} has {rows.size} finished models, and nothing to measure effects by")
     spread = study.read(output, rows).reshape(rows.size, -1).astype(np.float64).std(axis=0, ddof=1)
     return np.where(spread > 0, spread, 1.0)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from subtrain.cli.shared.app import err
 
 if TYPE_CHECKING:
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
 Trust = Annotated[
     bool, typer.Option("--trust", help="Run the training code that the study names, although somebody else made it.")
@@ -19,8 +19,8 @@ Trust = Annotated[
 
 def open_to_train(study: str, task: str | None, param: list[str] | None, trust: bool = False) -> Study:
     """The study with the task that was named, or else its own, which is named on standard error if it is trusted."""
-    from subtrain.studies.stored_study import Study
     from subtrain.studies.trust import words
+    from subtrain.study import Study
     from subtrain.tasks.loading.load import parse_params
 
     opened = Study.open(study, task, params=parse_params(param or []), trust=trust)

@@ -9,7 +9,7 @@ from subtrain.cli.shared.app import StudyPath, app, out
 def cancel(study: StudyPath) -> None:
     """Cancel the study's Slurm jobs, whoever submitted them. What they committed is kept; collect again to go on."""
     from subtrain.collection.engines.slurm.executor import cancel as end
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     arrays = end(Study.open(study))
     out.print(f"Cancelled {arrays} Slurm array{'s' * (arrays != 1)}" if arrays else "No Slurm jobs are left")

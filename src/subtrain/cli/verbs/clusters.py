@@ -24,7 +24,7 @@ def clusters(
 ) -> None:
     """Clusters of the datamodels, and the training units that each has in common."""
     from subtrain.fits import load_fit
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
     from subtrain.uses.clusters import clusters as cut
     from subtrain.uses.kit.unit_names import labels_of
 

@@ -23,7 +23,7 @@ from subtrain.cli.shared.trusted_study import Trust, open_to_train
 from subtrain.errors import InputError
 
 if TYPE_CHECKING:
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
 ON_SLURM = "With --engine slurm"
 REFERENCE = "With the reference code's training modules; other --arguments go through to them"
@@ -121,7 +121,7 @@ def collect(
         if dry_run:
             raise InputError("--dry-run does not go with --reference-module")
         made, done = collect_reference(study, reference_module, spec, ctx.args, masks, engine=engine, **options)
-        study = made.where
+        study = made.location
     else:
         opened = open_to_train(study, task, param, trust)
         if dry_run:
@@ -151,5 +151,5 @@ def _script(study: Study, engine: str, options: dict[str, Any]) -> str:
     there = study.rows.whole()
     missing = [where for where in study.segments if where not in there]
     if not missing:
-        raise InputError(f"nothing is missing in {study.where}: there is nothing to submit")
+        raise InputError(f"nothing is missing in {study.location}: there is nothing to submit")
     return preview(study, missing, **options)

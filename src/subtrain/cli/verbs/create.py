@@ -50,9 +50,9 @@ def create(
     Example: subtrain create runs/wine --task tabular --param data=wine --models 500
     """
     from subtrain.designs.drawn import Design
-    from subtrain.studies.segments.output_rows import open_npy
-    from subtrain.studies.stored_study import Study
+    from subtrain.store.npy_files import open_npy
     from subtrain.studies.trust import keyless
+    from subtrain.study import Study
     from subtrain.tasks.loading.load import parse_params
 
     if task is None:

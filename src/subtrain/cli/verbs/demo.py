@@ -67,8 +67,9 @@ def _show(made: Demo) -> None:
     rate = trained / max(1e-9, sum(part.seconds for part in made.parts))
     out.print(f"{trained:,} networks trained at {rate:,.0f} a second, everything in {made.seconds:.0f} s.")
     for part in made.parts:
-        out.print(f"  {part.study.where}  study and datamodels, {part.label}", soft_wrap=True)
+        out.print(f"  {part.study.location}  study and datamodels, {part.label}", soft_wrap=True)
     out.print(f"  [bold]{made.report}[/bold]  open it in a browser", soft_wrap=True)
     out.print(
-        f"Next: subtrain status {made.parts[0].study.where}, then your own task: subtrain create --help", soft_wrap=True
+        f"Next: subtrain status {made.parts[0].study.location}, then your own task: subtrain create --help",
+        soft_wrap=True,
     )

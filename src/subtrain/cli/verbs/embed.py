@@ -31,7 +31,7 @@ def embed(
 ) -> None:
     """Principal components of the datamodels, who lies at their ends, and whether they are causes (--remove)."""
     from subtrain.fits import load_fit
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
     from subtrain.uses.component_tails import remove_tails
     from subtrain.uses.embedding import embedding
     from subtrain.uses.kit.unit_names import labels_of

@@ -19,7 +19,7 @@ def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False
     from subtrain.evaluation import evaluate as judge
     from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit
     from subtrain.store.seal import put_sealed
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     opened = Study.open(study)
     of = digest_of(opened, fit)
@@ -35,7 +35,7 @@ def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False
         out.print(found.weak, style="yellow", soft_wrap=True, markup=False)
     for text in datamodels.meta.get("notes", []):
         out.print(f"Said when it was fitted: {text}", soft_wrap=True, markup=False)
-    out.print(f"Written to {opened.store.where(name)}", soft_wrap=True)
+    out.print(f"Written to {opened.store.location(name)}", soft_wrap=True)
     out.print(f"Next: subtrain report {study}")
 
 

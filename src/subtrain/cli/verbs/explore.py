@@ -75,7 +75,7 @@ def explore(
     if export is not None:
         out.print(f"Written to {export}: {made}", soft_wrap=True)
         return
-    out.print(f"Exploring {escape(opened.where)}; Ctrl+C stops, and loses nothing", soft_wrap=True)
+    out.print(f"Exploring {escape(opened.location)}; Ctrl+C stops, and loses nothing", soft_wrap=True)
     serve(
         library,
         host,

@@ -25,7 +25,7 @@ def export(
     """
     from subtrain.cli.shared.progress import stages
     from subtrain.studies.export import export as write
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     with stages() as progress:
         written = write(Study.open(study), folder, name, progress)

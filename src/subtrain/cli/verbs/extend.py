@@ -19,7 +19,7 @@ def extend(
     ] = None,
 ) -> None:
     """Add models to a study; those that are there stay as they are."""
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     longer = Study.open(study).extend(models, heldout, replicates)
     out.print(f"{study} now has {longer.models:,} models, {longer.models - longer.models_done():,} still to train")

@@ -49,11 +49,11 @@ def fit(
     """Fit a datamodel for every target: LASSO, λ chosen on validation models; held-out models stay unseen."""
     from subtrain.fits import fit_prefix, save_fit
     from subtrain.regression import fit as solve
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     began = time.monotonic()
     opened = Study.open(study)
-    where = opened.store.where(fit_prefix(name))
+    where = opened.store.location(fit_prefix(name))
     given = {"lambdas": lambdas, "eps": eps, "tol": tol, "objective": objective, "seed": seed, "device": device}
     model = _estimator(estimator, given | {"validation": int(validation) if validation >= 2 else validation})
     with stages() as progress:

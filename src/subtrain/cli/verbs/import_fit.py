@@ -31,7 +31,7 @@ def import_fit(
     """
     from subtrain.fits import save_fit
     from subtrain.public.published import load_published
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     opened = Study.open(study)
     dm = load_published(file, opened, output, units)

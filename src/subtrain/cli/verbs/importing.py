@@ -13,7 +13,7 @@ from subtrain.quantities import QUANTITIES, quantity_of
 from subtrain.system.paths import local_path
 
 if TYPE_CHECKING:
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
 
 @app.command(name="import")
@@ -59,18 +59,27 @@ def import_(
     """
     from subtrain.cli.shared.progress import stages
     from subtrain.designs.drawn import EVALUATION
-    from subtrain.studies.imports.arrays import import_arrays, import_folder
-    from subtrain.studies.segments.output_rows import open_npy
+    from subtrain.store.npy_files import open_npy
+    from subtrain.study import Study
 
     classes = open_npy(local_path(labels)) if labels is not None else None
     if folder is not None:
         if masks is not None or output:
             raise InputError("give either a folder or --masks with --output, not both")
         with stages() as progress:
-            made = import_folder(study, folder, pct, heldout, verify, progress, _ways(better), classes)
+            made = Study.from_folder(
+                study,
+                folder,
+                pct=pct,
+                heldout=heldout,
+                verify=verify,
+                progress=progress,
+                better=_ways(better),
+                labels=classes,
+            )
     elif masks is not None:
-        made = import_arrays(
-            study, masks, dict(map(_pair, output or [])), heldout, better=_ways(better), labels=classes
+        made = Study.from_arrays(
+            study, masks, dict(map(_pair, output or [])), heldout=heldout, better=_ways(better), labels=classes
         )
     else:
         raise InputError("say what to import: a folder, or --masks FILE --output NAME=FILE")

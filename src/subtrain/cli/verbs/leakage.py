@@ -29,7 +29,7 @@ def leakage(
     --out review.csv writes all pairs with an empty column `decision` for whoever reviews them.
     """
     from subtrain.fits import load_fit
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
     from subtrain.uses.leakage import leakage as find
 
     opened = Study.open(study)

@@ -27,7 +27,7 @@ def neighbors(
 ) -> None:
     """The most helpful and most harmful training units of each target, of each class, or of all targets together."""
     from subtrain.fits import load_fit
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
     from subtrain.uses.kit.unit_names import target_labels
     from subtrain.uses.neighbors import neighbors as find
     from subtrain.uses.significance import significance as test
@@ -38,7 +38,7 @@ def neighbors(
     if per_class:
         labels = target_labels(opened, str(dm.meta.get("output")))
         if labels is None:
-            raise InputError(f"the task of {opened.where} does not tell the classes of its targets")
+            raise InputError(f"the task of {opened.location} does not tell the classes of its targets")
         groups = [labels[t] for t in (range(dm.targets) if chosen is None else chosen)]
     if significance and (per_class or together):
         raise InputError("--significance is of the weights of single targets: leave out --per-class and --together")

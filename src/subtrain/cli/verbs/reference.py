@@ -39,9 +39,9 @@ def import_reference(
     It may also be a study that collect --reference-module is filling: then the models that have landed are copied.
     """
     from subtrain.designs.drawn import EVALUATION
-    from subtrain.studies.imports.reference import import_reference as read
+    from subtrain.study import Study
 
-    made = read(logdir, study, masks, heldout, spec)
+    made = Study.from_reference(logdir, study, masks=masks, heldout=heldout, spec=spec)
     judged, left_out = made.done(EVALUATION).size, made.manifest["left_out"]
     of = f" of {made.models + left_out:,}" if left_out else ""
     out.print(

@@ -25,7 +25,7 @@ def report(
     from subtrain.evaluation import evaluate
     from subtrain.explorer.report import report_page, write_report
     from subtrain.fits import load_fit
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     opened = Study.open(study)
     dm = load_fit(opened, fit)
@@ -34,4 +34,4 @@ def report(
         return
     page = report_page(opened, dm, evaluate(dm, opened), target)
     opened.store.replace("report.html", lambda file: file.write(page))
-    out.print(f"Written to {opened.store.where('report.html')}", soft_wrap=True)
+    out.print(f"Written to {opened.store.location('report.html')}", soft_wrap=True)

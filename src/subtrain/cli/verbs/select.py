@@ -13,7 +13,7 @@ from subtrain.errors import InputError
 
 if TYPE_CHECKING:
     from subtrain.datamodels import Datamodels
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
     from subtrain.uses.select import Selection
 
 Better = Annotated[
@@ -77,5 +77,5 @@ def _for_worst_label(
         raise InputError("--worst-label goes with --drop, not with --keep or --targets")
     labels = target_labels(study, str(dm.meta.get("output")))
     if labels is None:
-        raise InputError(f"{study.where} stores no labels of its targets")
+        raise InputError(f"{study.location} stores no labels of its targets")
     return debias_group(dm, study, labels.tolist(), drop, judge=judge, seed=seed, better=better)

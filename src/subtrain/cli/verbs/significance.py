@@ -26,7 +26,7 @@ def significance(
 ) -> None:
     """Which weights are real: every unit and target with its unbiased weight, standard error, p- and q-value."""
     from subtrain.fits import load_fit
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
     from subtrain.uses.significance import significance as test
 
     opened = Study.open(study)

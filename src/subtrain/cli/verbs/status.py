@@ -17,7 +17,7 @@ from subtrain.formatting import number
 
 if TYPE_CHECKING:
     from subtrain.collection.status import Status
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
     from subtrain.uses.learning_curve import LearningCurve
 
 EVERY = 2.0
@@ -42,7 +42,7 @@ def status(
     """
     from subtrain.collection import status as looks
     from subtrain.collection.prometheus import write_prometheus
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     opened = Study.open(study)
     notes = _checked(opened) if check else []
@@ -81,7 +81,7 @@ def _watch(study: str, prometheus: Path | None) -> None:
 
     from subtrain.collection import status as looks
     from subtrain.collection.prometheus import write_prometheus
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     with Live(console=out, auto_refresh=False) as live:
         while True:

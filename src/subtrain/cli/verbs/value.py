@@ -11,7 +11,7 @@ from subtrain.cli.shared.results import PANEL, OutFile, Targets, numbers, show
 from subtrain.errors import InputError
 
 if TYPE_CHECKING:
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
     from subtrain.uses.kit.result import Result
 
 GAMES = ("banzhaf", "shapley", "ame")
@@ -34,7 +34,7 @@ def value(
     as_json: AsJson = False,
 ) -> None:
     """What units are worth, by differences of means with standard errors; needs no fit."""
-    from subtrain.studies.stored_study import Study
+    from subtrain.study import Study
 
     show(_valued(Study.open(study), method, output, utility, numbers(targets)), to, as_json)
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from subtrain.collection.keyword_checks import engine_of, refuse_options
 from subtrain.collection.report import Failure, Tally
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import Study
+from subtrain.designs.drawn import Span
+from subtrain.studies.stored_study import StoredStudy
 
 
 class Executor(Protocol):
@@ -27,12 +27,12 @@ class Executor(Protocol):
 class Engine(Protocol):
     """Makes an executor. `tally.workers` and `tally.slots` are its to set; nothing is started yet."""
 
-    def __call__(self, study: Study, segments: list[Range], tally: Tally, **options: Any) -> Executor:
+    def __call__(self, study: StoredStudy, segments: list[Span], tally: Tally, **options: Any) -> Executor:
         """segments: those not committed, in the order in which they are wanted."""
         ...
 
 
-def make_executor(engine: str, study: Study, segments: list[Range], tally: Tally, **options: Any) -> Executor:
+def make_executor(engine: str, study: StoredStudy, segments: list[Span], tally: Tally, **options: Any) -> Executor:
     """The executor of the engine with this name; InputError for another name, or an option that it does not have."""
     refuse_options(engine, list(options))
     make: Engine = engine_of(engine)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from subtrain.errors import InputError, MismatchError
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import S, StoredStudy
 from subtrain.studies.trust import Making, located
 from subtrain.tasks.base import BatchTask, FunctionTask, Source, Task, with_changes
 from subtrain.tasks.loading.task_factory import without_current_folder
@@ -41,18 +41,18 @@ def pack(task: Task | None, making: Making | None = None, here: bool = True) -> 
     return message
 
 
-def pack_of(study: Study, here: bool = True) -> dict[str, Any]:
+def pack_of(study: StoredStudy, here: bool = True) -> dict[str, Any]:
     """The message for a process that trains this study; InputError where its task may not be made here."""
     making = making_of(study)
     return pack(study.task if making is None else None, making, here)
 
 
-def making_of(study: Study) -> Making | None:
+def making_of(study: StoredStudy) -> Making | None:
     """What makes the study's task in another process, None if the task itself must travel; InputError as `pack_of`."""
     return study.given if study.given_task is not None else study.making
 
 
-def worker_words(study: Study) -> list[str]:
+def worker_words(study: StoredStudy) -> list[str]:
     """What `subtrain worker` must be told to make the same task: the one that was given, or that this process may run
     the study's own, as it is named now."""
     making = study.making
@@ -62,11 +62,11 @@ def worker_words(study: Study) -> list[str]:
     return ["--task", making.source.place, *(word for param in params for word in ("--param", param))]
 
 
-def inherit(study: Study, told: str) -> Study:
+def inherit(study: S, told: str) -> S:
     """The study with its own task as a parent process may run it; MismatchError if it names another task by now."""
     kind, _, digest = told.partition(":")
     if kind not in ("own", "trusted") or study.source is None or _digest(study.source) != digest:
-        raise MismatchError(f"{study.where} names another task than when this job was submitted: collect again")
+        raise MismatchError(f"{study.location} names another task than when this job was submitted: collect again")
     if kind == "trusted":
         return replace(study, trust=True)
     return replace(study, given=Making(located(study.source, study.store), own=True))
@@ -90,10 +90,10 @@ def unpack(message: dict[str, Any]) -> Task | None:
     return task
 
 
-def open_study(path: str, message: dict[str, Any]) -> Study:
-    """The study at `path` with the task of the message at hand; InputError for a message without one."""
+def open_study(path: str, message: dict[str, Any], kind: type[S]) -> S:
+    """The study at `path`, of class `kind`, with the message's task at hand; InputError for a message without one."""
     task = unpack(message)
     if task is None:
         raise InputError(f"nobody said how to make the task of {path}")
     making = message["making"]
-    return Study.open(path).made_by(task, Making.from_json(making) if making else None)
+    return kind.open(path).made_by(task, Making.from_json(making) if making else None)

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from subtrain import outputs
 from subtrain._version import __version__
 from subtrain.collection.workers import checkpoint
+from subtrain.designs.drawn import Span
 from subtrain.designs.imported import GivenDesign
 from subtrain.errors import CorruptError, InputError, SubtrainError
 from subtrain.masks import Masks
 from subtrain.store.protocol import read_capped
 from subtrain.store.seal import CHANGED
 from subtrain.studies.segments import segment_file
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import FAILURES, UNSEALED, Study, segment_name
+from subtrain.studies.stored_study import FAILURES, UNSEALED, StoredStudy, segment_name
 from subtrain.system.machine import NoDeviceError, host
 from subtrain.tasks.watching.own_code import place
 from subtrain.trainers.kit.out_of_memory import is_out_of_memory, release_memory
@@ -55,8 +55,8 @@ class ModelsFailedError(SubtrainError):
 class _Work:
     """One segment under way."""
 
-    study: Study
-    where: Range
+    study: StoredStudy
+    span: Span
     masks: Masks
     seeds: NDArray[np.uint32]
     done: dict[int, dict[str, NDArray[Any]]]
@@ -70,8 +70,8 @@ class _Work:
 
 
 def train_segment(
-    study: Study,
-    where: Range,
+    study: StoredStudy,
+    span: Span,
     report: Callable[[int], None] = lambda models: None,
     starting: Callable[[list[int]], None] = lambda rows: None,
     failing: Callable[[int, str], None] = lambda row, why: None,
@@ -91,16 +91,16 @@ def train_segment(
     Models that fail are recorded in `failures/`; the others are kept, and ModelsFailedError is raised. Raises
     SchemaError when the task returns what it does not declare, NoDeviceError when its device is not there.
     """
-    name = segment_name(where)
+    name = segment_name(span)
     if study.store.exists(name):
         return False
     if isinstance(study.design, GivenDesign):
-        raise InputError(f"{study.where} was imported: its models were trained elsewhere")
+        raise InputError(f"{study.location} was imported: its models were trained elsewhere")
     began = time.time()
-    rows = range(*where)
+    rows = range(*span)
     masks, seeds = study.design.masks(rows), study.design.seeds(rows)
-    work = _Work(study, where, masks, seeds, checkpoint.load(study, where), starting, failing, last_try, worn)
-    report(len(work.done) - checkpoint.committed(study, where))
+    work = _Work(study, span, masks, seeds, checkpoint.load(study, span), starting, failing, last_try, worn)
+    report(len(work.done) - checkpoint.committed(study, span))
     work.failed.update(dict.fromkeys(skip, "it crashed its worker process"))
     todo = [row for row in rows if row not in work.done and row not in work.failed]
     size = 1 if careful else max(1, int(getattr(study.task, "batch", 1)))
@@ -114,7 +114,7 @@ def train_segment(
         _save(work)
         raise ModelsFailedError(work.failed)
     won = checkpoint.commit(study, name, list(rows), work.done, _about(began))
-    checkpoint.clear(study, where)
+    checkpoint.clear(study, span)
     for name in set(map(failure_file, rows)).intersection(study.store.names(FAILURES)):
         study.store.delete(name)
     return won
@@ -155,9 +155,9 @@ def _record(work: _Work, row: int, error: BaseException, short: bool) -> None:
     why = str(error) if isinstance(error, SubtrainError) else f"{type(error).__name__}: {error}"
     why = f"it needs more memory than there is{_where()}: {why}" if short else why
     why = f"{(why.splitlines() or ['no message'])[0][:400]}{place(error)}"
-    seed = int(work.seeds[row - work.where[0]])
+    seed = int(work.seeds[row - work.span[0]])
     details = "".join(traceback.format_exception(error))
-    work.failed[row] = record_failure(work.study, work.where, row, seed, why, details)
+    work.failed[row] = record_failure(work.study, work.span, row, seed, why, details)
     work.failing(row, work.failed[row])
     if not work.done and len(work.failed) <= ALIKE:
         time.sleep(HEARD)  # whoever counts them may want to end this process before it trains the next
@@ -172,7 +172,7 @@ def _train(work: _Work, rows: list[int]) -> None:
     study = work.study
     assert not isinstance(study.design, GivenDesign)
     work.starting(rows)
-    index = np.asarray(rows) - work.where[0]
+    index = np.asarray(rows) - work.span[0]
     numbered = getattr(study.task, "train_rows", None)
     if numbered is not None:
         returned = numbered(rows)
@@ -186,7 +186,7 @@ def _train(work: _Work, rows: list[int]) -> None:
 
 
 def _save(work: _Work) -> None:
-    checkpoint.save(work.study, work.where, sorted(work.unsaved), work.done)
+    checkpoint.save(work.study, work.span, sorted(work.unsaved), work.done)
     work.unsaved.clear()
     work.saved_at = time.monotonic()
 
@@ -196,11 +196,11 @@ def failure_file(row: int) -> str:
     return f"{FAILURES}/{row:06d}.txt"
 
 
-def record_failure(study: Study, where: Range, row: int, seed: int, why: str, details: str) -> str:
+def record_failure(study: StoredStudy, span: Span, row: int, seed: int, why: str, details: str) -> str:
     """Write the failure file of a model: number, seed, segment, where, why, traceback. Returns why in one line."""
     line = (why.splitlines() or ["no message"])[0][:500]
     text = (
-        f"model {row}, seed {seed}, segment {segment_file.file_name(*where)}\n"
+        f"model {row}, seed {seed}, segment {segment_file.file_name(*span)}\n"
         f"{host()}, pid {os.getpid()}, {datetime.now(UTC).isoformat(timespec='seconds')}\n"
         f"{line}\n\n{details[:_DETAILS]}\n"
     ).encode(errors="replace")
@@ -210,18 +210,18 @@ def record_failure(study: Study, where: Range, row: int, seed: int, why: str, de
     return line
 
 
-def read_failure(study: Study, name: str) -> tuple[str, str]:
+def read_failure(study: StoredStudy, name: str) -> tuple[str, str]:
     """The host on which a model failed, and why in one line; CorruptError if its file is not as it was written."""
     data = read_capped(study.store, name, 5 * _DETAILS)
     text, mark, digest = data.rpartition(_DIGEST.encode())
     signed = mark and digest.decode(errors="replace").strip() == hashlib.sha256(text).hexdigest()
     lines = data.decode(errors="replace").splitlines()
     if len(lines) < 3 or not (signed or (study.format == UNSEALED and not mark)):
-        raise CorruptError(f"{study.store.where(name)} is damaged: {CHANGED}")
+        raise CorruptError(f"{study.store.location(name)} is damaged: {CHANGED}")
     return lines[1].partition(", ")[0], lines[2]
 
 
-def recorded_failures(study: Study, rows: Iterable[int]) -> dict[int, str]:
+def recorded_failures(study: StoredStudy, rows: Iterable[int]) -> dict[int, str]:
     """Those of these models that have a failure file, with the line that says why."""
     found = {}
     for row in rows:
@@ -230,9 +230,9 @@ def recorded_failures(study: Study, rows: Iterable[int]) -> dict[int, str]:
     return found
 
 
-def describe(study: Study, models: Mapping[int, str]) -> str:
+def describe(study: StoredStudy, models: Mapping[int, str]) -> str:
     """The failed models of a segment in one sentence, which names the file to read."""
     first, why = next(iter(models.items()))
     others = f" (and {len(models) - 1} more of its segment)" if len(models) > 1 else ""
     name = failure_file(first)
-    return f"model {first}{others}: {why}" + (f"; see {study.store.where(name)}" if study.store.exists(name) else "")
+    return f"model {first}{others}: {why}" + (f"; see {study.store.location(name)}" if study.store.exists(name) else "")

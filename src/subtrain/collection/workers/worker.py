@@ -1,7 +1,7 @@
 """A worker process: reads segments as JSON lines, trains them, answers with JSON lines.
 
-`python -m subtrain.collection.workers.worker STUDY` is what the local executor starts. It dies with its parent: when its input
-closes, it stops at once.
+`python -m subtrain.collection.workers.worker STUDY` is what the local executor starts. It dies with its parent: when
+its input closes, it stops at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from subtrain.outputs import SchemaError
 from subtrain.store import atomic_files
 from subtrain.store.addresses import local_folder, open_store
 from subtrain.store.folder import inside
-from subtrain.studies.stored_study import LOGS, MANIFEST, Study
+from subtrain.studies.stored_study import LOGS, MANIFEST, StoredStudy
 from subtrain.system.machine import NoDeviceError, host
 from subtrain.trainers.kit.out_of_memory import release_memory
 
@@ -41,7 +41,7 @@ def main(path: str) -> None:
     try:
         store = open_store(path)
         if not store.exists(MANIFEST):
-            raise StorageError(f"{store.where()} is gone, or its {MANIFEST}: it was moved, deleted or unmounted")
+            raise StorageError(f"{store.location()} is gone, or its {MANIFEST}: it was moved, deleted or unmounted")
         _log_output(inside(local_folder(store), LOGS))
         study = _open(path, inbox.get())
     except SubtrainError as error:
@@ -55,7 +55,7 @@ def main(path: str) -> None:
         _serve(study, message, answers)
 
 
-def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
+def _serve(study: StoredStudy, message: dict[str, Any], answers: TextIO) -> None:
     short = False
     try:
         won = train_segment(
@@ -86,8 +86,8 @@ def _serve(study: Study, message: dict[str, Any], answers: TextIO) -> None:
         release_memory()
 
 
-def _open(path: str, hello: dict[str, Any]) -> Study:
-    return task_message.open_study(path, hello)
+def _open(path: str, hello: dict[str, Any]) -> StoredStudy:
+    return task_message.open_study(path, hello, StoredStudy)
 
 
 def _follow_parent() -> queue.Queue[Any]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from subtrain.explorer.data.images import Picture, picture
 from subtrain.quantities import SPLITS
-from subtrain.studies.stored_study import Study
 from subtrain.studies.view.stored_view import shows
+from subtrain.study import Study
 from subtrain.tasks.base import View
 
 TARGET_SIDE, UNIT_SIDE = 112, 64

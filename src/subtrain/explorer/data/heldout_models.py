@@ -15,7 +15,7 @@ from subtrain.evaluation_models import held_out
 from subtrain.explorer.figures import spread
 from subtrain.masks import Masks
 from subtrain.quantities import Quantity
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity
 
 Array = NDArray[np.floating[Any]]

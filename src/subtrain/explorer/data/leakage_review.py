@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from subtrain.explorer.open_studies import OpenFit
 from subtrain.store.seal import put_sealed, read_sealed
-from subtrain.studies.stored_study import UNSEALED, Study
+from subtrain.studies.stored_study import UNSEALED
+from subtrain.study import Study
 
 REVIEWS = "reviews"
 DECISIONS = ("yes", "no", "skip")

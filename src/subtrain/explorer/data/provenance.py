@@ -14,7 +14,7 @@ from typing import Any
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import FIT, Design
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 
 LONG = 400
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")

@@ -20,10 +20,11 @@ from subtrain.explorer.data.target_major import Strongest, transpose
 from subtrain.fits import fit_prefix, load_fit
 from subtrain.store.addresses import cache
 from subtrain.store.folder import Folder
+from subtrain.store.npy_files import open_verified, parse_npy
 from subtrain.store.protocol import JSON_BYTES, Store, read_capped, read_json
 from subtrain.store.seal import put_sealed, replace_hashed, unsealed, verify_bytes
-from subtrain.studies.segments.output_rows import open_verified, parse_npy
-from subtrain.studies.stored_study import FIT_META, UNSEALED, Study
+from subtrain.studies.stored_study import FIT_META, UNSEALED
+from subtrain.study import Study
 
 FORMAT = 4
 _DAMAGE = (FileNotFoundError, CorruptError, InputError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
@@ -118,12 +119,12 @@ def _read(store: Store, folder: str, version: str | None) -> Sidecar | None:
     about = read_json(store, f"{folder}/{ABOUT}")
     if not isinstance(about, dict) or about.get("format", FORMAT) < FORMAT:
         return None
-    about = unsealed(about, store.where(f"{folder}/{ABOUT}"))
+    about = unsealed(about, store.location(f"{folder}/{ABOUT}"))
     if version is None or (about["format"], about["version"]) != (FORMAT, version):
         return None
     weight, packed = f"{folder}/weight-{version}.npy", f"{folder}/tables-{version}.npz"
     data = read_capped(store, packed, about["bytes"])
-    verify_bytes(data, about["sha256"]["tables"], store.where(packed))
+    verify_bytes(data, about["sha256"]["tables"], store.location(packed))
     opened = _array(store, weight, about["sha256"]["weight"])
     with np.load(io.BytesIO(data), allow_pickle=False) as found:
         return Sidecar(version, opened, dict(found), about)
@@ -153,7 +154,9 @@ def _made(study: Study, dm: Datamodels, store: Store, folder: str, version: str,
             store.delete(name)
     made = _opened(store, folder, version)
     if made is None:
-        raise CorruptError(f"what the explorer keeps in {store.where(folder)} cannot be read back: is the disk full?")
+        raise CorruptError(
+            f"what the explorer keeps in {store.location(folder)} cannot be read back: is the disk full?"
+        )
     return made
 
 
@@ -162,5 +165,5 @@ def _array(store: Store, name: str, sha256: str) -> NDArray[Any]:
     if path is not None:
         return open_verified(path, sha256)
     data = store.read(name)
-    verify_bytes(data, sha256, store.where(name))
-    return parse_npy(data, store.where(name))
+    verify_bytes(data, sha256, store.location(name))
+    return parse_npy(data, store.location(name))

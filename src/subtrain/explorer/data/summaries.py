@@ -17,7 +17,7 @@ from subtrain.evaluation import score
 from subtrain.evaluation_models import held_out
 from subtrain.explorer.data.model_outputs import behaviour
 from subtrain.explorer.figures import spread
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.standard_errors import standard_errors
 from subtrain.uses.leakage import leakage
 
@@ -44,7 +44,8 @@ def tables(
     output = dm.meta.get("output") or next(iter(study.outputs))
     if output not in study.outputs or int(np.prod(study.outputs[output].shape)) != dm.targets or dm.n != study.n:
         raise InputError(
-            f"the datamodels are of {dm.n} units and {dm.targets} targets of {output}, which does not fit {study.where}"
+            f"the datamodels are of {dm.n} units and {dm.targets} targets of {output}, which does not fit "
+            f"{study.location}"
         )
     found, models = behaviour(study, output, progress)
     judged, about = _heldout(study, dm, weight, output)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from subtrain.explorer.open_studies import OpenFit
 from subtrain.explorer.server.shared import Answer, Background, Books, Fit
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 
 router = APIRouter(prefix="/api", tags=["study"])
 

@@ -50,9 +50,9 @@ class Opened:
     kept: KeptFile | None = None
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """The file as messages name it."""
-        return self.source.where(self.key)
+        return self.source.location(self.key)
 
     def fetch(self, asked: Runs, wanted: Runs) -> NDArray[np.uint8]:
         """The wanted bytes, one run after the other, by asking for these runs, which hold them all."""
@@ -112,7 +112,7 @@ class RemoteArray:
         return RemoteArray(file, range(shape[0]), range(shape[1] if len(shape) > 1 else 1))
 
     def __repr__(self) -> str:
-        return f"RemoteArray({self.file.where}, {list(self.shape)} {self.dtype})"
+        return f"RemoteArray({self.file.location}, {list(self.shape)} {self.dtype})"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -147,7 +147,7 @@ class RemoteArray:
     def part(self, rows: slice = slice(None), columns: slice = slice(None)) -> RemoteArray:
         """These rows and columns, still unread."""
         if columns != slice(None) and self.ndim < 2:
-            raise InputError(f"{self.file.where} has no columns")
+            raise InputError(f"{self.file.location} has no columns")
         return replace(self, rows=self.rows[rows], columns=self.columns[columns])
 
     def price(self, rows: Any = slice(None), columns: Any = slice(None)) -> Choice:
@@ -174,7 +174,7 @@ class RemoteArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError(f"{self.file.where} cannot be an array without a copy")
+            raise ValueError(f"{self.file.location} cannot be an array without a copy")
         return np.asarray(self[...], dtype)
 
     def _chosen(self, key: tuple[Any, ...]) -> list[tuple[Indices, bool]]:
@@ -209,7 +209,7 @@ class RemoteArray:
             warnings.warn(f"{self.file.key}: {choice.words}", PriceWarning, stacklevel=3)
         data = self.file.fetch(choice.taken.runs, runs)
         if header.dtype == np.bool_ and data.max(initial=0) > 1:
-            raise CorruptError(f"{self.file.where} is damaged: it holds bytes that are neither true nor false")
+            raise CorruptError(f"{self.file.location} is damaged: it holds bytes that are neither true nor false")
         shape = [indices.size for indices in chosen]
         values = data.view(header.dtype).reshape(shape[::-1] if header.fortran else shape)
         return values.T if header.fortran else values

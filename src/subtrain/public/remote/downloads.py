@@ -128,7 +128,7 @@ def _fetched(fetch: _Fetch, path: Path, restart: bool, progress: Progress | None
     part, version = part_of(path), fetch.version
     journal = Journal(
         path.with_name(f".{path.name}.journal"),
-        {"file": fetch.source.where(fetch.file.key), "size": version.size, "tag": version.tag},
+        {"file": fetch.source.location(fetch.file.key), "size": version.size, "tag": version.tag},
     )
     with _disk(path), locked(part) as file:
         if restart:

@@ -39,13 +39,13 @@ def check_whole(path: Path, file: File, tag: str, progress: Callable[[int], None
     tools cut them, and says nothing otherwise. Raises CorruptError where the file cannot be what was published.
     """
     size = path.stat().st_size
-    where = name or str(path)
+    location = name or str(path)
     if file.is_array:
         with open(path, "rb") as opened:
-            header = read_header(opened.read(FIRST), size, where)
-        check_header(header, file, where)
+            header = read_header(opened.read(FIRST), size, location)
+        check_header(header, file, location)
     else:
-        check_archive(path, where)
+        check_archive(path, location)
     sha, sums = hashlib.sha256(), _sums(tag, size)
     first = header.offset if file.is_array and header.dtype == np.bool_ else size
     done = 0
@@ -55,27 +55,27 @@ def check_whole(path: Path, file: File, tag: str, progress: Callable[[int], None
             for each in sums:
                 each.add(piece)
             if np.frombuffer(piece, np.uint8)[max(0, first - done) :].max(initial=0) > 1:
-                raise CorruptError(f"{where} is damaged: it holds bytes that are neither true nor false")
+                raise CorruptError(f"{location} is damaged: it holds bytes that are neither true nor false")
             done += len(piece)
             progress(len(piece))
     fits = any(each.tag() == tag.strip('"') for each in sums)
     if not fits and (found := _TAG.fullmatch(tag)) and not found[2]:
-        raise CorruptError(f"{where} is damaged: its MD5 is not that of the file in the bucket; fetch it again")
+        raise CorruptError(f"{location} is damaged: its MD5 is not that of the file in the bucket; fetch it again")
     return Checked(sha.hexdigest(), fits)
 
 
-def check_archive(path: Path, where: object) -> None:
+def check_archive(path: Path, location: object) -> None:
     """Raise CorruptError unless a .pt file is a zip of stored entries, which cannot unpack to more than it is."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise CorruptError(f"{where} is not a .pt file of this decade, or damaged: {error}") from None
+        raise CorruptError(f"{location} is not a .pt file of this decade, or damaged: {error}") from None
     packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
     total = sum(entry.file_size for entry in entries)
     if packed or total > path.stat().st_size:
         raise CorruptError(
-            f"{where} unpacks to {total:,} bytes, more than it has itself: torch writes no such files, it is refused"
+            f"{location} unpacks to {total:,} bytes, more than it has itself: torch writes no such files, it is refused"
         )
 
 

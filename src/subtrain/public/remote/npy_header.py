@@ -34,25 +34,25 @@ class Header:
         return self.offset + math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(data: bytes, size: int, where: object) -> Header:
+def read_header(data: bytes, size: int, location: object) -> Header:
     """The header in the first bytes of a file of `size` bytes.
 
-    CorruptError that names `where` for anything but a plain array of bool or numbers that fills the file exactly:
+    CorruptError that names `location` for anything but a plain array of bool or numbers that fills the file exactly:
     Python objects, structures, text, headers of more than 1,024 bytes, shapes that do not fit. No memory is taken by
     what the header declares.
     """
     if data[:2] == b"PK":
-        raise CorruptError(f"{where} is a zip archive, not a .npy file")
+        raise CorruptError(f"{location} is a zip archive, not a .npy file")
     try:
         shape, fortran, dtype, offset = _parsed(data)
         _check(shape, dtype)
     except Exception as error:  # A damaged header can make numpy raise almost anything.
         why = str(error).split("\n", 1)[0][:160] or type(error).__name__
-        raise CorruptError(f"{where} is not a .npy file that can be read: {why}") from None
+        raise CorruptError(f"{location} is not a .npy file that can be read: {why}") from None
     found = Header(shape, dtype, bool(fortran), offset)
     if found.size != size:
         raise CorruptError(
-            f"{where} declares an array of {list(shape)} {dtype}, {found.size:,} bytes, but has {size:,}: "
+            f"{location} declares an array of {list(shape)} {dtype}, {found.size:,} bytes, but has {size:,}: "
             "it is cut off, or its header is wrong"
         )
     return found

@@ -47,7 +47,7 @@ class Source:
     address: str
     pays: bool
 
-    def where(self, key: str = "") -> str:
+    def location(self, key: str = "") -> str:
         """The file as messages name it."""
         return f"{self.address}/{key}" if key else self.address
 
@@ -66,7 +66,9 @@ class Source:
             except _BrokenOffError as error:
                 self._give_up(key, error, left)
         if len(start) != min(first, version.size):
-            raise StorageError(f"{self.where(key)} does not come whole: {len(start)} bytes came of its first {first}")
+            raise StorageError(
+                f"{self.location(key)} does not come whole: {len(start)} bytes came of its first {first}"
+            )
         return version, start
 
     def read(self, key: str, start: int, stop: int, version: Version) -> bytes:
@@ -84,11 +86,11 @@ class Source:
                     wanted: Any = {"range": (start, stop), "if_match": version.tag}
                     found = obstore.get(self.objects, checked(key), options=wanted)
                     if self._version(key, found.meta) != version or found.range != (start, stop):
-                        raise CorruptError(_changed(self.where(key)))
+                        raise CorruptError(_changed(self.location(key)))
                     for some in found.stream(min_chunk_size=chunk):
                         # An answer longer than asked for would put wrong bytes in the place of those after it.
                         if start + len(some) > stop:
-                            raise CorruptError(f"{self.where(key)} sends more than was asked for")
+                            raise CorruptError(f"{self.location(key)} sends more than was asked for")
                         start += len(some)
                         left = _TRIES - 1
                         yield bytes(some)
@@ -109,12 +111,12 @@ class Source:
     def _version(self, key: str, meta: Any) -> Version:
         # Without one, nobody could tell when the file changes.
         if not meta["e_tag"]:
-            raise StorageError(f"{self.where(key)} has no ETag")
+            raise StorageError(f"{self.location(key)} has no ETag")
         return Version(int(meta["size"]), str(meta["e_tag"]))
 
     def _give_up(self, key: str, error: Exception, left: int) -> None:
         if not left:
-            raise StorageError(f"cannot read {self.where(key)}: {reason(error)}") from None
+            raise StorageError(f"cannot read {self.location(key)}: {reason(error)}") from None
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
@@ -125,15 +127,15 @@ class Source:
         except (SubtrainError, _BrokenOffError):
             raise
         except PreconditionError:
-            raise CorruptError(_changed(self.where(key))) from None
+            raise CorruptError(_changed(self.location(key))) from None
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
-                raise StorageError(f"cannot read {self.where(key)}: {reason(error)}") from None
-            raise InputError(f"there is no {self.where(key)}") from None
+                raise StorageError(f"cannot read {self.location(key)}: {reason(error)}") from None
+            raise InputError(f"there is no {self.location(key)}") from None
         except (BaseError, PermissionError, TimeoutError, OSError) as error:
             if isinstance(error, GenericError) and _BROKEN.search(str(error)):
                 raise _BrokenOffError(str(error)) from None
-            raise StorageError(f"cannot read {self.where(key)}: {self._why(error)}") from None
+            raise StorageError(f"cannot read {self.location(key)}: {self._why(error)}") from None
 
     def _why(self, error: Exception) -> str:
         text = str(error)
@@ -179,5 +181,5 @@ def open_source(address: str | Source, pays: bool) -> Source:
     return Source(s3_objects(bucket, prefix, requester_pays=pays), address.rstrip("/"), pays)
 
 
-def _changed(where: str) -> str:
-    return f"{where} has been replaced since it was opened: what was read so far is of another file; open it again"
+def _changed(location: str) -> str:
+    return f"{location} has been replaced since it was opened: what was read so far is of another file; open it again"

@@ -161,3 +161,30 @@ def _save(folder: Path, total: Counts, finished: bool, tail: Tail) -> None:
     from subtrain.regression.counting import saved_counts as saved
 
     saved.save(folder, total, finished, tail)
+
+
+def count(
+    masks: Any,
+    outputs: Any = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    *,
+    gram: str = "dense",
+    memory: int | None = None,
+    drop_nonfinite: bool = False,
+) -> Counts:
+    """Counts of m masks [m, n] and their outputs [m, T] or [m], of any float type; memory maps are read block by block.
+
+    Masks are bool, 0/1 or `Masks`, the path of a .npy file, or a list of such parts; outputs likewise, or each with
+    its masks in a list of pairs. gram, memory: as in `count_blocks`. Raises InputError, before any work, for masks and
+    outputs of different lengths and for an output that is inf or NaN, unless drop_nonfinite leaves such models out.
+    """
+    from subtrain.regression.counting.count_stream import count_blocks
+    from subtrain.regression.counting.model_stream import array_blocks
+    from subtrain.regression.counting.shards import stack
+
+    models = stack(masks, outputs)
+    if not drop_nonfinite:
+        models.check_finite()
+    blocks = array_blocks(models, drop_nonfinite=drop_nonfinite)
+    return count_blocks(blocks, models=len(models), threads=threads, progress=progress, gram=gram, memory=memory)

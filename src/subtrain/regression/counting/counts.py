@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.regression.counting.threads import Progress
 
 Floats = NDArray[np.float64]
 # The fields of `Counts` that hold one number a target.
@@ -96,33 +95,6 @@ def joint_deviation(a: Sums, b: Sums) -> Floats:
     """y_dev [T] of the models of both (Chan, Golub & LeVeque 1983): nothing cancels, however far from zero they lie."""
     apart = a.y_sum / max(a.m, 1) - b.y_sum / max(b.m, 1)
     return np.asarray(a.y_dev + b.y_dev + apart**2 * (a.m * b.m / max(a.m + b.m, 1)))
-
-
-def count(
-    masks: Any,
-    outputs: Any = None,
-    threads: int | None = None,
-    progress: Progress | None = None,
-    *,
-    gram: str = "dense",
-    memory: int | None = None,
-    drop_nonfinite: bool = False,
-) -> Counts:
-    """Counts of m masks [m, n] and their outputs [m, T] or [m], of any float type; memory maps are read block by block.
-
-    Masks are bool, 0/1 or `Masks`, the path of a .npy file, or a list of such parts; outputs likewise, or each with
-    its masks in a list of pairs. gram, memory: as in `count_blocks`. Raises InputError, before any work, for masks and
-    outputs of different lengths and for an output that is inf or NaN, unless drop_nonfinite leaves such models out.
-    """
-    from subtrain.regression.counting.count_stream import count_blocks
-    from subtrain.regression.counting.model_stream import array_blocks
-    from subtrain.regression.counting.shards import stack
-
-    models = stack(masks, outputs)
-    if not drop_nonfinite:
-        models.check_finite()
-    blocks = array_blocks(models, drop_nonfinite=drop_nonfinite)
-    return count_blocks(blocks, models=len(models), threads=threads, progress=progress, gram=gram, memory=memory)
 
 
 def gram_kind(n: int) -> str:

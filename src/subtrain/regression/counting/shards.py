@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
 from subtrain.regression.counting.counts import as_outputs, check_finite
-from subtrain.studies.segments.output_rows import open_npy
+from subtrain.store.npy_files import open_npy
 from subtrain.system.paths import local_path
 
 # Models packed at a time.

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks
-from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.count_stream import count
+from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.shards import are_flat
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.elastic_net import Rules, net_path, net_refit

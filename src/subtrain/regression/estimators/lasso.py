@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.masks import Masks
-from subtrain.regression.counting.count_stream import count_blocks
-from subtrain.regression.counting.counts import Counts, count, gram_kind
+from subtrain.regression.counting.count_stream import count, count_blocks
+from subtrain.regression.counting.counts import Counts, gram_kind
 from subtrain.regression.counting.shards import are_flat
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.estimator import Linear

@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
-from subtrain.regression.counting.counts import Counts, as_outputs, check_finite, count
+from subtrain.regression.counting.count_stream import count
+from subtrain.regression.counting.counts import Counts, as_outputs, check_finite
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.elastic_net import ElasticNet
 from subtrain.regression.estimators.kit.estimator import ROWS

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks
-from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.count_stream import count
+from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense
 from subtrain.regression.estimators.kit.estimator import Fitted, Linear

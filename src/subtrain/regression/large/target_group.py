@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.regression.counting.counts import Counts, count
+from subtrain.regression.counting.count_stream import count
+from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.estimator import lambda_values
 from subtrain.regression.large.mask_passes import Columns, Source, correlate

@@ -15,18 +15,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.designs.drawn import concat, row_numbers
-from subtrain.designs.imported import SUBSETS, GivenDesign, array_fingerprint
+from subtrain.designs.imported import SUBSETS, GivenDesign
 from subtrain.designs.mask_survey import Survey, survey
 from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.store import atomic_files
+from subtrain.store.npy_files import open_npy
 from subtrain.store.seal import sealed, unsealed
 from subtrain.studies.imports.consistency import check_targets, compare_margins, never_filled
+from subtrain.studies.imports.imported_outputs import array_fingerprint
 from subtrain.studies.segments import npy_writer
 from subtrain.studies.segments.npy_writer import Progress
-from subtrain.studies.segments.output_rows import open_npy
 from subtrain.studies.segments.segment_file import runs
-from subtrain.studies.stored_study import FORMAT, MANIFEST, Study
+from subtrain.studies.stored_study import FORMAT, MANIFEST, StoredStudy
 from subtrain.studies.view.stored_view import bounded, put_view
 from subtrain.system.paths import local_path
 from subtrain.tasks.base import View
@@ -44,7 +45,7 @@ def import_folder(
     progress: Progress | None = None,
     better: str | Mapping[str, str] | None = None,
     labels: ArrayLike | None = None,
-) -> Study:
+) -> StoredStudy:
     """A study from a folder in the public layout: `train_masks_{PCT}pct.npy` and outputs of the same PCT beside it.
 
     `folder` may also be the parent of its `data` folder. pct: alpha as the files have it in percent (50), or as a
@@ -114,7 +115,7 @@ def import_arrays(
     labels: ArrayLike | None = None,
     left_out: int = 0,
     view: View | None = None,
-) -> Study:
+) -> StoredStudy:
     """A study in folder `path` from masks [M, n] and outputs [M, …], each a .npy file or an array.
 
     Files are read where they lie, arrays are saved in the study. The last `heldout` rows are for judging only; by
@@ -141,7 +142,7 @@ def _import(
     over_examples: bool = False,
     left_out: int = 0,
     view: View | None = None,
-) -> Study:
+) -> StoredStudy:
     if "://" in str(path):
         raise InputError(f"{path}: an imported study must lie in a folder, for its files are read where they lie")
     root = local_path(path)
@@ -196,7 +197,7 @@ def _import(
     content = atomic_files.json_bytes(sealed(manifest))
     if not atomic_files.commit_new(root / MANIFEST, lambda file: file.write(content)):
         raise InputError(f"{root} has become a study in the meantime; choose another folder")
-    made = Study.open(root)
+    made = StoredStudy.open(root)
     if shown is not None:
         put_view(made.store, made.fingerprint, shown)
     return made

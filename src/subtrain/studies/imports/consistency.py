@@ -36,7 +36,7 @@ def check_targets(schema: Mapping[str, Output], units: int | None = None) -> Non
 
 
 def compare_margins(
-    given: Any, logits: Any, labels: ArrayLike, rows: NDArray[np.int64], names: tuple[str, str], where: object
+    given: Any, logits: Any, labels: ArrayLike, rows: NDArray[np.int64], names: tuple[str, str], location: object
 ) -> tuple[str, str]:
     """Which margin `given` [M, N] holds, from logits [M, N, C] of these rows: "max" or "logsumexp"; and a sentence.
 
@@ -72,7 +72,7 @@ def compare_margins(
     if first_wrong is not None:
         model, target, is_, right = first_wrong
         raise CorruptError(
-            f"{names[0]} of {where} does not follow from {names[1]}: model {model}, target {target} has "
+            f"{names[0]} of {location} does not follow from {names[1]}: model {model}, target {target} has "
             f"margin {is_:.4g}, its logits give {right:.4g}; {amount[best]:,} numbers of {some.size:,} models differ"
         )
     return best, _told(best, names, some.size, total, skipped)

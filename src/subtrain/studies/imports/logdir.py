@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.outputs import Output, plain_names
 from subtrain.store import atomic_files
-from subtrain.studies.segments.output_rows import open_npy
+from subtrain.store.npy_files import open_npy
 
 COMPLETED = "_completed.npy"
 SPEC = "spec.json"

@@ -13,10 +13,10 @@ from numpy.typing import DTypeLike, NDArray
 from subtrain.errors import InputError
 from subtrain.outputs import plain_names
 from subtrain.store import atomic_files
+from subtrain.store.npy_files import open_npy
 from subtrain.studies.imports.arrays import import_arrays
 from subtrain.studies.imports.logdir import read_logdir
-from subtrain.studies.segments.output_rows import open_npy
-from subtrain.studies.stored_study import MANIFEST, Study
+from subtrain.studies.stored_study import MANIFEST, StoredStudy
 from subtrain.system.paths import local_path
 from subtrain.tasks.reference import MASKS
 
@@ -31,7 +31,7 @@ def import_reference(
     masks: str | None = None,
     heldout: int | None = None,
     spec: str | Path | None = None,
-) -> Study:
+) -> StoredStudy:
     """A study from a folder that the reference code's training workers filled, finished or not.
 
     It may be one that `collect_reference` is filling: then of the models that have landed, which are copied.
@@ -48,7 +48,7 @@ def import_reference(
     place = local_path(path) if path is not None else _beside(root)
     if (root / TRAINED / MANIFEST).is_file():
         _refuse_existing(place)
-        return import_landed(Study.open(root / TRAINED), place, masks, heldout)
+        return import_landed(StoredStudy.open(root / TRAINED), place, masks, heldout)
     sources, completed, notes = read_logdir(root, local_path(spec) if spec is not None else None)
     key = _masks_key({name: open_npy(source) for name, source in sources.items()}, masks)
     if len(sources) == 1:
@@ -62,9 +62,11 @@ def import_reference(
     return import_arrays(place, sources.pop(key), sources, heldout, left_out=completed.size - done.size)
 
 
-def import_landed(trained: Study, place: Path, masks: str | None = None, heldout: int | None = None) -> Study:
+def import_landed(
+    trained: StoredStudy, place: Path, masks: str | None = None, heldout: int | None = None
+) -> StoredStudy:
     """A study in `place` of those models of `trained` that are committed, with the masks that they returned."""
-    rows, schema = _enough(trained.where, trained.done()), trained.outputs
+    rows, schema = _enough(trained.location, trained.done()), trained.outputs
     key = _masks_key({name: trained.read(name, rows[:16]) for name in schema}, masks)
     if len(schema) < 2:
         raise InputError(f"the spec must declare the masks and at least one output; it has {', '.join(schema)}")
@@ -81,9 +83,9 @@ def _beside(root: Path) -> Path:
     return whole.with_name(f"{whole.name}-study")
 
 
-def _enough(where: object, done: NDArray[np.int64]) -> NDArray[np.int64]:
+def _enough(location: object, done: NDArray[np.int64]) -> NDArray[np.int64]:
     if done.size < 2:
-        raise InputError(f"{where} has {done.size} completed models; there is nothing to import yet")
+        raise InputError(f"{location} has {done.size} completed models; there is nothing to import yet")
     return done
 
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import Block
-from subtrain.errors import CorruptError, InputError, SubtrainError
+from subtrain.designs.drawn import Block, Span
+from subtrain.errors import InputError
 from subtrain.outputs import Output
-from subtrain.store.atomic_files import check_regular
+from subtrain.store.npy_files import open_npy, open_verified
 from subtrain.store.protocol import Store
-from subtrain.store.seal import verify_file
 from subtrain.studies.segments import segment_file
-from subtrain.studies.segments.segment_file import Range
 
 # Segments fetched at a time where each takes a round trip.
 _FETCHED = 16
@@ -28,11 +25,11 @@ _FETCHED = 16
 class Rows(Protocol):
     """Rows of outputs by model number."""
 
-    def committed(self) -> list[Range]:
+    def committed(self) -> list[Span]:
         """Ranges (start, stop) of models whose outputs are there, ascending, without overlap."""
         ...
 
-    def whole(self) -> set[Range]:
+    def whole(self) -> set[Span]:
         """Segments with nothing left to train."""
         ...
 
@@ -41,7 +38,7 @@ class Rows(Protocol):
         ...
 
 
-def plan_segments(blocks: Sequence[Block], size: int) -> list[Range]:
+def plan_segments(blocks: Sequence[Block], size: int) -> list[Span]:
     """The study's segments (start, stop): each block of the design cut into runs of at most `size` models.
 
     An extension adds blocks at the end, so it never changes a segment that exists.
@@ -78,15 +75,15 @@ class SegmentRows:
     store: Store
     folder: str
     outputs: Mapping[str, Output]
-    planned: frozenset[Range]
+    planned: frozenset[Span]
     identity: str
     _seen: list[_Pieces] = field(default_factory=lambda: [_NONE], repr=False, compare=False)
 
-    def whole(self) -> set[Range]:
+    def whole(self) -> set[Span]:
         """Segments that are committed whole."""
         return {span for span, name in self._files() if name.endswith(segment_file.WHOLE)}
 
-    def committed(self) -> list[Range]:
+    def committed(self) -> list[Span]:
         return [(a, b) for a, b in self._look().spans.tolist()]
 
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -131,9 +128,9 @@ class SegmentRows:
             self._seen[0] = _NONE
             raise InputError(f"a segment has been deleted ({error}); run collect to train its models again") from error
 
-    def _files(self) -> list[tuple[Range, str]]:
+    def _files(self) -> list[tuple[Span, str]]:
         """Planned segments with their file, the whole one where there are both."""
-        found: dict[Range, str] = {}
+        found: dict[Span, str] = {}
         for name in self.store.names(self.folder):
             span = segment_file.parse_file_name(name.removeprefix(f"{self.folder}/"))
             if span in self.planned:
@@ -160,14 +157,14 @@ class ArrayRows:
 
     files: Mapping[str, Path]
     total: int
-    unfilled: tuple[Range, ...] = ()
+    unfilled: tuple[Span, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 
-    def committed(self) -> list[Range]:
+    def committed(self) -> list[Span]:
         ends = [0, *(end for span in self.unfilled for end in span), self.total]
         return [(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True) if a < b]
 
-    def whole(self) -> set[Range]:
+    def whole(self) -> set[Span]:
         return {(0, self.total)}
 
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -178,42 +175,3 @@ class ArrayRows:
         array = np.array(source[rows])
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
         return array[:, None] if array.ndim == 1 else array
-
-
-def parse_npy(data: bytes, where: object) -> NDArray[Any]:
-    """The array of a .npy file's bytes; InputError that names `where` they were if they are damaged or hold objects."""
-    try:
-        array: NDArray[Any] = np.load(BytesIO(data), allow_pickle=False)
-    except Exception as error:  # A damaged header can make numpy raise almost anything.
-        raise InputError(f"{where} is not a readable .npy file: {error}") from error
-    return array
-
-
-def open_verified(path: Path, sha256: object) -> NDArray[Any]:
-    """`open_npy` of a file that has this digest; CorruptError if it has not. Its size is looked at before its bytes."""
-    try:
-        array = open_npy(path)
-    except InputError as error:
-        raise CorruptError(str(error)) from error
-    verify_file(path, sha256)
-    return array
-
-
-def open_npy(path: Path) -> NDArray[Any]:
-    """A .npy file as a read-only memory map; InputError if it is missing, damaged or holds Python objects."""
-    try:
-        check_regular(path)
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except SubtrainError:
-        raise
-    except Exception as error:  # A damaged header can make numpy raise almost anything.
-        why = "it is in another format, or holds Python objects" if "pickle" in str(error) else error
-        raise InputError(f"{path} is not a readable .npy file: {why}") from error
-    if not isinstance(array, np.memmap):
-        raise InputError(f"{path} holds several arrays; give a .npy file with one")
-    beyond = path.stat().st_size - array.offset - array.nbytes
-    if beyond:
-        raise InputError(f"{path} is not a readable .npy file: {beyond} bytes lie beyond the array its header declares")
-    return array

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.designs.drawn import Span
 from subtrain.errors import CorruptError, SubtrainError
 from subtrain.outputs import Output
 from subtrain.store.atomic_files import check_regular, storage_errors
@@ -24,7 +25,6 @@ from subtrain.store.protocol import Store
 from subtrain.studies.segments.remote_safetensors import RemoteTensors
 
 WHOLE, GAPS = ".seg", ".gaps"
-Range = tuple[int, int]
 _NAME = re.compile(r"(\d{6,})-(\d{6,})(\.seg|\.gaps)")
 
 
@@ -33,7 +33,7 @@ def file_name(start: int, stop: int, kind: str = WHOLE) -> str:
     return f"{start:06d}-{stop - 1:06d}{kind}"
 
 
-def parse_file_name(name: str) -> Range | None:
+def parse_file_name(name: str) -> Span | None:
     """(start, stop) of a segment's file name; None for any other name."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2]) + 1) if match else None
@@ -104,7 +104,7 @@ def read_about(store: Store, name: str) -> dict[str, Any]:
         return about
 
 
-def read_rows(store: Store, name: str) -> list[Range]:
+def read_rows(store: Store, name: str) -> list[Span]:
     """Which models a segment file holds, as ranges (start, stop); only its header is read."""
     with _opened(store, name) as file:
         return [(a, b) for a, b in _header(name, file)["rows"]]
@@ -117,7 +117,7 @@ def _opened(store: Store, name: str) -> Iterator[Any]:
 
     path = store.path(name)
     try:
-        with storage_errors(Path(store.where(name)), "read"):
+        with storage_errors(Path(store.location(name)), "read"):
             if path is not None:
                 check_regular(path)
             with RemoteTensors(store, name) if path is None else safe_open(path, framework="numpy") as file:
@@ -127,7 +127,7 @@ def _opened(store: Store, name: str) -> Iterator[Any]:
             raise
         why = str(error) if type(error) is ValueError else f"it cannot be read ({error})"
         raise CorruptError(
-            f"segment {store.where(name)} is damaged: {why}; delete the file and collect again to retrain its models"
+            f"segment {store.location(name)} is damaged: {why}; delete the file and collect again to retrain its models"
         ) from error
 
 
@@ -152,7 +152,7 @@ def _ascending(rows: Any, start: int, stop: int) -> bool:
     return whole and len(rows) > 0 and flat == sorted(flat)
 
 
-def runs(rows: Sequence[int]) -> list[Range]:
+def runs(rows: Sequence[int]) -> list[Span]:
     """Ascending numbers as ranges (start, stop) of consecutive ones."""
     if len(rows) == 0:
         return []

@@ -16,8 +16,8 @@ from subtrain.arrays import as_array, is_tensor
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.addresses import local_folder
+from subtrain.store.npy_files import open_npy, parse_npy
 from subtrain.store.protocol import Store
-from subtrain.studies.segments.output_rows import open_npy, parse_npy
 
 Images = NDArray[np.uint8]
 _BLOCK, _IMAGES = 1 << 22, 1024
@@ -124,21 +124,21 @@ def write_array(file: BinaryIO, array: NDArray[Any]) -> None:
 
 def open_array(store: Store, name: str, digest: str, most: int) -> NDArray[Any]:
     """The array of numbers in a .npy file of the store, memory-mapped; CorruptError unless its sha256 is `digest`."""
-    where = store.where(name)
+    location = store.location(name)
     try:
         path = store.path(name) or _copy(store, name, digest, most)
         if path is None:
-            array = parse_npy(_checked(store.read_range(name, 0, most + _BLOCK), digest, where), where)
+            array = parse_npy(_checked(store.read_range(name, 0, most + _BLOCK), digest, location), location)
         else:
             if _digest(path, most + _BLOCK) != digest:
-                raise CorruptError(f"{where} is damaged: it is not what was stored")
+                raise CorruptError(f"{location} is damaged: it is not what was stored")
             array = open_npy(path)
     except FileNotFoundError:
-        raise CorruptError(f"{where} is missing, and the study's view names it") from None
+        raise CorruptError(f"{location} is missing, and the study's view names it") from None
     except InputError as error:
         raise CorruptError(str(error)) from error
     if array.dtype.kind not in "biuf":
-        raise CorruptError(f"{where} is damaged: it holds no numbers")
+        raise CorruptError(f"{location} is damaged: it holds no numbers")
     return array
 
 
@@ -148,7 +148,7 @@ def _copy(store: Store, name: str, digest: str, most: int) -> Path | None:
         path = local_folder(store) / name
         if path.is_file() and _digest(path, most + _BLOCK) == digest:
             return path
-        content = _checked(store.read_range(name, 0, most + _BLOCK), digest, store.where(name))
+        content = _checked(store.read_range(name, 0, most + _BLOCK), digest, store.location(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_files.replace(path, lambda file: file.write(content), durable=False)
     except FileNotFoundError:
@@ -158,9 +158,9 @@ def _copy(store: Store, name: str, digest: str, most: int) -> Path | None:
     return path
 
 
-def _checked(content: bytes, digest: str, where: str) -> bytes:
+def _checked(content: bytes, digest: str, location: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != digest:
-        raise CorruptError(f"{where} is damaged: it is not what was stored")
+        raise CorruptError(f"{location} is damaged: it is not what was stored")
     return content
 
 

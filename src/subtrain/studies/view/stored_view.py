@@ -110,18 +110,18 @@ def read_view(store: Store, fingerprint: str) -> View | None:
     """
     if not store.exists(INDEX):
         return None
-    where = store.where(INDEX)
+    location = store.location(INDEX)
     try:
-        index = parse_json(store.read_range(INDEX, 0, INDEX_LIMIT), where)
+        index = parse_json(store.read_range(INDEX, 0, INDEX_LIMIT), location)
         if index["format"] != FORMAT:
-            raise InputError(f"{where} has format {index['format']}; this version of subtrain reads format {FORMAT}")
+            raise InputError(f"{location} has format {index['format']}; this version of subtrain reads format {FORMAT}")
         if index["sha256"] != _index_digest(index) or index["task"] != fingerprint:
             raise CorruptError(
-                f"{where} is damaged or another study's: delete its folder, and collect again to store it"
+                f"{location} is damaged or another study's: delete its folder, and collect again to store it"
             )
         return _view(store, index)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CorruptError(f"{where} is no index of a study's view: {error!r}") from error
+        raise CorruptError(f"{location} is no index of a study's view: {error!r}") from error
 
 
 def _view(store: Store, index: Mapping[str, Any]) -> View:
@@ -161,7 +161,7 @@ def _array_opener(store: Store, entry: Mapping[str, str]) -> Callable[[], NDArra
 
 def _texts_opener(store: Store, entry: Mapping[str, str]) -> Callable[[], list[str]]:
     name, digest = _place(entry)
-    return lambda: whole_texts(_checked_json(store, name, digest), store.where(name))
+    return lambda: whole_texts(_checked_json(store, name, digest), store.location(name))
 
 
 def _column_openers(store: Store, entry: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
@@ -182,17 +182,17 @@ def _nth(part: Mapping[str, Any], number: int) -> Any:
 def _column_part(store: Store, name: str, digest: str) -> Any:
     if name.endswith(".npy"):
         return open_array(store, name, digest, LIMIT)
-    return [whole_texts(values, store.where(name)) for values in _checked_json(store, name, digest)]
+    return [whole_texts(values, store.location(name)) for values in _checked_json(store, name, digest)]
 
 
 def _checked_json(store: Store, name: str, digest: str) -> Any:
     try:
         data = store.read_range(name, 0, LIMIT + 1)
     except FileNotFoundError:
-        raise CorruptError(f"{store.where(name)} is missing, and the study's view names it") from None
+        raise CorruptError(f"{store.location(name)} is missing, and the study's view names it") from None
     if hashlib.sha256(data).hexdigest() != digest:
-        raise CorruptError(f"{store.where(name)} is damaged: it is not what was stored")
-    return parse_json(data, store.where(name), LIMIT)
+        raise CorruptError(f"{store.location(name)} is damaged: it is not what was stored")
+    return parse_json(data, store.location(name), LIMIT)
 
 
 def _place(entry: Mapping[str, str]) -> tuple[str, str]:

@@ -45,8 +45,8 @@ def _shown(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, (float, np.floating)) else value
 
 
-def whole_texts(values: Any, where: str) -> list[Any]:
+def whole_texts(values: Any, location: str) -> list[Any]:
     """Texts as they were read; CorruptError unless each is a text or None."""
     if not isinstance(values, list) or not all(value is None or isinstance(value, str) for value in values):
-        raise CorruptError(f"{where} is damaged: it holds something other than texts")
+        raise CorruptError(f"{location} is damaged: it holds something other than texts")
     return [None if value is None else printable(value) for value in values]

@@ -29,12 +29,10 @@ _STATE = {
 
 
 def instance(walk: Walk, value: Any) -> str:
-    from subtrain.tasks.watching.watched import Watched
-
     cls = type(value)
     kind = walk.text(cls)
-    if isinstance(value, Watched):
-        return f"{kind} {value.told(walk)}"
+    if hasattr(cls, "told_to_walk"):
+        return f"{kind} {value.told_to_walk(walk)}"
     if is_module_of_torch(value):
         held = {k: v for k, v in vars(value).items() if not k.startswith("_") and k != "training"}
         parts = [value._parameters, value._buffers, value._modules, value._forward_hooks, value._forward_pre_hooks]

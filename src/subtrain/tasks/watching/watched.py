@@ -73,7 +73,7 @@ class Watched:
         walk.forget()
         return walk
 
-    def told(self, walk: Walk) -> str:
+    def told_to_walk(self, walk: Walk) -> str:
         """What it watches, as part of what another task holds."""
 
         def tell(name: str, value: Any) -> str:
@@ -124,7 +124,7 @@ class _Settled(Watched):
         found: Mapping[str, str] = self.__dict__["settled"]
         return found
 
-    def told(self, walk: Walk) -> str:
+    def told_to_walk(self, walk: Walk) -> str:
         return self.fingerprint
 
 

@@ -4,9 +4,9 @@ A block convolves with zero padding, so that a map keeps its size, and pools win
 columns left over at the lower and right edge are dropped. ReLU and pooling commute, so only winners are rectified.
 
 Parameters are one float32 vector: block by block the weights [outputs, kernel, kernel, inputs] in row order, then the
-biases; then the dense layers as `trainers.kit.dense_layers` says, over features in the order row, column, channel. The maps of a
-minibatch are one vector as well, block by block [examples, rows, columns, channels], each with the frame of zeros that
-the next convolution needs.
+biases; then the dense layers as `trainers.kit.dense_layers` says, over features in the order row, column, channel. The
+maps of a minibatch are one vector as well, block by block [examples, rows, columns, channels], each with the frame of
+zeros that the next convolution needs.
 
 Forward, a block is a matrix product over its windows. Backward, pooling hands a gradient to one pixel of pool**2, and
 ReLU to fewer still, so that visiting those alone beats the products.

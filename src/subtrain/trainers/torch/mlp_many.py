@@ -116,7 +116,7 @@ class _Layer:
 
 
 class _Fleet:
-    """K networks of one subset size: their parameters as one matrix [K, P], laid out as in `trainers.kit.dense_layers`."""
+    """K networks of one subset size: their parameters as one matrix [K, P], as `trainers.kit.dense_layers` has them."""
 
     def __init__(self, sizes: NDArray[np.int64], data: tuple[Any, Any], recipe: Sgd, models: int, rows: int) -> None:
         self.x, self.y = data

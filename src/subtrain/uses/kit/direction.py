@@ -7,15 +7,15 @@ from dataclasses import replace
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.quantities import LOWER, NEITHER, Quantity, quantity_of
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 
-def quantity(study: Study, output: str) -> Quantity:
+def quantity(study: StoredStudy, output: str) -> Quantity:
     """What an output of a study measures."""
     return quantity_of(output, study.outputs[output].better if output in study.outputs else None)
 
 
-def quantity_fitted(dm: Datamodels, study: Study | None = None) -> Quantity:
+def quantity_fitted(dm: Datamodels, study: StoredStudy | None = None) -> Quantity:
     """What these datamodels predict; without a study, as their metadata say."""
     output = dm.meta.get("output")
     if study is not None and (output is None or output in study.outputs):

@@ -20,7 +20,7 @@ from subtrain.regression.counting.study_counts import kept_counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.lasso.lambda_choice import of_targets
 from subtrain.regression.study_models import Models
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -66,7 +66,8 @@ def fitted_parts(dm: Datamodels, study: Study) -> tuple[Models, dict[str, Rows]]
     """
     if "models_used" not in dm.meta or dm.meta.get("study_id") != study.identity:
         raise InputError(
-            f"these datamodels were not fitted on {study.where}; give the study they were fitted on, or fit them again"
+            f"these datamodels were not fitted on {study.location}; give the study they were fitted on, or fit them "
+            "again"
         )
     rows = np.concatenate([np.arange(*span, dtype=np.int64) for span in dm.meta["models_used"]])
     models = Models(study, dm.meta["output"], rows, tuple(dm.meta.get("targets_left_out", ())))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.intervals import difference_interval
 
 Floats = NDArray[np.float64]

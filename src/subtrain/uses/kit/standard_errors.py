@@ -14,7 +14,7 @@ from subtrain.designs.drawn import STRATIFIED, Design, numbers_below
 from subtrain.errors import InputError
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.lasso.lambda_choice import of_targets
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 from subtrain.uses.kit.debias import Estimates, debias, least_squares
 from subtrain.uses.kit.lasso_stand_in import counts_of, stand_in
 from subtrain.uses.kit.mask_covariance import MaskCovariance, design_covariance, observed_covariance

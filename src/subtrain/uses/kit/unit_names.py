@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 Columns = dict[str, NDArray[Any]]
 
 
-def unit_columns(study: Study) -> Columns:
+def unit_columns(study: StoredStudy) -> Columns:
     """Columns of n rows: "unit"; "label" where the study stores labels (of a group: its examples' if they agree, else
     ""); "examples", how many a group has, where units are groups.
     """
@@ -27,33 +27,33 @@ def unit_columns(study: Study) -> Columns:
     return columns | {"examples": np.bincount(groups, minlength=study.n)}
 
 
-def unit_of_example(study: Study) -> NDArray[np.int64]:
+def unit_of_example(study: StoredStudy) -> NDArray[np.int64]:
     """The unit of every training example, int64 [N]: itself, or its group."""
     return np.arange(study.n, dtype=np.int64) if study.groups is None else np.asarray(study.groups, np.int64)
 
 
-def example_labels(study: Study, examples: int) -> NDArray[Any] | None:
+def example_labels(study: StoredStudy, examples: int) -> NDArray[Any] | None:
     """The training examples' labels as text [N], None where the study stores none."""
     return _labels(study, "train", examples)
 
 
-def target_labels(study: Study, output: str) -> NDArray[Any] | None:
+def target_labels(study: StoredStudy, output: str) -> NDArray[Any] | None:
     """The labels of an output's targets as text [T], None where the study stores none."""
     return _labels(study, output.partition("_")[0], int(np.prod(study.outputs[output].shape, dtype=np.int64)))
 
 
-def labels_of(study: Study, of: str, output: str) -> NDArray[Any] | None:
+def labels_of(study: StoredStudy, of: str, output: str) -> NDArray[Any] | None:
     """Labels as text of "units" [n], else of an output's targets [T]; None where they are not told."""
     return unit_columns(study).get("label") if of == "units" else target_labels(study, output)
 
 
-def _labels(study: Study, split: str, count: int) -> NDArray[Any] | None:
+def _labels(study: StoredStudy, split: str, count: int) -> NDArray[Any] | None:
     view = study.view
     labels = None if view is None else view.labels.get(split)
     return np.asarray([str(v) for v in labels]) if labels is not None and len(labels) == count else None
 
 
-def own_unit(study: Study, output: str) -> NDArray[np.int64]:
+def own_unit(study: StoredStudy, output: str) -> NDArray[np.int64]:
     """The unit that each target of a train-set output is about, int64 [T]; InputError for other outputs."""
     units = unit_of_example(study)
     if not output.startswith("train_") or study.outputs[output].shape != units.shape:

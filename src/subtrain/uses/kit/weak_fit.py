@@ -15,7 +15,7 @@ from subtrain.designs.drawn import EVALUATION
 from subtrain.errors import SubtrainError
 from subtrain.evaluation import score, weakness
 from subtrain.evaluation_models import even_replicates, held_out, refuse_seen
-from subtrain.studies.stored_study import Study
+from subtrain.study import Study
 
 SUBSETS, TARGETS = 200, 200
 P = ParamSpec("P")
@@ -62,4 +62,4 @@ def _judged(dm: Datamodels, study: Study) -> str:
     targets = np.setdiff1d(np.linspace(0, dm.targets - 1, min(TARGETS, dm.targets)).astype(np.int64), heldout.left_out)
     predicted = dm.predict(study.masks(heldout.rows[:: heldout.replicates]), targets.tolist())
     found = score(predicted, heldout.outputs[..., targets], bootstrap=0)
-    return weakness(found.lds.value, found.lds_ceiling, study.where)
+    return weakness(found.lds.value, found.lds_ceiling, study.location)

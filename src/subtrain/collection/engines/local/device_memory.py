@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from enum import Enum
 
-from subtrain.studies.segments.segment_file import Range
+from subtrain.designs.drawn import Span
 
 
 class Remedy(Enum):
@@ -27,17 +27,17 @@ class Shortage:
     def __init__(self, devices: Iterable[str]) -> None:
         self.slots = Counter(devices)
         self.committed = 0
-        self.short_at: dict[Range, int] = {}
+        self.short_at: dict[Span, int] = {}
 
     def alone(self, device: str) -> bool:
         """Whether a worker has the device for itself: if memory runs out now, the models fail."""
         return self.slots[device] == 1
 
-    def ran_out(self, where: Range, device: str) -> Remedy:
+    def ran_out(self, span: Span, device: str) -> Remedy:
         """A worker on the device ran out of memory with this segment."""
         if self.alone(device):
             return Remedy.AGAIN
-        if self.short_at.setdefault(where, self.committed) < self.committed:
+        if self.short_at.setdefault(span, self.committed) < self.committed:
             return Remedy.ALONE
         self.slots[device] -= 1
         return Remedy.RETIRE
@@ -47,9 +47,9 @@ class Shortage:
         """Whether one worker is left in all: if the system kills it for want of memory, its model is to blame."""
         return self.slots.total() <= 1
 
-    def killed(self, where: Range, device: str) -> Remedy:
+    def killed(self, span: Span, device: str) -> Remedy:
         """The system killed a worker on the device, whose memory all devices share: one worker less."""
-        again = self.short_at.setdefault(where, self.committed) < self.committed
+        again = self.short_at.setdefault(span, self.committed) < self.committed
         if again and self.slots[device] > 1:
             return Remedy.ALONE
         self.slots[device] -= 1

@@ -19,10 +19,10 @@ from subtrain.collection.retries import ATTEMPTS, HOPELESS
 from subtrain.collection.segment_order import Agenda
 from subtrain.collection.workers import bounded_logs, checkpoint, task_message
 from subtrain.collection.workers.train_segment import describe, record_failure
+from subtrain.designs.drawn import Span
 from subtrain.designs.imported import GivenDesign
 from subtrain.errors import CollectError, CorruptError, InputError, StorageError, SubtrainError
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import Study, segment_name
+from subtrain.studies.stored_study import StoredStudy, segment_name
 from subtrain.system.machine import NoDeviceError, available_memory, cores, memory, promised_gpus, visible_gpus
 
 LONE_DEATHS = 2
@@ -36,8 +36,8 @@ class Over(Enum):
 
 
 def local(
-    study: Study,
-    segments: list[Range],
+    study: StoredStudy,
+    segments: list[Span],
     tally: Tally,
     *,
     workers: int | None = None,
@@ -87,8 +87,8 @@ class LocalExecutor:
 
     def __init__(
         self,
-        study: Study,
-        segments: list[Range],
+        study: StoredStudy,
+        segments: list[Span],
         slots: Slots,
         tally: Tally,
         timeout: float | None = None,
@@ -97,14 +97,14 @@ class LocalExecutor:
     ) -> None:
         self.study, self.slots, self.tally, self.timeout = study, slots, tally, timeout
         self.shortage = Shortage(slots.devices)
-        self.todo, self.waiting = Agenda(study, segments, tally), deque[Range]()
+        self.todo, self.waiting = Agenda(study, segments, tally), deque[Span]()
         self.idle = idle
         self.greeting = greeting or task_message.pack_of(study)
         self.lock = threading.Lock()
-        self.attempts: Counter[Range] = Counter()
-        self.crashed: set[Range] = set()
+        self.attempts: Counter[Span] = Counter()
+        self.crashed: set[Span] = set()
         self.lone_deaths: Counter[int] = Counter()
-        self.culprits: defaultdict[Range, dict[int, str]] = defaultdict(dict)
+        self.culprits: defaultdict[Span, dict[int, str]] = defaultdict(dict)
         self.given_up: list[Failure] = []
         self.fruitful = tally.done > 0
         self.alike = Alike()
@@ -159,18 +159,18 @@ class LocalExecutor:
 
     def _feed(self, device: str) -> None:
         worker: Worker | None = None
-        while (where := self._next(device)) is not None:
+        while (span := self._next(device)) is not None:
             worker = worker or self._start(device)
             if worker is None:
                 return
             with self.lock:
                 last_try = self.shortage.alone(device)
-                self.tally.under_way += where[1] - where[0]
-            worker.train(where, where in self.crashed, last_try, list(self.culprits[where]))
-            over = self._follow(worker, where, device)
+                self.tally.under_way += span[1] - span[0]
+            worker.train(span, span in self.crashed, last_try, list(self.culprits[span]))
+            over = self._follow(worker, span, device)
             with self.lock:
-                self.tally.under_way -= where[1] - where[0]
-                self.todo.over(where)
+                self.tally.under_way -= span[1] - span[0]
+                self.todo.over(span)
             if over is not Over.ALIVE:
                 self._bury(worker)
                 worker = None
@@ -184,24 +184,24 @@ class LocalExecutor:
             with self.lock:
                 self.alive.discard(worker)
 
-    def _next(self, device: str) -> Range | None:
+    def _next(self, device: str) -> Span | None:
         while True:
             with self.lock:
-                where = self.todo.take() if not self.stopping else None
-                if where is not None:
-                    return where
+                span = self.todo.take() if not self.stopping else None
+                if span is not None:
+                    return span
                 if self.stopping or not self.todo:
                     return self._alone(device)
             # All that is left is under way elsewhere. Not in step with whoever waits as well.
             time.sleep(random.uniform(0.05, 0.25))
 
-    def _alone(self, device: str) -> Range | None:
+    def _alone(self, device: str) -> Span | None:
         """A segment that had too little memory beside others, if this is the only worker left."""
         while self.waiting and self.shortage.alone(device) and not self.stopping:
-            where = self.waiting.popleft()
-            if not self.study.store.exists(segment_name(where)):
-                return where
-            self.tally.done += where[1] - where[0]
+            span = self.waiting.popleft()
+            if not self.study.store.exists(segment_name(span)):
+                return span
+            self.tally.done += span[1] - span[0]
         self.shortage.leave(device)
         return None
 
@@ -219,7 +219,7 @@ class LocalExecutor:
         with self.lock:
             self.alive.discard(worker)
 
-    def _follow(self, worker: Worker, where: Range, device: str) -> Over:
+    def _follow(self, worker: Worker, span: Span, device: str) -> Over:
         """Listen until the segment is over."""
         reported, under_way = 0, list[int]()
         for answer in worker.answers():
@@ -238,13 +238,13 @@ class LocalExecutor:
                 self._count(answer["row"], answer["why"])
             elif event == "committed":
                 with self.lock:
-                    self.todo.over(where, answer.get("won", True))
+                    self.todo.over(span, answer.get("won", True))
                 return self._committed(worker, answer.get("held", 0))
             elif event == "failed":
-                self._failed(where, reported, {int(row): why for row, why in answer["models"].items()})
+                self._failed(span, reported, {int(row): why for row, why in answer["models"].items()})
                 return Over.ALIVE
             elif event == "short of memory":
-                return self._short_of_memory(where, reported, device)
+                return self._short_of_memory(span, reported, device)
             elif event == "fatal":
                 lacking = answer.get("no_device", False)
                 kind = NoDeviceError if lacking else _EXITS.get(answer.get("exit_code", 0), CollectError)
@@ -253,8 +253,8 @@ class LocalExecutor:
         if self.stopping:
             return Over.GONE
         if worker.killed_by_others and not self.shortage.last:
-            return self._killed(where, reported, device)
-        self._crash(worker, where, reported, under_way)
+            return self._killed(span, reported, device)
+        self._crash(worker, span, reported, under_way)
         return Over.GONE
 
     def _committed(self, worker: Worker, held: int) -> Over:
@@ -274,20 +274,20 @@ class LocalExecutor:
         there = memory()
         return None if there is None else SHARE * there / max(1, self.shortage.slots.total())
 
-    def _killed(self, where: Range, reported: int, device: str) -> Over:
+    def _killed(self, span: Span, reported: int, device: str) -> Over:
         """By the system, which is short of memory while several workers run: one less, and no model is to blame."""
         with self.lock:
-            remedy = self.shortage.killed(where, device)
-            self._again(where, reported, self.waiting if remedy is Remedy.ALONE else self.todo)
+            remedy = self.shortage.killed(span, device)
+            self._again(span, reported, self.waiting if remedy is Remedy.ALONE else self.todo)
             said = "the system killed a worker, probably for want of memory"
             return self._fewer(remedy, said, self.shortage.slots.total())
 
-    def _short_of_memory(self, where: Range, reported: int, device: str) -> Over:
+    def _short_of_memory(self, span: Span, reported: int, device: str) -> Over:
         """Fewer workers on the device from now on, unless it is the segment's own fault; no attempt is counted."""
         with self.lock:
-            remedy = self.shortage.ran_out(where, device)
+            remedy = self.shortage.ran_out(span, device)
             queue = self.waiting if remedy is Remedy.ALONE else self.todo
-            self._again(where, reported, queue, first=remedy is Remedy.AGAIN)
+            self._again(span, reported, queue, first=remedy is Remedy.AGAIN)
             said = f"memory ran out on {'this machine' if device == CPU else device}"
             return self._fewer(remedy, said, self.shortage.slots[device], " there")
 
@@ -298,54 +298,54 @@ class LocalExecutor:
         self.tally.notes.append(f"{said}: going on with {left} worker{'s' * (left != 1)}{there}")
         return Over.RETIRED
 
-    def _crash(self, worker: Worker, where: Range, reported: int, under_way: list[int]) -> None:
+    def _crash(self, worker: Worker, span: Span, reported: int, under_way: list[int]) -> None:
         """The worker died. A model that twice dies alone is the culprit; otherwise find it by going one by one.
 
         Once may have been somebody else's doing, such as a system short of memory.
         """
         why = worker.obituary()
-        self.crashed.add(where)
+        self.crashed.add(span)
         if worker.killed_by_others and worker.begun > max(1, len(under_way)):
             # Models before this one may have kept the memory: a fresh process begins with it.
             with self.lock:
-                self._again(where, reported, self.todo, first=True)
+                self._again(span, reported, self.todo, first=True)
             return
-        if self._count((under_way or [where[0]])[0], why):
-            self._record(where, (under_way or [where[0]])[0], why)
+        if self._count((under_way or [span[0]])[0], why):
+            self._record(span, (under_way or [span[0]])[0], why)
             return
         if len(under_way) != 1:
-            self._failed(where, reported, dict.fromkeys(under_way or [where[0]], why))
+            self._failed(span, reported, dict.fromkeys(under_way or [span[0]], why))
             return
         row = under_way[0]
         self.lone_deaths[row] += 1
         if self.lone_deaths[row] < LONE_DEATHS:
             with self.lock:
-                self._again(where, reported, self.todo)
+                self._again(span, reported, self.todo)
             return
-        self._record(where, row, why)
-        self.culprits[where][row] = why
-        if reported or len(self.culprits[where]) < ATTEMPTS:
+        self._record(span, row, why)
+        self.culprits[span][row] = why
+        if reported or len(self.culprits[span]) < ATTEMPTS:
             with self.lock:
-                self._again(where, reported, self.todo)
+                self._again(span, reported, self.todo)
         else:
-            self.attempts[where] = ATTEMPTS
-            self._failed(where, reported, self.culprits[where])
+            self.attempts[span] = ATTEMPTS
+            self._failed(span, reported, self.culprits[span])
 
-    def _record(self, where: Range, row: int, why: str) -> None:
+    def _record(self, span: Span, row: int, why: str) -> None:
         assert not isinstance(self.study.design, GivenDesign)
-        record_failure(self.study, where, row, int(self.study.design.seeds([row])[0]), why, "")
+        record_failure(self.study, span, row, int(self.study.design.seeds([row])[0]), why, "")
 
-    def _failed(self, where: Range, reported: int, models: dict[int, str]) -> None:
+    def _failed(self, span: Span, reported: int, models: dict[int, str]) -> None:
         with self.lock:
-            self.attempts[where] += 1
-            known = models.keys() <= self.culprits[where].keys()
-            if self.attempts[where] < ATTEMPTS and not known and not self._hopeless():
-                self._again(where, reported, self.todo)
+            self.attempts[span] += 1
+            known = models.keys() <= self.culprits[span].keys()
+            if self.attempts[span] < ATTEMPTS and not known and not self._hopeless():
+                self._again(span, reported, self.todo)
                 return
-        finished = checkpoint.commit_gaps(self.study, where)
-        why = models | self.culprits[where]
+        finished = checkpoint.commit_gaps(self.study, span)
+        why = models | self.culprits[span]
         with self.lock:
-            self.given_up.append(Failure(*where, describe(self.study, why), tuple(why)))
+            self.given_up.append(Failure(*span, describe(self.study, why), tuple(why)))
             self.tally.failed += len(why)
             self.tally.trained += finished - reported
             if self._hopeless():
@@ -363,13 +363,13 @@ class LocalExecutor:
 
     def _hopeless(self) -> bool:
         """Not one model has worked, and enough were tried: the task is broken, not a model of it."""
-        failed = sum(count for where, count in self.attempts.items() if where not in self.crashed)
+        failed = sum(count for span, count in self.attempts.items() if span not in self.crashed)
         return not self.fruitful and (failed >= ATTEMPTS * HOPELESS or len(self.given_up) >= HOPELESS)
 
-    def _again(self, where: Range, reported: int, queue: deque[Range] | Agenda, first: bool = False) -> None:
+    def _again(self, span: Span, reported: int, queue: deque[Span] | Agenda, first: bool = False) -> None:
         self.tally.trained -= reported
         self.tally.retries += 1
         if first:
-            queue.appendleft(where)
+            queue.appendleft(span)
         else:
-            queue.append(where)
+            queue.append(span)

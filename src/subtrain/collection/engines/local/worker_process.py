@@ -15,8 +15,8 @@ from typing import Any
 from subtrain.collection.engines.local.worker_growth import Growth
 from subtrain.collection.workers.train_segment import DEVICE
 from subtrain.collection.workers.worker import log_name
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import LOGS, Study
+from subtrain.designs.drawn import Span
+from subtrain.studies.stored_study import LOGS, StoredStudy
 from subtrain.system.plotting import without_notebook
 
 ONE_THREAD = {
@@ -40,7 +40,7 @@ def worker_environment(device: str | None) -> dict[str, str]:
 class Worker:
     """One worker process, started at once."""
 
-    def __init__(self, study: Study, greeting: dict[str, Any], device: str | None = None) -> None:
+    def __init__(self, study: StoredStudy, greeting: dict[str, Any], device: str | None = None) -> None:
         self.process = subprocess.Popen(
             worker_command("from subtrain.collection.workers.worker import main", study.store.address),
             stdin=subprocess.PIPE,
@@ -66,10 +66,10 @@ class Worker:
             with suppress(json.JSONDecodeError):
                 yield json.loads(line)
 
-    def train(self, where: Range, careful: bool, last_try: bool, skip: list[int]) -> None:
+    def train(self, span: Span, careful: bool, last_try: bool, skip: list[int]) -> None:
         """Send one segment; `answers` tells what became of it."""
         worn = self.begun > 0
-        order = {"start": where[0], "stop": where[1], "careful": careful, "last_try": last_try, "skip": skip}
+        order = {"start": span[0], "stop": span[1], "careful": careful, "last_try": last_try, "skip": skip}
         self._send(order | {"worn": worn})
 
     def stop_if_late(self, timeout: float) -> None:

@@ -8,17 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from subtrain._version import __version__
-from subtrain.collection.report import Tally
 from subtrain.errors import InputError, SubtrainError
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import Study
 from subtrain.system.machine import cores
-
-if TYPE_CHECKING:
-    from subtrain.collection.engines.ray.executor import RayExecutor
 
 # Tasks that wait for a place beside those that have one: enough to keep every place busy, never a whole study.
 AHEAD = 2
@@ -51,13 +45,15 @@ class RayOptions:
             raise InputError("ray:// (Ray Client) is not supported: run this on a node of the cluster, with HOST:PORT")
 
     @property
-    def where(self) -> str | None:
+    def location(self) -> str | None:
         """The address, None if a cluster is to be started here."""
         return self.address or os.environ.get("RAY_ADDRESS") or None
 
     def __str__(self) -> str:
         gpus = f" and {self.num_gpus:g} GPU" if self.num_gpus else ""
-        return f"Ray {f'at {self.where}' if self.where else 'on this machine'}, {self.num_cpus:g} CPU{gpus} a task"
+        return (
+            f"Ray {f'at {self.location}' if self.location else 'on this machine'}, {self.num_cpus:g} CPU{gpus} a task"
+        )
 
 
 class Cluster:
@@ -162,7 +158,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     _connect(api, options)
     try:
         cluster = Cluster(api, options)
-        if not cluster.slots and not options.where:
+        if not cluster.slots and not options.location:
             raise InputError(
                 f"this machine has no room for a Ray task of {options.num_cpus:g} CPU and {options.num_gpus:g} GPU"
             )
@@ -174,9 +170,9 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
 def _connect(api: Any, options: RayOptions) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        if options.where:
-            _check_answers(options.where)
-            api.init(address=options.where, **quiet)
+        if options.location:
+            _check_answers(options.location)
+            api.init(address=options.location, **quiet)
             return
         # Nothing is reported to anybody from a cluster that was only started for this.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -185,10 +181,10 @@ def _connect(api: Any, options: RayOptions) -> None:
     except InputError:
         raise
     except Exception as error:
-        if not options.where:
+        if not options.location:
             raise InputError(f"no Ray cluster could be started on this machine: {_first_line(error)}") from error
         raise InputError(
-            f"the Ray cluster at {options.where} cannot be joined: {_first_line(error)}; this must be one of its "
+            f"the Ray cluster at {options.location} cannot be joined: {_first_line(error)}; this must be one of its "
             "nodes, with its version of Ray and its token (RAY_AUTH_TOKEN_PATH)"
         ) from error
 
@@ -222,35 +218,3 @@ def _first_line(error: Exception) -> str:
 
 def _last_line(error: Exception) -> str:
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-
-
-def ray(
-    study: Study,
-    segments: list[Range],
-    tally: Tally,
-    *,
-    workers: int | None = None,
-    address: str | None = None,
-    num_cpus: float = 1.0,
-    num_gpus: float | None = None,
-    max_retries: int = 3,
-    timeout: float | None = None,
-) -> RayExecutor:
-    """The engine of Ray: a task a segment, on an existing cluster or one started on this machine.
-
-    workers: tasks at a time, by default as many as the cluster has room for. address: HOST:PORT of the cluster's head,
-    by default that of the environment variable RAY_ADDRESS. num_cpus, num_gpus: what a task takes; fractions let tasks
-    share a GPU; by default 1 GPU for a task that uses them. max_retries: how often Ray tries a task again whose process
-    or node died; this does not count as a failure of its models. timeout: seconds one call of the task's `train` may
-    take.
-    """
-    from subtrain.collection.engines.ray.executor import RayExecutor
-
-    if timeout is not None and not timeout > 0:
-        raise InputError(f"timeout must be above 0 seconds, got {timeout}")
-    # The task is only made if there is something to train.
-    wants = getattr(study.task, "device", None) if segments else None
-    gpus = float(wants == "cuda") if num_gpus is None else num_gpus
-    options = RayOptions(address, workers, num_cpus, gpus, max_retries)
-    tally.slots = str(options)
-    return RayExecutor(study, segments, tally, options, timeout, wants is not None)

@@ -18,11 +18,11 @@ from subtrain.collection.engines.ray.cluster import AHEAD, Cluster, LostError, R
 from subtrain.collection.report import Failure, Tally
 from subtrain.collection.retries import Ledger
 from subtrain.collection.workers import task_message
-from subtrain.errors import StorageError
+from subtrain.designs.drawn import Span
+from subtrain.errors import InputError, StorageError
 from subtrain.store.addresses import open_store
 from subtrain.store.protocol import Store
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import LOGS, MANIFEST, Study
+from subtrain.studies.stored_study import LOGS, MANIFEST, StoredStudy
 
 # Seconds between looks at what is committed and what the cluster has, and for which a shared folder may lag behind.
 EVERY, LAG = 1.0, 120.0
@@ -50,12 +50,12 @@ class Ended:
     logs: tuple[str, ...]
 
 
-def train_on_node(where: Range, order: Order) -> Ended:
+def train_on_node(span: Span, order: Order) -> Ended:
     """The task: train a segment in a supervised worker process of this node, as the local engine does."""
     study = _reachable(order)
-    tally = Tally(study.store, "", where[1] - where[0], 0)
+    tally = Tally(study.store, "", span[1] - span[0], 0)
     idle = _idle.setdefault(order.manifest + order.path, [])
-    executor = LocalExecutor(study, [where], order.slots, tally, order.timeout, order.greeting, idle)
+    executor = LocalExecutor(study, [span], order.slots, tally, order.timeout, order.greeting, idle)
     failures = executor.run(lambda: None)
     logs = tuple(worker.log.name for worker in idle)
     return Ended(failures[0].why if failures else "", tally.trained, tally.worker_bytes, logs)
@@ -65,7 +65,7 @@ def train_on_node(where: Range, order: Order) -> Ended:
 _idle: dict[str, list[Worker]] = {}
 
 
-def _reachable(order: Order) -> Study:
+def _reachable(order: Order) -> StoredStudy:
     """The study, if this node sees the very folder that the driver does."""
     try:
         same = _digest(open_store(order.path)) == order.manifest
@@ -76,7 +76,7 @@ def _reachable(order: Order) -> Study:
             f"node {socket.gethostname()} of the Ray cluster does not see the study at {order.path}: its folder must "
             "be on storage that all nodes share, under the same path"
         )
-    return Study.open(order.path)
+    return StoredStudy.open(order.path)
 
 
 def _digest(store: Store) -> str:
@@ -92,8 +92,8 @@ class RayExecutor:
 
     def __init__(
         self,
-        study: Study,
-        segments: list[Range],
+        study: StoredStudy,
+        segments: list[Span],
         tally: Tally,
         options: RayOptions,
         timeout: float | None = None,
@@ -102,8 +102,8 @@ class RayExecutor:
         self.study, self.tally, self.options = study, tally, options
         self.ledger = Ledger(study, segments, tally)
         self.todo = deque(segments)
-        self.under_way: dict[Any, Range] = {}
-        self.committed: dict[Range, float] = {}
+        self.under_way: dict[Any, Span] = {}
+        self.committed: dict[Span, float] = {}
         device = "cuda:0" if options.num_gpus else CPU
         self.slots = Slots((device,), 1, told or device != CPU)
         self.timeout = timeout
@@ -150,9 +150,9 @@ class RayExecutor:
 
     def _submit(self, cluster: Cluster, order: Any) -> None:
         while self.todo and len(self.under_way) < max(1, AHEAD * self.tally.workers) and not self.ledger.hopeless:
-            where = self.todo.popleft()
-            if where in self.ledger.waiting:
-                self.under_way[cluster.submit(train_on_node, where, order)] = where
+            span = self.todo.popleft()
+            if span in self.ledger.waiting:
+                self.under_way[cluster.submit(train_on_node, span, order)] = span
         if self.ledger.hopeless:
             self.todo.clear()
 
@@ -161,31 +161,62 @@ class RayExecutor:
             time.sleep(0.1)
             return
         for reference in cluster.finished(list(self.under_way), 0.1):
-            where = self.under_way.pop(reference)
+            span = self.under_way.pop(reference)
             try:
                 ended: Ended = cluster.get(reference)
             except LostError as error:
-                if self.ledger.failed(where, str(error)):
-                    self.todo.append(where)
+                if self.ledger.failed(span, str(error)):
+                    self.todo.append(span)
                 continue
             self.logs.update(ended.logs)
             self.tally.worker_bytes = max(self.tally.worker_bytes, ended.memory)
             if ended.why:
                 self.tally.add(ended.trained)
-                self.ledger.failed(where, ended.why, final=True)
+                self.ledger.failed(span, ended.why, final=True)
             else:
-                self.committed[where] = time.monotonic()
+                self.committed[span] = time.monotonic()
 
     def _look(self, cluster: Cluster) -> None:
         """What is committed by now; a folder shared over a network may show it later than the task said so."""
         self.looked = time.monotonic()
         self.tally.workers = cluster.slots
-        for where in self.ledger.look():
-            self.committed.pop(where, None)
-        for where, when in list(self.committed.items()):
-            if where not in self.ledger.waiting:
-                del self.committed[where]
+        for span in self.ledger.look():
+            self.committed.pop(span, None)
+        for span, when in list(self.committed.items()):
+            if span not in self.ledger.waiting:
+                del self.committed[span]
             elif time.monotonic() - when > LAG:
-                del self.committed[where]
-                if self.ledger.failed(where, f"its task committed it, but {self.study.where} does not show it here"):
-                    self.todo.append(where)
+                del self.committed[span]
+                if self.ledger.failed(span, f"its task committed it, but {self.study.location} does not show it here"):
+                    self.todo.append(span)
+
+
+def ray(
+    study: StoredStudy,
+    segments: list[Span],
+    tally: Tally,
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+    num_cpus: float = 1.0,
+    num_gpus: float | None = None,
+    max_retries: int = 3,
+    timeout: float | None = None,
+) -> RayExecutor:
+    """The engine of Ray: a task a segment, on an existing cluster or one started on this machine.
+
+    workers: tasks at a time, by default as many as the cluster has room for. address: HOST:PORT of the cluster's head,
+    by default that of the environment variable RAY_ADDRESS. num_cpus, num_gpus: what a task takes; fractions let tasks
+    share a GPU; by default 1 GPU for a task that uses them. max_retries: how often Ray tries a task again whose process
+    or node died; this does not count as a failure of its models. timeout: seconds one call of the task's `train` may
+    take.
+    """
+
+    if timeout is not None and not timeout > 0:
+        raise InputError(f"timeout must be above 0 seconds, got {timeout}")
+    # The task is only made if there is something to train.
+    wants = getattr(study.task, "device", None) if segments else None
+    gpus = float(wants == "cuda") if num_gpus is None else num_gpus
+    options = RayOptions(address, workers, num_cpus, gpus, max_retries)
+    tally.slots = str(options)
+    return RayExecutor(study, segments, tally, options, timeout, wants is not None)

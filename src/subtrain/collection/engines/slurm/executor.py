@@ -15,10 +15,10 @@ from subtrain.collection.retries import Ledger
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.task_message import worker_words
 from subtrain.collection.workers.train_segment import recorded_failures
+from subtrain.designs.drawn import Span
 from subtrain.errors import CollectError, CorruptError, InputError, MismatchError, StorageError, SubtrainError
 from subtrain.store import atomic_files
-from subtrain.studies.segments.segment_file import Range
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 # Seconds between looks, growing while nothing happens.
 SOON, LATE = 1.0, 15.0
@@ -33,8 +33,8 @@ Element = tuple[Batch, int]
 
 
 def slurm(
-    study: Study,
-    segments: list[Range],
+    study: StoredStudy,
+    segments: list[Span],
     tally: Tally,
     *,
     partition: str = "",
@@ -60,7 +60,8 @@ def slurm(
     """
     if study.store.path() is None:
         raise InputError(
-            f"Slurm's jobs work in a folder that the nodes share, but {study.where} lies in a bucket: there, collect "
+            f"Slurm's jobs work in a folder that the nodes share, but {study.location} lies in a bucket: there, "
+            "collect "
             "with --engine local or ray, or run subtrain worker in jobs of your own"
         )
     for name, value in (("max_jobs", max_jobs), ("per_job", per_job)):
@@ -68,7 +69,8 @@ def slurm(
             raise InputError(f"{name} must be 1 or more, got {value}")
     if study.source is None and study.given is None:
         raise InputError(
-            f"{study.where} does not know how to make its task again, and study files are data, never code: for Slurm, "
+            f"{study.location} does not know how to make its task again, and study files are data, never code: for "
+            "Slurm, "
             "create it with a task that has a name (module:name or file.py:name)"
         )
     worker = worker_words(study)
@@ -89,8 +91,8 @@ class SlurmExecutor:
 
     def __init__(
         self,
-        study: Study,
-        segments: list[Range],
+        study: StoredStudy,
+        segments: list[Span],
         tally: Tally,
         request: Request,
         max_jobs: int | None = None,
@@ -100,13 +102,13 @@ class SlurmExecutor:
         self.study, self.tally, self.request = study, tally, request
         self.max_jobs, self.per_job, self.detach = max_jobs, per_job, detach
         self.ledger = Ledger(study, segments, tally)
-        self.numbers = {where: number for number, where in enumerate(study.segments)}
+        self.numbers = {span: number for number, span in enumerate(study.segments)}
         self.batches: list[Batch] = []
         self.running: dict[Element, Job] = {}
         self.settled: set[Element] = set()
         self.gone: dict[Element, float] = {}
         self.fruitful: set[Element] = set()
-        self.silence = Silence(study.where, tally.notes)
+        self.silence = Silence(study.location, tally.notes)
 
     def plan(self) -> tuple[Batch, str]:
         """The array of what nobody is at work on, and its script; nothing is written or submitted."""
@@ -166,10 +168,10 @@ class SlurmExecutor:
         }
         self.tally.workers = sum(job.state == "RUNNING" for job in self.running.values())
 
-    def _jobs(self, todo: list[Range]) -> list[list[int]]:
+    def _jobs(self, todo: list[Span]) -> list[list[int]]:
         """Segment numbers a job; one a job where a segment has failed before, so that only the culprit fails again."""
-        fresh = [self.numbers[where] for where in todo if not self.ledger.attempts[where]]
-        again = [self.numbers[where] for where in todo if self.ledger.attempts[where]]
+        fresh = [self.numbers[span] for span in todo if not self.ledger.attempts[span]]
+        again = [self.numbers[span] for span in todo if self.ledger.attempts[span]]
         most = min(MOST_JOBS, self._free()) if self.max_jobs else MOST_JOBS
         each = self.per_job or max(-(-len(fresh) // max(1, most)), self.request.cpus)
         alone = self.per_job or 1
@@ -219,7 +221,7 @@ class SlurmExecutor:
         for batch in self.batches:
             if batch.cancelled:
                 raise CollectError(
-                    f"the Slurm jobs of {self.study.where} were cancelled; what finished is kept, collect again to "
+                    f"the Slurm jobs of {self.study.location} were cancelled; what finished is kept, collect again to "
                     "go on"
                 )
             for element in [(batch, k) for k in range(len(batch.jobs))]:
@@ -233,7 +235,7 @@ class SlurmExecutor:
         segments = (self.study.segments[k] for k in batch.jobs[index])
         return element in self.fruitful or any(checkpoint.saved_since(self.study, s, batch.written) for s in segments)
 
-    def _credit(self, landed: set[Range]) -> None:
+    def _credit(self, landed: set[Span]) -> None:
         for batch in self.batches:
             for index, job in enumerate(batch.jobs):
                 if any(self.study.segments[k] in landed for k in job):
@@ -255,10 +257,10 @@ class SlurmExecutor:
         more = ": one model may take longer than its --time" if state == "TIMEOUT" else ""
         why = f"Slurm job {batch.number}_{index} ended without them ({state}{more}); see {batch.log(index)}"
         tried = bool(owed) and not self._progress(element)
-        for where in owed:
-            final = code == CollectError.exit_code and bool(recorded_failures(self.study, range(*where)))
+        for span in owed:
+            final = code == CollectError.exit_code and bool(recorded_failures(self.study, range(*span)))
             if final or tried:
-                self.ledger.failed(where, why, final)
+                self.ledger.failed(span, why, final)
         if owed and code != CollectError.exit_code:
             self.tally.notes.append(f"Slurm job {batch.number}_{index} ended early ({state})")
 
@@ -286,12 +288,12 @@ def _last_error(batch: Batch, index: int) -> str:
     return f"{said} (Slurm job {batch.number}_{index}, {batch.log(index)})"
 
 
-def preview(study: Study, segments: list[Range], **options: object) -> str:
+def preview(study: StoredStudy, segments: list[Span], **options: object) -> str:
     """The script that would be submitted for these segments."""
     return slurm(study, segments, Tally(study.store, runner_file(), 0, 0), **options).plan()[1]  # type: ignore[arg-type]
 
 
-def cancel(study: Study) -> int:
+def cancel(study: StoredStudy) -> int:
     """Cancel all Slurm jobs of the study; how many arrays there were. What they committed is kept."""
     found = open_batches(study)
     for batch in found:

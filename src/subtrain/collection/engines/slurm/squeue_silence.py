@@ -15,9 +15,9 @@ MOST = 1800.0
 
 @dataclass
 class Silence:
-    """How long nothing has been heard of the jobs of the study at `where`; what is to be said of it joins `notes`."""
+    """How long squeue has been silent about the jobs of the study at `location`; what to say of it joins `notes`."""
 
-    where: str
+    location: str
     notes: list[str]
     unanswered: int = 0
     last: float = field(default_factory=time.monotonic)
@@ -34,5 +34,5 @@ class Silence:
         elif time.monotonic() - self.last > MOST:
             raise CollectError(
                 f"squeue has not answered for {MOST / 60:.0f} minutes, and nothing was committed: the jobs of "
-                f"{self.where} may go on; collect again to pick them up"
+                f"{self.location} may go on; collect again to pick them up"
             )

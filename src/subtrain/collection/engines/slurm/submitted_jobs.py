@@ -19,7 +19,7 @@ from subtrain.collection.engines.slurm import sbatch
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.folder import inside
-from subtrain.studies.stored_study import LOGS, MANIFEST, MAX_SEGMENTS, Study
+from subtrain.studies.stored_study import LOGS, MANIFEST, MAX_SEGMENTS, StoredStudy
 
 SLURM = "slurm"
 _NAME = re.compile(r"[0-9]{6,}-[0-9a-f]{6}")
@@ -72,7 +72,7 @@ class Batch:
         return ""
 
 
-def new_batch(study: Study, jobs: Sequence[Sequence[int]]) -> Batch:
+def new_batch(study: StoredStudy, jobs: Sequence[Sequence[int]]) -> Batch:
     """A folder for a new array, numbered in order; not submitted yet, and not written."""
     root = _root(study)
     assert root is not None, "Slurm's jobs need a folder"
@@ -92,7 +92,7 @@ def write_batch(batch: Batch, script: str) -> Path:
     return batch.folder / "script.sh"
 
 
-def open_batches(study: Study) -> list[Batch]:
+def open_batches(study: StoredStudy) -> list[Batch]:
     """Arrays some of whose jobs may be left, oldest first; CorruptError for one that names no segments of the study."""
     found: list[Batch] = []
     root = _root(study)
@@ -115,7 +115,7 @@ def _jobs(path: Path, count: int) -> tuple[tuple[int, ...], ...]:
     return jobs
 
 
-def _root(study: Study) -> Path | None:
+def _root(study: StoredStudy) -> Path | None:
     """The folder of all arrays; None for a study in a bucket. InputError if it leads out of the study."""
     root = study.store.path()
     return None if root is None else inside(root.resolve(), SLURM)
@@ -126,7 +126,7 @@ def _folders(root: Path) -> list[Path]:
     return sorted(one for one in root.iterdir() if _NAME.fullmatch(one.name)) if root.is_dir() else []
 
 
-def jobs_left(study: Study) -> list[dict[str, Any]]:
+def jobs_left(study: StoredStudy) -> list[dict[str, Any]]:
     """What is left in the queue of the study's arrays: number, jobs in each state; states unknown without squeue."""
     batches = open_batches(study)
     known = sbatch.ask([batch.name for batch in batches]) if sbatch.available() else None

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
-from subtrain.regression.counting.counts import Counts, check_finite, count
+from subtrain.regression.counting.count_stream import count
+from subtrain.regression.counting.counts import Counts, check_finite
 from subtrain.regression.counting.shards import are_flat, expect_all, in_parts, whole_masks, whole_outputs
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.fit_warnings import warn_constant

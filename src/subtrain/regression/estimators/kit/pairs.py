@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.fit_warnings import warn
-from subtrain.studies.stored_study import Study
+from subtrain.studies.stored_study import StoredStudy
 
 # Similarities are cut into so many levels, finer towards the most alike.
 LEVELS = 15
@@ -32,6 +32,13 @@ class Pairs:
 
     def __repr__(self) -> str:
         return f"Pairs({', '.join(self.names) or 'nothing known'})"
+
+    @staticmethod
+    def of(
+        labels: tuple[ArrayLike, ArrayLike] | None = None, inputs: tuple[ArrayLike, ArrayLike] | None = None
+    ) -> Pairs:
+        """Pairs by the labels of units and targets, and by how alike their inputs are; see `pairs_of`."""
+        return pairs_of(labels, inputs)
 
 
 def pairs_of(
@@ -70,7 +77,7 @@ def pairs_of(
     return Pairs(tuple(kinds), tuple(names), traits, groups)
 
 
-def pairs_of_study(study: Study, output: str) -> Pairs:
+def pairs_of_study(study: StoredStudy, output: str) -> Pairs:
     """What the task's view shows of units and targets: labels and images; nothing where there is no such view.
 
     A study that stores nothing of that (imported, or of an older version) is fitted without it: a FitWarning says why.

@@ -1,0 +1,67 @@
+"""Registries: parts of one kind by name, ours from a table, others' from the entry points of installed packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from importlib import import_module, metadata
+from typing import Any
+
+from subtrain.errors import InputError
+
+
+class Registry(Mapping[str, Any]):
+    """Parts by name; a part is imported when it is asked for.
+
+    Another package adds one with an entry point in `group`, whose name is the part's; a part of ours keeps its name.
+
+    >>> colors = Registry("color", "subtrain.colors", {"red": "colorsys:rgb_to_hsv"})
+    >>> list(colors), colors["red"].__name__
+    (['red'], 'rgb_to_hsv')
+    >>> colors["rde"]
+    Traceback (most recent call last):
+    subtrain.errors.InputError: unknown color 'rde' (did you mean 'red'?); choose from red
+    """
+
+    def __init__(self, kind: str, group: str, ours: Mapping[str, str]) -> None:
+        self.kind, self.group = kind, group
+        self._ours = dict(ours)
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        others = {point.name: point.value for point in metadata.entry_points(group=self.group)}
+        return {**self._ours, **{name: place for name, place in sorted(others.items()) if name not in self._ours}}
+
+    def place(self, name: str) -> str:
+        """Where the part is found, "module:attribute"; InputError for a name that nobody has registered."""
+        if name not in self._places:
+            near = get_close_matches(name, self._places, 1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise InputError(f"unknown {self.kind} {name!r}{hint}; choose from {', '.join(self._places)}")
+        return self._places[name]
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, path = self.place(name).partition(":")
+        try:
+            found: Any = import_module(module)
+            for part in filter(None, path.split(".")):
+                found = getattr(found, part)
+        except (ImportError, AttributeError) as error:
+            if name in self._ours:
+                raise
+            raise InputError(f"the {self.kind} {name!r} of another package cannot be loaded: {error}") from error
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, name: str, place: str) -> None:
+        """Register a part for this process, as an entry point would for every one."""
+        self._places[name] = place
