@@ -102,7 +102,7 @@ def certify(model: Model, state: State, lam: Any, positive: bool) -> Any:
         residual -= ((rho + slope) * coef).sum(dim=0)
         l1 += lam * (penalty * coef.abs()).sum(dim=0)
         pull = (slope if positive else slope.abs()) / penalty.clamp_min(1e-300)
-        excess = torch.maximum(excess, pull.location(penalty > 0, 0.0).amax(dim=0) / lam)
+        excess = torch.maximum(excess, pull.where(penalty > 0, 0.0).amax(dim=0) / lam)
     return _gap(fitted, residual, l1, excess).nan_to_num(nan=float("inf"), posinf=float("inf"))
 
 
@@ -150,7 +150,7 @@ def _stride(model: Model, state: State, lam: Any, positive: bool) -> Any:
         bound = torch.outer(model.penalty[block.units], lam)
         moved = _soft(coef + block.step * state.slope[block.units], block.step * bound, positive) - coef
         largest = torch.maximum(largest, moved.abs().amax(dim=0))
-    return largest.location(largest > 0, 1.0)
+    return largest.where(largest > 0, 1.0)
 
 
 def _block(block: Block, coef: Any, slope: Any, bound: Any, positive: bool, steps: int) -> Any:
