@@ -7,7 +7,8 @@
 Trains thousands of models on random subsets at several alphas, fits datamodels, and checks what they say by retraining:
 LDS against the number of models, removals predicted against observed, data support at x1 and x1.2, mislabeling,
 planted duplicates. Kill it whenever you like; run again, it goes on where it was. Writes README.md, results.json and
-figures into docs/replication. --minutes is what the plan is scaled to, at the rate of two cores of 2023; not a limit.
+figures into docs/explanation/replication. --minutes is what the plan is scaled to, at the rate of two cores of 2023; it is
+no limit.
 """
 
 from __future__ import annotations
@@ -207,7 +208,7 @@ def main():
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
     parser.add_argument("--set", action="append", choices=list(PLANS), help="data set; both by default")
     parser.add_argument("--folder", type=Path, default=HERE.parent / "runs" / "replication", help="where studies are")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "replication")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "explanation" / "replication")
     given = parser.parse_args()
     before, found = load(), {}
     with tempfile.TemporaryDirectory() as scratch:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GUIDE = (ROOT / "docs" / "your-own-training-code.md").read_text()
+GUIDE = (ROOT / "docs" / "how-to" / "your-own-training-code.md").read_text()
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*")
 COST = re.compile(r"(?:\d[\d,.]*(?: (?:µs|ms|s|min|h|d|B|kB|MB|GB))? ?)+")
