@@ -46,4 +46,4 @@ if __name__ == "__main__":
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=80, heldout=10), segment=16)
         study.collect()
         print("accuracy", np.mean(study.read("test_margins") > 0))
-        print("datamodels", st.fit(study, outputs="test_margins").weight.shape)
+        print("datamodels", st.fit(study, output="test_margins").weight.shape)

@@ -29,6 +29,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=300, heldout=40, replicates=1), segment=32)
         study.collect()
-        dm = st.fit(study, outputs="test_margins")
+        dm = st.fit(study, output="test_margins")
         print("LDS", st.evaluate(dm, study).lds)
         print("wine 7 of the test set is best learnt from wine", dm.top(target=7, k=1)[0].unit)

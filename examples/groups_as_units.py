@@ -20,7 +20,7 @@ if __name__ == "__main__":
         design = st.Design(alpha=0.5, models=150, heldout=20, replicates=1, groups=tuple(labels[:500].tolist()))
         study = st.Study.create(folder, task, design)
         study.collect()
-        dm = st.fit(study, outputs="test_margins")
+        dm = st.fit(study, output="test_margins")
         for target in range(3):
             own = int(labels[500 + target])
             print(f"target {target} is a {own}; the class that helps it most is {dm.top(target, k=1)[0].unit}")

@@ -35,5 +35,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=1000, heldout=50, replicates=1))
         print("trained", study.collect().trained)
-        dm = st.fit(study, outputs="test_margins")
+        dm = st.fit(study, output="test_margins")
         print("LDS", st.evaluate(dm, study).lds)

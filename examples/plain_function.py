@@ -34,7 +34,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=600, heldout=60, replicates=1))
         study.collect()
-        dm = st.fit(study, outputs="test_margins")
+        dm = st.fit(study, output="test_margins")
         print("LDS", st.evaluate(dm, study).lds)
         for unit, weight in dm.top(target=7, k=2):
             print(f"training on wine {unit} raises the margin of target 7 by {weight:.3f}")

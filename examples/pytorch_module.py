@@ -35,4 +35,4 @@ if __name__ == "__main__":
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=60, heldout=10), segment=8)
         study.collect()
         print("accuracy", study.read("test_correctness").mean(dtype=float))
-        print("datamodels", st.fit(study, outputs="test_margins").weight.shape)
+        print("datamodels", st.fit(study, output="test_margins").weight.shape)

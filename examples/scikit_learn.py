@@ -28,7 +28,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         study = st.Study.create(folder, task, st.Design(alpha=0.5, models=300, heldout=30, replicates=1))
         study.collect()
-        dm = st.fit(study, outputs="test_margins")
+        dm = st.fit(study, output="test_margins")
         print("LDS", st.evaluate(dm, study).lds)
         change = dm.effect_of_removing([3, 5, 8])[0]
         print(f"without training examples 3, 5 and 8, the margin of target 0 would change by {change:.3f}")

@@ -89,7 +89,7 @@ def _part(folder: Path, init: str, design: Design, workers: int | None, say: Cal
     say(f"{study.models:,} networks, each on its own random half of {study.n} digits, {INITS[init]}")
     done = study.collect(workers=workers)
     say("Fitting a datamodel for every target")
-    datamodels = fit(study, outputs="test_margins")
+    datamodels = fit(study, output="test_margins")
     save_fit(study, datamodels)
     evaluation = evaluate(datamodels, study)
     accuracy = float(np.mean(study.read("test_margins", study.done(EVALUATION)) > 0))

@@ -147,6 +147,8 @@ def test_too_few_models_and_unknown_outputs(tmp_path, rng):
     with pytest.raises(InputError, match="8 models to fit on; at least 10"):
         st.fit(small)
     with pytest.raises(InputError, match="records no output 'z'; it has y"):
+        st.fit(small, output="z")
+    with pytest.warns(FutureWarning, match="write output="), pytest.raises(InputError, match="no output 'z'"):
         st.fit(small, outputs="z")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -51,9 +52,10 @@ class Estimator(Protocol):
 
 def fit(
     study: StoredStudy,
-    outputs: str | None = None,
+    output: str | None = None,
     estimator: Estimator | None = None,
     *,
+    outputs: str | None = None,
     drop_nonfinite: bool = False,
     keep_counts: bool = True,
     folder: Path | None = None,
@@ -64,19 +66,22 @@ def fit(
 ) -> Datamodels:
     """A datamodel for every target of an output, from the study's finished models; held-out models stay unseen.
 
-    outputs: name of the output, by default the study's first. estimator: by default `Lasso()`. Models are read in
-    blocks and counted, never held all at once; keep_counts leaves the counts in the study, so that an interrupted fit
-    goes on, and a longer study costs its new models only. folder: where the caller will save, to check its disk.
-    announce(plan) is called with what it will take before anything is counted, progress(stage, done, total) as it
-    goes. engine: "local", or "ray" to count models and solve targets on the Ray cluster at `address`, with the same
-    numbers. Raises InputError before any work when there is no such output, too few models are finished, an output is
-    not finite (unless drop_nonfinite; a target that is so in most models is left out), or memory will not do. Each
-    FitWarning, of models that are missing too, is kept in meta["notes"].
+    output: name of the output, by default the study's first (outputs: version 0.1's name for it). estimator: by
+    default `Lasso()`. Models are read in blocks and counted, never held all at once; keep_counts leaves the counts
+    in the study, so that an interrupted fit goes on, and a longer study costs its new models only. folder: where
+    the caller will save, to check its disk. announce(plan) is called with what it will take before anything is
+    counted, progress(stage, done, total) as it goes. engine: "local", or "ray" to count models and solve targets on
+    the Ray cluster at `address`, with the same numbers. Raises InputError before any work when there is no such
+    output, too few models are finished, an output is not finite (unless drop_nonfinite; a target that is so in most
+    models is left out), or memory will not do. Each FitWarning, of models that are missing too, is kept in
+    meta["notes"].
     """
     from subtrain.regression.estimators.lasso import Lasso
 
     began = time.monotonic()
-    models = finished_models(study, outputs, drop_nonfinite)
+    if outputs is not None:
+        warnings.warn("fit(outputs=…) goes with the next release: write output=…", FutureWarning, stacklevel=2)
+    models = finished_models(study, output or outputs, drop_nonfinite)
     model: Estimator = estimator if estimator is not None else Lasso()
     _check(model)
     notes = (*models.notes, *_advice(models, model))
