@@ -175,7 +175,7 @@ def test_damage_in_a_bucket_is_named(twins):
 
 def test_what_needs_a_folder_says_so(twins):
     _, bucket = twins
-    with pytest.raises(InputError, match="s3://memory/twin lies in a bucket, and this needs a folder"):
+    with pytest.raises(InputError, match="s3://memory/twin does not lie in a folder, and this needs one"):
         _ = bucket.path
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from subtrain.collection.engines.engine import Executor, make_executor
+from subtrain.collection.engines.engine import Executor, default_engine, in_process, make_executor
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.progress_display import Display
 from subtrain.collection.report import Collected, Failure, Tally, runner_file
@@ -30,18 +30,35 @@ def collect(
     workers: int | None = None,
     progress: bool = True,
     *,
-    engine: str = "local",
+    engine: str | None = None,
     segments: Iterable[int] | None = None,
     **options: Any,
 ) -> Collected:
     """Train all models that `study` lacks; can be killed at any moment and run again, here or elsewhere at once.
 
-    engine: "local" (worker processes of this machine), "slurm" or "ray"; options: the engine's, as the functions
-    `collection.engines.local.executor.local`, `…slurm.executor.slurm` and `…ray.executor.ray` list them. workers:
-    worker processes, by default as many as suit the machine. segments: numbers of the segments to look after, by
-    default all. Raises
-    CollectError when models failed three times (everything else is finished and kept), StorageError when the disk is
-    full, InputError for options that the engine does not have.
+    Args:
+        study: the study, whose store may have other runners at work.
+        workers: worker processes; by default as many as suit the machine.
+        progress: show on standard error how far it is.
+        engine: a name in `ENGINES`: "local" (worker processes of this machine), "inline" (this process, so that
+            exceptions and breakpoints of `train` arrive), "slurm" or "ray". By default "local", or "inline" for a
+            study in memory.
+        segments: numbers of the segments to look after; by default all.
+        **options: the engine's own, as its docstring lists them.
+
+    Returns:
+        How many models are done, and how long it took.
+
+    Raises:
+        CollectError: models failed three times; everything else is finished and kept.
+        StorageError: the disk is full, or the store is out of reach.
+        InputError: the engine has no such option, or the study was imported.
+
+    Example:
+        >>> import subtrain as st
+        >>> study = st.Study.create(":memory:", st.tasks.planted(n=10), st.Design(models=20, heldout=4))
+        >>> st.collect(study, progress=False).done
+        28
     """
     if isinstance(study.design, GivenDesign):
         raise InputError(
@@ -53,7 +70,7 @@ def collect(
     total = sum(stop - start for start, stop in mine)
     tally = Tally(study.store, runner_file(), total, sum(models_done(study, mine)))
     given = options if workers is None else {"workers": workers, **options}
-    executor = make_executor(engine, study, missing, tally, **given)
+    executor = make_executor(engine or default_engine(study), study, missing, tally, **given)
     tally.notes += [said] if missing and (said := other_versions(study.manifest["task"].get("packages"))) else []
     tally.notes += _keep_view(study, whole=not missing)
     _sweep(study)
@@ -153,7 +170,7 @@ def _silent() -> None:
 
 
 def _run(executor: Executor, tally: Tally, progress: bool) -> list[Failure]:
-    with Display(tally) if progress else nullcontext(_silent) as show:
+    with Display(tally, bar=not in_process(executor)) if progress else nullcontext(_silent) as show:
         written, beat = 0.0, 1.0 if tally.store.path() else 5.0
 
         def tick() -> None:

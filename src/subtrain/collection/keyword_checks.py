@@ -6,16 +6,11 @@ import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import wraps
-from importlib import import_module
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
+from subtrain.collection.engines import ENGINES, engine_options, refuse_options
 from subtrain.errors import InputError
 
-ENGINES = {
-    "local": "subtrain.collection.engines.local.executor:local",
-    "slurm": "subtrain.collection.engines.slurm.executor:slurm",
-    "ray": "subtrain.collection.engines.ray.executor:ray",
-}
 COLLECT = ("workers", "progress", "engine", "segments")
 RETRAIN = ("name", "seed", "task", "source", *COLLECT)
 P = ParamSpec("P")
@@ -37,11 +32,11 @@ def hands_on(to: str, taken: tuple[str, ...] = ()) -> Callable[[Callable[P, R]],
 
         @wraps(function)
         def checked(*args: P.args, **given: P.kwargs) -> R:
-            if "engine" in given:
-                engine_of(str(given["engine"]))
+            engine = str(given.get("engine") or "local")
+            ENGINES.place(engine)
             unknown = [name for name in given if name not in own and name not in handed]
             if unknown:
-                _check(function.__name__, own, handed, to, unknown, str(given.get("engine", "local")))
+                _check(function.__name__, own, handed, to, unknown, engine)
             return function(*args, **given)
 
         return checked
@@ -49,30 +44,13 @@ def hands_on(to: str, taken: tuple[str, ...] = ()) -> Callable[[Callable[P, R]],
     return decorate
 
 
-def engine_options(engine: str) -> list[str]:
+def names_of_options(engine: str) -> list[str]:
     """The keywords of this engine; InputError for another name."""
-    return [p.name for p in inspect.signature(engine_of(engine)).parameters.values() if p.kind is p.KEYWORD_ONLY]
-
-
-def engine_of(engine: str) -> Callable[..., Any]:
-    """What makes this engine's executor; InputError for another name."""
-    if engine not in ENGINES:
-        raise InputError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
-    module, _, name = ENGINES[engine].partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), name)
-    return found
-
-
-def refuse_options(engine: str, options: list[str]) -> None:
-    """InputError if the engine does not have one of these."""
-    known = engine_options(engine)
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise InputError(f"engine {engine} has no option {', '.join(unknown)}; it has {', '.join(known)}")
+    return [option.name for option in engine_options(engine)]
 
 
 def _check(name: str, own: list[str], handed: list[str], to: str, unknown: list[str], engine: str) -> None:
-    of_engines = {option for one in ENGINES for option in engine_options(one)}
+    of_engines = {option for one in ENGINES for option in names_of_options(one)}
     strange = [option for option in unknown if option not in of_engines]
     if not strange:
         refuse_options(engine, unknown)

@@ -15,11 +15,15 @@ LOG_EVERY = 15.0
 
 
 class Display:
-    """`with Display(tally) as show: show()` brings the display up to date."""
+    """`with Display(tally) as show: show()` brings the display up to date.
 
-    def __init__(self, tally: Tally) -> None:
+    bar: without one, the terminal is left to a debugger, and a line comes now and then.
+    """
+
+    def __init__(self, tally: Tally, bar: bool = True) -> None:
         self.tally = tally
         self.console = Terminal(stderr=True)
+        self.bar_wanted = bar and self.console.is_terminal
         self.logged = time.monotonic()
         self.noted = 0
         self.bar = Progress(
@@ -28,7 +32,7 @@ class Display:
             TaskProgressColumn(),
             TextColumn("{task.fields[say]}"),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=not self.bar_wanted,
         )
         self.task = self.bar.add_task("Training", total=tally.total, say="")
 
@@ -49,7 +53,7 @@ class Display:
         for note in tally.notes[self.noted :]:
             self._say(f"Note: {note}")
             self.noted += 1
-        if not self.console.is_terminal and time.monotonic() - self.logged > LOG_EVERY:
+        if not self.bar_wanted and time.monotonic() - self.logged > LOG_EVERY:
             self.logged = time.monotonic()
             self._say(f"Training {_sentence(tally)}")
 

@@ -68,18 +68,20 @@ class Company:
 class Agenda:
     """The segments that a runner still has to do.
 
-    It begins at a random place and goes on from there; whenever it meets another runner, by a segment that is committed
-    or under way elsewhere, it goes on from another random place. Before it hands out a segment it says so in the
-    runner's file, and looks whether another one says the same; so two do the same only where a file system is slow to
-    show what was written, or when all that is left has been under way elsewhere for longer than a segment takes here.
+    It begins at a random place, or if not `anywhere` at the first segment, and goes on from there. Whenever it meets
+    another runner, by a segment that is committed or under way elsewhere, it goes on from another random place. Before
+    it hands out a segment it says so in the runner's file, and looks whether another one says the same; so two do the
+    same only where a file system is slow to show what was written, or when all that is left has been under way
+    elsewhere for longer than a segment takes here.
     """
 
-    def __init__(self, study: StoredStudy, segments: Sequence[Span], tally: Tally) -> None:
+    def __init__(self, study: StoredStudy, segments: Sequence[Span], tally: Tally, anywhere: bool = True) -> None:
         self.study, self.tally = study, tally
         self.left = list(segments)
         self.random = random.SystemRandom()
         self.at = 0
-        self.jump()
+        if anywhere:
+            self.jump()
         # Segments of a single task of another engine are not shared with anybody.
         self.company = Company(study.store, tally.name) if tally.name else None
         self.begun: dict[Span, float] = {}

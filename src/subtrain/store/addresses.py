@@ -9,6 +9,7 @@ from pathlib import Path
 
 from subtrain.errors import InputError
 from subtrain.store.folder import Folder
+from subtrain.store.memory import IN_MEMORY, SCHEME, Memory, open_memory
 from subtrain.store.protocol import Store
 from subtrain.system.paths import local_path
 
@@ -16,7 +17,7 @@ S3 = "s3://"
 
 
 def open_store(address: str | os.PathLike[str] | Store) -> Store:
-    """The store at a path or an `s3://bucket/prefix`; a store is passed through. Nothing is touched yet."""
+    """The store at a path, an `s3://bucket/prefix` or `:memory:`; a store is passed through. Nothing is touched yet."""
     if not isinstance(address, (str, os.PathLike)):
         return address
     text = os.fspath(address)
@@ -24,6 +25,8 @@ def open_store(address: str | os.PathLike[str] | Store) -> Store:
         from subtrain.store.bucket import open_bucket
 
         return open_bucket(text)
+    if text == IN_MEMORY or text.startswith(SCHEME):
+        return open_memory(text)
     if "://" in text:
         raise InputError(f"{text} is neither a folder nor an {S3}bucket/prefix")
     return Folder(local_path(text))
@@ -31,8 +34,8 @@ def open_store(address: str | os.PathLike[str] | Store) -> Store:
 
 def local_folder(store: Store) -> Path:
     """Where what never leaves this machine goes (logs of workers, counts): the study's own folder, or for a bucket one
-    below $SUBTRAIN_CACHE, by default ~/.cache/subtrain."""
-    folder = store.path()
+    below $SUBTRAIN_CACHE, by default ~/.cache/subtrain, or for one in memory a temporary one."""
+    folder = store.local() if isinstance(store, Memory) else store.path()
     if folder is not None:
         return folder
     digest = hashlib.sha256(store.address.encode()).hexdigest()[:8]

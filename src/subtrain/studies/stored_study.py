@@ -231,10 +231,10 @@ class StoredStudy:
 
     @property
     def path(self) -> Path:
-        """The study's folder; InputError for a study in a bucket, which has none."""
+        """The study's folder; InputError for a study in a bucket or in memory, which has none."""
         found = self.store.path()
         if found is None:
-            raise InputError(f"{self.location} lies in a bucket, and this needs a folder")
+            raise InputError(f"{self.location} does not lie in a folder, and this needs one")
         return found
 
     @property

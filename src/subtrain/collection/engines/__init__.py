@@ -1,0 +1,60 @@
+"""Engines: where models are trained. Adding one is a file that keeps the contract in `engine.py`, and a line here."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from subtrain.errors import InputError
+from subtrain.system.docstrings import argument_help
+from subtrain.system.registry import Registry
+
+ENGINES = Registry(
+    "engine",
+    "subtrain.engines",
+    {
+        "local": "subtrain.collection.engines.local.executor:local",
+        "inline": "subtrain.collection.engines.inline:InlineExecutor",
+        "slurm": "subtrain.collection.engines.slurm.executor:slurm",
+        "ray": "subtrain.collection.engines.ray.executor:ray",
+    },
+)
+
+
+@dataclass(frozen=True)
+class EngineOption:
+    """A keyword of an engine.
+
+    Args:
+        name: the keyword.
+        kind: its type, as the engine's signature has it.
+        default: what holds when it is not given.
+        help: what the engine's docstring says of it.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    help: str
+
+
+def engine_options(engine: str) -> tuple[EngineOption, ...]:
+    """The keywords of this engine, from its signature and docstring; InputError for an unknown engine."""
+    make = ENGINES[engine]
+    kinds = get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    told = argument_help(make)
+    return tuple(
+        EngineOption(p.name, kinds.get(p.name, str), p.default, told.get(p.name, ""))
+        for p in inspect.signature(make).parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    )
+
+
+def refuse_options(engine: str, options: list[str]) -> None:
+    """InputError if the engine does not have one of these."""
+    known = [option.name for option in engine_options(engine)]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        has = ", ".join(known) or "none"
+        raise InputError(f"engine {engine} has no option {', '.join(unknown)}; it has {has}")

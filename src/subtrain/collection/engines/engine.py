@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from subtrain.collection.keyword_checks import engine_of, refuse_options
+from subtrain.collection.engines import ENGINES, refuse_options
 from subtrain.collection.report import Failure, Tally
 from subtrain.designs.drawn import Span
+from subtrain.errors import InputError
+from subtrain.store.memory import Memory
 from subtrain.studies.stored_study import StoredStudy
 
 
 class Executor(Protocol):
-    """Trains segments somewhere. What is committed is the truth: it may be killed, run twice, or have company."""
+    """Trains segments somewhere.
+
+    `collect` makes one and calls `run` once, from the thread of its caller. What is committed to the store is the only
+    truth: an executor may be killed at any moment, run again, or have others at work on the same study. A segment that
+    two of them train is committed once, by whoever comes first. A class whose models train in this process sets
+    `in_process = True`; no other executor is given a study that lies in memory.
+    """
 
     def run(self, tick: Callable[[], None]) -> list[Failure]:
         """Work until each segment is committed or given up; returns those given up, in the words a person reads.
@@ -25,16 +33,35 @@ class Executor(Protocol):
 
 
 class Engine(Protocol):
-    """Makes an executor. `tally.workers` and `tally.slots` are its to set; nothing is started yet."""
+    """Makes an executor, and may be the executor's class. `tally.workers` and `tally.slots` are its to set.
+
+    Its keywords are the engine's options: their types come from the signature, their help from `Args:` in the
+    docstring. Nothing is started yet. Raises InputError for options that do not suit the study.
+    """
 
     def __call__(self, study: StoredStudy, segments: list[Span], tally: Tally, **options: Any) -> Executor:
         """segments: those not committed, in the order in which they are wanted."""
         ...
 
 
+def default_engine(study: StoredStudy) -> str:
+    """The engine of a collection that names none."""
+    return "inline" if isinstance(study.store, Memory) else "local"
+
+
 def make_executor(engine: str, study: StoredStudy, segments: list[Span], tally: Tally, **options: Any) -> Executor:
     """The executor of the engine with this name; InputError for another name, or an option that it does not have."""
     refuse_options(engine, list(options))
-    make: Engine = engine_of(engine)
+    make: Engine = ENGINES[engine]
+    if isinstance(study.store, Memory) and not in_process(make):
+        raise InputError(
+            f"engine {engine} trains in other processes, which cannot see {study.location}: collect it with "
+            "engine inline, or create the study in a folder"
+        )
     tally.engine = engine
     return make(study, segments, tally, **options)
+
+
+def in_process(executor: object) -> bool:
+    """Whether an executor, or its class, trains in this process."""
+    return bool(getattr(executor, "in_process", False))

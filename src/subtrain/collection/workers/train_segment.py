@@ -64,6 +64,7 @@ class _Work:
     failing: Callable[[int, str], None]
     last_try: bool
     worn: bool | None = None
+    raising: bool = False
     unsaved: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
     saved_at: float = field(default_factory=time.monotonic)
@@ -79,6 +80,7 @@ def train_segment(
     last_try: bool = True,
     skip: Collection[int] = (),
     worn: bool | None = None,
+    raising: bool = False,
 ) -> bool:
     """Train models start..stop-1 and commit them; False if another worker's commit was there first.
 
@@ -88,8 +90,9 @@ def train_segment(
     last_try, ShortOfMemoryError is raised when memory runs out, instead of failing the models. worn: whether this
     process, which is replaced after a ShortOfMemoryError, has trained models before; then a model that runs out of
     memory fails only if it was the first in its process, for those before it may have kept what they took.
-    Models that fail are recorded in `failures/`; the others are kept, and ModelsFailedError is raised. Raises
-    SchemaError when the task returns what it does not declare, NoDeviceError when its device is not there.
+    raising: an exception of the training code passes through as it is, with a note that names model and seed.
+    Without raising, models that fail are recorded in `failures/`; the others are kept, and ModelsFailedError is raised.
+    Raises SchemaError when the task returns what it does not declare, NoDeviceError when its device is not there.
     """
     name = segment_name(span)
     if study.store.exists(name):
@@ -99,7 +102,7 @@ def train_segment(
     began = time.time()
     rows = range(*span)
     masks, seeds = study.design.masks(rows), study.design.seeds(rows)
-    work = _Work(study, span, masks, seeds, checkpoint.load(study, span), starting, failing, last_try, worn)
+    work = _Work(study, span, masks, seeds, checkpoint.load(study, span), starting, failing, last_try, worn, raising)
     report(len(work.done) - checkpoint.committed(study, span))
     work.failed.update(dict.fromkeys(skip, "it crashed its worker process"))
     todo = [row for row in rows if row not in work.done and row not in work.failed]
@@ -135,9 +138,12 @@ def _train_some(work: _Work, rows: list[int]) -> None:
     try:
         _train(work, rows)
         return
-    except (outputs.SchemaError, NoDeviceError, KeyboardInterrupt):
-        raise
     except BaseException as error:  # sys.exit in training code too: one model's end, not its worker's
+        if work.raising:
+            _save(work)
+            error.add_note(_whose(work, rows))
+        if work.raising or isinstance(error, (outputs.SchemaError, NoDeviceError, KeyboardInterrupt)):
+            raise
         short = is_out_of_memory(error)
         if short and (not work.last_try or (work.worn and not work.failed)):
             _save(work)
@@ -148,6 +154,13 @@ def _train_some(work: _Work, rows: list[int]) -> None:
         release_memory()
     for row in rows if len(rows) > 1 else ():
         _train_some(work, [row])
+
+
+def _whose(work: _Work, rows: list[int]) -> str:
+    """Which models were in training when it failed."""
+    seeds = [int(work.seeds[row - work.span[0]]) for row in rows]
+    models = f"model {rows[0]}, seed {seeds[0]}" if len(rows) == 1 else f"models {rows}, seeds {seeds}"
+    return f"raised while training {models}, of {work.study.location}"
 
 
 def _record(work: _Work, row: int, error: BaseException, short: bool) -> None:

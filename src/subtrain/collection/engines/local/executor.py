@@ -47,10 +47,14 @@ def local(
 ) -> LocalExecutor:
     """The engine of this machine.
 
-    workers: processes, each with one BLAS thread; by default one a core, or one a GPU for a task that uses them, fewer
-    if memory would not do; on `devices` ("cuda:0", "cpu") or with `per_device` on each, if those are given. A device
-    that runs out of memory gets fewer workers, and no model fails for it as long as one worker is enough. timeout:
-    seconds one call of the task's `train` may take.
+    A device that runs out of memory gets fewer workers, and no model fails for it as long as one worker is enough.
+
+    Args:
+        workers: Worker processes, each with one BLAS thread; by default one a core, or one a GPU for a task that uses
+            them, fewer if memory would not do.
+        devices: Devices to train on, for example cuda:0 and cuda:1, or cpu.
+        per_device: Workers on each device.
+        timeout: Seconds that one call of the task's `train` may take.
     """
     if timeout is not None and not timeout > 0:
         raise InputError(f"timeout must be above 0 seconds, got {timeout}")

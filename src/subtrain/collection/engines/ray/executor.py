@@ -205,13 +205,14 @@ def ray(
 ) -> RayExecutor:
     """The engine of Ray: a task a segment, on an existing cluster or one started on this machine.
 
-    workers: tasks at a time, by default as many as the cluster has room for. address: HOST:PORT of the cluster's head,
-    by default that of the environment variable RAY_ADDRESS. num_cpus, num_gpus: what a task takes; fractions let tasks
-    share a GPU; by default 1 GPU for a task that uses them. max_retries: how often Ray tries a task again whose process
-    or node died; this does not count as a failure of its models. timeout: seconds one call of the task's `train` may
-    take.
+    Args:
+        workers: Tasks at a time; by default as many as the cluster has room for.
+        address: HOST:PORT of the cluster's head; else RAY_ADDRESS.
+        num_cpus: CPUs a task takes; fractions let tasks share one.
+        num_gpus: GPUs a task takes, for example 0.25; by default 1 for a task that uses them.
+        max_retries: Tries after the loss of a node, which do not count as failures of a model.
+        timeout: Seconds that one call of the task's `train` may take.
     """
-
     if timeout is not None and not timeout > 0:
         raise InputError(f"timeout must be above 0 seconds, got {timeout}")
     # The task is only made if there is something to train.

@@ -52,11 +52,19 @@ def slurm(
 ) -> SlurmExecutor:
     """The engine that submits to Slurm, from a folder that the nodes share, for a task that has an import path.
 
-    partition, gres ("gpu:1", or a fraction, "shard:1"), time, mem, account, cpus: of each job, as sbatch has them.
-    max_jobs: jobs that are submitted at a time, running or waiting; per_job: segments a job.
-    sbatch_lines: further options ("--constraint=a100") or shell
-    commands ("module load cuda"). detach: return once submitted; collect again to pick the jobs up. workers and timeout
-    are those of each job, see `collection.engines.local.executor.local`.
+    Args:
+        partition: Partition to submit to.
+        gres: What each job takes beside cores: gpu:1, or a fraction of one, shard:1.
+        time: Longest time of a job, for example 4:00:00.
+        mem: Memory of a job, for example 4G.
+        account: Account to charge.
+        cpus: Cores of a job.
+        max_jobs: Jobs that are submitted at a time, running or waiting.
+        per_job: Segments that a job trains one after the other.
+        sbatch_lines: Another option ("--constraint=a100") or command ("module load cuda"); repeatable.
+        detach: Submit and return; collect again to watch.
+        workers: Worker processes of each job; by default one a core, or one a GPU.
+        timeout: Seconds that one call of the task's `train` may take.
     """
     if study.store.path() is None:
         raise InputError(
