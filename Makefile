@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-services test-services-again lint types check web clean
+.PHONY: demo test test-slow test-services test-services-again lint types check docs web clean
 
 demo: $(VENV)/.core
 	$(BIN)/subtrain demo
@@ -34,6 +34,11 @@ types: $(VENV)/.dev
 
 check: lint types test
 
+# The site of the pages in docs/: build/site/index.html, to be opened from files.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	$(PYTEST) -n 0 docs/_site
+
 # The explorer's page, from web/ (needs Node.js; users do not: the built page is committed).
 web:
 	cd web && npm ci --no-audit --no-fund && npm run check && npm test && npm run build
@@ -49,6 +54,10 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) torch -e ".[dev,torch]"
 	@touch $@ $(VENV)/.core
+
+$(VENV)/.docs: pyproject.toml constraints.txt $(VENV)/.dev
+	$(PIP) -e ".[docs]"
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

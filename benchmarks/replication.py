@@ -7,8 +7,8 @@
 Trains thousands of models on random subsets at several alphas, fits datamodels, and checks what they say by retraining:
 LDS against the number of models, removals predicted against observed, data support at x1 and x1.2, mislabeling,
 planted duplicates. Kill it whenever you like; run again, it goes on where it was. Writes README.md, results.json and
-figures into docs/explanation/replication. --minutes is what the plan is scaled to, at the rate of two cores of 2023; it is
-no limit.
+figures into docs/explanation/replication. --minutes is what the plan is scaled to, at the rate of two cores of 2023;
+it is no limit.
 """
 
 from __future__ import annotations
