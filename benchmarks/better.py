@@ -38,7 +38,7 @@ HELDOUT = {"digits": 200, "fashion_mlp": 150, "cifar_cnn": 150}
 TITLES = {
     "digits": "digits, MLP-64, own initialisations, 500 units, 300 targets",
     "fashion_mlp": "Fashion-MNIST, MLP-64, own initialisations, 1,000 units, 200 targets",
-    "cifar_cnn": "CIFAR-10 at 16 x 16, CNN 8-16, shared initialisation, 600 units, 200 targets",
+    "cifar_cnn": "CIFAR-10 at 16 x 16, CNN 8-16, shared initialization, 600 units, 200 targets",
 }
 
 
@@ -167,7 +167,7 @@ def figure(found, path):
             value, low, high = np.array(lds).T
             (line,) = axes.plot(m, value, style, label="LASSO" if label == "lasso" else label, markersize=4)
             axes.fill_between(m, low, high, alpha=0.15, color=line.get_color())
-        axes.axhline(row["ceiling"], linestyle=":", color="grey")
+        axes.axhline(row["ceiling"], linestyle=":", color="gray")
         axes.set(xscale="log", xlabel="models fitted", xticks=SIZES[1::2], xticklabels=[f"{m:,}" for m in SIZES[1::2]])
         axes.minorticks_off()
         axes.set(title=",".join(row["task"].split(",")[:2]))

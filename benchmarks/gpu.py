@@ -238,7 +238,7 @@ def solve_all(job, train, valid, early_stop):
 def raw_gaps(job, data, fit, targets):
     """Relative duality gaps [t] from the masks and outputs themselves, in float64, without any counts.
 
-    With r the residual and x the standardised masks, the dual point is r / (m max(1, max |x^T r| / (m lam))).
+    With r the residual and x the standardized masks, the dual point is r / (m max(1, max |x^T r| / (m lam))).
     """
     device = job.device
     weight, bias, lam = (

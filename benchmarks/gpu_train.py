@@ -10,7 +10,7 @@ Where they are not at hand, random pixels of that shape take their place: as fas
 Before any run. ResNet-9 is 291.3 M multiply-adds an image; forward and backward, less the first layer's gradient of its
 input, are 1.744 GFLOP, so 25,000 images for 24 epochs are 1.047 PFLOP (the 48 whole minibatches of 512, which are what
 is trained on, 1.029). A step of 512 images is 0.89 TFLOP: 1.2 ms at 750 T/s, twice that at what convolutions of 64 to
-256 channels reach. Memory: 0.27 M activations an image, some 25 passes a step of batch normalisation, ReLU and
+256 channels reach. Memory: 0.27 M activations an image, some 25 passes a step of batch normalization, ReLU and
 convolutions in 2 bytes, 7 GB: 1.7 ms at 4 TB/s, a third of it if fused. So predicted: 4 ms a step captured (800 models
 an hour), 3 ms compiled and captured (1,050 an hour), eager the same as captured only if one core launches some 150
 kernels in 4 ms. Several processes share the device and gain what waiting for the host wastes.

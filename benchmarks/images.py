@@ -130,7 +130,7 @@ def table(found):
     lines = [
         "# Real images: models an hour, and LDS against their number",
         "",
-        f"{image_tasks.UNITS:,} units, alpha = 0.5, {image_tasks.TARGETS} targets, margins, shared initialisation;",
+        f"{image_tasks.UNITS:,} units, alpha = 0.5, {image_tasks.TARGETS} targets, margins, shared initialization;",
         f"LASSO; `collect` on {found['workers']} cores of {found['cpu']}; {found['versions']}.",
         f"Load average {found['load_before']} before, {found['load_after']} after.",
         "LDS is against the mean of the replicates, with its 95 % interval; the ceiling, an upper bound, is what seed "

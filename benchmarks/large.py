@@ -162,8 +162,8 @@ def raw_gaps(work: Work, folder: Path) -> list[float]:
     mean = ones / len(y)
     scale = np.sqrt(mean * (1 - mean))
     slope = np.abs((pull - np.outer(left.sum(axis=0), mean)) / len(y) / scale).max(axis=1)
-    centred = y - y.mean(axis=0)
-    square, fitted = (left**2).mean(axis=0), (centred * left).mean(axis=0)
+    centered = y - y.mean(axis=0)
+    square, fitted = (left**2).mean(axis=0), (centered * left).mean(axis=0)
     theta = np.minimum(lam / slope, fitted / square)
     primal = square / 2 + lam * (np.abs(weight) * scale[:, None]).sum(axis=0)
     dual = theta * fitted - theta**2 * square / 2

@@ -7,10 +7,10 @@
     /tmp/peers/bin/python benchmarks/paths.py --quick          # a minute: does it run? writes nothing
 
 One thread for everybody, in CPU seconds, which other work on the machine disturbs least. Peers get what they need
-before their clock starts (standardised masks; the Gram is listed apart, and added once a job), solve a few targets and
+before their clock starts (standardized masks; the Gram is listed apart, and added once a job), solve a few targets and
 are extrapolated to all; they neither validate nor refit. subtrain packs, counts, solves, validates every lambda,
 chooses and refits, all targets; once along the whole path as the peers, once stopping 5 lambdas after the validation
-minimum, its default. Every solution is judged by the same duality gap, recomputed in float64 from the standardised
+minimum, its default. Every solution is judged by the same duality gap, recomputed in float64 from the standardized
 masks.
 """
 

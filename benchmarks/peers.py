@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from planted import relative_gap, standardised
+from planted import relative_gap, standardized
 
 
 @dataclass
 class Problem:
-    """x: standardised masks float64 [m, n]; single: the same in float32; gram: x^T x; gram_seconds: what it took."""
+    """x: standardized masks float64 [m, n]; single: the same in float32; gram: x^T x; gram_seconds: what it took."""
 
     masks: np.ndarray
     x: np.ndarray = field(init=False)
@@ -28,11 +28,11 @@ class Problem:
 
     def __post_init__(self) -> None:
         began = time.perf_counter()
-        self.x = standardised(self.masks)
+        self.x = standardized(self.masks)
         self.prepare_seconds = time.perf_counter() - began
         self.single = np.asfortranarray(self.x, np.float32)
         began = time.process_time()
-        # One sgemm of the masks is exact below 2^24 models; centring and scaling are rank-one.
+        # One sgemm of the masks is exact below 2^24 models; centering and scaling are rank-one.
         bits = self.masks.astype(np.float32)
         counts = (bits.T @ bits).astype(np.float64)
         m = len(bits)

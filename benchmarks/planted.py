@@ -36,8 +36,8 @@ def planted(m: int, n: int, targets: int, exponent: float = 1.0, noise: float = 
     return Planted(masks, y.astype(np.float16), m // 10)
 
 
-def standardised(masks: np.ndarray, dtype: type = np.float64) -> np.ndarray:
-    """Masks centred and divided by their standard deviation, in Fortran order; constant units become 0."""
+def standardized(masks: np.ndarray, dtype: type = np.float64) -> np.ndarray:
+    """Masks centered and divided by their standard deviation, in Fortran order; constant units become 0."""
     mean = masks.mean(axis=0)
     scale = np.sqrt(mean * (1 - mean))
     x = np.asfortranarray(masks, dtype=dtype)
@@ -47,13 +47,13 @@ def standardised(masks: np.ndarray, dtype: type = np.float64) -> np.ndarray:
 
 
 def lambdas_of(x: np.ndarray, y: np.ndarray, k: int, eps: float) -> np.ndarray:
-    """k lambdas from lambda_max down to eps lambda_max for one centred target, in float64."""
+    """k lambdas from lambda_max down to eps lambda_max for one centered target, in float64."""
     top = np.abs(x.T @ y.astype(x.dtype)).max() / len(y)
     return float(top) * eps ** (np.arange(k) / (k - 1))
 
 
 def relative_gap(x: np.ndarray, y: np.ndarray, coefs: np.ndarray, lambdas: np.ndarray) -> np.ndarray:
-    """Duality gap over half the target's variance, for coefs [n, k] at lambdas [k]; x standardised, y centred.
+    """Duality gap over half the target's variance, for coefs [n, k] at lambdas [k]; x standardized, y centered.
 
     (1/2m) |y - x w|^2 + lam |w|_1 against its dual at the residual, scaled to be feasible and as good as it can be.
     """

@@ -15,14 +15,14 @@ DIFFERENCES = """\
 |---|---|---|
 | data | CIFAR-10, 50,000 images; FMoW, 21,404 | Fashion-MNIST, 5,000; CIFAR-10, 1,000 |
 | network | ResNet-9, ResNet-18 | an MLP of 128 units; a CNN of 8 and 16 channels |
-| initialisation | each model its own | shared by all models |
+| initialization | each model its own | shared by all models |
 | models | 300,000 at α = 0.5, up to 1.5 million | thousands, see above |
 | judged on | means of ten runs, pooled over targets | means of five runs, per target beside pooled |
 | removals | 300 targets, 10 to 1,280 of 50,000 units, 20 runs | fewer targets and sizes, 10 runs |
 | duplicates | a person looks: about 10 % of CIFAR-10's test set | planted, so that recall is known |
 
 Data, networks and counts are smaller so that all of it takes minutes on two cores, not weeks on eight GPUs; a shared
-initialisation leaves less seed noise, so that fewer models give the same LDS; pooled figures mostly tell how targets
+initialization leaves less seed noise, so that fewer models give the same LDS; pooled figures mostly tell how targets
 differ, hence both.
 
 In the planted study 40 of 5,000 training images are changed copies of 40 further targets; no other figure on this page

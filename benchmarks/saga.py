@@ -2,7 +2,7 @@
 
     python benchmarks/saga.py        # seconds per epoch, epochs and gaps on a small world
 
-float32 torch; masks standardised batch by batch; one residual a model and target in a table; the l1 step after every
+float32 torch; masks standardized batch by batch; one residual a model and target in a table; the l1 step after every
 batch; a target's lambda is lowered when max sigma^2 dw^2 < 5e-11 over the weights' change since the last check, every
 3 epochs. Unlike the reference it starts at the all-zero solution, which spares it the fit of lambda = 0.
 """
@@ -20,7 +20,7 @@ CHECK, CHANGE = 3, 5e-11
 
 @dataclass(frozen=True)
 class Saga:
-    """coefs: float32 [T, k, n], of standardised masks, NaN where the epochs ran out; epochs: made; seconds: of each."""
+    """coefs: float32 [T, k, n], of standardized masks, NaN where the epochs ran out; epochs: made; seconds: of each."""
 
     coefs: np.ndarray
     epochs: int
@@ -78,10 +78,10 @@ def saga_path(
 
 
 def main() -> None:
-    from planted import lambdas_of, planted, relative_gap, standardised
+    from planted import lambdas_of, planted, relative_gap, standardized
 
     data = planted(2000, 300, 4)
-    x = standardised(data.masks)
+    x = standardized(data.masks)
     y = data.y.astype(np.float64) - data.y.mean(axis=0, dtype=np.float64)
     grid = np.stack([lambdas_of(x, y[:, t], 20, 1e-2) for t in range(4)])
     got = saga_path(data.masks, y, grid, epochs=2000)

@@ -14,7 +14,7 @@ import subtrain as st
 
 pixels, labels = load_digits(return_X_y=True)
 pixels = (pixels / 16).astype(np.float32)
-# The file keeps the order in which forms were scanned, so neighbours were often written by the same hand.
+# The file keeps the order in which forms were scanned, so neighbors were often written by the same hand.
 sources = np.arange(1300) // 50
 test = np.arange(1300, len(labels))
 
@@ -24,8 +24,8 @@ def train(indices, seed):
     if indices.size == 0:
         return {"test_margins": np.full(test.size, -1.0)}
     x, y = pixels[indices], np.eye(10)[labels[indices]]
-    centred, wanted = x - x.mean(axis=0), y - y.mean(axis=0)
-    weights = np.linalg.solve(centred.T @ centred + 5 * np.eye(64), centred.T @ wanted)
+    centered, wanted = x - x.mean(axis=0), y - y.mean(axis=0)
+    weights = np.linalg.solve(centered.T @ centered + 5 * np.eye(64), centered.T @ wanted)
     return {"test_margins": st.margins((pixels[test] - x.mean(axis=0)) @ weights + y.mean(axis=0), labels[test])}
 
 

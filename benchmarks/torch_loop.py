@@ -1,4 +1,4 @@
-"""What a plain PyTorch loop does at its best: one persistent process, tensors at hand, no loader, a fused optimiser."""
+"""What a plain PyTorch loop does at its best: one persistent process, tensors at hand, no loader, a fused optimizer."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _dense_layers(sizes, parameters):
 
 
 def descend(net, x, y, order, recipe):
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         net.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,
@@ -80,7 +80,7 @@ def descend(net, x, y, order, recipe):
     rates = iter(recipe.rates(order.shape[1]).tolist())
     for epoch in torch.from_numpy(order.astype(np.int64)):
         for chosen in epoch.split(recipe.batch):
-            optimiser.param_groups[0]["lr"] = next(rates)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.param_groups[0]["lr"] = next(rates)
+            optimizer.zero_grad(set_to_none=True)
             loss(net(x[chosen]), y[chosen]).backward()
-            optimiser.step()
+            optimizer.step()

@@ -46,7 +46,7 @@ def make(folder: Path, m: int, n: int, each: int, part: int) -> None:
             sizes = np.arange(1, n + 1, dtype=np.float32) ** -exponent
             weight[random.permutation(n), k * each + t] = random.choice([-1.0, 1.0], n) * sizes
     deviation = np.sqrt((weight.astype(np.float64) ** 2).sum(axis=0) / 4).astype(np.float32)
-    centre = weight.sum(axis=0) / 2
+    center = weight.sum(axis=0) / 2
     for k, first in enumerate(range(0, m, SHARD)):
         rows = min(SHARD, m - first)
         shard = np.random.default_rng([part, k])
@@ -55,7 +55,7 @@ def make(folder: Path, m: int, n: int, each: int, part: int) -> None:
         y = np.empty((rows, weight.shape[1]), np.float32)
         for i in range(0, rows, 1000):
             y[i : i + 1000] = Masks(data[i : i + 1000], n).unpack().astype(np.float32) @ weight
-        y += deviation * shard.standard_normal(y.shape, np.float32) - centre
+        y += deviation * shard.standard_normal(y.shape, np.float32) - center
         np.save(folder / f"{k:05d}.y.npy", (y / deviation * 2).astype(np.float16))
         np.save(folder / f"{k:05d}.masks.npy", data)
 

@@ -31,4 +31,4 @@ if __name__ == "__main__":
         study.collect()
         dm = st.fit(study, output="test_margins")
         print("LDS", st.evaluate(dm, study).lds)
-        print("wine 7 of the test set is best learnt from wine", dm.top(target=7, k=1)[0].unit)
+        print("wine 7 of the test set is best learned from wine", dm.top(target=7, k=1)[0].unit)

@@ -21,7 +21,7 @@ moments = (x[:n, :, None] * onehot[:n, None, :]).reshape(n, -1)
 
 
 def ridge(masks, seeds):
-    """masks bool [k, n] -> margins [k, targets]; models must not depend on their neighbours in the call."""
+    """masks bool [k, n] -> margins [k, targets]; models must not depend on their neighbors in the call."""
     logits = []
     for mask in masks:
         gram = products[mask].sum(axis=0).reshape(65, 65) + np.eye(65)

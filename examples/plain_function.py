@@ -2,7 +2,7 @@
 
     python examples/plain_function.py
 
-Here the learning algorithm is nearest neighbours in plain numpy, on scikit-learn's wine data.
+Here the learning algorithm is nearest neighbors in plain numpy, on scikit-learn's wine data.
 """
 
 import tempfile
