@@ -10,6 +10,7 @@ import typer.main
 
 from subtrain.cli.main import main  # noqa: F401  registers the verbs
 from subtrain.cli.shared.app import app
+from test_package import ORDER
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -49,3 +50,32 @@ def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not link.startswith("http"):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_the_architecture_page_lists_the_rooms_in_their_order():
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    rooms = re.findall(r"^\| `(\w+)` \|", page, re.M)
+    assert rooms == ORDER
+
+
+GLOSSARY = ROOT / "docs" / "explanation" / "glossary.md"
+WRITTEN = ["README.md", "CONTRIBUTING.md", "docs", "examples"]
+TEXTS = (".md", ".py", ".pyi", ".ts", ".tsx", ".css", ".j2")
+
+
+def forbidden_words() -> list[str]:
+    """The left column of the glossary's last table."""
+    table = GLOSSARY.read_text().split("## Words that are not used")[1]
+    return [word for cell in re.findall(r"^\| (`.*?) \|", table, re.M) for word in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_no_text_uses_a_word_that_the_glossary_rules_out():
+    words = forbidden_words()
+    assert "jury" in words
+    pattern = re.compile(r"\b(" + "|".join(words) + r")\b", re.I)
+    trees = [ROOT / name for name in WRITTEN]
+    files = [path for tree in trees for path in ([tree] if tree.is_file() else tree.rglob("*"))]
+    texts = [path for path in files if path.suffix in TEXTS and path != GLOSSARY]
+    assert len(texts) > 40
+    found = {f"{path.relative_to(ROOT)}: {hit[0]}" for path in texts for hit in pattern.finditer(path.read_text())}
+    assert found == set()
