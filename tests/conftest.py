@@ -13,6 +13,7 @@ import pytest
 import worlds
 from subtrain import Design, Study
 from subtrain.collection import train_segment
+from subtrain.system.registry import Registry
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -39,6 +40,32 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
         return study
 
     return make
+
+
+@pytest.fixture
+def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """other_package(registry, "name = module:attribute", code): install somebody else's package with this entry point.
+
+    Its module holds `code`. This process finds it, and so does every process that it starts.
+    """
+
+    def install(registry: Registry, point: str, code: str) -> None:
+        root = tmp_path / "site"
+        about = root / "other-1.0.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[{registry.group}]\n{point}\n")
+        (root / f"{point.partition('=')[2].strip().partition(':')[0]}.py").write_text(code)
+        monkeypatch.syspath_prepend(str(root))
+        monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        registry.forget()
+        forget.append(registry)
+
+    forget: list[Registry] = []
+    yield install
+    monkeypatch.undo()
+    for registry in forget:
+        registry.forget()
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from sklearn.metrics import log_loss
 
 from subtrain import Output, correctness, cross_entropy, margins
 from subtrain.errors import InputError
-from subtrain.outputs import QUANTITIES, SchemaError, check, declare, from_logits, parse_name
+from subtrain.outputs import SchemaError, check, declare, from_logits
+from subtrain.quantities import QUANTITIES, parse_name
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(scale=4, size=(5, 40, 7))

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from subtrain.arrays import NUMBERS, NoArrayError, as_array
 from subtrain.errors import InputError
-from subtrain.quantities import MARGINS, QUANTITIES, SPLITS, check_better, margins
+from subtrain.quantities import MARGINS, QUANTITIES, Quantity, check_better, parse_name
 
 Float = NDArray[np.floating[Any]]
 
@@ -113,12 +113,12 @@ def declare(
         split, quantity = parse_name(name)
         if split not in sizes:
             raise InputError(f"output {name!r} asks for the {split} split, but this task only has {', '.join(sizes)}")
-        if (quantity == "predictions") != (classes is None):
+        entry: Quantity = QUANTITIES[quantity]
+        if entry.regression != (classes is None):
             kind = "regression" if classes is None else "classification"
             raise InputError(f"output {name!r} does not suit a {kind} task")
-        tail = (classes,) if QUANTITIES[quantity].per_class and classes is not None else ()
-        meaning = f"correct-class logit minus {MARGINS[margin]}" if quantity == "margins" else quantity
-        schema[name] = Output((sizes[split], *tail), dtype or ("float16" if classes else "float32"), meaning)
+        shape, meaning = entry.shape(sizes[split], classes), entry.meaning(quantity, margin)
+        schema[name] = Output(shape, dtype or ("float16" if classes else "float32"), meaning)
     if not schema:
         raise InputError("no outputs were asked for; name at least one, for example test_margins")
     return schema
@@ -131,16 +131,6 @@ def asked(outputs: Iterable[str]) -> list[str]:
     return list(outputs)
 
 
-def parse_name(name: str) -> tuple[str, str]:
-    """("test", "margins") of "test_margins"."""
-    split, _, quantity = name.partition("_")
-    if split not in SPLITS or quantity not in QUANTITIES:
-        raise InputError(
-            f"unknown output {name!r}; it must be train_ or test_ followed by one of {', '.join(QUANTITIES)}"
-        )
-    return split, quantity
-
-
 def from_logits(
     names: Iterable[str],
     logits: Mapping[str, Float],
@@ -151,10 +141,7 @@ def from_logits(
     found = {}
     for name in names:
         split, quantity = parse_name(name)
-        if quantity == "margins":
-            found[name] = margins(logits[split], labels[split], margin)
-        else:
-            found[name] = QUANTITIES[quantity](logits[split], labels[split])
+        found[name] = QUANTITIES[quantity](logits[split], labels[split], margin)
     return found
 
 

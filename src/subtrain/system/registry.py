@@ -62,6 +62,10 @@ class Registry(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._places)
 
+    def forget(self) -> None:
+        """Look for other packages anew at the next use: one may have been installed since, and parts added here go."""
+        vars(self).pop("_places", None)
+
     def add(self, name: str, place: str) -> None:
         """Register a part for this process, as an entry point would for every one."""
         self._places[name] = place

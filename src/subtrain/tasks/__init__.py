@@ -8,7 +8,7 @@ from subtrain.tasks.fmow import resnet18
 from subtrain.tasks.heads import logistic_head, ridge_head
 from subtrain.tasks.images import cnn
 from subtrain.tasks.kernels import kernel_ridge, random_features
-from subtrain.tasks.loading.load import importable, load_task
+from subtrain.tasks.loading.load import TASKS, load_task
 from subtrain.tasks.loading.task_factory import task_factory
 from subtrain.tasks.networks import mlp
 from subtrain.tasks.planted import planted
@@ -16,7 +16,11 @@ from subtrain.tasks.scikit import sklearn
 from subtrain.tasks.tabular import tabular
 from subtrain.tasks.torch import torch_module
 
+# The name that version 0.1 had first.
+importable = task_factory
+
 __all__ = [
+    "TASKS",
     "BatchTask",
     "FunctionTask",
     "Source",

@@ -9,7 +9,7 @@ from typing import Any
 
 from subtrain.tasks.base import FunctionTask
 from subtrain.tasks.kit.pixels import image_data, image_task
-from subtrain.tasks.loading.load import importable
+from subtrain.tasks.loading.task_factory import task_factory
 from subtrain.trainers.torch.recipe import Augment, TorchRecipe
 
 MEAN = (0.4914, 0.4822, 0.4465)
@@ -50,7 +50,7 @@ AIRBENCH = replace(
 """airbench94's settings for a mean loss: its rate of 11.5 a thousand summed examples is 1.5 a minibatch."""
 
 
-@importable
+@task_factory
 def resnet9(
     data: str | Sequence[Any],
     n: int | None = None,
@@ -73,7 +73,7 @@ def resnet9(
     )
 
 
-@importable
+@task_factory
 def airbench(
     data: str | Sequence[Any],
     n: int | None = None,

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, View
 from subtrain.tasks.images import cnn
-from subtrain.tasks.loading.load import importable
+from subtrain.tasks.loading.task_factory import task_factory
 from subtrain.tasks.networks import mlp
 from subtrain.trainers.kit.sgd import Sgd
 
 Digits = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
-@importable
+@task_factory
 def digits(
     n: int = 500,
     targets: int = 300,

@@ -8,7 +8,7 @@ from typing import Any
 
 from subtrain.tasks.base import FunctionTask
 from subtrain.tasks.kit.pixels import image_data, image_task
-from subtrain.tasks.loading.load import importable
+from subtrain.tasks.loading.task_factory import task_factory
 from subtrain.trainers.torch.recipe import Augment, TorchRecipe
 
 RESNET18 = TorchRecipe(
@@ -30,7 +30,7 @@ RESNET18 = TorchRecipe(
 """Epochs, minibatch and peak rate are the paper's; the rest is not published with it and our choice."""
 
 
-@importable
+@task_factory
 def resnet18(
     data: str | Sequence[Any],
     n: int | None = None,

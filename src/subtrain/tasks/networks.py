@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.fingerprint import fingerprint
-from subtrain.outputs import asked, declare, from_logits, parse_name
+from subtrain.outputs import asked, declare, from_logits
+from subtrain.quantities import parse_name
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.kit.labeled_features import labelled, split_parts
 from subtrain.tasks.relabel import Twins

@@ -10,7 +10,7 @@ import numpy as np
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask
 from subtrain.tasks.digits import Digits, count_of, digits_view, split_digits
-from subtrain.tasks.loading.load import importable
+from subtrain.tasks.loading.task_factory import task_factory
 from subtrain.tasks.networks import mlp
 from subtrain.trainers.kit.sgd import Sgd
 
@@ -18,7 +18,7 @@ from subtrain.trainers.kit.sgd import Sgd
 PATCH = 2
 
 
-@importable
+@task_factory
 def planted(
     n: int = 500,
     targets: int = 300,

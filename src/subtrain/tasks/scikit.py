@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.fingerprint import fingerprint
-from subtrain.outputs import SchemaError, asked, declare, from_logits, parse_name
+from subtrain.outputs import SchemaError, asked, declare, from_logits
+from subtrain.quantities import QUANTITIES, parse_name
 from subtrain.tasks.base import FunctionTask, View, checked_n, with_changes
 from subtrain.tasks.kit import convert
 from subtrain.tasks.relabel import Twins
@@ -179,7 +180,7 @@ class _Fit:
 
 def _of_classes(names: Sequence[str]) -> bool:
     """Whether predicted classes are enough for these outputs."""
-    return all(parse_name(name)[1] == "correctness" for name in names)
+    return all(QUANTITIES[parse_name(name)[1]].from_classes for name in names)
 
 
 def _check_a_score_a_class(model: Any, error: type[Exception]) -> None:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.system.paths import local_path
 from subtrain.tasks.base import FunctionTask, View
-from subtrain.tasks.loading.load import importable, module_of_user
+from subtrain.tasks.loading.load import module_of_user
+from subtrain.tasks.loading.task_factory import task_factory
 from subtrain.tasks.scikit import sklearn
 
 BUNDLED = ("breast_cancer", "wine", "iris", "digits", "diabetes")
 
 
-@importable
+@task_factory
 def tabular(
     data: str = "breast_cancer",
     estimator: str = "sklearn.linear_model:LogisticRegression",

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.fingerprint import fingerprint
-from subtrain.outputs import SchemaError, asked, declare, from_logits, parse_name
+from subtrain.outputs import SchemaError, asked, declare, from_logits
+from subtrain.quantities import QUANTITIES, parse_name
 from subtrain.tasks.base import FunctionTask, View, checked_n, with_changes
 from subtrain.tasks.kit import convert
 from subtrain.tasks.relabel import Twins
@@ -65,7 +66,7 @@ def torch_module(
     if not isinstance(recipe, TorchRecipe):
         recipe = TorchRecipe(train=recipe)
     names = asked(outputs)
-    regression = any(parse_name(name)[1] == "predictions" for name in names)
+    regression = any(QUANTITIES[parse_name(name)[1]].regression for name in names)
     pairs = {"train": as_pair(train, keys), "test": as_pair(test, keys)}
     data, classes = _numbered(pairs, regression, classes, declared_classes(train))
     _check_images(data, recipe)

@@ -13,6 +13,7 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.errors import InputError
+from subtrain.quantities import split_of
 from subtrain.study import Study
 from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
 from subtrain.uses.kit.weak_fit import of_a_fit
@@ -126,7 +127,7 @@ def brittleness(
 
 def runner_up(study: Study, output: str, targets: NDArray[np.int64]) -> NDArray[np.int64]:
     """The class with the second largest mean logit for each target, int64: the runner-up where the model is right."""
-    name = output.replace("margins", "logits")
+    name = f"{split_of(output)}_logits"
     if name not in study.outputs:
         raise InputError(
             f"{study.location} records no {name}, so the runner-up is not known: give labels, one a target, or let the "

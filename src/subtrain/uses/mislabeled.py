@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.formatting import number
-from subtrain.quantities import LOWER, QUANTITIES, Quantity
+from subtrain.quantities import LOWER, MARGIN, Quantity
 from subtrain.regression.study_models import Models, models_to_average
 from subtrain.study import Study
 from subtrain.uses.kit.direction import directed, quantity
@@ -51,7 +51,7 @@ class Mislabeled(OfAFit):
     known: NDArray[np.bool_] | None = field(repr=False)
     models: int
     auc: Mapping[str, float]
-    measured: Quantity = field(default=QUANTITIES["margins"], repr=False)
+    measured: Quantity = field(default=MARGIN, repr=False)
 
     @property
     def order(self) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import typer
 
 from subtrain.cli.shared.app import StudyPath, app, out
 from subtrain.errors import InputError
-from subtrain.quantities import QUANTITIES, quantity_of
+from subtrain.quantities import quantity_of
 from subtrain.system.paths import local_path
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _told(study: Study) -> str:
     for name, spec in study.outputs.items():
         found = quantity_of(name, spec.better)
         how = "as you say" if spec.better else "by its name"
-        known = found.better is not None or spec.better is not None or found in QUANTITIES.values()
+        known = found.better is not None or spec.better is not None or found.known
         way = f"{found.better or 'neither'}, {how}" if known else "not known; --better higher or lower would say"
         said.append(f"{name} {way}")
     return "; ".join(said)

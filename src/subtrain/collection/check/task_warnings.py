@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.outputs import Output
+from subtrain.quantities import quantity_of
 
 Arrays = Mapping[str, NDArray[Any]]
 FLOAT16_MAX = float(np.finfo(np.float16).max)
@@ -90,7 +91,7 @@ def _constant(name: str, a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
 
 def _not_margins(name: str, a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
     both = np.concatenate([a.ravel(), b.ravel()])
-    if not name.endswith(("margins", "logits")) or both.min() < 0 or both.max() > 1 or both.size < 4:
+    if not quantity_of(name).of_logits or both.min() < 0 or both.max() > 1 or both.size < 4:
         return ""
     if _two_values(both):
         return f"{name} holds only 0 and 1, as correctness does; st.margins(logits, labels) makes margins"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.explorer.data.images import Picture, picture
-from subtrain.quantities import SPLITS
+from subtrain.quantities import split_of
 from subtrain.studies.view.stored_view import shows
 from subtrain.study import Study
 from subtrain.tasks.base import View
@@ -166,10 +166,9 @@ class Viewer:
 def viewer(study: Study, output: str) -> Viewer:
     """How this study's examples look; only numbers if it stores nothing of them."""
     view, why_not = view_of(study)
-    split = output.partition("_")[0]
     return Viewer(
         view,
-        split if split in SPLITS else "",
+        split_of(output),
         study.outputs[output].shape or (1,),
         None if study.groups is None else np.asarray(study.groups, np.int64),
         why_not,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from subtrain.evaluation import Evaluation
-from subtrain.quantities import QUANTITIES, Quantity
+from subtrain.quantities import Quantity
 
 MATTERS = 0.05
 
@@ -30,18 +30,13 @@ class Words:
 
 def meaning(quantity: Quantity, output: str, recorded: str) -> Words:
     """Words for an output; `recorded` is what its schema says it means."""
-    known = quantity in QUANTITIES.values()
-    called = quantity.called if known else output.replace("_", " ")
+    called = quantity.called if quantity.known else output.replace("_", " ")
     about = recorded
-    if known:
+    if quantity.known:
         some = "" if recorded in (quantity.called, output.rpartition("_")[2]) else recorded
         about = "; ".join(part for part in (some, quantity.about) if part)
-    sides = {
-        "higher": ("Most helpful", "Most harmful"),
-        "lower": (f"Most helpful (lower the {quantity.short})", f"Most harmful (raise the {quantity.short})"),
-    }.get(quantity.better or "", ("Raise it most", "Lower it most"))
     zero, right = quantity.right_above == 0, quantity.right_above is not None
-    return Words(called, quantity.short, about, quantity.better, zero, right, *sides)
+    return Words(called, quantity.short, about, quantity.better, zero, right, *quantity.headings)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import CorruptError, InputError
 from subtrain.outputs import Output
-from subtrain.quantities import MARGINS, SPLITS, margins
+from subtrain.quantities import MARGINS, margins, split_of
 
 # Numbers of logits up to which all models are compared; beyond, `SAMPLE` of them.
 _WHOLE = 1 << 28
@@ -25,8 +25,8 @@ def check_targets(schema: Mapping[str, Output], units: int | None = None) -> Non
     """
     first: dict[str, tuple[str, int]] = {} if units is None else {"train": ("train_masks", units)}
     for name, spec in schema.items():
-        split, _, rest = name.partition("_")
-        if split not in SPLITS or not rest:
+        split = split_of(name)
+        if not split:
             continue
         other, count = first.setdefault(split, (name, spec.shape[0]))
         if count != spec.shape[0]:

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.arrays import is_frame, matrix
 from subtrain.errors import InputError
 from subtrain.fingerprint import fingerprint
-from subtrain.outputs import asked, declare, from_logits, parse_name
+from subtrain.outputs import asked, declare, from_logits
+from subtrain.quantities import parse_name
 from subtrain.tasks.base import BatchTask, View, checked_n
 from subtrain.tasks.kit import convert
 from subtrain.tasks.relabel import Twins

@@ -1,4 +1,4 @@
-"""Tasks by name: "module:name", "file.py:name", or one of the built-in ones."""
+"""Tasks by name: "module:name", "file.py:name", or a registered one. A new one is a file and a line in TASKS."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from typing import Any
 
 from subtrain.errors import InputError, SubtrainError
 from subtrain.system.paths import local_path
+from subtrain.system.registry import Registry
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.loading import task_folder
-from subtrain.tasks.loading.task_factory import is_marked, of_strangers, searches_current_folder, task_factory
+from subtrain.tasks.loading.task_factory import is_marked, of_strangers, searches_current_folder
 from subtrain.tasks.watching.own_code import place
 
-BUILTIN = {
-    "airbench": "subtrain.tasks.cifar:airbench",
-    "command": "subtrain.tasks.command:command",
-    "digits": "subtrain.tasks.digits:digits",
-    "planted": "subtrain.tasks.planted:planted",
-    "resnet18": "subtrain.tasks.fmow:resnet18",
-    "resnet9": "subtrain.tasks.cifar:resnet9",
-    "tabular": "subtrain.tasks.tabular:tabular",
-}
-
-# The name that it had first.
-importable = task_factory
+TASKS = Registry(
+    "task",
+    "subtrain.tasks",
+    {
+        "airbench": "subtrain.tasks.cifar:airbench",
+        "command": "subtrain.tasks.command:command",
+        "digits": "subtrain.tasks.digits:digits",
+        "planted": "subtrain.tasks.planted:planted",
+        "resnet18": "subtrain.tasks.fmow:resnet18",
+        "resnet9": "subtrain.tasks.cifar:resnet9",
+        "tabular": "subtrain.tasks.tabular:tabular",
+    },
+)
 
 
 def load_task(name: str, params: Mapping[str, Any] | None = None) -> tuple[Task, Source]:
@@ -42,7 +44,8 @@ def load_task(name: str, params: Mapping[str, Any] | None = None) -> tuple[Task,
     cannot be imported, called, or is no task.
     """
     params = dict(params or {})
-    source = Source(BUILTIN.get(name, name), params, _file(BUILTIN.get(name, name)))
+    location = TASKS.place(name) if name in TASKS else name
+    source = Source(location, params, _file(location))
     with _by_itself(source.place):
         found = _resolve(source.place)
         if not is_task(found):
@@ -51,8 +54,8 @@ def load_task(name: str, params: Mapping[str, Any] | None = None) -> tuple[Task,
             raise InputError(f"{name} is a task already and takes no parameters, got {', '.join(params)}")
     if not is_task(found):
         raise InputError(f"{name} returned a {type(found).__name__}, not a task (n, outputs, fingerprint, train)")
-    # A built-in task may have made its parameters hold elsewhere, as relative paths do not.
-    own = getattr(found, "source", None) if name in BUILTIN else None
+    # A registered task may have made its parameters hold elsewhere, as relative paths do not.
+    own = getattr(found, "source", None) if name in TASKS else None
     return found, own or source
 
 
@@ -81,7 +84,7 @@ def _file(name: str) -> str:
     """The file of "file.py:name" as an absolute path, so that a worker started elsewhere finds it; "" for modules."""
     where, colon, attribute = name.rpartition(":")
     if not colon or not where or not attribute:
-        raise InputError(f"a task is named module:name, file.py:name or {', '.join(BUILTIN)}; got {name!r}")
+        raise InputError(f"a task is named module:name, file.py:name or {', '.join(TASKS)}; got {name!r}")
     if where.endswith(".py") and of_strangers() and not os.path.isabs(where):
         raise InputError(
             f"{name}, named by a study that somebody else made, is not looked for in the current folder: give the task "

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.quantities import split_of
 from subtrain.studies.stored_study import StoredStudy
 
 Columns = dict[str, NDArray[Any]]
@@ -39,7 +40,7 @@ def example_labels(study: StoredStudy, examples: int) -> NDArray[Any] | None:
 
 def target_labels(study: StoredStudy, output: str) -> NDArray[Any] | None:
     """The labels of an output's targets as text [T], None where the study stores none."""
-    return _labels(study, output.partition("_")[0], int(np.prod(study.outputs[output].shape, dtype=np.int64)))
+    return _labels(study, split_of(output), int(np.prod(study.outputs[output].shape, dtype=np.int64)))
 
 
 def labels_of(study: StoredStudy, of: str, output: str) -> NDArray[Any] | None:

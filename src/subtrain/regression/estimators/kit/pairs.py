@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.quantities import split_of
 from subtrain.regression.fit_warnings import warn
 from subtrain.studies.stored_study import StoredStudy
 
@@ -82,7 +83,7 @@ def pairs_of_study(study: StoredStudy, output: str) -> Pairs:
 
     A study that stores nothing of that (imported, or of an older version) is fitted without it: a FitWarning says why.
     """
-    split = output.partition("_")[0]
+    split = split_of(output)
     view = study.view
     if view is None:
         warn(f"labels and images of units and targets are not used: {study.why_no_view}")

@@ -1,0 +1,80 @@
+"""Parts of other packages, found by their entry points, work from the command line to the explorer's page."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from commands import ok
+from subtrain import Study, evaluate, load_fit, neighbors
+from subtrain.errors import InputError
+from subtrain.explorer.data.words import meaning
+from subtrain.quantities import QUANTITIES, quantity_of
+from subtrain.tasks import TASKS, Source, load_task
+
+SMALL = ("-p", "n=40", "-p", "targets=10", "-p", "epochs=1", "--models", "30", "--heldout", "6", "--replicates", "1")
+
+
+QUANTITY = """
+import numpy as np
+from subtrain.errors import InputError
+from subtrain.quantities import Quantity
+
+def spread(logits, labels):
+    logits = np.asarray(logits)
+    return np.stack([logits.max(-1), logits.min(-1)], axis=-1)
+
+SPREAD = Quantity("ends of the logits", "end", "how far apart the classes are", "lower", of=spread, tail=(2,))
+"""
+
+
+def test_a_quantity(other_package, tmp_path):
+    other_package(QUANTITIES, "ends = spreads:SPREAD", QUANTITY)
+    ok("create", "study", "--task", "digits", "-p", 'outputs=["test_ends"]', *SMALL, cwd=tmp_path)
+    ok("collect", "study", "--workers", "1", cwd=tmp_path)
+    study = Study.open(tmp_path / "study")
+    assert study.outputs["test_ends"].shape == (10, 2)
+    assert study.outputs["test_ends"].meaning == "ends"
+    assert (np.diff(study.read("test_ends"), axis=-1) < 0).all()
+    ok("fit", "study", "--output", "test_ends", cwd=tmp_path)
+    dm = load_fit(study)
+    assert dm.targets == 20
+    assert np.isfinite(evaluate(dm, study).lds.value)
+    assert neighbors(dm, study, targets=[3]).sides == ("helpful", "harmful")
+    ok("explore", "study", "--export", "page.html", cwd=tmp_path)
+    assert "ends of the logits" in (tmp_path / "page.html").read_text()
+    words = meaning(quantity_of("test_ends"), "test_ends", "ends")
+    assert (words.output, words.helpful) == ("ends of the logits", "Most helpful (lower the end)")
+
+
+TASK = """
+import numpy as np
+import subtrain as st
+
+@st.task_factory
+def made(n: int = 12):
+    \"\"\"Counts how many examples of its subset are even.\"\"\"
+    def train(indices, seed):
+        noise = np.random.default_rng(seed).normal(scale=0.5, size=2)
+        return {"test_margins": (indices % 2 == 0).sum() + noise}
+    return st.tasks.function(train, n, {"test_margins": st.Output((2,), "float32")})
+"""
+
+
+def test_a_task(other_package, tmp_path):
+    other_package(TASKS, "even = evens:made", TASK)
+    ok("create", "study", "--task", "even", "-p", "n=20", "--models", "60", "--heldout", "6", cwd=tmp_path)
+    ok("collect", "study", "--workers", "1", cwd=tmp_path)
+    study = Study.open(tmp_path / "study")
+    assert study.source == Source("evens:made", {"n": 20}), "the study finds it without the entry point"
+    dm = study.fit("test_margins")
+    assert dm.weight[::2].mean() > 0.1 > dm.weight[1::2].mean()
+    assert load_task("even")[0].n == 12
+    with pytest.raises(InputError, match=r"is named module:name, file.py:name or .*, even; got 'evne'"):
+        load_task("evne")
+
+
+def test_a_task_that_cannot_be_loaded_is_one_sentence(other_package):
+    other_package(TASKS, "broken = hollow:made", "")
+    with pytest.raises(InputError, match="hollow has nothing named 'made'"):
+        load_task("broken")
