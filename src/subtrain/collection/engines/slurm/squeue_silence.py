@@ -31,7 +31,7 @@ class Silence:
             self.notes.append("squeue does not answer: waiting for it, and counting what is committed meanwhile")
         if answered or landed:
             self.last = time.monotonic()
-        elif time.monotonic() - self.last > MOST:
+        elif self.unanswered > SAID_AFTER and time.monotonic() - self.last > MOST:
             raise CollectError(
                 f"squeue has not answered for {MOST / 60:.0f} minutes, and nothing was committed: the jobs of "
                 f"{self.location} may go on; collect again to pick them up"
