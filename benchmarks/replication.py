@@ -33,7 +33,6 @@ from subtrain.errors import InputError
 from subtrain.evaluation import score
 from subtrain.evaluation_models import even_replicates
 from subtrain.regression.fit_warnings import FitWarning
-from subtrain.uses.kit.result import to_json
 
 HERE = Path(__file__).parent
 MINUTES = 20
@@ -95,17 +94,19 @@ def replicated(name, plan, given, folder):
     chosen = spread(plan["clean"], targets)
     runs = 2 if given.quick else RUNS
     results = {
-        "removals": st.counterfactuals(dm, study, chosen, sizes, runs),
-        "support": st.support(dm, study, spread(plan["clean"], plan["support"]), runs),
-        "support-calibrated": st.support(dm, study, spread(plan["clean"], plan["support"]), runs, calibrate=True),
+        "removals": st.counterfactuals(dm, study, chosen, sizes).verify(runs),
+        "support": st.support(dm, study, spread(plan["clean"], plan["support"])).verify(runs),
+        "support-calibrated": st.support(dm, study, spread(plan["clean"], plan["support"]), calibrate=runs).verify(
+            runs
+        ),
     }
     if plan["mislabeling"]:
         targets, sizes, few = plan["mislabeling"]
-        results["mislabeling"] = st.brittleness(dm, study, spread(plan["clean"], targets), sizes, min(few, runs))
+        results["mislabeling"] = st.brittleness(dm, study, spread(plan["clean"], targets), sizes).verify(min(few, runs))
     results |= clusters(dm)
     for kind, result in results.items():
         print(f"  {result!r}", flush=True)
-        found[kind] = {"says": repr(result), "table": to_json(result)}
+        found[kind] = {"says": repr(result), "table": result.to_json()}
         if not given.quick:
             save(result.figure(), given.out / f"{name}-{kind}.png")
     found["agreement"] = agreement(results["removals"])

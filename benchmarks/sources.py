@@ -33,9 +33,7 @@ task = st.tasks.function(train, n=1300, outputs={"test_margins": [test.size]}, d
 
 
 def main(folder: str, models: int) -> None:
-    design = st.Design(
-        alpha=st.shapley_alphas(5), kind="bernoulli", models=models, heldout=0, groups=tuple(sources.tolist())
-    )
+    design = st.Design.for_shapley(5, models=models, heldout=0, groups=tuple(sources.tolist()))
     study = st.Study.create(f"{folder}/sources", task, design, exist_ok=True)
     study.collect(progress=False)
     values = st.shapley(study)
@@ -45,7 +43,7 @@ def main(folder: str, models: int) -> None:
     print(f"values sum to {values.value.sum():.3f} +- {np.sqrt(np.sum(values.error**2)):.3f}; accuracy {accuracy:.3f}")
     best_first = values.table()["unit"]
     for name, units in (("most", best_first[:3]), ("least", best_first[-3:])):
-        found = st.compare_without(study, units, runs=1, randoms=20, progress=False)
+        found = st.compare_training_sets(study, without=units, runs=1, randoms=20, progress=False)
         print(f"without the three {name} valuable: {found}")
     values.figure().savefig(f"{folder}/sources.png", dpi=110)
 

@@ -58,6 +58,6 @@ if __name__ == "__main__":
         for turn, value in zip(TURNS, values, strict=True):
             print(f"a class of digits {turn} changes accuracy by {100 * value:+.1f} points, on average over the five")
         chosen = st.select(dm, study, keep=15)
-        found = st.verify_selection(study, chosen, runs=1, randoms=20)
+        found = chosen.verify(runs=1, randoms=20)
         for arm in found.arms:
             print(f"{arm}: {found.sizes[arm]} source classes, accuracy {found.mean(arm, 'others').value:.2f}")

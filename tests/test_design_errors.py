@@ -135,9 +135,7 @@ def test_designs_are_plain_values():
 @pytest.mark.parametrize("n", [8, 20, 21])
 def test_designs_of_several_alphas_may_leave_some_subsets_empty(n):
     """As the Gauss-Legendre nodes of a Shapley value do, the least of which is 0.047."""
-    from subtrain import shapley_alphas
-
-    design = Design(alpha=shapley_alphas(5), kind="bernoulli", models=100, n=n)
+    design = Design.for_shapley(5, models=100, n=n)
     sizes = design.masks().sizes()
     assert sizes.min() == 0
     assert sizes.max() > n - 3

@@ -22,7 +22,7 @@ from subtrain.uses.alphas import Alphas
 from subtrain.uses.audit import audit
 from subtrain.uses.budget import Budget
 from subtrain.uses.kit.effect_agreement import Agreement
-from subtrain.uses.removals import removals
+from subtrain.uses.kit.removals import removals
 from worlds import linear, weights
 
 PROJECT = Path(__file__).parents[1]
@@ -147,7 +147,7 @@ def test_results_above_their_estimate_or_without_one_say_so_too(study, dm):
 def test_counterfactuals_say_it_in_word_and_picture(study, dm):
     from subtrain.uses.counterfactual import Counterfactuals
 
-    what = removals(dm, [0, 1, 2], sizes=[2, 4])
+    what = removals(dm, None, [0, 1, 2], sizes=[2, 4])
     effects, random = np.arange(1.0, len(what) + 1), np.random.default_rng(0)
     observed = effects[:, None] + 0.1 * random.normal(size=(effects.size, 3))
     control = 0.1 * random.normal(size=observed.shape)

@@ -7,12 +7,52 @@ from importlib import import_module
 
 # Name: where what it was is found today, and what to write instead.
 OLD = {
+    "compare_without": ("_old_functions:compare_without", "compare_training_sets(study, without=units, …)"),
     "export": ("studies.export:export", "study.export(folder)"),
     "import_arrays": ("study:Study.from_arrays", "Study.from_arrays(…)"),
     "import_folder": ("study:Study.from_folder", "Study.from_folder(…)"),
     "import_reference": ("study:Study.from_reference", "Study.from_reference(…)"),
     "pairs_of": ("regression.estimators.kit.pairs:pairs_of", "Pairs.of(…)"),
+    "removals": ("_old_functions:removals", "counterfactuals(dm, study, targets, sizes).removals"),
+    "remove_tails": ("_old_functions:remove_tails", "embedding(dm, study, …).verify(…)"),
+    "retrain_mislabeled": (
+        "uses.retrain_mislabeled:retrain_mislabeled",
+        "brittleness(dm, study, …).verify(…), or import it from subtrain.uses.retrain_mislabeled",
+    ),
+    "shapley_alphas": ("designs.samplers:shapley_alphas", "Design.for_shapley(…)"),
     "status": ("collection.status:status", "study.status()"),
+    "verify_difference": ("_old_functions:verify_difference", "compare(dm, study, other, other_study).verify(…)"),
+    "verify_selection": ("_old_functions:verify_selection", "select(dm, study, …).verify(…)"),
+}
+# Classes of results and of their parts, by module.
+CLASSES = {
+    "evaluation": ("Evaluation",),
+    "uses.alphas": ("Alphas",),
+    "uses.audit": ("Audit",),
+    "uses.brittleness": ("Brittleness",),
+    "uses.budget": ("Budget",),
+    "uses.clusters": ("Clusters",),
+    "uses.compare": ("Comparison",),
+    "uses.counterfactual": ("Counterfactuals",),
+    "uses.embedding": ("Embedding",),
+    "uses.leakage": ("Leakage",),
+    "uses.learning_curve": ("LearningCurve",),
+    "uses.memorization": ("Influences", "Memorization"),
+    "uses.mislabeled": ("Mislabeled",),
+    "uses.neighbors": ("Neighbors",),
+    "uses.poison": ("Poison",),
+    "uses.retrain": ("Retrained",),
+    "uses.retrain_mislabeled": ("Mislabeling",),
+    "uses.select": ("Selection",),
+    "uses.significance": ("Significance",),
+    "uses.support": ("Support",),
+    "uses.training_sets": ("TrainingSets",),
+    "uses.valuation": ("Values",),
+}
+OLD |= {
+    name: (f"{module}:{name}", f"from subtrain.{module} import {name}")
+    for module, names in CLASSES.items()
+    for name in names
 }
 
 

@@ -161,8 +161,8 @@ def test_python_reads_without_running(stranger):
     dm = st.load_fit(study)
     for found in (
         st.neighbors(dm, study, [0]),
-        st.support(dm, study, runs=0),
-        st.counterfactuals(dm, study, [0], runs=0),
+        st.support(dm, study),
+        st.counterfactuals(dm, study, [0]),
         st.mislabeled(study),
         st.leakage(dm),
         st.evaluate(dm, study),

@@ -9,7 +9,7 @@ import pkgutil
 import pytest
 
 import subtrain
-from subtrain import Study, collect, counterfactuals, retrain
+from subtrain import Study, audit, collect, retrain
 from subtrain.collection.keyword_checks import OptionError
 from subtrain.collection.reference_module import collect_reference
 from subtrain.errors import InputError
@@ -25,15 +25,15 @@ def public_functions():
     for module in pkgutil.iter_modules(importlib.import_module("subtrain.uses").__path__, "subtrain.uses."):
         found |= {k: v for k, v in vars(importlib.import_module(module.name)).items() if not k.startswith("_")}
     found["collect_reference"] = collect_reference
-    # `without` is what verify_difference and remove_tails, which check, are made of.
-    return {k: v for k, v in found.items() if inspect.isfunction(v) and k != "without" and takes_anything(v)}
+    # `retrained_without` is what `verify`, which checks, is made of.
+    return {k: v for k, v in found.items() if inspect.isfunction(v) and k != "retrained_without" and takes_anything(v)}
 
 
 FUNCTIONS = public_functions()
 
 
 def test_the_list_is_not_empty():
-    assert {"counterfactuals", "support", "retrain", "collect", "audit", "compare_alphas"} <= set(FUNCTIONS)
+    assert {"support", "compare_training_sets", "retrain", "collect", "audit", "compare_alphas"} <= set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
@@ -48,8 +48,8 @@ def test_an_unknown_keyword_is_named_as_such(name, error):
 
 
 def test_a_near_miss_is_told(make_study):
-    with pytest.raises(OptionError, match=r"has no keyword 'sizez' \(did you mean 'sizes'\?\)"):
-        counterfactuals(None, None, sizez=[3])
+    with pytest.raises(OptionError, match=r"has no keyword 'pairz' \(did you mean 'pairs'\?\)"):
+        audit(None, pairz=3)
     with pytest.raises(OptionError, match=r"collect\(\) has no keyword 'wrokers' \(did you mean 'workers'\?\)"):
         make_study(done=False).collect(wrokers=1)
 

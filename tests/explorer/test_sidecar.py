@@ -38,7 +38,7 @@ def test_the_data_support_is_that_of_the_use(world):
     from subtrain.uses.support import support
 
     dm, made = open_sidecar(world, "default")
-    expected = support(dm, world, runs=0).size
+    expected = support(dm, world).size
     np.testing.assert_array_equal(made.tables["support"], expected)
     assert (expected > 0).any()
 

@@ -86,7 +86,7 @@ def names_for(here: Path) -> dict[str, Any]:
 def studies_for(text: str, names: dict[str, Any], here: Path) -> None:
     """The study, its fit and another study, for snippets that take them for granted."""
     if re.search(r"\bstudy2\b", text):
-        alphas = st.shapley_alphas(2)
+        alphas = st.Design.for_shapley(2).alpha
         names["study2"] = trained(here / "runs" / "several", names["task"], alpha=alphas, kind="bernoulli", heldout=0)
     if "study" not in names and re.search(r"\bstudy\b", text) and not re.search(r"^study = ", text, re.M):
         names["study"] = Study.open(here / "runs" / "digits")

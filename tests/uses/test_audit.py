@@ -11,7 +11,6 @@ from subtrain import Output, audit
 from subtrain.errors import InputError
 from subtrain.tasks import batch
 from subtrain.uses.kit.noise_stability import correlated, decay, hahn, swaps, weights_by_degree
-from subtrain.uses.kit.result import to_json
 
 N = 12
 
@@ -64,7 +63,7 @@ def test_noise_share_and_ceiling_are_those_of_the_world(make_study):
     assert found.ceiling_of(3) == pytest.approx(np.mean(found.ceiling), abs=0.01)
     assert found.ceiling_of(1) < found.ceiling_of(10) < 1.0
     assert repr(found).startswith("Audit(test_margins: noise share 0.")
-    assert set(to_json(found)) == {"target", "noise_share", "ceiling"}
+    assert set(found.to_json()) == {"target", "noise_share", "ceiling"}
     assert len(found.figure().axes) == 1
 
 

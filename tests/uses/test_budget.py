@@ -13,7 +13,6 @@ from subtrain.evaluation import Interval
 from subtrain.formatting import duration
 from subtrain.uses import alphas as alphas_module
 from subtrain.uses.budget import from_curve, lds_after, machine_rate
-from subtrain.uses.kit.result import to_json
 from subtrain.uses.learning_curve import LearningCurve, Point
 
 SIZES = np.array([250, 500, 1000, 2000, 4000])
@@ -39,7 +38,7 @@ def test_a_known_curve_is_carried_on():
     assert found.seconds == pytest.approx((found.models.value - 4000) / 10)
     assert "to reach LDS 0.8 you need about" in repr(found)
     assert f"], {duration(found.seconds)} on this machine; you have 4,000; mean over 50 targets" in repr(found)
-    assert set(to_json(found)) == {"models", "lds", "low", "high", "predicted"}
+    assert set(found.to_json()) == {"models", "lds", "low", "high", "predicted"}
     assert found.figure().axes
 
 

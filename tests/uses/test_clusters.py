@@ -21,7 +21,7 @@ def datamodels(weight):
 def test_planted_clusters_are_found(affinity, of):
     weight, of_unit, of_target = grouped_weights()
     truth = of_target if of == "targets" else of_unit
-    found = clusters(datamodels(weight), 4, of, affinity, neighbors=5, labels=[f"g{g}" for g in truth])
+    found = clusters(datamodels(weight), None, 4, of, affinity, neighbors=5, labels=[f"g{g}" for g in truth])
     assert found.agreement == pytest.approx(1)
     assert found.k == 4
     for cluster in range(4):
@@ -38,7 +38,7 @@ def test_clusters_that_share_nothing_are_told_apart_and_empty_targets_left_out()
     """The graph falls into parts here, of which scikit-learn would warn."""
     weight = np.kron(np.eye(3), np.ones((5, 8)))
     weight[:, 2] = 0
-    found = clusters(datamodels(weight + 0.0), 3, neighbors=4)
+    found = clusters(datamodels(weight + 0.0), None, 3, neighbors=4)
     assert found.cluster[2] == -1
     assert sorted(map(len, map(found.members, range(3)))) == [7, 8, 8]
     assert found.cluster[found.members(0)[0]] == 0
@@ -47,9 +47,9 @@ def test_clusters_that_share_nothing_are_told_apart_and_empty_targets_left_out()
 
 def test_table_and_figure():
     weight, _, of_target = grouped_weights()
-    plain = clusters(datamodels(weight), 4, neighbors=5)
+    plain = clusters(datamodels(weight), None, 4, neighbors=5)
     assert list(plain.table()) == ["cluster", "size", "mean cosine", "common units"]
-    found = clusters(datamodels(weight), 4, neighbors=5, labels=of_target.astype(str))
+    found = clusters(datamodels(weight), None, 4, neighbors=5, labels=of_target.astype(str))
     table = pd.DataFrame(found.table())
     assert table["size"].sum() == 60
     assert (table["of this label"] == 1).all()
@@ -83,14 +83,14 @@ def test_nearest_neighbours_are_symmetric():
 def test_what_cannot_be_is_refused():
     dm = datamodels(grouped_weights()[0])
     with pytest.raises(InputError, match="make 2 to 59 clusters, got 1"):
-        clusters(dm, 1)
+        clusters(dm, None, 1)
     with pytest.raises(InputError, match="affinity must be"):
-        clusters(dm, 3, affinity="magic")
+        clusters(dm, None, 3, affinity="magic")
     with pytest.raises(InputError, match="neighbors must be 1 to 59, got 0"):
-        clusters(dm, 3, neighbors=0)
+        clusters(dm, None, 3, neighbors=0)
     with pytest.raises(InputError, match="a map is made by one of"):
         place(vectors(dm).rows, "umap")
     with pytest.raises(InputError, match="clusters are numbered 0 to 2, got 3"):
-        clusters(dm, 3, neighbors=5).members(3)
+        clusters(dm, None, 3, neighbors=5).members(3)
     with pytest.raises(InputError, match="but 2 labels"):
-        clusters(dm, 3, labels=["a", "b"])
+        clusters(dm, None, 3, labels=["a", "b"])

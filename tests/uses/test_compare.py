@@ -7,7 +7,6 @@ import pytest
 from subtrain import Datamodels, fit
 from subtrain.errors import InputError
 from subtrain.uses.compare import compare
-from subtrain.uses.verify_difference import verify_difference
 from uses.planted import world_of
 
 GROUP, ITS_TARGETS = np.arange(10), np.arange(15)
@@ -30,7 +29,7 @@ def datamodels(weight):
 
 def test_the_group_that_only_one_algorithm_learns_from_is_found():
     a, b = weights()
-    found = compare(datamodels(a), datamodels(b), 3)
+    found = compare(datamodels(a), None, datamodels(b), components=3)
     assert set(found.units(0, 10)) == set(GROUP)
     assert set(found.subpopulation(0, 15)) == set(ITS_TARGETS)
     assert found.of_a.own[0] > 10 * found.of_a.other[0]
@@ -42,21 +41,21 @@ def test_the_group_that_only_one_algorithm_learns_from_is_found():
     assert abs(vectors[:, -1] @ found.of_a.vectors[0]) == pytest.approx(1)
     unit = (b / np.linalg.norm(b, axis=0)).T @ found.of_a.vectors[0]
     assert found.of_a.other[0] == pytest.approx((unit**2).mean())
-    turned = compare(datamodels(b), datamodels(a), 3)
+    turned = compare(datamodels(b), None, datamodels(a), components=3)
     assert np.array_equal(turned.of_b.own, found.of_a.own)
     assert np.array_equal(turned.units(0, 10, "b"), found.units(0, 10))
 
 
 def test_an_algorithm_does_not_differ_from_itself():
     a, _ = weights()
-    found = compare(datamodels(a), datamodels(3 * a), 2)
+    found = compare(datamodels(a), None, datamodels(3 * a), components=2)
     assert np.allclose(found.similarity, 1)
     assert found.of_a.own == pytest.approx(found.of_a.other)
 
 
 def test_table_and_figure():
     a, b = weights()
-    found = compare(datamodels(a), datamodels(b), 2, ("cnn", "mlp"), [f"t{k}" for k in range(40)])
+    found = compare(datamodels(a), None, datamodels(b), None, 2, ("cnn", "mlp"), [f"t{k}" for k in range(40)])
     table = pd.DataFrame(found.table())
     assert list(table["own to"]) == ["cnn"] * 2 + ["mlp"] * 2
     assert table["share of cnn"][0] == found.of_a.own[0]
@@ -75,10 +74,10 @@ def test_retraining_confirms_it(make_study, trained_here):
         make_study(name=name, task=task, models=300, heldout=3, segment=500)
         for name, task in zip("ab", worlds, strict=True)
     ]
-    found = compare(*map(fit, studies), 2)
-    check = verify_difference(found, *studies, units=10, runs=3, targets=15)
+    found = compare(fit(studies[0]), studies[0], fit(studies[1]), studies[1], components=2)
+    check = found.verify(3, units=10, targets=15)
     assert trained_here == [3 * (1 + 1 + 5)] * 2
-    (of_a, random_a), (of_b, random_b) = check.effects
+    (of_a, random_a), (of_b, random_b) = check.effects.values()
     for of, weight, study in zip((of_a, of_b), weights(), studies, strict=True):
         spread = study.read("test_margins").std(axis=0)[check.targets]
         assert of.value == pytest.approx((-weight[GROUP][:, check.targets].sum(axis=0) / spread).mean(), abs=0.1)
@@ -86,29 +85,32 @@ def test_retraining_confirms_it(make_study, trained_here):
     assert max(abs(random_a.value), abs(random_b.value)) < 1
     table = pd.DataFrame(check.table())
     assert list(table.algorithm) == ["A", "A", "B", "B"]
-    assert list(table.effect) == [effect.value for pair in check.effects for effect in pair]
+    assert list(table.effect) == [effect.value for pair in check.effects.values() for effect in pair]
     assert "3 runs" in repr(check)
     assert "15 of 40 targets" in check.figure()._suptitle.get_text()
-    back = verify_difference(found, *studies, side="b", units=10, runs=2, targets=5)
+    back = found.verify(2, side="b", units=10, targets=5)
     assert "of B without A" in repr(back)
 
 
 def test_what_cannot_be_is_refused(make_study):
     a, b = weights()
     with pytest.raises(InputError, match="over 60 units and 40 targets, those over 59 and 40"):
-        compare(datamodels(a), datamodels(b[:59]))
+        compare(datamodels(a), None, datamodels(b[:59]))
     with pytest.raises(InputError, match="have 1 to 40 directions, got 41"):
-        compare(datamodels(a), datamodels(b), 41)
-    found = compare(datamodels(a), datamodels(b), 2)
+        compare(datamodels(a), None, datamodels(b), components=41)
+    found = compare(datamodels(a), None, datamodels(b), components=2)
     with pytest.raises(InputError, match="directions are numbered 0 to 1, got 2"):
         found.units(2)
     with pytest.raises(InputError, match="side must be 'a' or 'b'"):
         found.units(0, side="c")
     study = make_study(done=False)
+    a, b = (Datamodels(weight[:20], np.zeros(40), np.zeros(40), {"output": "test_margins"}) for weight in (a, b))
+    with pytest.raises(InputError, match="ask with other_study="):
+        compare(a, study, b, components=2).verify()
     with pytest.raises(InputError, match="has 0 finished models"):
-        verify_difference(found, study, study, units=5)
+        compare(a, study, b, study, 2).verify(units=5)
     study = make_study(name="done")
     with pytest.raises(InputError, match="at least 2 runs"):
-        verify_difference(found, study, study, units=5, runs=1)
+        compare(a, study, b, study, 2).verify(1, units=5)
     with pytest.raises(InputError, match="removing takes 1 to 10 of 20 units"):
-        verify_difference(found, study, study, units=11)
+        compare(a, study, b, study, 2).verify(units=11)

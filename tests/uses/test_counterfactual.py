@@ -13,8 +13,7 @@ from subtrain import Datamodels
 from subtrain.errors import InputError
 from subtrain.uses.counterfactual import counterfactuals
 from subtrain.uses.kit.effect_agreement import agreement
-from subtrain.uses.kit.result import to_json
-from subtrain.uses.removals import Removal, default_sizes, removals
+from subtrain.uses.kit.removals import Removal, default_sizes, removals
 
 N, T = 40, 6
 WEIGHT, BIAS = worlds.weights(N, T)
@@ -27,7 +26,7 @@ def study(make_study):
 
 
 def test_removals_are_the_largest_weights_of_either_sign():
-    jobs = removals(KNOWN, [2], sizes=[2, 4, 30], random_sets=2)
+    jobs = removals(KNOWN, None, [2], sizes=[2, 4, 30], random=2)
     by_kind = {kind: [job.units for job in jobs if job.kind == kind] for kind in ("helpful", "harmful", "random")}
     order = np.argsort(-WEIGHT[:, 2])
     positive = int((WEIGHT[:, 2] > 0).sum())
@@ -35,14 +34,14 @@ def test_removals_are_the_largest_weights_of_either_sign():
     assert by_kind["helpful"][1] == order[:4].tolist()
     assert by_kind["harmful"][0] == order[::-1][:2].tolist()
     assert [len(units) for units in by_kind["random"]] == [2, 2, 4, 4, 30, 30]
-    assert removals(KNOWN, [3], sizes=[4])[-1].units == removals(KNOWN, [5], sizes=[4])[-1].units
+    assert removals(KNOWN, None, [3], sizes=[4])[-1].units == removals(KNOWN, None, [5], sizes=[4])[-1].units
     assert default_sizes(50_000) == [10, 20, 40, 80, 160, 320, 640, 1280, 2560]
     assert default_sizes(30) == [3]
 
 
 @pytest.mark.parametrize("base", ["full", "alpha"])
 def test_true_weights_predict_what_retraining_shows(study, trained_here, base):
-    found = counterfactuals(KNOWN, study, range(T), sizes=[2, 5], runs=8, base=base)
+    found = counterfactuals(KNOWN, study, range(T), sizes=[2, 5], base=base).verify(8)
     assert found.runs == 8
     table = found.table()
     error = np.sqrt(sum(found.noise))
@@ -58,19 +57,19 @@ def test_true_weights_predict_what_retraining_shows(study, trained_here, base):
         assert trained_here == [8 * (len(different) + 1)]
     assert f"removed from the {base} set" in found.figure().axes[0].get_title()
     assert "8 runs each" in repr(found)
-    json.dumps(to_json(found), allow_nan=False)
+    json.dumps(found.to_json(), allow_nan=False)
 
 
 def test_wrong_datamodels_are_found_out(study, trained_here):
     shuffled = np.random.default_rng(0).permutation(KNOWN.weight)
-    found = counterfactuals(Datamodels(shuffled, BIAS, KNOWN.lam), study, range(T), sizes=[2, 5], runs=4)
+    found = counterfactuals(Datamodels(shuffled, BIAS, KNOWN.lam), study, range(T), sizes=[2, 5]).verify(4)
     assert abs(found.agreement.spearman.value) < 0.6
     assert found.agreement.ceiling > 0.9
 
 
 def test_removals_of_ones_own_and_prediction_alone(study, trained_here):
     jobs = [Removal(0, [1, 2]), Removal(3, [5], "mine")]
-    found = counterfactuals(KNOWN, study, jobs, runs=0)
+    found = counterfactuals(KNOWN, study, jobs)
     assert trained_here == []
     assert np.allclose(found.predicted, [-WEIGHT[[1, 2], 0].sum(), -WEIGHT[5, 3]])
     assert list(found.table()) == ["target", "kind", "size", "predicted"]
@@ -90,7 +89,7 @@ def test_what_is_refused(study, make_study):
     with pytest.raises(InputError, match="over 40 units, the study over 20"):
         counterfactuals(KNOWN, make_study(done=False, name="other"))
     with pytest.raises(InputError, match="a direction is helpful or harmful here"):
-        removals(KNOWN, [1], directions=["sideways"])
+        removals(KNOWN, None, [1], directions=["sideways"])
 
 
 def test_agreement_is_scipys_and_its_ceiling_what_noise_leaves():

@@ -12,11 +12,11 @@ from subtrain.studies.imports.arrays import import_arrays
 from subtrain.uses.clusters import clusters
 from subtrain.uses.counterfactual import counterfactuals
 from subtrain.uses.group_debias import debias_group
+from subtrain.uses.kit.removals import removals
 from subtrain.uses.memorization import empirical_influence, memorization
 from subtrain.uses.mislabeled import mislabeled
 from subtrain.uses.neighbors import neighbors
 from subtrain.uses.poison import poison
-from subtrain.uses.removals import removals
 from subtrain.uses.select import select
 from subtrain.uses.support import support
 
@@ -93,7 +93,7 @@ def test_what_helps_is_helpful_everywhere(tmp_path, name, better, sign):
     dm = fitted(study, name, sign)
     found = neighbors(dm, study, targets=[0], k=1)
     assert list(zip(found.side.tolist(), found.unit.tolist(), strict=True)) == [("helpful", HELPS), ("harmful", HARMS)]
-    jobs = {job.kind: list(job.units) for job in counterfactuals(dm, study, [0], sizes=[1], runs=0).removals}
+    jobs = {job.kind: list(job.units) for job in counterfactuals(dm, study, [0], sizes=[1]).removals}
     assert (jobs["helpful"], jobs["harmful"]) == ([HELPS], [HARMS])
     chosen = select(dm, study, drop=1, judge=0.0)
     assert np.flatnonzero(~chosen.kept).tolist() == [HARMS]
@@ -113,14 +113,14 @@ def test_predictions_have_no_direction(tmp_path):
     assert list(zip(found.side.tolist(), found.unit.tolist(), strict=True)) == [("raises", HELPS), ("lowers", HARMS)]
     assert "helpful" not in repr(found)
     assert "of test_predictions neither more nor less is known to be better" in repr(found)
-    assert {job.kind for job in removals(dm, [0], [1], study=study)} == {"raises", "lowers", "random"}
+    assert {job.kind for job in removals(dm, study, [0], [1])} == {"raises", "lowers", "random"}
     for refused in (lambda: select(dm, study, drop=1), lambda: debias_group(dm, study, list("aabb"), 1)):
         with pytest.raises(InputError, match="a selection needs to know which way is better, and of test_predictions"):
             refused()
     assert np.flatnonzero(~select(dm, study, drop=1, judge=0.0, better="lower").kept).tolist() == [HELPS]
     assert "neither more nor less" in repr(banzhaf(study))
     with pytest.raises(InputError, match="test_predictions is not margins"):
-        support(dm, study, runs=0)
+        support(dm, study)
 
 
 def test_a_fit_alone_knows_what_its_study_declared():
@@ -191,7 +191,7 @@ def test_sizes_are_removed_as_asked_or_said_to_be_impossible(tmp_path):
     weight = np.zeros((N, 3), np.float32)
     weight[:5, 0], weight[:9, 1], weight[10:14, 1] = 1, 1, -1
     dm = Datamodels(weight, np.zeros(3), np.zeros(3), {"output": "test_margins"})
-    found = counterfactuals(dm, study, [0, 1], sizes=[4, 8], runs=0)
+    found = counterfactuals(dm, study, [0, 1], sizes=[4, 8])
     assert {len(job.units) for job in found.removals} == {4, 8}
     assert [(job.target, job.kind, len(job.units)) for job in found.removals if job.kind != "random"] == [
         (0, "helpful", 4),
@@ -202,12 +202,11 @@ def test_sizes_are_removed_as_asked_or_said_to_be_impossible(tmp_path):
     assert "8 helpful units for 1 of 2 targets, which have 5" in repr(found)
     assert "8 harmful units for 2 of 2 targets, which have at most 4" in repr(found)
     with pytest.raises(InputError, match="no target has so many units with a weight"):
-        counterfactuals(dm, study, [2], sizes=[4], runs=0)
+        counterfactuals(dm, study, [2], sizes=[4])
 
 
 def test_what_does_not_exist_is_no_number():
     from subtrain.uses.kit.effect_agreement import agreement
-    from subtrain.uses.kit.result import to_json
     from subtrain.uses.support import Support
 
     one = agreement(np.ones(1), np.ones(1), np.zeros(1, int), np.zeros(1), np.zeros(1))
@@ -215,4 +214,4 @@ def test_what_does_not_exist_is_no_number():
     above = agreement(np.arange(6.0), np.arange(6.0), np.zeros(6, int), np.full(6, 2.0), np.zeros(6))
     assert "1.000 at its upper bound of about" in str(above)
     found = Support(np.arange(2), np.ones(2), np.array([-1, 4]), {}, np.full(2, np.nan), False, 0, "test_margins", 9)
-    assert to_json(found)["support"] == [None, 4]
+    assert found.to_json()["support"] == [None, 4]

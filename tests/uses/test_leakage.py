@@ -9,8 +9,8 @@ import pytest
 
 from subtrain import Datamodels
 from subtrain.errors import InputError
-from subtrain.uses.kit.result import to_json
 from subtrain.uses.leakage import leakage, recall_at
+from uses.planted import world_of
 
 N, T = 600, 400
 TAILS = {
@@ -63,7 +63,7 @@ def test_planted_duplicates_are_found_and_few_others(tail):
     assert np.all(np.diff(table["p"]) >= 0)
     assert "suspect pairs at 10% false discoveries" in repr(found)
     found.figure()
-    json.dumps(to_json(found), allow_nan=False)
+    json.dumps(found.to_json(), allow_nan=False)
 
 
 def near(random, places, others):
@@ -113,3 +113,18 @@ def test_recall_at_a_rate_of_false_positives():
     assert recall_at(score, clean, right, 0.01) == pytest.approx(0.2)  # above 99, the highest but none of a hundred
     with pytest.raises(InputError, match="needs both clean targets"):
         recall_at(score, np.ones(110, bool), right)
+
+
+def test_training_without_the_suspects_shows_that_they_matter(make_study, trained_here):
+    weight = np.random.default_rng(0).normal(size=(60, 30))
+    weight[7, 3] = weight[9, 4] = 1000.0
+    study = make_study(task=world_of(weight), models=20, segment=64)
+    found = leakage(Datamodels(weight, np.ones(30), np.zeros(30), {"output": "test_margins"}), study)
+    checked = found.verify(3)
+    suspects = [(job.target, *job.units) for job in checked.removals if job.kind == "suspect"]
+    assert {(3, 7), (4, 9)} <= set(suspects)
+    effect = dict(zip(suspects, checked.observed.mean(axis=1), strict=False))
+    assert effect[3, 7] == pytest.approx(-1000, abs=2)
+    none = leakage(Datamodels(weight * 0, np.ones(30), np.zeros(30)), study)
+    with pytest.raises(InputError, match="nothing to retrain without"):
+        none.verify()

@@ -34,9 +34,16 @@ def test_label_noise_in_real_digits_is_found(digits):
     np.testing.assert_array_equal(mislabeled(digits).order, found.order)
 
 
+def test_training_without_the_suspicious_is_compared(digits, trained_here):
+    found = mislabeled(digits).verify(1, randoms=2)
+    contradicted = int((mislabeled(digits).scores["agreement"] < 0.5).sum())
+    assert found.sizes["without"] == 120 - contradicted
+    assert mislabeled(digits).verify(1, drop=3, randoms=2).sizes["without"] == 117
+
+
 def test_scores_are_what_they_say(digits):
     dm = fit(digits, "train_margins", Ridge(), keep_counts=False)
-    found = mislabeled(digits, dm, by="support")
+    found = mislabeled(digits, dm=dm, by="support")
     rows = digits.done("fit")
     masks, y = digits.masks(rows).unpack(), digits.read("train_margins", rows).astype(np.float64)
     for example in (0, 50):

@@ -9,6 +9,7 @@ from subtrain import Datamodels, tasks
 from subtrain.errors import InputError
 from subtrain.uses.kit.unit_names import target_labels
 from subtrain.uses.neighbors import neighbors
+from uses.planted import opposed_weights, world_of
 
 WEIGHT = np.array([[3, -1, 0], [2, 4, 0], [-5, 1, 0], [0, 2, 1], [-1, 0, 0.5]], np.float32)
 DM = Datamodels(WEIGHT, np.zeros(3), np.zeros(3), {"output": "test_margins"})
@@ -70,3 +71,20 @@ def test_groups_have_the_label_that_their_examples_share(make_study):
     dm = Datamodels(np.eye(10, 6, dtype=np.float32), np.zeros(6), np.zeros(6), {"output": "test_margins"})
     found = neighbors(dm, study, k=1)
     assert found.label.tolist() == [str(unit) for unit in found.unit]
+
+
+def test_training_without_the_units_of_a_list_moves_its_targets(make_study, trained_here):
+    weight = opposed_weights()
+    study = make_study(task=world_of(weight), models=20, segment=64)
+    dm = Datamodels(weight, np.ones(40), np.zeros(40), {"output": "test_margins"})
+    found = neighbors(dm, study, targets=[0, 1, 39], k=5, groups=["a", "a", "b"]).verify(3)
+    assert [(job.target, job.kind, len(job.units)) for job in found.removals[:6]] == [
+        (0, "helpful", 5),
+        (1, "helpful", 5),
+        (0, "harmful", 5),
+        (1, "harmful", 5),
+        (39, "helpful", 5),
+        (39, "harmful", 5),
+    ]
+    assert np.abs(found.observed.mean(axis=1) - found.predicted).max() < 1
+    assert found.agreement.pearson.value > 0.99

@@ -46,6 +46,14 @@ def test_a_planted_set_is_found_with_and_without_its_size(world):
     assert found.figure().axes
 
 
+def test_training_without_the_suspects_is_compared(world, trained_here):
+    study, dm = world
+    found = poison(dm, study, size=8).verify(2, randoms=3, output="train_margins", groups={"poisons": range(8)})
+    assert found.sizes == {"all": 60, "without": 52, "random": 52}
+    lost = dm.weight[:8, :8].sum(axis=0).mean()
+    assert found.gain("without", "all", "poisons", "mean").value == pytest.approx(-lost, abs=1e-4)
+
+
 def test_support_is_the_mean_of_what_a_unit_gives_and_takes(world):
     study, dm = world
     found = poison(dm, study, size=8)

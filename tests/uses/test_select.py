@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from subtrain import Datamodels, Output, compare_without, debias_group, select, verify_selection
+from subtrain import Datamodels, Output, debias_group, select
 from subtrain.errors import InputError
 from subtrain.tasks import batch
 from subtrain.uses.training_sets import compare_training_sets, split_targets
@@ -72,7 +72,7 @@ def test_half_of_the_targets_only_judge_by_default(study, dm):
 
 def test_retraining_shows_what_the_weights_promise(study, dm):
     chosen = select(dm, study, keep=5, targets=[0, 1])
-    found = verify_selection(study, chosen, runs=6, randoms=8)
+    found = chosen.verify(6, randoms=8)
     truth = weights()[:5, :2].sum(axis=0).mean() - 2.5
     assert found.mean("selected", "chosen for", "mean").value == pytest.approx(truth, abs=0.1)
     gain = found.gain("selected", "random", "chosen for", "mean")
@@ -110,7 +110,7 @@ def test_the_worst_group_is_helped_at_last(study, dm):
     chosen = debias_group(dm, study, groups, drop=5)
     assert list(chosen.groups) == ["b, chosen for", "b, others", "other groups"]
     assert np.flatnonzero(~chosen.kept).tolist() == list(range(5, 10))
-    found = verify_selection(study, chosen, runs=3, randoms=6)
+    found = chosen.verify(3, randoms=6)
     assert found.mean("all", "b, others").value == 0.0
     assert found.mean("selected", "b, others").value == 1.0
     assert found.gain("selected", "random", "b, others").low > 0
@@ -119,7 +119,7 @@ def test_the_worst_group_is_helped_at_last(study, dm):
 
 def test_leaving_units_out_is_compared_with_leaving_out_random_ones(study):
     groups = split_targets(study, "test_margins", second=[4, 5, 6, 7])
-    found = compare_without(study, range(5, 10), runs=4, groups=groups, randoms=6)
+    found = compare_training_sets(study, runs=4, groups=groups, without=range(5, 10), randoms=6)
     assert found.gain("without", "all", "second", "mean").value == pytest.approx(10, abs=0.3)
     assert found.gain("without", "all", "others", "mean").value == pytest.approx(-2, abs=0.3)
     assert found.gain("without", "random", "second", "mean").low > 0
@@ -136,7 +136,7 @@ def test_leaving_units_out_is_compared_with_leaving_out_random_ones(study):
         (lambda s, dm: select(dm, s, keep=3, judge=1.0), "below 1"),
         (lambda s, dm: debias_group(dm, s, ["a"] * 8, drop=2), "at least two different"),
         (lambda s, dm: debias_group(dm, s, ["a"] * 4 + ["b"] * 4, drop=2, group="c"), "there are a, b"),
-        (lambda s, dm: compare_without(s, []), "some but not all"),
+        (lambda s, dm: compare_training_sets(s, without=[]), "some but not all"),
         (lambda s, dm: compare_training_sets(s, {"all": np.ones(N)}, groups={"none": []}), "no targets in group none"),
         (lambda s, dm: select(Datamodels(dm.weight[:5], dm.bias, dm.lam), s, keep=2), "over 5 units"),
         (lambda s, dm: select(Datamodels(dm.weight, dm.bias, dm.lam), s, keep=2), "records no output"),

@@ -16,7 +16,9 @@ from subtrain import uses
 from subtrain.cli.shared.results import _cell, _csv
 from subtrain.system.notebook import html_table
 from subtrain.tasks import batch
-from subtrain.uses.kit.result import to_json
+from subtrain.uses.alphas import Alphas
+from subtrain.uses.brittleness import Brittleness
+from subtrain.uses.kit.result import table_json
 
 N, TARGETS, CONSTANT, UNMOVED = 16, 6, 4, 5
 UGLY = re.compile(r"np\.|array\(|\bnan\b|\binf\b|(?<![\w.,])-0(?:\.0+)?(?![\d.])|<subtrain|object at")
@@ -54,46 +56,41 @@ def results(study, dm, own, other):
     """One or more of every result that this study allows, by name."""
     two, gone = np.arange(2), np.full(2, np.nan)
     return {
-        "leakage": lambda: st.leakage(dm, study=study),
+        "leakage": lambda: st.leakage(dm, study),
         "neighbors": lambda: st.neighbors(dm, study, k=3),
         "neighbors together": lambda: st.neighbors(dm, targets=[UNMOVED, 0], k=3, together=True),
-        "support": lambda: st.support(dm, study, runs=0),
-        "support of one that nothing holds up": lambda: st.support(dm, study, [UNMOVED], runs=2),
-        "brittleness": lambda: st.Brittleness(two, two, two + 1, -np.zeros((2, 2)), gone, 2, "test_margins", N),
+        "support": lambda: st.support(dm, study),
+        "support of one that nothing holds up": lambda: st.support(dm, study, [UNMOVED]).verify(2),
+        "brittleness": lambda: Brittleness(two, two, two + 1, (two,), -np.zeros((2, 2)), gone, 2, "test_margins", N),
         "select": lambda: st.select(dm, study, keep=8),
-        "select verified": lambda: st.verify_selection(study, st.select(dm, study, keep=8), runs=2, randoms=2),
+        "select verified": lambda: st.select(dm, study, keep=8).verify(2, randoms=2),
         "debias": lambda: st.debias_group(dm, study, [i % 2 for i in range(TARGETS)], drop=3),
         "significance": lambda: st.significance(dm, study),
         "values": lambda: st.banzhaf(study, "test_margins"),
         "values of a target that nothing moves": lambda: st.banzhaf(study, "test_margins", targets=[UNMOVED]),
         "ame": lambda: st.ame(study, "test_margins"),
         "embedding": lambda: st.embedding(dm, components=2),
-        "clusters": lambda: st.clusters(dm, 2, of="units", neighbors=3),
-        "compare": lambda: st.compare(dm, other, components=2),
-        "compare with itself": lambda: st.compare(dm, dm, components=2),
+        "clusters": lambda: st.clusters(dm, study, 2, of="units", neighbors=3),
+        "compare": lambda: st.compare(dm, study, other, components=2),
+        "compare with itself": lambda: st.compare(dm, study, dm, components=2),
         "influence": lambda: st.empirical_influence(study, "test_margins"),
         "memorization": lambda: st.memorization(study, "train_margins"),
         "mislabeled": lambda: st.mislabeled(study, output="train_margins"),
-        "counterfactuals": lambda: st.counterfactuals(dm, study, [0, UNMOVED], sizes=[1, 2], runs=2),
-        "counterfactuals of one": lambda: st.counterfactuals(dm, study, [0], sizes=[1], runs=2),
-        "counterfactuals untrained": lambda: st.counterfactuals(dm, study, [0], sizes=[1], runs=0),
-        "tails": lambda: st.remove_tails(
-            st.embedding(dm, components=2), dm, study, units=2, runs=2, targets=2, draws=2
-        ),
-        "without": lambda: st.compare_without(study, [0, 1], runs=2, randoms=2, output="test_margins"),
+        "counterfactuals": lambda: st.counterfactuals(dm, study, [0, UNMOVED], sizes=[1, 2]).verify(2),
+        "counterfactuals of one": lambda: st.counterfactuals(dm, study, [0], sizes=[1]).verify(2),
+        "counterfactuals untrained": lambda: st.counterfactuals(dm, study, [0], sizes=[1]),
+        "tails": lambda: st.embedding(dm, study, components=2).verify(2, units=2, targets=2, draws=2),
+        "without": lambda: st.compare_training_sets(study, without=[0, 1], runs=2, randoms=2),
         "audit": lambda: st.audit(study, "test_margins", pairs=4),
         "budget": lambda: st.budget(study, 0.5, "test_margins", sizes=[50, 70, 90, 120]),
         "curve": lambda: st.learning_curve(study, [50, 80], "test_margins"),
         "evaluation": lambda: st.evaluate(dm, study),
         "evaluation without an interval": lambda: st.evaluate(dm, study, bootstrap=0),
         "poison": lambda: st.poison(own, study, size=3, known=[0, 1]),
-        "agreement": lambda: st.counterfactuals(dm, study, [0], sizes=[1], runs=2).agreement,
-        "difference": lambda: st.verify_difference(
-            st.compare(dm, other, components=1), study, study, units=2, runs=2, targets=2, draws=2
-        ),
-        "alphas": lambda: st.Alphas("y", 400, 3, np.array([0.2, 0.5]), np.zeros(2), gone, gone, gone, gone, gone),
+        "agreement": lambda: st.counterfactuals(dm, study, [0], sizes=[1]).verify(2).agreement,
+        "difference": lambda: st.compare(dm, study, other, study, components=1).verify(2, units=2, targets=2, draws=2),
+        "alphas": lambda: Alphas("y", 400, 3, np.array([0.2, 0.5]), np.zeros(2), gone, gone, gone, gone, gone),
         "datamodels": lambda: dm,
-        "removals": lambda: st.removals(dm, [0], sizes=[1]),
         "study": lambda: study,
         "status": lambda: study.status(),
     }
@@ -104,7 +101,7 @@ def looked_at(name, result):
     text = {"repr": repr(result), "str": str(result)}
     told = result.to_json() if hasattr(result, "to_json") else {}
     if hasattr(result, "table"):
-        told = {"summary": repr(result), "table": to_json(result)}
+        told = {"summary": repr(result), "table": table_json(result.table())}
         assert len({len(column) for column in told["table"].values()}) == 1, name
         text["cells"] = " ".join(_cell(v) for column in result.table().values() for v in column)
         text["csv"] = _csv(result).decode().replace(",", " ")

@@ -15,7 +15,6 @@ from subtrain.studies.imports.arrays import import_arrays
 from subtrain.uses.kit.debias import debias, least_squares
 from subtrain.uses.kit.mask_covariance import design_covariance
 from subtrain.uses.kit.residuals import fitted_parts, residual_sums, sums_of_counts
-from subtrain.uses.kit.result import to_json
 from subtrain.uses.kit.standard_errors import standard_errors
 from subtrain.uses.significance import Significance, significance
 from uses.planted import lasso, sparse_world
@@ -159,7 +158,7 @@ def test_a_study_from_end_to_end(make_study):
     assert table.q.is_monotonic_increasing
     row = table.iloc[0]
     assert row.estimate == found.estimate[int(row.unit), int(row.target)]
-    assert set(to_json(found)) == set(table.columns)
+    assert set(found.to_json()) == set(table.columns)
     assert "200 models" in found.figure()._suptitle.get_text()
     exact = significance(dm, study, [1], method="exact")
     assert np.all(np.abs(exact.estimate - found.estimate[:, 1:2]) < 5 * exact.error)

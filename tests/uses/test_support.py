@@ -12,7 +12,7 @@ from subtrain import Datamodels, Output
 from subtrain.errors import InputError
 from subtrain.tasks import batch, sklearn
 from subtrain.uses.brittleness import brittleness
-from subtrain.uses.kit.proportion import proportion
+from subtrain.uses.kit.intervals import proportion
 from subtrain.uses.support import smallest, support
 
 N, T = 40, 8
@@ -44,7 +44,7 @@ def by_hand(target, margin):
 
 def test_the_support_is_the_smallest_set_that_flips(make_study, trained_here):
     study = make_study(done=False, task=planted())
-    found = support(KNOWN, study, runs=2)
+    found = support(KNOWN, study).verify(2)
     assert np.allclose(found.margin, MARGIN, atol=1e-5)
     assert found.size.tolist() == [0 if t == 2 else by_hand(t, MARGIN[t]) for t in range(T)]
     assert found.size[1] == -1
@@ -61,17 +61,17 @@ def test_the_support_is_the_smallest_set_that_flips(make_study, trained_here):
 
 def test_a_margin_that_is_mispredicted_is_calibrated(make_study, trained_here):
     study = make_study(done=False, task=planted(shift=0.2))
-    plain = support(KNOWN, study, runs=1)
+    plain = support(KNOWN, study).verify(1)
     assert plain.certified[1.0].value < 1
     assert plain.certified[1.0].value <= plain.certified[1.2].value
-    calibrated = support(KNOWN, study, runs=1, calibrate=True)
+    calibrated = support(KNOWN, study, calibrate=1).verify(1)
     assert np.allclose(calibrated.margin, 1.2 * MARGIN, atol=1e-5)
     assert calibrated.certified[1.0].value == 1
     assert trained_here[0] == 1 and 0 in trained_here  # noqa: PT018  the control is trained once for both
 
 
 def test_estimates_alone_train_nothing(make_study, trained_here):
-    found = support(KNOWN, make_study(done=False, task=planted()), [0, 3], runs=0)
+    found = support(KNOWN, make_study(done=False, task=planted()), [0, 3])
     assert trained_here == [] and "none retrained" in repr(found)  # noqa: PT018
     found.figure()
 
@@ -86,14 +86,16 @@ def test_what_is_refused(make_study):
     study = make_study(done=False, task=planted())
     with pytest.raises(InputError, match="train_logits is not margins"):
         support(Datamodels(KNOWN.weight, BIAS, KNOWN.lam, {"output": "train_logits"}), study)
-    with pytest.raises(InputError, match="to calibrate, models must be trained"):
-        support(KNOWN, study, runs=0, calibrate=True)
+    with pytest.raises(InputError, match="runs 1 or more"):
+        support(KNOWN, study).verify(0)
+    with pytest.raises(InputError, match="factors must be positive"):
+        support(KNOWN, study).verify(1, factors=[0.0])
     with pytest.raises(InputError, match="targets are numbered 0 to 7, got 8"):
         support(KNOWN, study, [8])
     with pytest.raises(InputError, match="records no test_logits"):
         brittleness(KNOWN, study, [0])
     with pytest.raises(InputError, match="cannot relabel"):
-        brittleness(KNOWN, study, [0], labels=[1])
+        brittleness(KNOWN, study, [0], labels=[1]).verify(1)
 
 
 def test_wilsons_interval():
@@ -112,7 +114,11 @@ def test_mislabeled_neighbours_flip_a_target(make_study, trained_here):
     same = (y[:, None] == y_test) * (1 + 0.01 * np.arange(30)[:, None])  # an order, the target's own class first
     dm = Datamodels(same.astype(np.float32), np.zeros(4), np.zeros(4), {"output": "test_margins"})
     sizes = [1, 4, 10]
-    found = brittleness(dm, study, sizes=sizes, runs=1)
+    asked = brittleness(dm, study, sizes=sizes)
+    assert "as removal would, not retrained" in repr(asked)
+    assert np.allclose(asked.after[:, 0], same.sum(axis=0) - same.max(axis=0))
+    asked.figure()
+    found = asked.verify(1)
     assert np.array_equal(found.label, 1 - y_test)
     assert (found.control > 0).all()
     assert (found.support > 1).all()

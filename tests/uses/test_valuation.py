@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from subtrain import Design, Study, ame, banzhaf, shapley
+from subtrain.designs.samplers import shapley_alphas
 from subtrain.errors import InputError
 from subtrain.studies.imports.arrays import import_arrays
-from subtrain.uses.valuation import quadrature, shapley_alphas
+from subtrain.uses.valuation import quadrature
 
 # The fewest units with more different coalitions than there are models.
 N = 13
@@ -154,4 +155,4 @@ def test_too_few_models_of_one_alpha(play):
 
 
 def test_the_design_says_which_alphas():
-    assert Design(alpha=shapley_alphas(2), models=5, n=8, kind="bernoulli").alpha_list == shapley_alphas(2)
+    assert Design.for_shapley(2, models=5, n=8).alpha_list == shapley_alphas(2)

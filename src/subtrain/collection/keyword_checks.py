@@ -27,7 +27,9 @@ def hands_on(to: str, taken: tuple[str, ...] = ()) -> Callable[[Callable[P, R]],
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        own = [name for name, one in inspect.signature(function).parameters.items() if one.kind in kinds]
+        own = [
+            name for name, one in inspect.signature(function).parameters.items() if one.kind in kinds and name != "self"
+        ]
         handed = [name for name in (RETRAIN if to == "retrain" else COLLECT) if name not in taken]
 
         @wraps(function)

@@ -22,6 +22,7 @@ from subtrain.designs.samplers import (
     checked_strata,
     fixed_size,
     raw_bits,
+    shapley_alphas,
     strata_from_json,
     strata_json,
     subset_size,
@@ -91,6 +92,14 @@ class Design:
     groups: tuple[int, ...] | None = field(default=None, repr=False)
     extensions: tuple[tuple[str, int, int], ...] = ()
     strata: tuple[Label, ...] | None = field(default=None, repr=False)
+
+    @classmethod
+    def for_shapley(cls, alphas: int = 5, **given: Any) -> Design:
+        """A design of so many alphas for `shapley`, exact for interactions of up to twice as many units.
+
+        given: the other fields; kind is "bernoulli" unless it is among them.
+        """
+        return cls(**{"alpha": shapley_alphas(alphas), "kind": BERNOULLI, **given})
 
     def __post_init__(self) -> None:
         if self.groups is not None:

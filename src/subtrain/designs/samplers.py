@@ -31,6 +31,13 @@ def training_seeds(seed: int, subsets: NDArray[np.int64], replicates: NDArray[np
     return np.array([raw_bits(seed, s, 1, 1 + r)[0] >> np.uint64(32) for s, r in pairs], np.uint32)
 
 
+def shapley_alphas(count: int) -> tuple[float, ...]:
+    """The alphas whose design makes `shapley` exact for interactions of up to 2 x count units (Gauss-Legendre)."""
+    if count < 1:
+        raise InputError(f"a design needs at least one alpha, got {count}")
+    return tuple(((1 + np.polynomial.legendre.leggauss(count)[0]) / 2).tolist())
+
+
 @lru_cache(maxsize=256)
 def subset_size(alpha: float, n: int) -> int:
     """floor(alpha * n), with alpha taken as the decimal it is written as (0.29 * 100 is 29)."""

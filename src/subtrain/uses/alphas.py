@@ -21,7 +21,8 @@ from subtrain.store.addresses import open_store
 from subtrain.studies.stored_study import create_study
 from subtrain.study import Study
 from subtrain.uses.kit.effect_agreement import told
-from subtrain.uses.kit.result import Table, new_figure
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.retrain import task_of
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ FOLDER = "pilots"
 HELDOUT, REPLICATES = 60, 2
 
 
-@dataclass(frozen=True, eq=False)
-class Alphas:
+@dataclass(frozen=True, eq=False, repr=False)
+class Alphas(Result):
     """One pilot study an alpha [A]: LDS against the mean of 2 runs with its interval, the ceiling (an upper bound
     of what a perfect predictor would score), the seed's share of the variance of ranks, and core-seconds a model."""
 
@@ -56,11 +57,11 @@ class Alphas:
         cost = np.where(np.isfinite(self.seconds[close]), self.seconds[close], np.inf)
         return float(self.alpha[close[int(np.argmin(cost))]])
 
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         each = ", ".join(f"{a:g}: LDS {told(v, c)}" for a, v, c in zip(self.alpha, self.lds, self.ceiling, strict=True))
         return (
-            f"Alphas({self.output}, best {self.best:g}; {each}; {self.pilot:,} models each, held-out subsets of each "
-            f"alpha x {REPLICATES} runs, per target, mean over {self.targets} targets)"
+            f"{self.output}, best {self.best:g}; {each}; {self.pilot:,} models each, held-out subsets of each "
+            f"alpha x {REPLICATES} runs, per target, mean over {self.targets} targets"
         )
 
     def table(self) -> Table:
@@ -80,6 +81,7 @@ class Alphas:
         return picture
 
 
+@question
 @hands_on("collect")
 def compare_alphas(
     study: Study, alphas: Sequence[float] = (0.1, 0.2, 0.5), pilot: int = 500, output: str | None = None, **options: Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from subtrain.evaluation_models import judging
 from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.uses.kit.noise_stability import correlated, decay, weights_by_degree
-from subtrain.uses.kit.result import Table, new_figure
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ RUNS = (1, 2, 3, 5, 10, 20)
 BOOTSTRAP = 300
 
 
-@dataclass(frozen=True, eq=False)
-class Audit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Audit(Result):
     """T targets, from `subsets` held-out subsets x `replicates` runs.
 
     noise_share: [T], the seed's share of the variance of ranks; ceiling: [T], upper bound of the LDS of a perfect
@@ -44,8 +45,8 @@ class Audit:
     output: str
     subsets: int
     replicates: int
-    noise_share: Floats = field(repr=False)
-    ceiling: Floats = field(repr=False)
+    noise_share: Floats
+    ceiling: Floats
     linear: Interval | None = None
     degrees: Floats | None = None
     rhos: Floats | None = None
@@ -62,12 +63,12 @@ class Audit:
         count = int(np.isfinite(self.ceiling).sum())
         return f"{count} targets" if count == self.ceiling.size else f"{count} of {self.ceiling.size} targets"
 
-    def __repr__(self) -> str:
-        start = f"Audit({self.output}: noise share {number(float(np.nanmean(self.noise_share)))}, LDS "
+    def finding(self) -> str:
+        start = f"{self.output}: noise share {number(float(np.nanmean(self.noise_share)))}, LDS "
         start += f"{ceiling_said(float(np.nanmean(self.ceiling)))} against the mean of {self.replicates} runs"
         if self.linear is not None:
             start += f", linear share {self.linear}"
-        return f"{start}; per target, mean over {self.over}, {self.subsets} held-out subsets)"
+        return f"{start}; per target, mean over {self.over}, {self.subsets} held-out subsets"
 
     def table(self) -> Table:
         return {
@@ -97,6 +98,7 @@ class Audit:
         return picture
 
 
+@question
 @hands_on("retrain")
 def audit(
     study: Study, output: str | None = None, *, rhos: Sequence[float] = RHOS, pairs: int | None = 100, **options: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.errors import InputError
 from subtrain.quantities import split_of
 from subtrain.study import Study
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.kit.weak_fit import of_a_fit
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.removals import ranked
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.retrain_mislabeled import Mislabeling, retrain_mislabeled
 from subtrain.uses.support import margins_of
 
@@ -28,22 +29,44 @@ _MODELS_FOR_LABELS = 200
 PAPER_MEDIAN = 35
 
 
-@dataclass(frozen=True, eq=False)
-class Brittleness(OfAFit):
-    """How many mislabeled training examples flip each target (paper, section 4.1), by retraining.
+@dataclass(frozen=True, eq=False, repr=False)
+class Brittleness(Result):
+    """How many mislabeled training examples flip each target (paper, section 4.1).
 
-    label int64 [T]: the label that the target's most helpful examples get; sizes int64 [L]: how many, ascending;
-    after [T, L]: mean margin over `runs` models trained so; control [T]: of models trained on everything as it is.
+    label int64 [T]: the label that the target's most helpful examples get; sizes int64 [L]: how many, ascending; units:
+    for each target its most helpful units, the most helpful first. after [T, L]: the margin that the datamodels predict
+    without so many of them, which another label lowers as much at least; once verified, the mean margin over `runs`
+    models trained with their other label. control [T]: the margin with everything as it is, predicted or retrained.
     """
 
     target: NDArray[np.int64]
-    label: NDArray[np.int64] = field(repr=False)
+    label: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    after: Floats = field(repr=False)
-    control: Floats = field(repr=False)
+    units: tuple[NDArray[np.int64], ...]
+    after: Floats
+    control: Floats
     runs: int
     output: str
     n: int
+
+    @hands_on("retrain", taken=("source",))
+    def verify(self, runs: int = 10, **options: Any) -> Brittleness:
+        """Retrain `runs` models with each target's examples under their other label, and on everything as it is.
+
+        options: as for `retrain`. Raises InputError for groups as units, or a task that cannot relabel.
+        """
+        jobs = [Mislabeling([], [])]
+        for units, label in zip(self.units, self.label.tolist(), strict=True):
+            jobs += [Mislabeling(units[:size].tolist(), [label] * units[:size].size) for size in self.sizes]
+        found = retrain_mislabeled(self.asked_study(), jobs, runs, **options)
+        own = [self.target[0], *np.repeat(self.target, self.sizes.size)]
+        after = found.of_targets(own, self.output)[1:].mean(axis=1, dtype=np.float64).reshape(-1, self.sizes.size)
+        control = found.outputs(self.output, self.target.tolist())[0].mean(axis=0, dtype=np.float64)
+        return self.followed_by(replace(self, after=after, control=control, runs=runs))
+
+    @property
+    def _how(self) -> str:
+        return f"retrained, mean of {self.runs} runs" if self.runs else "as removal would, not retrained"
 
     @property
     def support(self) -> NDArray[np.int64]:
@@ -52,15 +75,13 @@ class Brittleness(OfAFit):
         found = np.where(flipped.any(axis=1), self.sizes[flipped.argmax(axis=1)], -1)
         return np.where(self.control <= 0, 0, found).astype(np.int64)
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         right = self.support[self.support != 0]
         flipped = right[right > 0]
         half = f"half flip after {_median(right)}" if flipped.size * 2 > right.size else "fewer than half flip"
         return (
-            f"Brittleness({self.output}: {flipped.size} of {right.size} targets flip when at most {self.sizes[-1]} of "
-            f"{self.n} examples are mislabeled, {half}; retrained, mean of {self.runs} runs)"
+            f"{self.output}: {flipped.size} of {right.size} targets flip when at most {self.sizes[-1]} of "
+            f"{self.n} examples are mislabeled, {half}; {self._how}"
         )
 
     def table(self) -> Table:
@@ -75,36 +96,33 @@ class Brittleness(OfAFit):
         figure = new_figure(6.0, 3.8)
         axes = figure.add_subplot()
         right = self.control > 0
-        axes.plot(self.sizes, (self.after[right] < 0).mean(axis=0), "o-", label="flipped, retrained")
+        axes.plot(self.sizes, (self.after[right] < 0).mean(axis=0), "o-", label="flipped")
         axes.axhline(0.5, color="0.6", lw=0.8, ls="--")
         axes.axvline(PAPER_MEDIAN, color="0.6", lw=0.8, ls=":", label=f"paper: half flip at {PAPER_MEDIAN}")
         axes.set(xscale="log", xlabel="examples given the runner-up's label", ylabel="share of targets", ylim=(0, 1))
         axes.legend(frameon=False)
         axes.set_title(
             f"{self.output}: mislabeling per target, {int(right.sum())} targets that are right without it,\n"
-            f"n = {self.n}, mean of {self.runs} runs each",
+            f"n = {self.n}, {self._how}",
             fontsize="small",
         )
         return figure
 
 
-@hands_on("retrain", taken=("source",))
-@of_a_fit
+@question
 def brittleness(
     dm: Datamodels,
     study: Study,
     targets: Sequence[int] | None = None,
     sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
-    runs: int = 10,
     labels: ArrayLike | None = None,
-    **options: Any,
 ) -> Brittleness:
-    """Give each target's most helpful examples another label, ever more of them, and retrain to see when it flips.
+    """How many of a target's most helpful examples, given another label, flip its prediction; `verify` retrains to see.
 
     labels: the label for each target's examples, by default the runner-up: the class of the second largest logit,
     averaged over the study's models, which must then record logits ("test_logits"). A target has no more examples
-    mislabeled than have a positive weight. options: as for `retrain`. Raises InputError where labels are neither given
-    nor recorded, for outputs that are not margins, groups as units, or a task that cannot relabel.
+    mislabeled than have a positive weight. Raises InputError where labels are neither given nor recorded, and for
+    outputs that are not margins.
     """
     output = margins_of(dm, study)
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
@@ -114,15 +132,13 @@ def brittleness(
     ladder = np.unique(np.minimum(whole_numbers("sizes", sizes), dm.n))
     if not ladder.size or ladder[0] < 1:
         raise InputError("sizes must be 1 or more: how many examples to mislabel")
-    jobs = [Mislabeling([], [])]
-    for target, label in zip(chosen, given.tolist(), strict=True):
-        weight = dm.weight[:, target]
-        ranked = np.argsort(-weight, kind="stable")[: int((weight > 0).sum())].tolist()
-        jobs += [Mislabeling(ranked[:size], [label] * len(ranked[:size])) for size in ladder]
-    found = retrain_mislabeled(study, jobs, runs, **options)
-    own = found.of_targets([chosen[0], *np.repeat(chosen, ladder.size)], output)[1:].mean(axis=1, dtype=np.float64)
-    control = found.outputs(output, chosen.tolist())[0].mean(axis=0, dtype=np.float64)
-    return Brittleness(chosen, given, ladder, own.reshape(-1, ladder.size), control, runs, output, study.n)
+    units = tuple(ranked(dm.weight[:, target], 1)[: ladder[-1]] for target in chosen)
+    whole = dm.bias[chosen] + dm.weight[:, chosen].sum(axis=0, dtype=np.float64)
+    lost = [
+        [dm.weight[own[:size], t].sum(dtype=np.float64) for size in ladder]
+        for own, t in zip(units, chosen, strict=True)
+    ]
+    return Brittleness(chosen, given, ladder, units, whole[:, None] - np.array(lost), whole, 0, output, study.n)
 
 
 def runner_up(study: Study, output: str, targets: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,8 @@ from subtrain.evaluation import Interval, ceiling_said
 from subtrain.formatting import duration, number
 from subtrain.study import Study
 from subtrain.system.machine import cores
-from subtrain.uses.kit.result import Table, new_figure
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.learning_curve import LEAST, LearningCurve, learning_curve
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ POINTS = 5
 LIMIT, STEEPNESS = (0.95, 0.08), (1.0, 0.3)
 
 
-@dataclass(frozen=True, eq=False)
-class Budget:
+@dataclass(frozen=True, eq=False, repr=False)
+class Budget(Result):
     """models: to fit on for an LDS of `lds` with the LASSO, with the 95 % interval of the curve's own error, inf where
     the curve never gets there; limit: where it goes; rate: models a second on this machine, NaN where no segment tells.
     """
@@ -39,24 +40,24 @@ class Budget:
     limit: float
     have: int
     rate: float
-    curve: LearningCurve = field(repr=False)
-    parameters: Floats = field(repr=False)
+    curve: LearningCurve
+    parameters: Floats
 
     @property
     def seconds(self) -> float:
         """For the models that are not there yet."""
         return max(0.0, self.models.value - self.have) / self.rate if self.rate > 0 else float("nan")
 
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         where = f"mean over {self.curve.targets} targets, {self.curve.subsets} held-out subsets x "
         where += f"{self.curve.replicates} runs"
         if not np.isfinite(self.models.value):
-            return f"Budget(LDS {self.lds:g} is out of reach: more models lead to about {number(self.limit)}; {where})"
+            return f"LDS {self.lds:g} is out of reach: more models lead to about {number(self.limit)}; {where}"
         took = f", {duration(self.seconds)} on this machine" if np.isfinite(self.seconds) else ""
         low, high = (_about(value) for value in (self.models.low, self.models.high))
         return (
-            f"Budget(to reach LDS {self.lds:g} you need about {_about(self.models.value)} models "
-            f"[{low}, {high}]{took}; you have {self.have:,}; {where})"
+            f"to reach LDS {self.lds:g} you need about {_about(self.models.value)} models "
+            f"[{low}, {high}]{took}; you have {self.have:,}; {where}"
         )
 
     def predicted(self, models: float | Floats) -> Floats:
@@ -95,6 +96,7 @@ class Budget:
         return picture
 
 
+@question
 def budget(
     study: Study, lds: float, output: str | None = None, sizes: Sequence[int] | None = None, targets: int = 200
 ) -> Budget:

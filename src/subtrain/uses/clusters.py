@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,10 +15,10 @@ from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.uses.embedding import paint
 from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
-from subtrain.uses.kit.direction import quantity_fitted, said
+from subtrain.uses.kit.direction import direction_note, quantity_fitted
 from subtrain.uses.kit.maps import affinities, place, unconnected_is_fine
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.kit.weak_fit import of_a_fit
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,18 +39,18 @@ class Common(NamedTuple):
     share: float
 
 
-@dataclass(frozen=True, eq=False)
-class Clusters(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Clusters(Result):
     """k clusters of targets (or units) by what they were learned from.
 
     cluster: int64 [T] (or [n]), 0 to k - 1, largest first; -1 for those without weights. labels: of all of them, text,
     if they are known; they are for show and had no part in the clustering.
     """
 
-    cluster: Numbers = field(repr=False)
-    vectors: Vectors = field(repr=False)
-    weight: NDArray[np.floating] = field(repr=False)
-    labels: NDArray[np.str_] | None = field(default=None, repr=False)
+    cluster: Numbers
+    vectors: Vectors
+    weight: NDArray[np.floating]
+    labels: NDArray[np.str_] | None = None
     affinity: str = "knn"
     method: str = "pca"
     output: str = ""
@@ -73,13 +73,11 @@ class Clusters(OfAFit):
         there = self.cluster >= 0
         return float(normalized_mutual_info_score(self.labels[there], self.cluster[there]))
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         known = "" if self.labels is None else f", mutual information with their labels {number(self.agreement, 2)}"
         return (
-            f"Clusters({self.k} of {self.vectors.index.size} {self.vectors.of} by {self.affinity} affinity of their "
-            f"datamodels{known}; {self.output}, {self.models:,} models{self.remark})"
+            f"{self.k} of {self.vectors.index.size} {self.vectors.of} by {self.affinity} affinity of their "
+            f"datamodels{known}; {self.output}, {self.models:,} models{self.remark}"
         )
 
     def members(self, cluster: int) -> Numbers:
@@ -140,16 +138,16 @@ class Clusters(OfAFit):
         return figure
 
 
-@of_a_fit
+@question
 def clusters(
     dm: Datamodels,
+    study: Study | None = None,
     k: int = 10,
     of: str = "targets",
     affinity: str = "knn",
     neighbors: int = 10,
     method: str = "pca",
     labels: Sequence[str] | NDArray[np.str_] | None = None,
-    study: Study | None = None,
 ) -> Clusters:
     """Spectral clusters of the datamodels (paper: datamodels as embeddings).
 
@@ -181,7 +179,7 @@ def clusters(
         output=str(dm.meta.get("output", "")),
         models=int(dm.meta.get("models", 0)),
         sign=output.sign,
-        remark=said(output, str(dm.meta.get("output", ""))),
+        remark=direction_note(output, str(dm.meta.get("output", ""))),
     )
 
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.uses.kit.datamodel_vectors import Rows, vectors
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.kit.weak_fit import weak_fit
+from subtrain.uses.kit.intervals import signed
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.removal_effects import RemovalEffects, as_many_at_random, difference, retrained_without
+from subtrain.uses.kit.removals import RANDOM
+from subtrain.uses.kit.result import Result, Table, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
+# Models that tell how much outputs vary.
+SOME = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,30 +45,83 @@ class Directions:
     scores: Floats
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Result):
     """Algorithms A and B (names): targets, int64 [k], that both have weights for; similarity: float64 [k], cosine of a
     target's two datamodels; of_a: the directions of A without B, of_b: those of B without A."""
 
     names: tuple[str, str]
     targets: Numbers
-    similarity: Floats = field(repr=False)
-    of_a: Directions = field(repr=False)
-    of_b: Directions = field(repr=False)
-    labels: NDArray[np.str_] | None = field(default=None, repr=False)
+    similarity: Floats
+    of_a: Directions
+    of_b: Directions
+    labels: NDArray[np.str_] | None = None
     output: str = ""
     models: tuple[int, int] = (0, 0)
+    other_study: Study | None = None
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         a, b = self.names
         return (
-            f"Comparison({a} and {b}: mean cosine of a target's datamodels {number(self.similarity.mean(), 2)}; the "
+            f"{a} and {b}: mean cosine of a target's datamodels {number(self.similarity.mean(), 2)}; the "
             f"first direction of {a} without {b} holds {self.of_a.own[0]:.1%} of {a} and {self.of_a.other[0]:.1%} of "
             f"{b}, of {b} without {a} {self.of_b.own[0]:.1%} and {self.of_b.other[0]:.1%}; {self.output}, "
-            f"{self.targets.size} targets, {self.models[0]:,} and {self.models[1]:,} models of one run each)"
+            f"{self.targets.size} targets, {self.models[0]:,} and {self.models[1]:,} models of one run each"
         )
+
+    @hands_on("retrain")
+    def verify(
+        self,
+        runs: int = 10,
+        component: int = 0,
+        side: str = "a",
+        units: int = 20,
+        targets: int = 20,
+        draws: int = 5,
+        seed: int = 0,
+        **options: Any,
+    ) -> RemovalEffects:
+        """Does a direction tell the algorithms apart? Retrain both without its units, and without as many at random.
+
+        It does if losing its `units` units moves its `targets` targets under one algorithm and not under the other
+        (ModelDiff: Shah et al. 2022). side: "a" for a direction of A without B, "b" for one of B without A. draws:
+        random sets; options: as `retrain` takes them. Effects are in standard deviations of the target's output over
+        the subsets of its own study, for two algorithms may answer on different scales.
+        """
+        first_study, second_study = self.asked_study(), self.other_study
+        if second_study is None:
+            raise InputError("nothing can be retrained without the other algorithm's study: ask with other_study=…")
+        chosen = self.subpopulation(component, targets, side)
+        sets = [self.units(component, units, side), *as_many_at_random(first_study.n, units, draws, seed)]
+        effects, each = {}, []
+        for name, study in zip(self.names, (first_study, second_study), strict=True):
+            scale = _spread(study, self.output)
+            parts = retrained_without(study, sets, runs, self.output, **options)
+            everything, removed = (part / scale for part in parts)
+            before = everything[:, chosen].mean(axis=1)
+            control = removed[1:][:, :, chosen].mean(axis=(1, 2))
+            effects[name] = (difference(removed[0][:, chosen].mean(axis=1), before), difference(control, before))
+            each.append(removed[0].mean(axis=0) - everything.mean(axis=0))
+        (a, random_a), (b, random_b) = ([signed(effect) for effect in pair] for pair in effects.values())
+        first, second = self.names
+        whose = f"{first} without {second}" if side == "a" else f"{second} without {first}"
+        claim = (
+            f"without {units} units of direction {component} of {whose}, its {chosen.size} targets move by {a} under "
+            f"{first} and by {b} under {second}; without as many at random by {random_a} and {random_b}; in standard "
+            f"deviations of {self.output} over subsets, {runs} runs, retrained from all units"
+        )
+        found = RemovalEffects(
+            claim=claim,
+            rows=("algorithm", self.names),
+            columns=("removed", ("its units", RANDOM)),
+            effects=effects,
+            targets=chosen,
+            points={"all targets": (each[0], each[1]), "the direction's": (each[0][chosen], each[1][chosen])},
+            axes=(f"change under {first}", f"change under {second}"),
+            caption=f"{self.output}: {chosen.size} of {each[0].size} targets, {runs} runs, {draws} random sets, "
+            "retrained from all units",
+        )
+        return self.followed_by(found)
 
     def directions(self, side: str = "a") -> Directions:
         """The directions of A without B ("a"), or of B without A ("b")."""
@@ -124,23 +183,26 @@ class Comparison(OfAFit):
         return figure
 
 
+@question
 def compare(
-    a: Datamodels,
-    b: Datamodels,
+    dm: Datamodels,
+    study: Study | None,
+    other: Datamodels,
+    other_study: Study | None = None,
     components: int | None = None,
     names: tuple[str, str] = ("A", "B"),
     labels: Sequence[str] | NDArray[np.str_] | None = None,
-    studies: tuple[Study, Study] | None = None,
 ) -> Comparison:
     """How two learning algorithms differ in what they learn from the same units, for the same targets.
 
-    Every target's datamodel of A, of length 1, less its projection on that of B is what A has to itself; principal
-    components of these residuals, not centred, are directions that tell A from B (ModelDiff: Shah et al. 2022).
-    Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm than of
-    the other, and `verify_difference` retrains to see. components: by default 5, or as many as there are. studies:
-    those of the fits, so that the result can say where one is weak. Raises InputError for other units or targets, and
-    for more components than there are.
+    Every target's datamodel of A (dm), of length 1, less its projection on that of B (other) is what A has to itself;
+    principal components of these residuals, not centred, are directions that tell A from B (ModelDiff: Shah et al.
+    2022). Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm
+    than of the other, and `verify` retrains to see. components: by default 5, or as many as there are. study,
+    other_study: those of the fits, so that the result can be verified and can say where one is weak. Raises InputError
+    for other units or targets, and for more components than there are.
     """
+    a, b = dm, other
     if (a.n, a.targets) != (b.n, b.targets):
         raise InputError(
             f"these datamodels are over {a.n} units and {a.targets} targets, those over {b.n} and {b.targets}: compare "
@@ -154,7 +216,7 @@ def compare(
     if not 1 <= components <= most:
         raise InputError(f"{targets.size} targets over {a.n} units have 1 to {most} directions, got {components}")
     similarity = np.einsum("kn,kn->k", left, right, dtype=np.float64)
-    found = Comparison(
+    return Comparison(
         names=names,
         targets=targets,
         similarity=similarity,
@@ -163,10 +225,8 @@ def compare(
         labels=None if labels is None else np.asarray(labels, dtype=str),
         output=str(a.meta.get("output", "")),
         models=(int(a.meta.get("models", 0)), int(b.meta.get("models", 0))),
+        other_study=other_study,
     )
-    lines = [weak_fit(dm, study) for dm, study in zip((a, b), studies or (), strict=False)]
-    object.__setattr__(found, "weak", "; ".join(line for line in dict.fromkeys(lines) if line))
-    return found
 
 
 def _directions(own: Rows, other: Rows, similarity: Floats, components: int) -> Directions:
@@ -178,3 +238,12 @@ def _directions(own: Rows, other: Rows, similarity: Floats, components: int) -> 
     found = found * np.sign(largest)
     scores = own @ found.T
     return Directions(found, (scores**2).mean(axis=0), ((other @ found.T) ** 2).mean(axis=0), scores)
+
+
+def _spread(study: Study, output: str) -> Floats:
+    """Standard deviation float64 [T] of every target's output over some finished models; 1 where it never varies."""
+    rows = study.done()[:SOME]
+    if rows.size < 2:
+        raise InputError(f"{study.location} has {rows.size} finished models, and nothing to measure effects by")
+    spread = study.read(output, rows).reshape(rows.size, -1).astype(np.float64).std(axis=0, ddof=1)
+    return np.where(spread > 0, spread, 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,11 @@ from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.study import Study
-from subtrain.uses.kit.direction import quantity_fitted, said
+from subtrain.uses.kit.direction import direction_note, quantity_fitted
 from subtrain.uses.kit.effect_agreement import Agreement, agreement, told
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.kit.weak_fit import of_a_fit
-from subtrain.uses.removals import RANDOM, Removal, left_out, removals
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.removals import RANDOM, Removal, left_out, only, random_sets, removals, without
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -31,24 +31,57 @@ FULL, ALPHA = "full", "alpha"
 DEFAULT_TARGETS = 50
 
 
-@dataclass(frozen=True, eq=False)
-class Counterfactuals(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Counterfactuals(Result):
     """k removals, each with its predicted and observed effect on its target's output.
 
     predicted [k]: the datamodels' effect, minus the sum of the weights; observed [k, runs]: output without the units
     minus output with them, [k, 0] if nothing was retrained; control [k, runs]: the output with them. base: what the
-    units are removed from, the whole training set ("full") or random subsets of the design's size ("alpha"). remark:
-    what a reader must know, which sizes could not be removed and whether less of the output is better.
+    units are removed from, the whole training set ("full") or random subsets of the design's size ("alpha"), which seed
+    draws. remark: what a reader must know, which sizes could not be removed and whether less of the output is better.
     """
 
-    removals: Sequence[Removal] = field(repr=False)
-    predicted: Floats = field(repr=False)
-    observed: Floats = field(repr=False)
-    control: Floats = field(repr=False)
+    removals: Sequence[Removal]
+    predicted: Floats
+    observed: Floats
+    control: Floats
     base: str
     output: str
     n: int
+    seed: int = 0
     remark: str = ""
+
+    @hands_on("retrain")
+    def verify(self, runs: int = 10, **options: Any) -> Counterfactuals:
+        """Retrain `runs` models without the units of each removal, and as many with them.
+
+        All removals are one retraining of different masks. options: as for `retrain`, which raises what this raises.
+        """
+        study = self.asked_study()
+        checked = self._from_the_whole if self.base == FULL else self._from_subsets
+        return self.followed_by(checked(study, runs, options))
+
+    def _from_the_whole(self, study: Study, runs: int, options: dict[str, Any]) -> Counterfactuals:
+        """Removed from all units: observed effects and outputs without removal, both [k, runs]."""
+        removed = without(self.n, [job.units for job in self.removals])
+        found = retrain(study, np.concatenate([removed, np.ones((1, self.n), np.bool_)]), runs, **options)
+        after = found.of_targets([*self.target, 0], self.output)[:-1].astype(np.float64)
+        control = found.outputs(self.output, self.target.tolist())[-1].T.astype(np.float64)
+        return replace(self, observed=after - control.mean(axis=1, keepdims=True), control=control)
+
+    def _from_subsets(self, study: Study, runs: int, options: dict[str, Any]) -> Counterfactuals:
+        """Removed from `runs` random subsets, whose own predicted effects take the place of those predicted before."""
+        assert self.dm is not None
+        size = max(1, int(np.mean(study.design.alpha) * self.n))
+        subsets = only(self.n, random_sets(self.n, [size] * runs, [self.seed, size]))
+        kept = without(self.n, [job.units for job in self.removals])
+        removed = (subsets[None] & kept[:, None]).reshape(-1, self.n)
+        found = retrain(study, np.concatenate([removed, subsets]), 1, **options)
+        own = [*np.repeat(self.target, runs), *np.zeros(runs, int)]
+        after = found.of_targets(own, self.output)[: len(removed), 0].reshape(-1, runs)
+        control = found.outputs(self.output, self.target.tolist())[-runs:, 0].T.astype(np.float64)
+        lost = [(subsets[:, ~on] @ self.dm.weight[~on, t]).mean() for t, on in zip(self.target, kept, strict=True)]
+        return replace(self, predicted=-np.array(lost, np.float64), observed=after - control, control=control)
 
     @property
     def runs(self) -> int:
@@ -75,20 +108,18 @@ class Counterfactuals(OfAFit):
     def agreement(self) -> Agreement:
         """Of the targeted removals; the random ones are a control. InputError unless there are two runs or more."""
         if self.runs < 2:
-            raise InputError("nothing was retrained twice: give runs=2 or more to see whether the predictions hold")
+            raise InputError("nothing was retrained twice: verify(runs=2) or more shows whether the predictions hold")
         chosen = self.kind != RANDOM
         if not chosen.any():
             chosen[:] = True
         noise, shared = (part[chosen] for part in self.noise)
         return agreement(self.predicted[chosen], self.observed[chosen].mean(axis=1), self.target[chosen], noise, shared)
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         found = f"{self.agreement}; {self.runs} runs each" if self.runs > 1 else "predicted, not retrained"
         return (
-            f"Counterfactuals({self.output}: {len(self.removals)} removals from the {self.base} training set of "
-            f"{self.n} units, {np.unique(self.target).size} targets; {found}{self.remark})"
+            f"{self.output}: {len(self.removals)} removals from the {self.base} training set of "
+            f"{self.n} units, {np.unique(self.target).size} targets; {found}{self.remark}"
         )
 
     def table(self) -> Table:
@@ -136,54 +167,61 @@ class Counterfactuals(OfAFit):
         )
 
 
-@hands_on("retrain")
-@of_a_fit
+@question
 def counterfactuals(
     dm: Datamodels,
     study: Study,
-    what: Sequence[Removal] | Sequence[int] | None = None,
+    targets: Sequence[Removal] | Sequence[int] | None = None,
     sizes: Sequence[int] | None = None,
-    runs: int = 10,
     base: str = FULL,
     seed: int = 0,
-    **options: Any,
 ) -> Counterfactuals:
-    """Predict the effect of removals (paper, section 3.1), and retrain `runs` models of each to see (0: only predict).
+    """Predict the effect of removals on a target's output (paper, section 3.1).
 
-    what: removals, or targets, for which helpful, harmful and random units of each of `sizes` are removed, as
-    `removals` says (of an output of which neither way is better, those that raise and lower it); by default 50 targets
-    spread over all. Units are removed from the whole training set, as in the paper: datamodels of subsets of size
+    targets: by default 50 spread over all; helpful, harmful and random units of each of `sizes` are removed, by default
+    10, 20, 40, … up to a tenth of all (of an output of which neither way is better, those that raise and lower it). Or
+    removals of your own. Units are removed from the whole training set, as in the paper: datamodels of subsets of size
     alpha n then extrapolate to n. base="alpha" removes them from random subsets of the design's own size instead, and
-    compares each with the same subset whole, so that nothing is extrapolated.
-    options: as for `retrain`. All jobs are one retraining of different masks. Raises InputError as `retrain` does.
+    compares each with the same subset whole, so that nothing is extrapolated. Raises InputError for other bases.
     """
-    jobs, remark = _jobs(dm, study, what, sizes, seed)
+    jobs, remark = _jobs(dm, study, targets, sizes, seed)
     output = str(dm.meta.get("output") or next(iter(study.outputs)))
     if base not in (FULL, ALPHA):
         raise InputError(f"units are removed from the {FULL} training set or from subsets ({ALPHA}), got base={base!r}")
-    if runs and base == ALPHA:
-        predicted, observed, control = _from_subsets(dm, study, jobs, output, runs, seed, options)
-    else:
-        predicted = np.array([dm.effect_of_removing(job.units, [job.target])[0] for job in jobs])
-        observed, control = np.empty((len(jobs), 0)), np.empty((len(jobs), 0))
-        if runs:
-            observed, control = _from_the_whole(study, jobs, output, runs, options)
-    remark += said(quantity_fitted(dm, study), output)
-    return Counterfactuals(jobs, predicted, observed, control, base, output, study.n, remark)
+    predicted = np.array([dm.effect_of_removing(job.units, [job.target])[0] for job in jobs])
+    nothing = np.empty((len(jobs), 0))
+    remark += direction_note(quantity_fitted(dm, study), output)
+    return Counterfactuals(jobs, predicted, nothing, nothing, base, output, study.n, seed, remark)
+
+
+@hands_on("retrain")
+def verify_removals(asked: Result, jobs: Sequence[Removal], runs: int, **options: Any) -> Counterfactuals:
+    """Retrain without the units of each of these removals, and without as many random ones for the same target."""
+    study, dm = asked.asked_study(), asked.dm
+    if dm is None or not jobs:
+        raise InputError("there is nothing to retrain without: no units were found")
+    sizes = sorted({len(job.units) for job in jobs})
+    at_random = dict(zip(sizes, random_sets(study.n, sizes, 0), strict=True))
+    controls = [Removal(job.target, at_random[len(job.units)].tolist(), RANDOM) for job in jobs]
+    return counterfactuals(dm, study, [*jobs, *controls]).verify(runs, **options)
 
 
 def _jobs(
-    dm: Datamodels, study: Study, what: Sequence[Removal] | Sequence[int] | None, sizes: Sequence[int] | None, seed: int
+    dm: Datamodels,
+    study: Study,
+    asked: Sequence[Removal] | Sequence[int] | None,
+    sizes: Sequence[int] | None,
+    seed: int,
 ) -> tuple[list[Removal], str]:
     """Removals, and what must be said of those asked for that cannot be."""
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
     spread = np.unique(np.linspace(0, dm.targets - 1, DEFAULT_TARGETS).astype(int)).tolist()
-    given: Sequence[Any] = spread if what is None else what
+    given: Sequence[Any] = spread if asked is None else asked
     chosen = [item for item in given if isinstance(item, Removal)]
     if len(chosen) not in (0, len(given)):
         raise InputError("give either removals or numbers of targets, not both")
-    jobs = chosen or removals(dm, given, sizes, seed=seed, study=study)
+    jobs = chosen or removals(dm, study, given, sizes, seed=seed)
     missing = "" if chosen else left_out(dm, given, sizes, study)
     if sizes is not None and missing and all(job.kind == RANDOM for job in jobs):
         raise InputError(f"no target has so many units with a weight; {missing}: ask for smaller sizes")
@@ -191,42 +229,3 @@ def _jobs(
         numbers_below("targets", [job.target], dm.targets)
         numbers_below("units", job.units, dm.n)
     return jobs, f"; {missing}" if missing else ""
-
-
-def _without(jobs: Sequence[Removal], n: int) -> NDArray[np.bool_]:
-    """bool [k, n]: which units each job keeps."""
-    kept = np.ones((len(jobs), n), bool)
-    for mask, job in zip(kept, jobs, strict=True):
-        mask[list(job.units)] = False
-    return kept
-
-
-def _from_the_whole(
-    study: Study, jobs: Sequence[Removal], output: str, runs: int, options: dict[str, Any]
-) -> tuple[Floats, Floats]:
-    """Observed effects [k, runs] and outputs without removal [k, runs], of each job's target."""
-    masks = np.concatenate([_without(jobs, study.n), np.ones((1, study.n), bool)])
-    found = retrain(study, masks, runs, **options)
-    targets = [job.target for job in jobs]
-    without = found.of_targets([*targets, 0], output)[:-1].astype(np.float64)
-    whole = found.outputs(output, targets)[-1].T.astype(np.float64)
-    return without - whole.mean(axis=1, keepdims=True), whole
-
-
-def _from_subsets(
-    dm: Datamodels, study: Study, jobs: Sequence[Removal], output: str, runs: int, seed: int, options: dict[str, Any]
-) -> tuple[Floats, Floats, Floats]:
-    """Predicted effects [k], observed ones [k, runs], and outputs without removal [k, runs], on `runs` subsets."""
-    size = max(1, int(np.mean(study.design.alpha) * study.n))
-    random = np.random.default_rng([seed, size])
-    subsets = np.zeros((runs, study.n), bool)
-    for subset in subsets:
-        subset[random.choice(study.n, size, replace=False)] = True
-    kept = _without(jobs, study.n)
-    removed = subsets[None] & kept[:, None]
-    found = retrain(study, np.concatenate([removed.reshape(-1, study.n), subsets]), 1, **options)
-    targets = np.array([job.target for job in jobs])
-    without = found.of_targets([*np.repeat(targets, runs), *np.zeros(runs, int)], output)[: len(jobs) * runs, 0]
-    whole = found.outputs(output, targets.tolist())[-runs:, 0].T.astype(np.float64)
-    lost = np.array([(subsets[:, ~own] @ dm.weight[~own, t]).mean() for t, own in zip(targets, kept, strict=True)])
-    return -lost.astype(np.float64), without.reshape(len(jobs), runs) - whole, whole

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
+from subtrain.evaluation import correlation
+from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.system.plotting import matplotlib
 from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.kit.weak_fit import of_a_fit
+from subtrain.uses.kit.intervals import signed
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.removal_effects import RemovalEffects, as_many_at_random, difference, retrained_without
+from subtrain.uses.kit.removals import RANDOM
+from subtrain.uses.kit.result import Result, Table, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
+ENDS = ("positive end", "negative end")
 
 
-@dataclass(frozen=True, eq=False)
-class Embedding(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Embedding(Result):
     """Vectors of targets (or units) and their c principal components.
 
     scores: float64 [k, c], where each vector lies along each component; directions: float64 [c, n] (or [c, T]), of
@@ -33,11 +40,11 @@ class Embedding(OfAFit):
     labels: of the vectors' targets or units, text [k], if they are known.
     """
 
-    vectors: Vectors = field(repr=False)
-    scores: Floats = field(repr=False)
-    directions: Floats = field(repr=False)
+    vectors: Vectors
+    scores: Floats
+    directions: Floats
     share: Floats
-    labels: NDArray[np.str_] | None = field(default=None, repr=False)
+    labels: NDArray[np.str_] | None = None
     output: str = ""
     models: int = 0
 
@@ -46,14 +53,67 @@ class Embedding(OfAFit):
         """c."""
         return self.share.size
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         return (
-            f"Embedding({self.components} components of {self.vectors.index.size} {self.vectors.of} explain "
+            f"{self.components} components of {self.vectors.index.size} {self.vectors.of} explain "
             f"{self.share.sum():.0%} of the variance of their datamodels, the first {self.share[0]:.0%}; "
-            f"{self.output}, {self.models:,} models)"
+            f"{self.output}, {self.models:,} models"
         )
+
+    @hands_on("retrain")
+    def verify(
+        self,
+        runs: int = 10,
+        component: int = 0,
+        units: int = 20,
+        targets: int = 20,
+        draws: int = 5,
+        seed: int = 0,
+        **options: Any,
+    ) -> RemovalEffects:
+        """Is a component a cause? Retrain without the `units` units at each end of it, and without as many at random.
+
+        Effects are averaged over the `targets` targets at each end; effects of opposite sign at the two ends mean that
+        the component is a cause and no accident (paper: embeddings). draws: random sets; options: as `retrain` takes
+        them. Raises InputError for an embedding of units.
+        """
+        study, dm = self.asked_study(), self.dm
+        if self.vectors.of != "targets" or dm is None:
+            raise InputError("ends are removed of components of targets: make the embedding with of='targets'")
+        sets = [*self.direction_ends(component, units), *as_many_at_random(study.n, units, draws, seed)]
+        all_units, removed = retrained_without(study, sets, runs, self.output or None, **options)
+        ends = self.ends(component, targets)
+        samples = dict(zip((*ENDS, RANDOM), (removed[0], removed[1], removed[2:].mean(axis=1)), strict=True))
+        effects = {
+            name: tuple(difference(part[:, end].mean(axis=1), all_units[:, end].mean(axis=1)) for end in ends)
+            for name, part in samples.items()
+        }
+        each = {name: part.mean(axis=0) - all_units.mean(axis=0) for name, part in samples.items()}
+        guess = np.array([dm.effect_of_removing(gone.tolist()) for gone in sets])
+        guess = np.stack([*guess[:2], guess[2:].mean(axis=0)])
+        score = np.zeros(dm.targets)
+        score[self.vectors.index] = self.scores[:, component]
+        told = [" and ".join(map(signed, effects[name])) for name in samples]
+        claim = (
+            f"component {component}: without {units} units of its positive end, targets there and at the other end "
+            f"move by {told[0]}; without {units} of its negative end by {told[1]}; without {units} at random by "
+            f"{told[2]}; {self.output}, mean over {ends[0].size} targets an end, {runs} runs, retrained from all units"
+        )
+        agreement = correlation(guess[:2].T, np.stack([each[name] for name in ENDS]).T).tolist()
+        found = RemovalEffects(
+            claim=claim,
+            rows=("removed", tuple(samples)),
+            columns=("targets", ENDS),
+            effects=effects,
+            targets=np.concatenate(ends),
+            points={f"without {units}: {name}": (score, effect) for name, effect in each.items()},
+            axes=(f"target's score along component {component}", f"change of {self.output}"),
+            caption=f"{dm.targets} targets, mean of {runs} retrainings (random: {draws} sets) less those of all units\n"
+            f"predicted and observed r = {number(agreement[0], 2)}, {number(agreement[1], 2)}",
+            predicted=np.array([part[end].mean() for part in guess for end in ends]),
+            agreement=tuple(agreement),
+        )
+        return self.followed_by(found)
 
     def ends(self, component: int = 0, k: int = 10) -> tuple[Numbers, Numbers]:
         """The k targets (or units) furthest along a component, and the k furthest the other way."""
@@ -90,7 +150,7 @@ class Embedding(OfAFit):
         if self.labels is None:
             return " ".join(map(str, numbers))
         label = dict(zip(self.vectors.index.tolist(), self.labels.tolist(), strict=True))
-        return " ".join(f"{number}:{label[number]}" for number in numbers.tolist())
+        return " ".join(f"{one}:{label[one]}" for one in numbers.tolist())
 
     def figure(self) -> Figure:
         """Left: what each component explains; right: the vectors along the first two, coloured by label."""
@@ -109,13 +169,13 @@ class Embedding(OfAFit):
         return figure
 
 
-@of_a_fit
+@question
 def embedding(
     dm: Datamodels,
+    study: Study | None = None,
     components: int | None = None,
     of: str = "targets",
     labels: Sequence[str] | NDArray[np.str_] | None = None,
-    study: Study | None = None,
 ) -> Embedding:
     """Principal components of the datamodels, row-normalised and centred (paper: datamodels as embeddings).
 

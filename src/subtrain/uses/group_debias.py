@@ -14,11 +14,11 @@ from subtrain.quantities import Quantity
 from subtrain.regression.study_models import finished_models
 from subtrain.study import Study
 from subtrain.uses.kit.mean_differences import right
-from subtrain.uses.kit.weak_fit import of_a_fit
+from subtrain.uses.kit.question import question
 from subtrain.uses.select import Selection, aim_of, check_fit, selection, size_kept
 
 
-@of_a_fit
+@question
 def debias_group(
     dm: Datamodels,
     study: Study,
@@ -35,7 +35,7 @@ def debias_group(
     help; by default the one on which the study's models are right least often (for an output that does not tell: whose
     mean is worst). After D3M (Jain et al. 2024), which weighs the groups by a softmax of their losses; here the worst
     has all the weight. better: as for `select`. A share `judge` of every group's targets only judges;
-    `verify_selection` shows each group.
+    `verify` shows each group.
     """
     check_fit(dm, study)
     aim = aim_of(dm, study, better)

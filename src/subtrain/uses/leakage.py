@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.study import Study
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.kit.weak_fit import of_a_fit
+from subtrain.uses.counterfactual import Counterfactuals, verify_removals
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.removals import Removal
+from subtrain.uses.kit.result import Result, Table, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,8 +29,8 @@ TAIL_LEAST, TAIL = 10, 30
 """How many of a target's largest weights may tell how they fall off."""
 
 
-@dataclass(frozen=True, eq=False)
-class Leakage(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Leakage(Result):
     """Suspect pairs of a training unit and a target, surest first.
 
     unit, target int64 [k], weight [k]; score [k]: by how many times the gap below the suspects is larger than the
@@ -39,25 +41,35 @@ class Leakage(OfAFit):
 
     unit: NDArray[np.int64]
     target: NDArray[np.int64]
-    weight: Floats = field(repr=False)
-    score: Floats = field(repr=False)
-    p: Floats = field(repr=False)
-    q: Floats = field(repr=False)
+    weight: Floats
+    score: Floats
+    p: Floats
+    q: Floats
     fdr: float
     scale: float
     tested: int
     targets: int
     n: int
     output: str
-    all_p: Floats = field(repr=False)
+    all_p: Floats
 
-    _repr_html_ = result_html
+    def verify(self, runs: int = 10, **options: Any) -> Counterfactuals:
+        """Retrain without the suspects of each target, and without as many random units: does its output move?
 
-    def __repr__(self) -> str:
+        options: as for `Counterfactuals.verify`. Raises InputError where there are no suspects.
+        """
+        suspect = self.q <= self.fdr
+        jobs = [
+            Removal(int(target), self.unit[suspect & (self.target == target)].tolist(), "suspect")
+            for target in np.unique(self.target[suspect])
+        ]
+        return verify_removals(self, jobs, runs, **options)
+
+    def finding(self) -> str:
         found = int((self.q <= self.fdr).sum())
         return (
-            f"Leakage({self.output}: {found} suspect pairs at {self.fdr:.0%} false discoveries, of {self.n} units and "
-            f"{self.tested} targets that can be told; {self.targets - self.tested} have too few weights)"
+            f"{self.output}: {found} suspect pairs at {self.fdr:.0%} false discoveries, of {self.n} units and "
+            f"{self.tested} targets that can be told; {self.targets - self.tested} have too few weights"
         )
 
     def table(self) -> Table:
@@ -93,14 +105,14 @@ class Leakage(OfAFit):
         return figure
 
 
-@of_a_fit
+@question
 def leakage(
     dm: Datamodels,
+    study: Study | None = None,
     targets: Sequence[int] | None = None,
     fdr: float = 0.1,
     train: Datamodels | None = None,
     copies: int = 1,
-    study: Study | None = None,
 ) -> Leakage:
     """Rank the pairs in which one unit, or up to `copies` of them, matter to a target far more than all others do.
 

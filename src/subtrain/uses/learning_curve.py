@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,11 @@ from subtrain.regression.fit_plan import plan_fit
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.study_models import Models, finished_models
 from subtrain.study import Study
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LEAST = 50
 TARGETS = 200
@@ -37,8 +42,8 @@ class Point:
     ceiling: float
 
 
-@dataclass(frozen=True)
-class LearningCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class LearningCurve(Result):
     """LDS against models, judged on the held-out subsets that have landed; mean over some or all targets, those whose
     outputs are all equal left out. notes: what else was left out or is missing, in sentences."""
 
@@ -53,14 +58,41 @@ class LearningCurve:
         lines = [f"{self.output}: {self.targets} targets, {self.subsets} held-out subsets x {self.replicates} runs"]
         return "\n".join(lines + [f"{p.models:>10,}  LDS {p.lds}  {ceiling_said(p.ceiling)}" for p in self.points])
 
-    def __repr__(self) -> str:
-        return f"LearningCurve({self})"
+    def finding(self) -> str:
+        return str(self)
+
+    def table(self) -> Table:
+        """A row a size: models fitted, LDS with its 95 % interval, ceiling."""
+        return {
+            "models": np.array([point.models for point in self.points]),
+            "lds": np.array([point.lds.value for point in self.points]),
+            "low": np.array([point.lds.low for point in self.points]),
+            "high": np.array([point.lds.high for point in self.points]),
+            "ceiling": np.array([point.ceiling for point in self.points]),
+        }
+
+    def figure(self) -> Figure:
+        """LDS with its 95 % interval and its ceiling against the models fitted."""
+        picture, table = new_figure(), self.table()
+        axes = picture.add_subplot()
+        sides = np.nan_to_num(np.maximum([table["lds"] - table["low"], table["high"] - table["lds"]], 0))
+        axes.errorbar(table["models"], table["lds"], sides, fmt="o-", label="LDS, 95 % interval")
+        axes.plot(table["models"], table["ceiling"], ":", color="grey", label="noise ceiling (upper bound)")
+        axes.set(xscale="log", ylim=(0, 1), xlabel="models fitted", ylabel="LDS on held-out subsets")
+        axes.set_title(
+            f"{self.output}: per target, mean over {self.targets} targets; {self.subsets} held-out subsets x "
+            f"{self.replicates} runs",
+            fontsize=9,
+        )
+        axes.legend(frameon=False)
+        return picture
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers; a figure that does not exist is null."""
+        """All of it, points as dictionaries; a figure that does not exist is null."""
         return {**asdict(self), "points": [plain(asdict(point)) for point in self.points]}
 
 
+@question
 def learning_curve(
     study: Study, sizes: Sequence[int] | None = None, output: str | None = None, targets: int = TARGETS
 ) -> LearningCurve:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.regression.study_models import models_to_average
 from subtrain.study import Study
-from subtrain.uses.kit.direction import quantity, said
+from subtrain.uses.kit.direction import direction_note, quantity
 from subtrain.uses.kit.mean_differences import differences, own_differences, right
-from subtrain.uses.kit.result import Table, new_figure, result_html
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.kit.unit_names import Columns, example_labels, own_unit, unit_columns
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ Floats = NDArray[np.float64]
 INFLUENTIAL = 0.15
 
 
-@dataclass(frozen=True, eq=False)
-class Influences:
+@dataclass(frozen=True, eq=False, repr=False)
+class Influences(Result):
     """value, error: float64 [n, T], mean(correct | in) - mean(correct | out) and its standard error; NaN for a unit
     that fewer than two models hold or lack. of: what is averaged, "correct" or the output itself. units: columns that
     name the units. models: m, averaged over.
@@ -36,19 +37,17 @@ class Influences:
     value: Floats
     error: Floats
     models: int
-    units: Columns = field(repr=False)
+    units: Columns
     strongest: int = 1000
     of: str = "correct"
     remark: str = ""
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         n, targets = self.value.shape
         many = f", {np.count_nonzero(self.value >= INFLUENTIAL)} pairs of {INFLUENTIAL} or more"
         return (
-            f"Influences({self.output}: {n} units x {targets} targets{many if self.of == 'correct' else ''}, median "
-            f"standard error {_median(self.error):.3g}; difference of means over {self.models:,} models{self.remark})"
+            f"{self.output}: {n} units x {targets} targets{many if self.of == 'correct' else ''}, median "
+            f"standard error {_median(self.error):.3g}; difference of means over {self.models:,} models{self.remark}"
         )
 
     def table(self) -> Table:
@@ -79,8 +78,8 @@ class Influences:
         return figure
 
 
-@dataclass(frozen=True, eq=False)
-class Memorization:
+@dataclass(frozen=True, eq=False, repr=False)
+class Memorization(Result):
     """Per training example, float64 [N]: share of models right about it among those trained on its unit (with_unit)
     and those not (without), and the standard error of the difference, which is its memorisation.
     """
@@ -90,21 +89,19 @@ class Memorization:
     without: Floats
     error: Floats
     models: int
-    unit: NDArray[np.int64] = field(repr=False)
-    label: NDArray[Any] | None = field(repr=False)
+    unit: NDArray[np.int64]
+    label: NDArray[Any] | None
 
     @property
     def value(self) -> Floats:
         return self.with_unit - self.without
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         high = np.count_nonzero(self.value >= 0.25)
         return (
-            f"Memorization({self.output}: {self.value.size} training examples, mean "
+            f"{self.output}: {self.value.size} training examples, mean "
             f"{number(float(np.nanmean(self.value)))}, {high} of 0.25 or more, "
-            f"median standard error {_median(self.error):.3g}; over {self.models:,} models)"
+            f"median standard error {_median(self.error):.3g}; over {self.models:,} models"
         )
 
     def table(self) -> Table:
@@ -135,6 +132,7 @@ class Memorization:
         return figure
 
 
+@question
 def empirical_influence(study: Study, output: str | None = None) -> Influences:
     """How much more often models are right about a target with the unit than without it, for all pairs [n, T].
 
@@ -153,10 +151,11 @@ def empirical_influence(study: Study, output: str | None = None) -> Influences:
         models.rows.size,
         unit_columns(study),
         of="correct" if tells else measured.short,
-        remark="" if tells else said(measured, models.output),
+        remark="" if tells else direction_note(measured, models.output),
     )
 
 
+@question
 def memorization(study: Study, output: str | None = None) -> Memorization:
     """How much more often models are right about a training example when they were trained on it.
 

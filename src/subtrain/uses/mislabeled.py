@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.formatting import number
@@ -17,9 +18,10 @@ from subtrain.regression.study_models import Models, models_to_average
 from subtrain.study import Study
 from subtrain.uses.kit.direction import directed, quantity
 from subtrain.uses.kit.mean_differences import own_differences, right
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.kit.unit_names import example_labels, flags, own_unit
-from subtrain.uses.kit.weak_fit import of_a_fit
+from subtrain.uses.training_sets import Targets, TrainingSets, compare_without
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,37 +39,57 @@ SCORES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Mislabeled(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Mislabeled(Result):
     """scores: float64 [N] by name, as SCORES tells them; by: the one that ranks; auc: of each score where the faults
     are known, the chance that a mislabeled example is more suspicious than one that is not.
     """
 
     output: str
     by: str
-    scores: Mapping[str, Floats] = field(repr=False)
-    unit: NDArray[np.int64] = field(repr=False)
-    label: NDArray[Any] | None = field(repr=False)
-    known: NDArray[np.bool_] | None = field(repr=False)
+    scores: Mapping[str, Floats]
+    unit: NDArray[np.int64]
+    label: NDArray[Any] | None
+    known: NDArray[np.bool_] | None
     models: int
     auc: Mapping[str, float]
-    measured: Quantity = field(default=MARGIN, repr=False)
+    measured: Quantity = MARGIN
 
     @property
     def order(self) -> NDArray[np.int64]:
         """Training examples, the most suspicious first."""
         return np.argsort(-suspicion(self.by, self.measured) * self.scores[self.by], kind="stable")
 
-    _repr_html_ = result_html
+    @hands_on("retrain")
+    def verify(
+        self,
+        runs: int = 10,
+        drop: int | None = None,
+        randoms: int = 5,
+        seed: int = 0,
+        output: str | None = None,
+        groups: Targets | None = None,
+        **options: Any,
+    ) -> TrainingSets:
+        """Retrain without the units of the `drop` most suspicious examples, and without as many random units.
 
-    def __repr__(self) -> str:
+        drop: by default as many examples as have a label that most models not trained on them contradict. output and
+        groups: as for `compare_training_sets`; options: as for `retrain`. Raises InputError where none are
+        contradicted, or all, and no number is given.
+        """
+        if drop is None:
+            drop = int(np.count_nonzero(self.scores.get("agreement", np.ones(0)) < 0.5))
+        units, study = self.unit[self.order[:drop]], self.asked_study()
+        return self.followed_by(compare_without(study, units, runs, randoms, seed, output, groups, **options))
+
+    def finding(self) -> str:
         size, said = self.unit.size, f"{self.unit.size} training examples ranked"
         if "agreement" in self.scores:
             few = np.count_nonzero(self.scores["agreement"] < 0.5)
             said = f"{few} of {size} training examples have a label that most models not trained on them contradict"
         said += f"; less of {self.output} is better" if self.measured.better == LOWER else ""
         known = "" if self.known is None else f"; AUC {number(self.auc[self.by])}, {self.known.sum()} mislabeled known"
-        return f"Mislabeled({self.output} by {self.by}: {said}{known}; over {self.models:,} models)"
+        return f"{self.output} by {self.by}: {said}{known}; over {self.models:,} models"
 
     def table(self) -> Table:
         """One row a training example, the most suspicious first."""
@@ -106,13 +128,14 @@ class Mislabeled(OfAFit):
         return figure
 
 
-@of_a_fit
+@question
 def mislabeled(
     study: Study,
-    dm: Datamodels | None = None,
     output: str | None = None,
     by: str = "without",
     known: ArrayLike | None = None,
+    *,
+    dm: Datamodels | None = None,
 ) -> Mislabeled:
     """Rank the training examples by how much the study's models contradict their labels.
 

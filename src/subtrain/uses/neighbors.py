@@ -6,7 +6,8 @@ What lowers a loss helps; where neither way is better, as of a regressor's predi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,48 +18,66 @@ from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.study import Study
 from subtrain.tasks.base import View
-from subtrain.uses.kit.direction import quantity_fitted, said
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.counterfactual import Counterfactuals, verify_removals
+from subtrain.uses.kit.direction import direction_note, quantity_fitted
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.removals import Removal, by_side, ranked
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.kit.unit_names import unit_columns
-from subtrain.uses.kit.weak_fit import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
-class Neighbors(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Neighbors(Result):
     """For each of G groups of targets the units with the largest mean weights of either sign.
 
-    groups: their names; count [G]: targets in each. Rows of the other arrays, one a group and side and unit, are in the
-    order of the groups, helpful before harmful, largest weight first: group (its number), side (one of `sides`:
-    "helpful", "harmful"; "raises", "lowers" where neither way is better), unit, weight (mean over the group's targets),
-    q (NaN where no significance is known), label (of the unit, "" if unknown).
+    groups: their names; targets [T], and member [T], the number of the group of each. Rows of the other arrays, one
+    a group and side and unit, are in the order of the groups, helpful before harmful, largest weight first: group
+    (its number), side (one of `sides`: "helpful", "harmful"; "raises", "lowers" where neither way is better), unit,
+    weight (mean over the group's targets), q (NaN where no significance is known), label (of the unit, "" if
+    unknown).
     """
 
     groups: tuple[str, ...]
-    count: NDArray[np.int64]
-    group: NDArray[np.int64] = field(repr=False)
-    side: NDArray[np.str_] = field(repr=False)
-    unit: NDArray[np.int64] = field(repr=False)
-    weight: NDArray[np.float64] = field(repr=False)
-    q: NDArray[np.float64] = field(repr=False)
-    label: NDArray[np.str_] = field(repr=False)
+    targets: NDArray[np.int64]
+    member: NDArray[np.int64]
+    group: NDArray[np.int64]
+    side: NDArray[np.str_]
+    unit: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    q: NDArray[np.float64]
+    label: NDArray[np.str_]
     output: str
     n: int
-    view: View | None = field(default=None, repr=False)
+    view: View | None = None
     sides: tuple[str, str] = ("helpful", "harmful")
     remark: str = ""
 
-    _repr_html_ = result_html
+    def verify(self, runs: int = 10, **options: Any) -> Counterfactuals:
+        """Retrain without the units of each list, and without as many random units: do the group's targets move?
 
-    def __repr__(self) -> str:
+        options: as for `Counterfactuals.verify`.
+        """
+        jobs = []
+        for g, side in product(range(len(self.groups)), self.sides):
+            units = self.unit[(self.group == g) & (self.side == side)].tolist()
+            jobs += [Removal(int(target), units, side) for target in self.targets[self.member == g] if units]
+        return verify_removals(self, jobs, runs, **options)
+
+    def finding(self) -> str:
         known = f", {int((self.q <= 0.05).sum())} of them with q ≤ 0.05" if np.isfinite(self.q).any() else ""
         names = ", ".join(self.groups[:3]) + (", …" if len(self.groups) > 3 else "")
         return (
-            f"Neighbors({self.output}: {self.unit.size} {self._named} of {self.n} for {names}; weights are "
-            f"means over {self.count.sum()} targets{known}{self.remark})"
+            f"{self.output}: {self.unit.size} {self._named} of {self.n} for {names}; weights are "
+            f"means over {self.targets.size} targets{known}{self.remark}"
         )
+
+    @property
+    def count(self) -> NDArray[np.int64]:
+        """Targets of each group, int64 [G]."""
+        return np.bincount(self.member, minlength=len(self.groups))
 
     @property
     def _named(self) -> str:
@@ -114,7 +133,7 @@ def _pictures(axes: Any, found: Neighbors, here: NDArray[np.int64], images: NDAr
         cell.set_title(f"{found.label[k]} ({found.weight[k]:+.2g})", fontsize="x-small")
 
 
-@of_a_fit
+@question
 def neighbors(
     dm: Datamodels,
     study: Study | None = None,
@@ -141,12 +160,11 @@ def neighbors(
     if sure.shape != weight.shape:
         raise InputError(f"q must be {list(weight.shape)}, one a unit and target or group, got {list(sure.shape)}")
     output = quantity_fitted(dm, study)
-    signs = (output.sign, -output.sign)
     rows = [
         (g, side, unit)
         for g in range(len(names))
-        for side, sign in zip(output.sides, signs, strict=True)
-        for unit in _ranked(weight[:, g], sign, k)
+        for side, sign in by_side(output).items()
+        for unit in ranked(weight[:, g], sign)[: max(0, k)]
     ]
     group = np.array([row[0] for row in rows], np.int64)
     unit = np.array([row[2] for row in rows], np.int64)
@@ -154,7 +172,8 @@ def neighbors(
     labels = None if study is None else unit_columns(study).get("label")
     return Neighbors(
         names,
-        np.bincount(member, minlength=len(names)),
+        chosen,
+        member,
         group,
         np.array([row[1] for row in rows], np.str_),
         unit,
@@ -165,7 +184,7 @@ def neighbors(
         dm.n,
         view,
         output.sides,
-        said(output, str(dm.meta.get("output", ""))),
+        direction_note(output, str(dm.meta.get("output", ""))),
     )
 
 
@@ -181,8 +200,3 @@ def _grouped(
     if together:
         return (f"{chosen.size} targets",), np.zeros(chosen.size, np.int64)
     return tuple(f"target {t}" for t in chosen), np.arange(chosen.size)
-
-
-def _ranked(weight: NDArray[np.float64], sign: int, k: int) -> list[int]:
-    order = np.argsort(-sign * weight, kind="stable")[: max(0, k)]
-    return [int(u) for u in order if sign * weight[u] > 0]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.uses.kit.direction import directed, quantity_fitted
 from subtrain.uses.kit.heaviest_submatrix import Found, densest_submatrix, largest_submatrix, symmetric
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.kit.unit_names import Columns, flags, own_unit, unit_columns
-from subtrain.uses.kit.weak_fit import of_a_fit
+from subtrain.uses.training_sets import Targets, TrainingSets, compare_without
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Poison(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Poison(Result):
     """inside: bool [n], the suspects; support: float64 [n], what the suspects weigh on a unit and it on them, halved
     (with the sign turned where less of the output is better); tried: sizes and the support a suspect of the best set of
     each size; precision, recall: where poisons are known.
@@ -34,9 +36,9 @@ class Poison(OfAFit):
     output: str
     inside: NDArray[np.bool_]
     support: Floats
-    tried: NDArray[np.float64] = field(repr=False)
-    units: Columns = field(repr=False)
-    known: NDArray[np.bool_] | None = field(repr=False)
+    tried: NDArray[np.float64]
+    units: Columns
+    known: NDArray[np.bool_] | None
     models: int
 
     @property
@@ -68,15 +70,31 @@ class Poison(OfAFit):
         name = str(names[counts.argmax()])
         return name, int(counts.max()), int(np.count_nonzero(self.units["label"] == name))
 
-    _repr_html_ = result_html
+    @hands_on("retrain")
+    def verify(
+        self,
+        runs: int = 10,
+        randoms: int = 5,
+        seed: int = 0,
+        output: str | None = None,
+        groups: Targets | None = None,
+        **options: Any,
+    ) -> TrainingSets:
+        """Retrain without the suspects, and without as many random units (`randoms` such sets, drawn by `seed`).
 
-    def __repr__(self) -> str:
+        output and groups (the targets that carry a trigger, for example): as for `compare_training_sets`; options: as
+        for `retrain`.
+        """
+        study = self.asked_study()
+        return self.followed_by(compare_without(study, self.suspects, runs, randoms, seed, output, groups, **options))
+
+    def finding(self) -> str:
         label = "" if self.label is None else "; {1} of all {2} labelled {0}".format(*self.label)
         known = "" if self.known is None else f"; precision {number(self.precision)}, recall {number(self.recall)}"
         return (
-            f"Poison({self.output}: {self.inside.sum()} of {self.inside.size} units hold one another up{label}; "
+            f"{self.output}: {self.inside.sum()} of {self.inside.size} units hold one another up{label}; "
             f"support {self.support[self.inside].mean():.3g} each, the least {self.apart:.2g} times that of any other "
-            f"unit{known}; datamodels from {self.models:,} models)"
+            f"unit{known}; datamodels from {self.models:,} models"
         )
 
     def table(self) -> Table:
@@ -109,7 +127,7 @@ class Poison(OfAFit):
         return figure
 
 
-@of_a_fit
+@question
 def poison(
     dm: Datamodels,
     study: Study,

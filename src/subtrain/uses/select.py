@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from subtrain.errors import InputError
 from subtrain.quantities import LOWER, Quantity
 from subtrain.study import Study
 from subtrain.uses.kit.direction import directed, quantity_fitted
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.removals import only
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.kit.unit_names import Columns, unit_columns
-from subtrain.uses.kit.weak_fit import of_a_fit
-from subtrain.uses.training_sets import TrainingSets, compare_training_sets, random_sets
+from subtrain.uses.training_sets import TrainingSets, compare_training_sets, random_masks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,8 +28,8 @@ Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Selection(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection(Result):
     """kept: bool [n], the units to train on; score: float64 [n], what ranked them: their mean weight on the targets
     chosen for, with its sign turned where less of the output is better (flipped). groups: targets by what they are to
     the selection; those named first chose, the others only judge.
@@ -38,23 +39,39 @@ class Selection(OfAFit):
     kept: NDArray[np.bool_]
     score: Floats
     groups: dict[str, Numbers]
-    units: Columns = field(repr=False)
+    units: Columns
     models: int
     flipped: bool = False
 
-    _repr_html_ = result_html
+    @hands_on("retrain")
+    def verify(self, runs: int = 10, randoms: int = 5, seed: int = 0, **options: Any) -> TrainingSets:
+        """Retrain on the selection, on all units, on `randoms` random sets of its size and on the worst such set.
+
+        Each of the selection's groups of targets judges. options: as `retrain` takes them. Read the gain over random
+        sets of the same size, on targets that the selection was not chosen for:
+        `found.verify().gain("selected", "random", "others")`.
+        """
+        n, size = self.kept.size, int(self.kept.sum())
+        arms = {
+            "selected": self.kept,
+            "random": random_masks(n, size, randoms, seed),
+            "all": np.ones(n, np.bool_),
+            "worst": only(n, [np.argsort(self.score, kind="stable")[:size]])[0],
+        }
+        found = compare_training_sets(self.asked_study(), arms, runs, self.output, self.groups, **options)
+        return self.followed_by(found)
 
     @property
     def _score(self) -> str:
         return "minus the mean weight" if self.flipped else "mean weight"
 
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         chose = next(iter(self.groups))
         less = f"; less of {self.output} is better" if self.flipped else ""
         return (
-            f"Selection(keep {self.kept.sum()} of {self.kept.size} units by {self._score} on {self.groups[chose].size} "
+            f"keep {self.kept.sum()} of {self.kept.size} units by {self._score} on {self.groups[chose].size} "
             f"targets of {self.output} ({chose}), {self.score[self.kept].sum():.3g} of {self.score.sum():.3g} in sum"
-            f"{less}; datamodels from {self.models:,} models)"
+            f"{less}; datamodels from {self.models:,} models"
         )
 
     def table(self) -> Table:
@@ -77,7 +94,7 @@ class Selection(OfAFit):
         return figure
 
 
-@of_a_fit
+@question
 def select(
     dm: Datamodels,
     study: Study,
@@ -108,33 +125,10 @@ def selection(dm: Datamodels, study: Study, aim: Quantity, keep: int, groups: di
     """The `keep` units that are best for the targets of the first group."""
     chosen = next(iter(groups.values()))
     score = aim.sign * dm.weight[:, chosen].mean(axis=1, dtype=np.float64)
-    kept = np.zeros(dm.n, np.bool_)
-    kept[np.argsort(-score, kind="stable")[:keep]] = True
+    kept = only(dm.n, [np.argsort(-score, kind="stable")[:keep]])[0]
     output = dm.meta.get("output", "weights")
     flipped = aim.better == LOWER
     return Selection(output, kept, score, groups, unit_columns(study), int(dm.meta.get("models", 0)), flipped)
-
-
-@hands_on("retrain")
-def verify_selection(
-    study: Study, chosen: Selection, runs: int = 5, randoms: int = 5, seed: int = 0, **options: Any
-) -> TrainingSets:
-    """Retrain on the selection, on all units, on `randoms` random sets of the same size and on the worst such set.
-
-    Judged on each of the selection's groups of targets. options: as `retrain` takes them. Read the gain over random
-    sets of the same size, on targets that the selection was not chosen for:
-    `verify_selection(study, s).gain("selected", "random", "others")`.
-    """
-    size = int(chosen.kept.sum())
-    worst = np.zeros(study.n, np.bool_)
-    worst[np.argsort(chosen.score, kind="stable")[:size]] = True
-    arms = {
-        "selected": chosen.kept,
-        "random": random_sets(study.n, size, randoms, seed),
-        "all": np.ones(study.n, np.bool_),
-        "worst": worst,
-    }
-    return compare_training_sets(study, arms, runs, chosen.output, chosen.groups, **options)
 
 
 def aim_of(dm: Datamodels, study: Study, better: str | None) -> Quantity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,9 @@ from subtrain.errors import InputError
 from subtrain.regression.counting.threads import Progress
 from subtrain.study import Study
 from subtrain.uses.kit.debias import Estimates
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.kit.standard_errors import chosen_targets, estimates
-from subtrain.uses.kit.weak_fit import of_a_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Significance(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Significance(Result):
     """Weights with standard errors, for T chosen targets and all n units.
 
     targets: int64 [T]; estimate: float64 [n, T], unbiased weights in raw-mask units; error: their standard errors,
@@ -40,7 +40,7 @@ class Significance(OfAFit):
     error: Floats
     freedom: Floats
     noise: Floats
-    weight: NDArray[np.floating] = field(repr=False)
+    weight: NDArray[np.floating]
     fdr: float = 0.05
     per_target: bool = False
     method: str = "debiased"
@@ -77,14 +77,12 @@ class Significance(OfAFit):
         reach = t.ppf((1 + level) / 2, np.maximum(self.freedom, 1.0)) * self.error
         return self.estimate - reach, self.estimate + reach
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         among = "each target" if self.per_target else "all pairs"
         return (
-            f"Significance({int(self.found.sum()):,} of {self.found.size:,} pairs of a unit and a target are real at "
+            f"{int(self.found.sum()):,} of {self.found.size:,} pairs of a unit and a target are real at "
             f"{self.fdr:.0%} false discoveries among {among}; {self.output}, {self.targets.size} targets, "
-            f"{len(self.estimate)} units, {self.method} from {self.models:,} models of one run each)"
+            f"{len(self.estimate)} units, {self.method} from {self.models:,} models of one run each"
         )
 
     def table(self) -> Table:
@@ -122,7 +120,7 @@ class Significance(OfAFit):
         return figure
 
 
-@of_a_fit
+@question
 def significance(
     dm: Datamodels,
     study: Study,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity_fitted
-from subtrain.uses.kit.proportion import proportion
-from subtrain.uses.kit.result import OfAFit, Table, new_figure, result_html
-from subtrain.uses.kit.weak_fit import of_a_fit
+from subtrain.uses.kit.intervals import proportion
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.removals import without
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -28,26 +29,55 @@ Floats = NDArray[np.float64]
 PAPER_SHARES = {1.0: 0.67, 1.2: 0.92}
 
 
-@dataclass(frozen=True, eq=False)
-class Support(OfAFit):
+@dataclass(frozen=True, eq=False, repr=False)
+class Support(Result):
     """The data support of each target (paper, section 4.1).
 
     margin [T]: the margin on the whole training set that the estimate starts from; size int64 [T]: units to remove,
     in the order of their weights, until the predicted margin is below zero; -1 where all helpful units together do not
-    suffice, 0 where the margin is not positive to begin with. after: for each factor the mean margin over `runs`
-    models retrained without ⌈factor · size⌉ units, NaN for targets not retrained. control [T]: the mean margin of as
-    many models trained on everything (NaN if there are none); calibrated: whether `margin` is that.
+    suffice, 0 where the margin is not positive to begin with. calibrated: whether `margin` is that of models trained on
+    everything. Once verified, after: for each factor the mean margin over `runs` models retrained without ⌈factor ·
+    size⌉ units, NaN for targets not retrained; control [T]: the mean margin of as many models trained on everything.
     """
 
     target: NDArray[np.int64]
-    margin: Floats = field(repr=False)
-    size: NDArray[np.int64] = field(repr=False)
-    after: Mapping[float, Floats] = field(repr=False)
-    control: Floats = field(repr=False)
+    margin: Floats
+    size: NDArray[np.int64]
+    after: Mapping[float, Floats]
+    control: Floats
     calibrated: bool
     runs: int
     output: str
     n: int
+
+    @hands_on("retrain")
+    def verify(self, runs: int = 10, factors: Sequence[float] = (1.0, 1.2), **options: Any) -> Support:
+        """Retrain `runs` models without each target's support times each of `factors`, and `runs` on everything.
+
+        options: as for `retrain`. Raises InputError for factors or runs below what can be.
+        """
+        if min(factors, default=1.0) <= 0 or runs < 1:
+            raise InputError(f"factors must be positive and runs 1 or more, got {list(factors)} and {runs}")
+        study = self.asked_study()
+        control = whole(study, self.output, self.target, runs, options)
+        asked = np.flatnonzero(self.size > 0)
+        after = {float(factor): np.full(self.target.size, np.nan) for factor in factors}
+        if asked.size:
+            masks = np.concatenate([without(self.n, self._units(asked, factor)) for factor in factors])
+            found = retrain(study, masks, runs, **options)
+            own = found.of_targets(np.tile(self.target[asked], len(factors)), self.output)
+            means = own.mean(axis=1, dtype=np.float64)
+            for margins, part in zip(after.values(), np.split(means, len(factors)), strict=True):
+                margins[asked] = part
+        return self.followed_by(replace(self, after=after, control=control, runs=runs))
+
+    def _units(self, asked: NDArray[np.int64], factor: float) -> list[NDArray[np.int64]]:
+        """The first ⌈factor · size⌉ units by weight of each of these targets; one unit stays."""
+        assert self.dm is not None
+        count = np.minimum(np.ceil(factor * self.size[asked] - 1e-9).astype(np.int64), self.n - 1)
+        weight = self.dm.weight[:, self.target[asked]].astype(np.float64)
+        order = np.argsort(-weight, axis=0, kind="stable")
+        return [order[:k, column] for column, k in enumerate(count)]
 
     @property
     def certified(self) -> dict[float, Interval]:
@@ -59,9 +89,7 @@ class Support(OfAFit):
             found[factor] = proportion(int((after[asked] < 0).sum()), int(asked.sum()))
         return found
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         has = self.size[self.size > 0]
         middle = f"median {np.median(has):.0f} of {self.n} units" if has.size else "none found"
         shares = [
@@ -70,7 +98,7 @@ class Support(OfAFit):
             if np.isfinite(share.value)
         ]
         proof = f"; retrained, mean of {self.runs} runs: {', '.join(shares)}" if shares else "; none retrained"
-        return f"Support({self.output}: {middle}, {has.size} of {self.target.size} targets have one{proof})"
+        return f"{self.output}: {middle}, {has.size} of {self.target.size} targets have one{proof}"
 
     def table(self) -> Table:
         """One row a target; support: None where no set is predicted to flip it."""
@@ -106,38 +134,27 @@ def _paper(factor: float, share: Interval) -> str:
     return f"{share.value:.0%}{paper}"
 
 
+@question
 @hands_on("retrain")
-@of_a_fit
 def support(
-    dm: Datamodels,
-    study: Study,
-    targets: Sequence[int] | None = None,
-    runs: int = 10,
-    factors: Sequence[float] = (1.0, 1.2),
-    calibrate: bool = False,
-    **options: Any,
+    dm: Datamodels, study: Study, targets: Sequence[int] | None = None, *, calibrate: int = 0, **options: Any
 ) -> Support:
-    """The smallest set of each target whose removal should flip its prediction, and whether it does.
+    """The smallest set of each target whose removal should flip its prediction.
 
     Units are sorted by weight, and the support is the smallest k with (margin on the whole training set) minus (sum of
     the k largest weights) below zero. The margin is the datamodel's own prediction for the mask of ones, an
-    extrapolation from subsets of size alpha n; calibrate=True takes the mean of `runs` models trained on everything
-    instead, which are trained as control in any case. With runs=0 nothing is trained. The outputs must be margins.
-    options: as for `retrain`. Raises InputError for other outputs, and as `retrain` does.
+    extrapolation from subsets of size alpha n; with calibrate=10 it is the mean of 10 models trained on everything. The
+    outputs must be margins. options: as for `retrain`, with calibrate. Raises InputError for other outputs.
     """
     output = margins_of(dm, study)
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
-    if calibrate and not runs:
-        raise InputError("to calibrate, models must be trained on everything: give runs=1 or more")
-    if min(factors, default=1.0) <= 0:
-        raise InputError(f"factors to inflate the support by must be positive, got {min(factors)}")
     weight = dm.weight[:, chosen].astype(np.float64)
     order = np.argsort(-weight, axis=0, kind="stable")
-    control = whole(study, output, chosen, runs, options) if runs else np.full(chosen.size, np.nan)
+    unknown = np.full(chosen.size, np.nan)
+    control = whole(study, output, chosen, calibrate, options) if calibrate else unknown
     margin = control if calibrate else dm.bias[chosen] + weight.sum(axis=0)
     size = smallest(margin, np.take_along_axis(weight, order, axis=0))
-    after = _certified(study, output, chosen, order, size, runs, factors, options) if runs else {}
-    return Support(chosen, margin, size, after, control, calibrate, runs, output, study.n)
+    return Support(chosen, margin, size, {}, unknown, bool(calibrate), 0, output, study.n)
 
 
 def margins_of(dm: Datamodels, study: Study) -> str:
@@ -165,33 +182,3 @@ def smallest(margin: Floats, sorted_weight: Floats) -> NDArray[np.int64]:
     crossed = margin < sums
     found = np.where(crossed.any(axis=0), crossed.argmax(axis=0) + 1, -1)
     return np.where(margin <= 0, 0, found).astype(np.int64)
-
-
-def _without(order: NDArray[np.int64], size: NDArray[np.int64], factor: float) -> NDArray[np.bool_]:
-    """bool [T, n]: everything but the first ⌈factor · size⌉ units of each column of `order`, of which one stays."""
-    count = np.minimum(np.ceil(factor * size - 1e-9), len(order) - 1)
-    masks = np.ones(order.T.shape, bool)
-    np.put_along_axis(masks, order.T, np.arange(len(order)) >= count[:, None], axis=1)
-    return masks
-
-
-def _certified(
-    study: Study,
-    output: str,
-    targets: NDArray[np.int64],
-    order: NDArray[np.int64],
-    size: NDArray[np.int64],
-    runs: int,
-    factors: Sequence[float],
-    options: Mapping[str, Any],
-) -> dict[float, Floats]:
-    """Mean margins [T] after each factor's removal, NaN where there is nothing to remove."""
-    asked = np.flatnonzero(size > 0)
-    after = {float(factor): np.full(targets.size, np.nan) for factor in factors}
-    if asked.size:
-        masks = np.concatenate([_without(order[:, asked], size[asked], factor) for factor in factors])
-        found = retrain(study, masks, runs, **options)
-        own = found.of_targets(np.tile(targets[asked], len(factors)), output).mean(axis=1, dtype=np.float64)
-        for margins, part in zip(after.values(), np.split(own, len(factors)), strict=True):
-            margins[asked] = part
-    return after

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,13 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.study import Study
-from subtrain.uses.kit.direction import quantity, said
+from subtrain.uses.kit.direction import direction_note, quantity
 from subtrain.uses.kit.intervals import difference_interval, mean_interval
 from subtrain.uses.kit.mean_differences import right
-from subtrain.uses.kit.result import Table, new_figure, result_html
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.removals import only, random_sets
+from subtrain.uses.kit.removals import without as kept_without
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.retrain import retrain
 
 if TYPE_CHECKING:
@@ -28,49 +31,35 @@ Arms = Mapping[str, ArrayLike]
 Targets = Mapping[str, Sequence[int] | NDArray[np.int64]]
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with its 95 % interval by Student's t, NaN for a single draw."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return str(Interval(self.value, self.low, self.high))
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSets:
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingSets(Result):
     """measured: by arm and measure ("accuracy", where the output tells it, and the output's mean), then by group of
     targets, float64 [k, runs], the mean over the group's targets for each mask and run. sizes: units of each arm.
     """
 
     output: str
-    measured: Mapping[tuple[str, str, str], Floats] = field(repr=False)
+    measured: Mapping[tuple[str, str, str], Floats]
     arms: tuple[str, ...]
     groups: Mapping[str, int]
     measures: tuple[str, ...]
     sizes: Mapping[str, int]
     remark: str = ""
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         group = next(iter(self.groups))
         parts = ", ".join(f"{arm} {self.mean(arm, group)}" for arm in self.arms)
         return (
-            f"TrainingSets({self.measures[0]} of {self.output} on {self.groups[group]} targets ({group}): {parts}; "
-            f"retrained, 95 % intervals{self.remark})"
+            f"{self.measures[0]} of {self.output} on {self.groups[group]} targets ({group}): {parts}; "
+            f"retrained, 95 % intervals{self.remark}"
         )
 
-    def mean(self, arm: str, group: str, measure: str | None = None) -> Estimate:
+    def mean(self, arm: str, group: str, measure: str | None = None) -> Interval:
         """Mean over an arm's models. Of one mask the interval is over runs, of several over masks."""
-        return Estimate(*mean_interval(self._draws(arm, group, measure)))
+        return mean_interval(self._draws(arm, group, measure))
 
-    def gain(self, arm: str, over: str, group: str, measure: str | None = None) -> Estimate:
+    def gain(self, arm: str, over: str, group: str, measure: str | None = None) -> Interval:
         """Mean of one arm minus that of another, with Welch's interval."""
-        return Estimate(*difference_interval(*(self._draws(x, group, measure) for x in (arm, over))))
+        return difference_interval(*(self._draws(x, group, measure) for x in (arm, over)))
 
     def _draws(self, arm: str, group: str, measure: str | None) -> Floats:
         each = self.measured[arm, measure or self.measures[0], group]
@@ -107,21 +96,31 @@ class TrainingSets:
         return figure
 
 
+@question
 @hands_on("retrain")
 def compare_training_sets(
     study: Study,
-    arms: Arms,
+    arms: Arms | None = None,
     runs: int = 5,
     output: str | None = None,
     groups: Targets | None = None,
+    *,
+    without: Sequence[int] | NDArray[np.int64] | None = None,
+    randoms: int = 5,
     **options: Any,
 ) -> TrainingSets:
     """Retrain on each arm's training set, or several of them, and compare the models on groups of targets.
 
-    arms: by name, a mask [n] or masks [k, n] (bool or 0/1); groups: target numbers by name, by default all targets in
-    one. Models are trained as `retrain` does, with `options`; accuracy is the share of targets with a margin above 0.
-    The targets are taken as they are: intervals are over training runs (and masks), not over other targets.
+    arms: by name, a mask [n] or masks [k, n] (bool or 0/1). without: units to leave out, for three arms more: all
+    units, all without these, and all without as many random ones (`randoms` such sets). groups: target numbers by name,
+    by default all targets in one. output: by default the study's first, with `without` its first of the test set.
+    Models are trained as `retrain` does, with `options`; accuracy is the share of targets with a margin above 0. The
+    targets are taken as they are: intervals are over training runs (and masks), not over other targets. Raises
+    InputError if there is nothing to compare, and if `without` names no units or all of them.
     """
+    if without is not None:
+        arms = {**arms_without(study, without, randoms), **(arms or {})}
+        output = output or next((name for name in study.outputs if name.startswith("test_")), None)
     name = output or next(iter(study.outputs))
     targets = int(np.prod(study.outputs[name].shape, dtype=np.int64)) if name in study.outputs else 0
     groups = groups or {"all": range(targets)}
@@ -145,36 +144,47 @@ def compare_training_sets(
                 measured[arm, measure, group] = part
     sizes = {arm: int(part.sum(axis=1).mean()) for arm, part in masks.items()}
     numbers = {group: len(members) for group, members in groups.items()}
-    return TrainingSets(name, measured, tuple(masks), numbers, tuple(measures), sizes, said(measured_in, name))
+    remark = direction_note(measured_in, name)
+    return TrainingSets(name, measured, tuple(masks), numbers, tuple(measures), sizes, remark)
 
 
 @hands_on("retrain")
 def compare_without(
     study: Study,
     units: Sequence[int] | NDArray[np.int64],
-    runs: int = 5,
-    output: str | None = None,
-    groups: Targets | None = None,
+    runs: int,
     randoms: int = 5,
     seed: int = 0,
+    output: str | None = None,
+    groups: Targets | None = None,
     **options: Any,
 ) -> TrainingSets:
-    """Compare training on all units, without these, and without as many random ones (`randoms` such sets).
-
-    output: by default the study's first of the test set. Raises InputError if no units or all of them are named.
-    """
-    left_out = np.unique(np.asarray(units, np.int64))
-    if left_out.size in (0, study.n) or left_out.min() < 0 or left_out.max() >= study.n:
-        raise InputError(f"name some but not all of the units 0 to {study.n - 1} to leave out")
-    kept = np.ones(study.n, np.bool_)
-    kept[left_out] = False
-    arms = {
-        "all": np.ones(study.n, np.bool_),
-        "without": kept,
-        "random": random_sets(study.n, study.n - left_out.size, randoms, seed),
-    }
+    """`compare_training_sets` of all units, of all without these, and of all without as many random ones."""
+    arms = arms_without(study, units, randoms, seed)
     output = output or next((name for name in study.outputs if name.startswith("test_")), None)
     return compare_training_sets(study, arms, runs, output, groups, **options)
+
+
+def arms_without(
+    study: Study, units: Sequence[int] | NDArray[np.int64], randoms: int = 5, seed: int = 0
+) -> dict[str, NDArray[np.bool_]]:
+    """Masks of all units, of all without these, and of all without as many random ones (`randoms` such sets).
+
+    Raises InputError if no units or all of them are named.
+    """
+    gone = np.unique(np.asarray(units, np.int64))
+    if gone.size in (0, study.n) or gone.min() < 0 or gone.max() >= study.n:
+        raise InputError(f"name some but not all of the units 0 to {study.n - 1} to leave out")
+    return {
+        "all": np.ones(study.n, np.bool_),
+        "without": kept_without(study.n, [gone]),
+        "random": random_masks(study.n, study.n - gone.size, randoms, seed),
+    }
+
+
+def random_masks(n: int, size: int, count: int, seed: int = 0) -> NDArray[np.bool_]:
+    """bool [count, n], each with `size` units drawn at random."""
+    return only(n, random_sets(n, [size] * count, [seed, size]))
 
 
 def split_targets(study: Study, output: str, **named: Sequence[int] | None) -> Targets | None:
@@ -186,12 +196,3 @@ def split_targets(study: Study, output: str, **named: Sequence[int] | None) -> T
         raise InputError(f"{study.location} records no output {output!r}; it has {', '.join(study.outputs)}")
     rest = np.setdiff1d(np.arange(np.prod(study.outputs[output].shape)), np.concatenate(list(given.values())))
     return given | ({"others": rest} if rest.size else {})
-
-
-def random_sets(n: int, size: int, count: int, seed: int = 0) -> NDArray[np.bool_]:
-    """bool [count, n], each with `size` units drawn at random."""
-    random = np.random.default_rng([seed, size])
-    masks = np.zeros((count, n), np.bool_)
-    for mask in masks:
-        mask[random.choice(n, size, replace=False)] = True
-    return masks

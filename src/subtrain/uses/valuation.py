@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from subtrain.designs.samplers import Strata
 from subtrain.errors import InputError
 from subtrain.regression.study_models import Models, models_to_average
 from subtrain.study import Study
-from subtrain.uses.kit.direction import quantity, said
+from subtrain.uses.kit.direction import direction_note, quantity
 from subtrain.uses.kit.mean_differences import Reading, differences, right
-from subtrain.uses.kit.result import Table, new_figure, result_html
+from subtrain.uses.kit.question import question
+from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.kit.unit_names import Columns, unit_columns
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ SPREADS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Values:
+@dataclass(frozen=True, eq=False, repr=False)
+class Values(Result):
     """What each unit is worth, value [n], and its standard error [n], float64, in units of the utility.
 
     utility: what a unit adds to, in words; of losses, of which less is better, it is minus their mean. exact: what the
@@ -46,17 +47,15 @@ class Values:
     error: Floats
     models: int
     exact: str
-    units: Columns = field(repr=False)
+    units: Columns
     remark: str = ""
 
-    _repr_html_ = result_html
-
-    def __repr__(self) -> str:
+    def finding(self) -> str:
         clear = np.count_nonzero(np.abs(self.value) > 3 * self.error)
         return (
-            f"Values({self.method} of {self.value.size} units in {self.utility}: {self.value.min():.3g} to "
+            f"{self.method} of {self.value.size} units in {self.utility}: {self.value.min():.3g} to "
             f"{self.value.max():.3g}, {clear} beyond 3 standard errors; over {self.models:,} models; {self.exact}"
-            f"{self.remark})"
+            f"{self.remark}"
         )
 
     def table(self) -> Table:
@@ -77,6 +76,7 @@ class Values:
         return figure
 
 
+@question
 def banzhaf(
     study: Study, output: str | None = None, utility: str | None = None, targets: Sequence[int] | None = None
 ) -> Values:
@@ -100,6 +100,7 @@ def banzhaf(
     return play.result(name, value, error, "unbiased")
 
 
+@question
 def ame(
     study: Study, output: str | None = None, utility: str | None = None, targets: Sequence[int] | None = None
 ) -> Values:
@@ -115,13 +116,14 @@ def ame(
     return play.result("average marginal effect", value, error, f"unbiased for the mean over {len(rows)} alphas")
 
 
+@question
 def shapley(
     study: Study, output: str | None = None, utility: str | None = None, targets: Sequence[int] | None = None
 ) -> Values:
     """Data Shapley value: the average over all alphas from 0 to 1 of the Banzhaf value weighted by alpha (Owen 1972).
 
     The design's alphas are the nodes of a quadrature. It is unbiased for every game whose utility has interactions
-    among no more units than `exact` says: 2K units with K Gauss-Legendre alphas (`shapley_alphas(K)`), K or K + 1 with
+    among no more units than `exact` says: 2K units with K alphas of `Design.for_shapley(K)`, K or K + 1 with
     others; of higher interactions the polynomial part alone is counted. Otherwise as `banzhaf`.
     """
     models = models_to_average(study, output)
@@ -135,13 +137,6 @@ def shapley(
     weights, order = quadrature(nodes)
     value, error = play.weighted(list(by_alpha.values()), weights)
     return play.result("Shapley", value, error, f"unbiased for interactions of up to {order} units")
-
-
-def shapley_alphas(count: int) -> tuple[float, ...]:
-    """The alphas whose design makes `shapley` exact for interactions of up to 2 x count units (Gauss-Legendre)."""
-    if count < 1:
-        raise InputError(f"a design needs at least one alpha, got {count}")
-    return tuple(((1 + np.polynomial.legendre.leggauss(count)[0]) / 2).tolist())
 
 
 def quadrature(nodes: Floats) -> tuple[Floats, int]:
@@ -222,5 +217,5 @@ def _utility(models: Models, utility: str | None, targets: Sequence[int] | None)
         return np.asarray(sign * of_one(outputs[:, chosen]).mean(axis=1, keepdims=True, dtype=np.float64))
 
     name = f"minus the {utility}" if sign < 0 else utility
-    remark = said(measured, models.output) if measured.better is None else ""
+    remark = direction_note(measured, models.output) if measured.better is None else ""
     return _Utility(models, f"{name} of {models.output}", read, remark)

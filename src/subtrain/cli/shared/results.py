@@ -14,7 +14,7 @@ from subtrain.cli.shared.app import out, print_json
 from subtrain.errors import InputError
 from subtrain.store import atomic_files
 from subtrain.system.paths import local_path
-from subtrain.uses.kit.result import Result, to_json
+from subtrain.uses.kit.result import Result, table_json
 
 PANEL = "Use datamodels"
 _NUMBER, _LONGEST = re.compile(r"[0-9]{1,15}"), 20_000_000
@@ -50,7 +50,7 @@ def show(result: Result, to: Path | None, as_json: bool, rows: int = 20, weak: s
     if to is not None:
         write(result, to)
     if as_json:
-        print_json({"summary": summary, "table": to_json(result)} | ({"weak": weak} if weak else {}))
+        print_json({"summary": summary, "table": table_json(result.table())} | ({"weak": weak} if weak else {}))
         return
     out.print(summary, soft_wrap=True, markup=False)
     columns = result.table()
@@ -77,7 +77,7 @@ def write(result: Result, path: Path) -> None:
         figure = result.figure()
         atomic_files.replace(path, lambda file: figure.savefig(file, format="png", dpi=110))
     elif path.suffix == ".json":
-        atomic_files.replace(path, lambda file: file.write(atomic_files.json_bytes(to_json(result))))
+        atomic_files.replace(path, lambda file: file.write(atomic_files.json_bytes(table_json(result.table()))))
     elif path.suffix == ".csv":
         atomic_files.replace(path, lambda file: file.write(_csv(result)))
     else:
@@ -88,7 +88,7 @@ def _csv(result: Result) -> bytes:
     import csv
     import io
 
-    columns = {name: ["" if v is None else v for v in column] for name, column in to_json(result).items()}
+    columns = {name: ["" if v is None else v for v in column] for name, column in table_json(result.table()).items()}
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(columns)

@@ -31,4 +31,4 @@ def clusters(
     opened = Study.open(study)
     dm = load_fit(opened, fit)
     labels = labels_of(opened, of, dm.meta["output"])
-    show(cut(dm, k, of, affinity, neighbors, method, labels, opened), to, as_json)
+    show(cut(dm, opened, k, of, affinity, neighbors, method, labels), to, as_json)

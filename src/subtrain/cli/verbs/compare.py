@@ -49,14 +49,10 @@ def compare(
     from subtrain.fits import load_fit
     from subtrain.uses.compare import compare as differences
     from subtrain.uses.kit.unit_names import target_labels
-    from subtrain.uses.verify_difference import verify_difference
 
     a = open_to_train(study_a, task, param, trust)
     b = open_to_train(study_b, task_b, param_b, trust)
     of_a, of_b = load_fit(a, fit_a), load_fit(b, fit_b)
     names = (a.name, b.name) if a.name != b.name else (f"{a.name} {fit_a}", f"{b.name} {fit_b}")
-    found = differences(of_a, of_b, components, names, target_labels(a, of_a.meta["output"]), (a, b))
-    if verify is None:
-        show(found, to, as_json)
-    else:
-        show(verify_difference(found, a, b, verify, side, units, runs, workers=workers), to, as_json, weak=found.weak)
+    found = differences(of_a, a, of_b, b, components, names, target_labels(a, of_a.meta["output"]))
+    show(found if verify is None else found.verify(runs, verify, side, units, workers=workers), to, as_json)

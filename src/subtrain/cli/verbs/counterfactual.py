@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,12 +39,12 @@ def counterfactual(
     """
     from subtrain.fits import load_fit
     from subtrain.uses.counterfactual import counterfactuals
-    from subtrain.uses.removals import Removal
+    from subtrain.uses.kit.removals import Removal
 
     opened = open_to_train(study, task, param, trust)
     dm = load_fit(opened, fit)
     what, chosen = numbers(targets), numbers(units, "units")
     jobs = [Removal(target, chosen) for target in (range(dm.targets) if what is None else what)] if chosen else what
-    options = {"progress": not as_json} | ({} if workers is None else {"workers": workers})
-    found = counterfactuals(dm, opened, jobs, numbers(sizes, "sizes"), runs if verify else 0, base, **options)
-    show(found, to, as_json)
+    options: dict[str, Any] = {"progress": not as_json} | ({} if workers is None else {"workers": workers})
+    found = counterfactuals(dm, opened, jobs, numbers(sizes, "sizes"), base)
+    show(found.verify(runs, **options) if verify else found, to, as_json)

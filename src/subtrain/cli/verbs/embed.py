@@ -32,15 +32,11 @@ def embed(
     """Principal components of the datamodels, who lies at their ends, and whether they are causes (--remove)."""
     from subtrain.fits import load_fit
     from subtrain.study import Study
-    from subtrain.uses.component_tails import remove_tails
     from subtrain.uses.embedding import embedding
     from subtrain.uses.kit.unit_names import labels_of
 
     opened = Study.open(study)
     dm = load_fit(opened, fit)
     labels = labels_of(opened, of, dm.meta["output"])
-    found = embedding(dm, components, of, labels, opened)
-    if remove is None:
-        show(found, to, as_json)
-    else:
-        show(remove_tails(found, dm, opened, remove, units, runs, workers=workers), to, as_json)
+    found = embedding(dm, opened, components, of, labels)
+    show(found if remove is None else found.verify(runs, remove, units, workers=workers), to, as_json)

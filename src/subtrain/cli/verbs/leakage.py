@@ -34,4 +34,4 @@ def leakage(
 
     opened = Study.open(study)
     train = None if train_fit is None else load_fit(opened, train_fit)
-    show(find(load_fit(opened, fit), numbers(targets), fdr, train, copies, opened), to, as_json)
+    show(find(load_fit(opened, fit), opened, numbers(targets), fdr, train, copies), to, as_json)

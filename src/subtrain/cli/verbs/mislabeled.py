@@ -36,12 +36,8 @@ def mislabeled(
     """Rank training examples by how much the models not trained on them contradict their labels."""
     from subtrain.fits import load_fit
     from subtrain.uses.mislabeled import mislabeled as rank
-    from subtrain.uses.training_sets import compare_without
 
     opened = open_to_train(study, task, param, trust)
     dm = None if fit is None else load_fit(opened, fit)
-    found = rank(opened, dm, output, by, numbers(known, "known"))
-    if verify:
-        show(compare_without(opened, found.unit[found.order[:drop]], verify), to, as_json, weak=found.weak)
-    else:
-        show(found, to, as_json)
+    found = rank(opened, output, by, numbers(known, "known"), dm=dm)
+    show(found.verify(verify, drop or None) if verify else found, to, as_json)

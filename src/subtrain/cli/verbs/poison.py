@@ -36,12 +36,12 @@ def poison(
     """Find the units that hold one another up most (a backdoor); the fit must be of a train-set output."""
     from subtrain.fits import load_fit
     from subtrain.uses.poison import poison as search
-    from subtrain.uses.training_sets import compare_without, split_targets
+    from subtrain.uses.training_sets import split_targets
 
     opened = open_to_train(study, task, param, trust)
     found = search(load_fit(opened, fit), opened, size, numbers(without, "without") or [], numbers(known, "known"))
     if verify:
         groups = split_targets(opened, "test_margins", triggered=numbers(triggered, "triggered"))
-        show(compare_without(opened, found.suspects, verify, "test_margins", groups), to, as_json)
+        show(found.verify(verify, output="test_margins", groups=groups), to, as_json)
     else:
         show(found, to, as_json)

@@ -47,7 +47,6 @@ def select(
     """Which units to train on for the sake of some targets; with --verify, what models trained on them reach."""
     from subtrain.fits import load_fit
     from subtrain.uses.select import select as choose
-    from subtrain.uses.select import verify_selection
 
     opened = open_to_train(study, task, param, trust)
     dm = load_fit(opened, fit)
@@ -56,8 +55,7 @@ def select(
         if worst_label
         else choose(dm, opened, keep, drop, numbers(targets), judge, seed, better)
     )
-    found = verify_selection(opened, chosen, verify, randoms, seed) if verify else chosen
-    show(found, to, as_json, weak=chosen.weak)
+    show(chosen.verify(verify, randoms, seed) if verify else chosen, to, as_json)
 
 
 def _for_worst_label(

@@ -45,6 +45,7 @@ def support(
     if mislabel:
         ladder = numbers(sizes, "sizes")
         more = {} if ladder is None else {"sizes": ladder}
-        show(brittleness(dm, opened, chosen, runs=runs, **more, **options), to, as_json)
+        show(brittleness(dm, opened, chosen, **more).verify(runs, **options), to, as_json)
         return
-    show(find(dm, opened, chosen, runs if verify or calibrate else 0, calibrate=calibrate, **options), to, as_json)
+    found = find(dm, opened, chosen, calibrate=runs, **options) if calibrate else find(dm, opened, chosen)
+    show(found.verify(runs, **options) if verify or calibrate else found, to, as_json)

@@ -65,7 +65,7 @@ def draw_map(fit: OpenFit, of: str, how: str) -> Map:
     if many and how == "spectral":
         raise InputError(f"a spectral map takes at most {SPECTRAL:,} points, and these are {found.index.size:,}")
     count = max(2, min(len(set(fit.labels)) if fit.labels else CLUSTERS, found.index.size - 1))
-    cluster = _k_means(found, count) if many else clusters(as_targets, count).cluster
+    cluster = _k_means(found, count) if many else clusters(as_targets, k=count).cluster
     points = np.full((number.size, 2), np.nan)
     points[found.index] = place(found.rows, how)
     reduced = f" of {small.shape[1]} principal components" if large else ""

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from subtrain.uses.kit.intervals import Bounds, difference_interval, mean_interval
+from subtrain.evaluation import Interval
+from subtrain.uses.kit.intervals import difference_interval, mean_interval
 
 FULL, ALPHA = "full", "alpha"
 
@@ -30,6 +31,6 @@ def effect(values: Mapping[str, Sequence[float]], base: str) -> dict[str, Any] |
     return _told(difference_interval(without, with_them))
 
 
-def _told(found: Bounds) -> dict[str, Any]:
-    mean, low, high = found
+def _told(found: Interval) -> dict[str, Any]:
+    mean, low, high = found.value, found.low, found.high
     return {"mean": mean, "low": None if math.isnan(low) else low, "high": None if math.isnan(high) else high}

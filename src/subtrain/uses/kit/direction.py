@@ -36,7 +36,7 @@ def directed(found: Quantity, output: str, better: str | None, purpose: str) -> 
     return found
 
 
-def said(found: Quantity, output: str) -> str:
+def direction_note(found: Quantity, output: str) -> str:
     """A clause for results that turn signs or name sides: "" where more is better, as people expect."""
     if found.better == LOWER:
         return f"; less of {output} is better"

@@ -1,25 +1,42 @@
-"""Means of a few independent draws, and differences of two such means, with 95 % intervals by Student's t."""
+"""95 % intervals: of means of a few draws and their differences by Student's t, of shares by Wilson."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.evaluation import Interval
+
 Floats = NDArray[np.float64]
-Bounds = tuple[float, float, float]
 
 
-def mean_interval(draws: Floats) -> Bounds:
-    """Mean of draws [r] and the ends of its interval, NaN for a single draw."""
+def mean_interval(draws: Floats) -> Interval:
+    """Mean of draws [r] and its interval, NaN for a single draw."""
     return _interval(*_moments(draws))
 
 
-def difference_interval(after: Floats, before: Floats) -> Bounds:
-    """Mean of `after` [r] less that of `before` [s] and the ends of Welch's interval, NaN if either is one draw."""
+def difference_interval(after: Floats, before: Floats) -> Interval:
+    """Mean of `after` [r] less that of `before` [s] with Welch's interval, NaN if either is one draw."""
     (a, var_a, df_a), (b, var_b, df_b) = _moments(after), _moments(before)
     scale = var_a**2 / max(df_a, 1) + var_b**2 / max(df_b, 1)
     freedom = min(df_a, df_b) if scale == 0 or min(df_a, df_b) < 1 else (var_a + var_b) ** 2 / scale
     return _interval(a - b, var_a + var_b, freedom)
+
+
+def proportion(yes: int, of: int) -> Interval:
+    """yes / of with Wilson's interval, which is right near 0 and 1 as well; NaN of none."""
+    if of == 0:
+        return Interval(*[float("nan")] * 3)
+    from scipy.stats import binomtest
+
+    found = binomtest(yes, of).proportion_ci(0.95, "wilson")
+    return Interval(yes / of, float(found.low), float(found.high))
+
+
+def signed(found: Interval) -> str:
+    """An effect with its sign: "+0.12 [+0.1, +0.14]", without an interval where none is known."""
+    ends = f" [{found.low:+.3g}, {found.high:+.3g}]" if found.low == found.low else ""
+    return f"{found.value:+.3g}{ends}"
 
 
 def _moments(draws: Floats) -> tuple[float, float, int]:
@@ -28,8 +45,8 @@ def _moments(draws: Floats) -> tuple[float, float, int]:
     return float(draws.mean()), variance, draws.size - 1
 
 
-def _interval(mean: float, variance: float, freedom: float) -> Bounds:
+def _interval(mean: float, variance: float, freedom: float) -> Interval:
     from scipy.stats import t
 
     half = float(t.ppf(0.975, freedom)) * variance**0.5 if freedom >= 1 else float("nan")
-    return mean, mean - half, mean + half
+    return Interval(mean, mean - half, mean + half)

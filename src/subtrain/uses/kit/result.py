@@ -1,47 +1,82 @@
-"""What every use returns: a table, a figure, and one line that says what it found."""
+"""What every question returns: one line that says what was found, a table, a figure, and a check by retraining."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.errors import InputError
 from subtrain.system import plotting
 from subtrain.system.notebook import html_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from subtrain.datamodels import Datamodels
+    from subtrain.study import Study
+
 Table = Mapping[str, NDArray[Any]]
+R = TypeVar("R", bound="Result")
 
 
-class Result(Protocol):
-    """A use's result. Its repr is one line: the finding, with n, what was averaged and what was held out."""
+class Result:
+    """The answer to a question.
+
+    It remembers the datamodels and the study that the question was about (None where it was about none), so that
+    `verify` can retrain. `weak` is one line about a fit that predicts badly, "" for other fits; it ends the repr.
+    """
+
+    dm: Datamodels | None = None
+    study: Study | None = None
+    weak: str = ""
+
+    def finding(self) -> str:
+        """The answer in one line, with n, what was averaged and what was held out."""
+        raise NotImplementedError
 
     def table(self) -> Table:
         """Columns of one length by name, for `pandas.DataFrame(result.table())`."""
-        ...
+        raise NotImplementedError
 
     def figure(self) -> Figure:
-        """The finding as a picture; its title or caption says pooled or per target, runs, held out, ceiling, n."""
-        ...
+        """The answer as a picture; its title says pooled or per target, runs, held out, ceiling, n."""
+        raise NotImplementedError
 
+    def verify(self, runs: int = 10, **_options: Any) -> Result:
+        """Retrain `runs` models of each training set that the answer is about, and compare.
 
-class OfAFit:
-    """A result that hangs on a fit: where that is weak, its repr ends with a line that says so, `weak`."""
+        Raises InputError where an answer makes no claim that retraining could check.
+        """
+        raise InputError(f"{type(self).__name__} makes no claim that retraining could check")
 
-    weak: str = ""
+    def to_json(self) -> dict[str, Any]:
+        """The table as JSON has it: lists, null for figures that do not exist, and no -0."""
+        return table_json(self.table())
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        plain = cls.__repr__
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.finding()})" + (f"; {self.weak}" if self.weak else "")
 
-        def said(self: OfAFit) -> str:
-            return f"{plain(self)}; {self.weak}" if self.weak else plain(self)
+    def _repr_html_(self) -> str:
+        return html_table(repr(self), {name: np.asarray(column) for name, column in self.table().items()})
 
-        cls.__repr__ = said  # type: ignore[assignment]
+    def about(self, dm: Datamodels | None, study: Study | None, weak: str) -> None:
+        """Remember what the question was about."""
+        for name, value in (("dm", dm), ("study", study), ("weak", weak)):
+            object.__setattr__(self, name, value)
+
+    def followed_by(self, found: R) -> R:
+        """`found`, about the same datamodels and study as this answer, which it checks."""
+        found.about(self.dm, self.study, self.weak)
+        return found
+
+    def asked_study(self) -> Study:
+        """The study that the question was about; InputError where there was none to retrain from."""
+        if self.study is None:
+            raise InputError("nothing can be retrained without a study: ask the question with study=…")
+        return self.study
 
 
 def new_figure(width: float = 6.5, height: float = 4.0) -> Figure:
@@ -50,15 +85,9 @@ def new_figure(width: float = 6.5, height: float = 4.0) -> Figure:
     return figure
 
 
-def result_html(result: Result) -> str:
-    """What a notebook shows of a result: its line and the first rows of its table. A result says
-    `_repr_html_ = result_html`."""
-    return html_table(repr(result), {name: np.asarray(column) for name, column in result.table().items()})
-
-
-def to_json(result: Result) -> dict[str, list[Any]]:
-    """A result's table as JSON has it: lists, figures that do not exist as null, and no -0."""
-    return {name: [_plain(value) for value in np.asarray(column).tolist()] for name, column in result.table().items()}
+def table_json(table: Table) -> dict[str, list[Any]]:
+    """A table as JSON has it: lists, null for figures that do not exist, and no -0."""
+    return {name: [_plain(value) for value in np.asarray(column).tolist()] for name, column in table.items()}
 
 
 def _plain(value: Any) -> Any:

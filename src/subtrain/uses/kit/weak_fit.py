@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,25 +14,7 @@ from subtrain.evaluation_models import even_replicates, held_out, refuse_seen
 from subtrain.study import Study
 
 SUBSETS, TARGETS = 200, 200
-P = ParamSpec("P")
-R = TypeVar("R")
 _known: WeakKeyDictionary[Datamodels, dict[str, str]] = WeakKeyDictionary()
-
-
-def of_a_fit(function: Callable[P, R]) -> Callable[P, R]:
-    """A decorator for uses with parameters dm (or a) and study: their result says where the fit is weak."""
-    signature = inspect.signature(function)
-
-    @wraps(function)
-    def judged(*args: P.args, **given: P.kwargs) -> R:
-        found = function(*args, **given)
-        named = signature.bind(*args, **given).arguments
-        dm, study = named.get("dm", named.get("a")), named.get("study")
-        if dm is not None and study is not None:
-            object.__setattr__(found, "weak", weak_fit(dm, study))
-        return found
-
-    return judged
 
 
 def weak_fit(dm: Datamodels, study: Study) -> str:
