@@ -109,7 +109,9 @@ def test_a_real_control_group(tmp_path):
             folder.mkdir()
         (folders[0] / "memory.limit_in_bytes").write_text("900M")
         (folders[1] / "cpu.cfs_quota_us").write_text("150000")
-        code = "from subtrain import machine; print(machine.cores(), machine.memory(), machine.available_memory())"
+        code = (
+            "from subtrain.system import machine; print(machine.cores(), machine.memory(), machine.available_memory())"
+        )
         enter = "; ".join(f"echo $$ > {folder}/cgroup.procs" for folder in folders)
         line = f'{enter}; exec {sys.executable} -c "{code}"'
         done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=True)

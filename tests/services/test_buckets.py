@@ -35,7 +35,7 @@ def test_conformance(bucket, check):
 
 RACE = """
 import sys, time
-from subtrain.store.places import open_store
+from subtrain.store.addresses import open_store
 address, me, start = sys.argv[1:]
 store = open_store(address)
 time.sleep(max(0, float(start) - time.time()))

@@ -25,8 +25,9 @@ FILES = ("train_masks_50pct.npy", "test_margins_50pct.npy", "train_margins_50pct
 EXPORT = """
 import os, sys
 from subtrain import Study
-from subtrain.store import export as module, stream
-module._BLOCK_BYTES, stream.CHECKPOINT_SECONDS = 50, 0.0
+from subtrain.studies import export as module
+from subtrain.studies.segments import npy_writer
+module._BLOCK_BYTES, npy_writer.CHECKPOINT_SECONDS = 50, 0.0
 calls = 0
 def watch(owner, name):
     real = getattr(owner, name)

@@ -51,11 +51,11 @@ def test_a_link_whose_reply_was_lost_is_ours(tmp_path, monkeypatch):
 RACE = """
 import sys, time
 from pathlib import Path
-from subtrain.store import files
+from subtrain.store import atomic_files
 folder, me, start = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 time.sleep(max(0, start - time.time()))
 for k in range(100):
-    won = files.commit_new(folder / str(k), lambda file: file.write(me.encode() * 5000))
+    won = atomic_files.commit_new(folder / str(k), lambda file: file.write(me.encode() * 5000))
     print(int(won), end="")
 """
 
@@ -96,7 +96,7 @@ def test_replace_swaps_whole_files(tmp_path):
 STEPS = """
 import os, sys
 from pathlib import Path
-from subtrain.store import files
+from subtrain.store import atomic_files
 die = int(sys.argv[2])
 calls = 0
 def watch(module, name):
@@ -114,7 +114,7 @@ def watch(module, name):
     setattr(module, name, step)
 for name in ("fsync", "link", "replace", "unlink"):
     watch(os, name)
-action = getattr(files, sys.argv[3])
+action = getattr(atomic_files, sys.argv[3])
 action(Path(sys.argv[1]) / "a", lambda file: file.write(b"new" * 50_000))
 print("finished", calls)
 """

@@ -227,7 +227,7 @@ def test_importing_over_a_study_is_refused(tmp_path):
 
 
 def test_an_imported_study_cannot_be_trained_on(tmp_path):
-    study = import_arrays(tmp_path / "s", MASKS, {"a": MARGINS})
+    study = Study.from_arrays(tmp_path / "s", MASKS, {"a": MARGINS})
     with pytest.raises(InputError, match="was imported: there is no design to draw more models from"):
         study.extend(models=3)
     with pytest.raises(InputError, match="its models were trained elsewhere, there is nothing to collect"):

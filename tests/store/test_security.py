@@ -85,12 +85,13 @@ def test_pickled_arrays_are_not_imported(tmp_path, bomb):
 def test_the_source_has_no_pickle_but_for_the_pipe_to_local_workers_and_cifar10():
     """cloudpickle carries a task made in Python to processes of one's own, in no file but of a temporary folder.
 
-    collection/sharing.py makes that pickle; tasks/home.py reads none: it says what is sent by value. kernel.py reads
+    workers/memory_maps.py makes that pickle; task_folder.py reads none: it says what is sent by value. kernel.py reads
     the compiled functions that numba caches for this user, beside the package, never in a study.
     CIFAR-10's official batches are pickles; they are read by an unpickler that makes arrays and plain values only.
     """
     found = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if CODE.search(path.read_text())}
-    ours = {"collection/travel.py", "collection/sharing.py", "kernel.py", "tasks/home.py"}
+    workers = {"collection/workers/task_message.py", "collection/workers/memory_maps.py"}
+    ours = workers | {"system/kernel.py", "tasks/loading/task_folder.py"}
     assert found == ours | {"datasets/cifar10.py"}
     loads = [line for path in SOURCE.rglob("*.py") for line in path.read_text().splitlines() if "np.load(" in line]
     assert loads
