@@ -39,7 +39,7 @@ from planted import Planted, lambdas_of, planted, relative_gap
 
 from subtrain.masks import pack
 from subtrain.regression import FitWarning, Lasso, count, lasso_path
-from subtrain.regression.lasso.validation_error import judges
+from subtrain.regression.lasso.validation_error import validation_models
 
 RESULTS = Path(__file__).parent / "results"
 EPS, GAP = 1e-3, 1e-4
@@ -93,7 +93,7 @@ def stages(data: Planted, size: Size) -> dict:
 
     packed = clock("pack", pack, data.masks)
     train = clock("counts", count, packed[v:], data.y[v:], threads=1)
-    judge = judges(packed[:v], data.y[:v])
+    judge = validation_models(packed[:v], data.y[:v])
     options = {"lambdas": size.lambdas, "eps": EPS, "threads": 1}
     path = clock("whole path, validated", lasso_path, train, judge, **options)
     clock("whole path, not validated", lasso_path, train, **options)

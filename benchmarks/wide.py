@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression import LassoOptions, count_blocks
 from subtrain.regression.lasso.lambda_choice import chosen_lambdas
-from subtrain.regression.lasso.validation_error import Judges
+from subtrain.regression.lasso.validation_error import ValidationModels
 
 RESULTS = Path(__file__).parent / "results"
 SHARD = 10_000
@@ -65,9 +65,9 @@ def shards(folder: Path, n: int) -> Iterator[tuple[Masks, NDArray[np.float16]]]:
         yield Masks(np.load(path), n), np.load(path.with_name(path.name.replace("masks", "y")))
 
 
-def judges(folder: Path, n: int) -> Judges:
+def judges(folder: Path, n: int) -> ValidationModels:
     masks, outputs = zip(*shards(folder, n), strict=True)
-    return Judges(Masks(np.concatenate([part.data for part in masks]), n), np.concatenate(outputs))
+    return ValidationModels(Masks(np.concatenate([part.data for part in masks]), n), np.concatenate(outputs))
 
 
 def paths(counts, valid, targets: slice, threads: int) -> dict:

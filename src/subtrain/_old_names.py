@@ -12,7 +12,7 @@ OLD = {
     "import_arrays": ("study:Study.from_arrays", "Study.from_arrays(…)"),
     "import_folder": ("study:Study.from_folder", "Study.from_folder(…)"),
     "import_reference": ("study:Study.from_reference", "Study.from_reference(…)"),
-    "pairs_of": ("regression.estimators.kit.pairs:pairs_of", "Pairs.of(…)"),
+    "pairs_of": ("regression.estimators.kit.pairs:Pairs.of", "Pairs.of(…)"),
     "removals": ("_old_functions:removals", "counterfactuals(dm, study, targets, sizes).removals"),
     "remove_tails": ("_old_functions:remove_tails", "embedding(dm, study, …).verify(…)"),
     "retrain_mislabeled": (

@@ -58,7 +58,7 @@ def same(a, b):
 @pytest.fixture
 def short_passes(monkeypatch):
     """Passes of 200 models over blocks of 50, so that few models make many."""
-    for module in ("models", "cluster"):
+    for module in ("study_models", "fit_on_cluster"):
         monkeypatch.setattr(f"subtrain.regression.{module}.BLOCK", 50)
     monkeypatch.setattr("subtrain.regression.fit_on_cluster.PASS", 200)
     monkeypatch.setattr("subtrain.regression.counting.count_stream.BLOCK", 200)

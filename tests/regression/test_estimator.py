@@ -13,9 +13,9 @@ from subtrain.errors import InputError
 from subtrain.masks import pack
 from subtrain.regression import Lasso, count
 from subtrain.regression.estimators.elastic_net import ElasticNet
-from subtrain.regression.estimators.kit.estimator import lambda_values
 from subtrain.regression.estimators.mean_difference import MeanDifference
 from subtrain.regression.estimators.ridge import LeastSquares, Ridge
+from subtrain.regression.lasso.lambda_grid import lambda_grid
 
 ALL = [Ridge(lambdas=9, eps=1e-6), LeastSquares(), ElasticNet(lambdas=20), MeanDifference()]
 pytestmark = pytest.mark.filterwarnings("ignore:.*lambda validates best.*")
@@ -93,11 +93,11 @@ def test_several_lambdas_need_validation_models(estimator) -> None:
     assert clone(estimator).set_params(lambdas=[0.1]).fit(masks, y).lam_.tolist() == [0.1] * 3
 
 
-def test_lambda_values() -> None:
+def test_lambda_grid() -> None:
     top = np.array([1.0, 10.0])
-    np.testing.assert_allclose(lambda_values(3, top, 0.01), [[1, 0.1, 0.01], [10, 1, 0.1]])
-    np.testing.assert_array_equal(lambda_values([1, 3, 2], top, 0.1), [[3, 2, 1], [3, 2, 1]])
-    np.testing.assert_array_equal(lambda_values([[1, 2], [5, 4]], top, 0.1), [[2, 1], [5, 4]])
+    np.testing.assert_allclose(lambda_grid(3, top, 0.01), [[1, 0.1, 0.01], [10, 1, 0.1]])
+    np.testing.assert_array_equal(lambda_grid([1, 3, 2], top, 0.1), [[3, 2, 1], [3, 2, 1]])
+    np.testing.assert_array_equal(lambda_grid([[1, 2], [5, 4]], top, 0.1), [[2, 1], [5, 4]])
     for wrong in ([[1, 2]], [], [0.0], [np.nan], 1):
         with pytest.raises(InputError):
-            lambda_values(wrong, top, 0.1)
+            lambda_grid(wrong, top, 0.1)

@@ -10,14 +10,12 @@ import subtrain as st
 from subtrain import regression
 from subtrain.collection import train_segment
 from subtrain.errors import InputError
-from subtrain.regression.estimators.kit.estimator import Linear
+from subtrain.regression.estimators import ESTIMATORS
+from subtrain.regression.estimators.kit.contract import READS
+from subtrain.regression.estimators.kit.linear_estimator import LinearEstimator
 from subtrain.regression.fit_on_cluster import Here
 
-ALL = sorted(
-    name
-    for name in regression.__all__
-    if isinstance(getattr(regression, name), type) and hasattr(getattr(regression, name), "predict")
-)
+ALL = [ESTIMATORS[name].__name__ for name in ESTIMATORS]
 N = 24
 pytestmark = pytest.mark.filterwarnings("ignore::subtrain.regression.FitWarning")
 
@@ -43,7 +41,11 @@ def study(tmp_path_factory):
 def test_they_are_all_here() -> None:
     assert {"Lasso", "LeaveSelfOut", "AME", "SharedPrior", "LassoLarge"} <= set(ALL)
     assert len(ALL) == 9
-    assert all(issubclass(getattr(regression, name), Linear) or name == "LeaveSelfOut" for name in ALL)
+    for name, cls in ESTIMATORS.items():
+        assert issubclass(cls, LinearEstimator)
+        assert cls is getattr(regression, cls.__name__) is getattr(st, cls.__name__)
+        assert cls.name == name
+        assert cls.reads in READS
 
 
 @pytest.mark.parametrize("engine", ["local", Here()], ids=["local", "mapper"])
@@ -86,9 +88,17 @@ def test_targets_are_fitted_without_their_own_unit(study) -> None:
     assert (dm.weight[5] == 0).tolist() == [True, False, True]
     with pytest.raises(InputError, match="LeaveSelfOut cannot choose by folds"):
         st.fit(study, "train_margins", estimator=regression.LeaveSelfOut(regression.Lasso(validation=4)))
-    for inner in (regression.AME(), regression.LassoLarge(), regression.MeanDifference()):
-        with pytest.raises(InputError, match=f"fits Lasso, Ridge or ElasticNet, not {type(inner).__name__}"):
+    for inner in (regression.AME(), regression.LassoLarge(), regression.LeaveSelfOut(), regression.SharedPrior()):
+        name = type(inner).__name__
+        why = "fits all targets together" if inner.joint else "reads the models themselves"
+        with pytest.raises(InputError, match=f"fits target by target from counts, but {name} {why}"):
             st.fit(study, "train_margins", estimator=regression.LeaveSelfOut(inner))
+    for plain in (regression.MeanDifference(), regression.LeastSquares()):
+        dm = st.fit(study, "train_margins", estimator=regression.LeaveSelfOut(plain), keep_counts=False)
+        masks, outputs = study.masks(study.done("fit")), study.read("train_margins", study.done("fit"))
+        out = ~masks.unpack()[:, 2]
+        alone = type(plain)().fit(masks[out], outputs[out][:, [2]])
+        np.testing.assert_allclose(dm.weight[:, [2]], alone.weight_, rtol=1e-6)
 
 
 def test_what_is_no_estimator_is_said(study) -> None:

@@ -50,7 +50,7 @@ def test_it_is_the_path_from_the_whole_gram(objective, positive) -> None:
     penalty = np.ones(500)
     penalty[:50], penalty[50:60] = 2.0, np.inf
     how = {"objective": objective, "positive": positive, "penalty": penalty, "tol": 1e-8}
-    found = lasso_large(pack(masks), y, 15, 0.1, valid=(pack(fresh), judged), **how)
+    found = lasso_large(pack(masks), y, 15, 0.1, validation=(pack(fresh), judged), **how)
     want = lasso_path(count(masks, y), count(fresh, judged), 15, 0.1, keep=True, **how)
     np.testing.assert_allclose(found.lambdas, want.lambdas, rtol=1e-10)
     np.testing.assert_array_equal(found.best, want.best)
@@ -137,7 +137,7 @@ def test_an_early_stop_ends_the_path_after_the_validation_minimum() -> None:
     masks, y = world(m=600, n=150, targets=2)
     y += 4 * np.random.default_rng(3).normal(size=y.shape)
     fresh, judged = world(m=300, n=150, targets=2, seed=4)
-    how = {"valid": (pack(fresh), judged)}
+    how = {"validation": (pack(fresh), judged)}
     whole = lasso_large(pack(masks), y, 48, 0.05, **how)
     short = lasso_large(pack(masks), y, 48, 0.05, early_stop=2, **how)
     there = ~np.isnan(short.error)

@@ -18,7 +18,7 @@ from subtrain.regression.fit_warnings import still_falling
 from subtrain.regression.lasso.folds import lasso_kfold
 from subtrain.regression.lasso.sample_split import fold_numbers
 from subtrain.regression.lasso.target_blocks import target_blocks
-from subtrain.regression.lasso.validation_error import judges
+from subtrain.regression.lasso.validation_error import validation_models
 
 
 def planted(m: int, n: int, targets: int, noise: float = 1.0, seed: int = 0):
@@ -80,11 +80,11 @@ def test_folds_of_a_target_that_is_constant_in_one() -> None:
         lasso_kfold([count(masks, y)])
 
 
-@pytest.mark.parametrize("form", ["counts", "judges"])
+@pytest.mark.parametrize("form", ["counts", "models"])
 def test_blocks_and_threads_change_no_bit(form: str) -> None:
     masks, y = planted(500, 120, 11)
     train, total = count(masks[100:], y[100:]), count(masks, y)
-    valid = count(masks[:100], y[:100]) if form == "counts" else judges(pack(masks[:100]), y[:100])
+    valid = count(masks[:100], y[:100]) if form == "counts" else validation_models(pack(masks[:100]), y[:100])
     want = lasso_from_counts(train, valid, total, LassoOptions(threads=1))
     for size, threads in ((4, 3), (1, 1), (11, 2)):
         options = LassoOptions(threads=threads)
@@ -138,7 +138,7 @@ def test_blocks_that_make_no_sense_are_refused() -> None:
 
 def test_judges_cannot_be_fitted_on() -> None:
     masks, y = planted(100, 10, 1)
-    train, valid = count(masks[20:], y[20:]), judges(pack(masks[:20]), y[:20])
+    train, valid = count(masks[20:], y[20:]), validation_models(pack(masks[:20]), y[:20])
     with pytest.raises(InputError, match="no counts to refit on"):
         lasso_from_counts(train, valid)
     alone = lasso_from_counts(train, valid, options=LassoOptions(refit=False))

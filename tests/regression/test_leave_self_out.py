@@ -7,10 +7,9 @@ import pytest
 
 from subtrain.errors import InputError
 from subtrain.masks import pack
-from subtrain.regression import FitWarning, Lasso
+from subtrain.regression import AME, FitWarning, Lasso
 from subtrain.regression.estimators.elastic_net import ElasticNet
 from subtrain.regression.estimators.leave_self_out import LeaveSelfOut
-from subtrain.regression.estimators.mean_difference import MeanDifference
 from subtrain.regression.estimators.ridge import Ridge
 from subtrain.regression.lasso.sample_split import validation_rows
 
@@ -95,7 +94,7 @@ def test_bad_input_is_refused() -> None:
         (lambda: LeaveSelfOut().fit(masks, y[:, :3]), "3 targets over 30 units: say which unit"),
         (lambda: LeaveSelfOut().fit(masks, y[:, :3], units=[0, 1, 30]), "from 0 to 29"),
         (lambda: LeaveSelfOut().fit(masks, y[:, :3], units=[0, 1]), r"whole numbers \[3\]"),
-        (lambda: LeaveSelfOut(MeanDifference()).fit(masks, y), "not MeanDifference"),
+        (lambda: LeaveSelfOut(AME()).fit(masks, y), "AME reads the models themselves"),
         (lambda: LeaveSelfOut().fit(full, y), "too few models are without unit 1"),
         (lambda: LeaveSelfOut().fit(masks[:50], y), "50 masks but outputs of 60"),
     ):

@@ -12,7 +12,7 @@ from subtrain.regression.counting.compact_gram import ESCAPED, CompactGram
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts, gram_kind
 from subtrain.regression.lasso.path import lasso_path, solve_at
-from subtrain.regression.lasso.validation_error import judges
+from subtrain.regression.lasso.validation_error import validation_models
 
 
 def world(m: int = 900, n: int = 130, targets: int = 3, even: bool = False):
@@ -41,7 +41,7 @@ def with_escapes(counts: Counts, pairs: list[tuple[int, int]]) -> Counts:
 @pytest.mark.parametrize("pairs", [[], [(3, 7), (5, 90), (129, 0), (64, 65)]])
 def test_every_lambda_is_that_of_the_dense_gram(even: bool, pairs: list[tuple[int, int]]) -> None:
     masks, y = world(even=even)
-    train, valid = slice(200, None), judges(pack(masks[:200]), y[:200])
+    train, valid = slice(200, None), validation_models(pack(masks[:200]), y[:200])
     dense = lasso_path(count(masks[train], y[train]), valid, 40, tol=1e-7, keep=True)
     counts = with_escapes(count(masks[train], y[train], gram="compact"), pairs)
     compact = lasso_path(counts, valid, 40, tol=1e-7, keep=True)

@@ -14,7 +14,7 @@ from subtrain.regression.counting.count_stream import count
 from subtrain.regression.estimators.kit.dense_problem import dense
 from subtrain.regression.estimators.kit.learned_prior import Prior
 from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, start, sweep
-from subtrain.regression.estimators.kit.pairs import LEVELS, levels, pairs_of, pairs_of_study
+from subtrain.regression.estimators.kit.pairs import LEVELS, levels, pairs_of_study
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.problem import problem
 from subtrain.store.seal import sealed
@@ -63,7 +63,7 @@ def quiet(estimator, masks, y):
 def test_classes_that_are_known_help():
     units, targets, weight = classes()
     masks, y = world(weight)
-    found = shared(masks, y, pairs_of((units, targets)))
+    found = shared(masks, y, Pairs.of((units, targets)))
     assert found.chosen_ != "lasso"
     assert error(found, weight) < 0.6 * error(lasso(masks, y), weight)
 
@@ -79,7 +79,7 @@ def test_inputs_in_which_weights_are_linear_help():
     x, z = random.normal(size=(N, 3)), random.normal(size=(T, 3))
     weight = x @ z.T / 3
     masks, y = world(weight, seed=2)
-    assert error(shared(masks, y, pairs_of(None, (x, z))), weight) < 0.5 * error(lasso(masks, y), weight)
+    assert error(shared(masks, y, Pairs.of(None, (x, z))), weight) < 0.5 * error(lasso(masks, y), weight)
 
 
 @pytest.mark.parametrize("seed", [3, 4])
@@ -88,7 +88,7 @@ def test_without_structure_it_loses_no_more_than_a_hair(seed, dense_world):
     random = np.random.default_rng(seed)
     weight = random.normal(size=(N, T)) * (dense_world or random.random((N, T)) < 0.05)
     masks, y = world(weight, seed=seed)
-    misleading = pairs_of((random.integers(4, size=N), random.integers(4, size=T)))
+    misleading = Pairs.of((random.integers(4, size=N), random.integers(4, size=T)))
     best = error(lasso(masks, y), weight)
     assert error(shared(masks, y), weight) < 1.05 * best
     assert error(shared(masks, y, misleading), weight) < 1.05 * best
@@ -146,7 +146,7 @@ def test_updates_of_the_scales_never_lower_the_likelihood():
 def test_the_number_of_threads_changes_nothing():
     units, targets, weight = classes(8)
     masks, y = world(weight, seed=8)
-    known = pairs_of((units, targets), (np.random.default_rng(8).normal(size=(N, 2)), np.zeros((T, 2))))
+    known = Pairs.of((units, targets), (np.random.default_rng(8).normal(size=(N, 2)), np.zeros((T, 2))))
     one, two = (SharedPrior(known, (2,), 15, threads=k, lasso=False).fit(masks, y) for k in (1, 2))
     np.testing.assert_array_equal(one.weight_, two.weight_)
 
@@ -169,9 +169,9 @@ def test_what_it_cannot_do_is_said():
     _, _, weight = classes()
     masks, y = world(weight, m=40)
     with pytest.raises(InputError, match="traits are of 3 units, the masks over 120"):
-        shared(masks, y, pairs_of(([0, 1, 1], [0, 1])))
+        shared(masks, y, Pairs.of(([0, 1, 1], [0, 1])))
     with pytest.raises(InputError, match=r"pairs are of shape \[120, 2\], not \[120, 60\]"):
-        shared(masks, y, pairs_of((np.arange(N), [0, 1])))
+        shared(masks, y, Pairs.of((np.arange(N), [0, 1])))
     with pytest.raises(InputError, match="ranks must be"):
         shared(masks, y, ranks=(0,))
     with pytest.raises(InputError, match='pairs must be Pairs, "task" or None'):
@@ -179,19 +179,19 @@ def test_what_it_cannot_do_is_said():
     with pytest.raises(InputError, match="choosing needs validation models"):
         SharedPrior().fit_counts(count(masks, y, threads=1))
     with pytest.raises(InputError, match="3 numbers each, those of targets 2"):
-        pairs_of(None, (np.zeros((4, 3)), np.zeros((5, 2))))
+        Pairs.of(None, (np.zeros((4, 3)), np.zeros((5, 2))))
     with pytest.raises(InputError, match="labels are of"):
-        pairs_of(([0, 1], [0]), (np.zeros((4, 3)), np.zeros((5, 3))))
+        Pairs.of(([0, 1], [0]), (np.zeros((4, 3)), np.zeros((5, 3))))
 
 
 def test_kinds_of_pairs():
-    known = pairs_of((["a", "b", "b"], ["b", "a"]))
+    known = Pairs.of((["a", "b", "b"], ["b", "a"]))
     (table,) = known.kinds
     assert table[1, 0] == table[2, 0]
     assert len(set(table.ravel().tolist())) == 4
     assert repr(known) == "Pairs(class of unit x class of target)"
     assert repr(Pairs()) == "Pairs(nothing known)"
-    many = pairs_of((np.arange(60), np.arange(60)))
+    many = Pairs.of((np.arange(60), np.arange(60)))
     assert set(many.kinds[0].ravel().tolist()) == {0, 1}
     cut = levels(np.random.default_rng(0).normal(size=(40, 50)))
     size = np.bincount(cut.ravel(), minlength=LEVELS)
@@ -206,22 +206,25 @@ def test_a_study_is_fitted_with_what_its_view_shows(make_study, tmp_path):
 
     view = View(labels={"train": ["a", "b"] * 10, "test": ["a", "b", "a"]})
     study = make_study(task=replace(worlds.linear(noise=0.3), view=view), models=60, segment=64)
-    assert repr(pairs_of_study(study, "test_margins")) == "Pairs(class of unit x class of target)"
-    assert repr(pairs_of_study(study, "train_margins")) == "Pairs(class of unit x class of target)"
+    assert repr(pairs_of_study(study, "test_margins")[0]) == "Pairs(class of unit x class of target)"
+    assert repr(pairs_of_study(study, "train_margins")[0]) == "Pairs(class of unit x class of target)"
     dm = fit(study, estimator=SharedPrior(threads=1), keep_counts=False)
     assert dm.meta["estimator"] == "SharedPrior"
     assert dm.meta["params"]["pairs"] == "task"
     assert np.corrcoef(dm.weight.ravel(), worlds.weights(20, 3)[0].ravel())[0, 1] > 0.9
-    given = fit(study, estimator=SharedPrior(pairs_of_study(study, "test_margins"), threads=1), keep_counts=False)
+    given = fit(study, estimator=SharedPrior(pairs_of_study(study, "test_margins")[0], threads=1), keep_counts=False)
     np.testing.assert_array_equal(dm.weight, given.weight)
     assert given.meta["params"]["pairs"] == "Pairs(class of unit x class of target)"
 
 
 def test_a_study_of_version_0_1_0_is_fitted_without_a_view_and_says_so(make_study):
-    path = make_study().path
+    path = make_study(models=60, segment=64).path
     manifest = json.loads((path / "study.json").read_text())
     del manifest["view"]
     (path / "study.json").write_text(json.dumps(sealed(manifest)))
     study = Study.open(path)
+    known, notes = pairs_of_study(study, "test_margins")
+    assert repr(known) == "Pairs(nothing known)"
     with pytest.warns(FitWarning, match=r"targets are not used: .*stores nothing of them: collect it"):
-        assert repr(pairs_of_study(study, "test_margins")) == "Pairs(nothing known)"
+        dm = fit(study, estimator=SharedPrior(ranks=(1,), lasso=False, threads=1), keep_counts=False)
+    assert set(notes) <= set(dm.meta["notes"])

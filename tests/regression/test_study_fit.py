@@ -127,11 +127,11 @@ def test_what_does_not_fit_is_refused_with_the_numbers_before_anything_is_counte
 
 
 def test_the_plan_counts_what_grows():
-    paper = plan_fit([270_000, 30_000], 50_000, 10_000, judged=True)
+    paper = plan_fit([270_000, 30_000], 50_000, 10_000, held=True)
     assert paper.counts > 2 * 50_000**2 + 8 * 50_000 * 10_000
     assert paper.memory < 20e9
     assert paper.disk > 2 * 4 * 50_000 * 10_000
-    assert plan_fit([270_000, 30_000], 50_000, 10_000, judged=False).counts > 3 * 4 * 50_000**2
+    assert plan_fit([270_000, 30_000], 50_000, 10_000, held=False).counts > 3 * 4 * 50_000**2
 
 
 def test_progress_goes_through_the_stages(study):

@@ -1,59 +1,23 @@
-"""Regression: exact counts of masks and outputs, and the datamodels that they determine."""
+"""Regression: exact counts of masks and outputs, and the datamodels that they determine.
 
-from subtrain.regression.counting.compact_gram import CompactGram
-from subtrain.regression.counting.count_stream import count, count_blocks, peak_bytes
-from subtrain.regression.counting.counts import Counts
-from subtrain.regression.counting.model_stream import array_blocks
-from subtrain.regression.counting.saved_counts import load_counts, save_counts
-from subtrain.regression.counting.shards import finite_models
-from subtrain.regression.estimators.ame import AME
-from subtrain.regression.estimators.elastic_net import ElasticNet
-from subtrain.regression.estimators.kit.pairs import Pairs, pairs_of
-from subtrain.regression.estimators.lasso import Lasso
-from subtrain.regression.estimators.lasso_large import LassoLarge
-from subtrain.regression.estimators.leave_self_out import LeaveSelfOut
-from subtrain.regression.estimators.mean_difference import MeanDifference
-from subtrain.regression.estimators.ridge import LeastSquares, Ridge
-from subtrain.regression.estimators.shared_prior import SharedPrior
-from subtrain.regression.fit_study import fit
-from subtrain.regression.fit_warnings import FitWarning
-from subtrain.regression.large.solver import lasso_large
-from subtrain.regression.lasso.folds import lasso_kfold
-from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
-from subtrain.regression.lasso.path import Path, lasso_path, solve_at
-from subtrain.regression.lasso.target_blocks import lasso_from_counts
-from subtrain.regression.lasso.validation_error import Judges
+The public names stand in __init__.pyi, and each is imported when it is first asked for.
+"""
 
-__all__ = [
-    "AME",
-    "CompactGram",
-    "Counts",
-    "ElasticNet",
-    "FitWarning",
-    "Judges",
-    "Lasso",
-    "LassoFit",
-    "LassoLarge",
-    "LassoOptions",
-    "LeastSquares",
-    "LeaveSelfOut",
-    "MeanDifference",
-    "Pairs",
-    "Path",
-    "Ridge",
-    "SharedPrior",
-    "array_blocks",
-    "count",
-    "count_blocks",
-    "finite_models",
-    "fit",
-    "lasso_from_counts",
-    "lasso_kfold",
-    "lasso_large",
-    "lasso_path",
-    "load_counts",
-    "pairs_of",
-    "peak_bytes",
-    "save_counts",
-    "solve_at",
-]
+import warnings
+from typing import Any
+
+import lazy_loader
+
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+# Names of version 0.1, for one release, and what replaces them.
+_OLD = {"Judges": "ValidationModels", "pairs_of": "Pairs.of"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OLD:
+        return _load(name)
+    first, _, rest = _OLD[name].partition(".")
+    message = f"subtrain.regression.{name} goes with the next release: write {_OLD[name]}"
+    warnings.warn(message, FutureWarning, stacklevel=2)
+    found = _load(first)
+    return getattr(found, rest) if rest else found

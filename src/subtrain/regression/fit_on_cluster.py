@@ -25,7 +25,7 @@ from subtrain.regression.counting.vector_loops import INTS
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions, chosen_lambdas, of_targets, refit
 from subtrain.regression.lasso.saved_blocks import KeptBlocks, Sparse, sparse
 from subtrain.regression.lasso.target_blocks import block_size, joined, target_blocks
-from subtrain.regression.lasso.validation_error import Judges
+from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.lasso.zero_targets import warn_of
 from subtrain.regression.study_models import BLOCK, Models
 from subtrain.studies.stored_study import StoredStudy
@@ -116,7 +116,7 @@ def count_on(
 def lasso_on(
     mapper: Mapper,
     train: Counts,
-    valid: Counts | Judges | None,
+    validation: Counts | ValidationModels | None,
     total: Counts | Callable[[], Counts] | None,
     options: LassoOptions,
     progress: Progress | None = None,
@@ -125,22 +125,22 @@ def lasso_on(
     """`lasso_from_counts` with every block of targets a piece of work; the counts are shared."""
     how = replace(options, threads=1)
     blocks = target_blocks(range(train.targets), min(block_size(train.n), -(-train.targets // (TURNS * mapper.slots))))
-    kept = KeptBlocks(keep, how, valid)
-    if isinstance(valid, Judges):
+    kept = KeptBlocks(keep, how, validation)
+    if isinstance(validation, ValidationModels):
         # Turned here, once for all pieces: they travel along.
-        _ = valid.bits
+        _ = validation.bits
     # `total` may use up `train`, but not these.
     bounds = replace(train, **{name: getattr(train, name).copy() for name in OF_OUTPUTS})
     jobs = [(part, None) for part in blocks]
-    done = _blocks(mapper, kept, "path", train, jobs, (train, valid, how), progress)
-    if valid is not None and how.refit:
+    done = _blocks(mapper, kept, "path", train, jobs, (train, validation, how), progress)
+    if validation is not None and how.refit:
         whole = total() if callable(total) else total
         if whole is None:
-            assert isinstance(valid, Counts)
-            whole = train + valid
+            assert isinstance(validation, Counts)
+            whole = train + validation
         done = _blocks(mapper, kept, "refit", whole, list(zip(blocks, done, strict=True)), (whole, None, how), progress)
     fit = joined(done, train.n)
-    warn_of(fit, how, bounds, valid is not None)
+    warn_of(fit, how, bounds, validation is not None)
     return fit
 
 
@@ -168,13 +168,13 @@ def _blocks(
     return fits
 
 
-def _solved(job: Job, counts: Counts, valid: Counts | Judges | None, how: LassoOptions) -> Sparse:
+def _solved(job: Job, counts: Counts, validation: Counts | ValidationModels | None, how: LassoOptions) -> Sparse:
     """The paths of a block of targets, or, where there is a fit already, the same lambdas on other counts."""
     part, fit = job
     models = _writable(counts)
     if fit is not None:
         return sparse(refit(of_targets(models, part), fit.dense(), how))
-    return sparse(chosen_lambdas(models, _writable(valid), how, None, part))
+    return sparse(chosen_lambdas(models, _writable(validation), how, None, part))
 
 
 def _counted(piece: Piece, place: Place, gram: str) -> Counts:
@@ -240,8 +240,8 @@ def _writable(models: Any) -> Any:
 
     Kernels are compiled for such, none writes into these, and a copy for every piece might not fit.
     """
-    if isinstance(models, Judges):
-        some = Judges(models.masks, models.outputs)
+    if isinstance(models, ValidationModels):
+        some = ValidationModels(models.masks, models.outputs)
         some.__dict__["bits"] = _unlocked(models.bits)
         return some
     if not isinstance(models, Counts):

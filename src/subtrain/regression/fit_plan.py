@@ -24,7 +24,7 @@ _WHOLE_ARRAYS = 5
 class FitPlan:
     """What fitting `models` models over n units and T targets needs, in bytes.
 
-    counts: what is held while paths are solved, the models that judge included; path: their arrays and the weights;
+    counts: what is held while paths are solved, the validation models included; path: their arrays and the weights;
     reading: the peak while models are counted, counts included.
     """
 
@@ -64,25 +64,26 @@ class FitPlan:
 
 
 def plan_fit(
-    parts: Sequence[int], n: int, targets: int, judged: bool, keep_counts: bool = True, itemsize: int = 2
+    parts: Sequence[int], n: int, targets: int, held: bool, keep_counts: bool = True, itemsize: int = 2
 ) -> FitPlan:
-    """The plan for models in these parts: counted each, and summed; or, judged, the first counted and the last held.
+    """The plan for models in these parts, whose sizes are given.
 
+    held: whether the last part is held as it is and only the first is counted; else each is counted, and summed.
     itemsize: bytes of one output.
     """
-    kind = gram_kind(n) if judged else "dense"
+    kind = gram_kind(n) if held else "dense"
     one = {"dense": 4, "compact": 2}[kind] * n * n + 8 * n * targets
-    copies = 1 if judged else len(parts) + (len(parts) > 1)
-    judges = parts[-1] * (2 * (n // 8) + targets * itemsize) if judged else 0
-    block = min(targets, block_size(n)) if judged else targets
+    copies = 1 if held else len(parts) + (len(parts) > 1)
+    validation = parts[-1] * (2 * (n // 8) + targets * itemsize) if held else 0
+    block = min(targets, block_size(n)) if held else targets
     wide = 8 if n * targets <= MANY else 4
-    arrays = _PATH_ARRAYS * block if judged else _WHOLE_ARRAYS * targets
+    arrays = _PATH_ARRAYS * block if held else _WHOLE_ARRAYS * targets
     return FitPlan(
         models=sum(parts),
         n=n,
         targets=targets,
-        counts=copies * one + judges,
+        counts=copies * one + validation,
         path=8 * n * arrays + (wide + 4) * n * targets,
         reading=peak_bytes(n, targets, kind, min(max(parts), BLOCK), itemsize) + (copies - 1) * one,
-        disk=2 * 4 * n * targets + 32 * targets + keep_counts * (1 if judged else len(parts)) * one,
+        disk=2 * 4 * n * targets + 32 * targets + keep_counts * (1 if held else len(parts)) * one,
     )

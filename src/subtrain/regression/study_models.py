@@ -15,7 +15,7 @@ from subtrain.errors import InputError
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression.counting.model_stream import LAST
 from subtrain.regression.fit_warnings import warn
-from subtrain.regression.lasso.validation_error import Judges
+from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.usable_models import usable
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.tasks.reference import REFERENCE
@@ -69,10 +69,12 @@ class Models:
             else:
                 yield self.read(some)
 
-    def judges(self, rows: NDArray[np.int64]) -> Judges:
+    def validation_models(self, rows: NDArray[np.int64]) -> ValidationModels:
         """These models held in memory, masks packed, outputs as they come: they choose λ without counts."""
         masks, outputs = zip(*self.blocks(rows), strict=True)
-        return Judges(Masks(np.concatenate([part.data for part in masks]), self.study.n), np.concatenate(outputs))
+        return ValidationModels(
+            Masks(np.concatenate([part.data for part in masks]), self.study.n), np.concatenate(outputs)
+        )
 
     def by_alpha(self, rows: NDArray[np.int64]) -> dict[float, NDArray[np.int64]]:
         """These models by the alpha of their mask, which only a study's own design knows."""

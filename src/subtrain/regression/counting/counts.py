@@ -51,6 +51,11 @@ class Counts:
         return int(self.xty.shape[1])
 
     @property
+    def constant_units(self) -> NDArray[np.int64]:
+        """The units that are in every mask or in none, int64."""
+        return np.flatnonzero((self.ones == 0) | (self.ones == self.m))
+
+    @property
     def sums(self) -> Sums:
         """What `joint_deviation` takes."""
         return Sums(self.m, self.y_sum, self.y_dev)

@@ -15,9 +15,10 @@ from subtrain.regression.device.covariance import Covariance, covariance, fast
 from subtrain.regression.device.memory import PathPlan, free_bytes, open_device, plan_path
 from subtrain.regression.device.solve import Model, Rules, State, certify, solve
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions, with_chosen
+from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.path import Path, grid_of
 from subtrain.regression.lasso.path_stopping import Stop, ended, floors, stopping
-from subtrain.regression.lasso.problem import Problem, lambda_max, problem
+from subtrain.regression.lasso.problem import Problem, check_same, lambda_max, problem, validation_moments
 from subtrain.regression.lasso.zero_targets import warn_of
 
 Floats = NDArray[np.float64]
@@ -35,7 +36,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Validation:
     """Validation models: their covariances about the fitting models' means; rho: [n, T] and spread: [T]."""
 
     exact: Covariance
@@ -45,7 +46,7 @@ class Judge:
 
 def lasso_on_device(
     train: Counts,
-    valid: Counts | None,
+    validation: Counts | None,
     options: LassoOptions | None = None,
     device: str | Device = "cuda",
     total: Counts | None = None,
@@ -58,12 +59,11 @@ def lasso_on_device(
     """
     how = options or LassoOptions()
     where = Device(device) if isinstance(device, str) else device
-    if valid is None and (np.ndim(how.lambdas) == 0 or np.shape(how.lambdas)[-1] != 1):
-        raise InputError("choosing among lambdas needs validation models; without them give one value: lambdas=[0.01]")
-    path = device_path(train, valid, how, where, progress)
+    check_choice(how.lambdas, validation)
+    path = device_path(train, validation, how, where, progress)
     chosen, fitted = path, train
-    if valid is not None and how.refit:
-        fitted = train + valid if total is None else total
+    if validation is not None and how.refit:
+        fitted = train + validation if total is None else total
         lam = path.lambdas[np.arange(len(path.best)), path.best]
         # A target without any lambda (constant in the fitting models) keeps its all-zero weights.
         least = lambda_max(problem(fitted, how.objective, how.penalty), how.positive)
@@ -71,13 +71,13 @@ def lasso_on_device(
         again = replace(how, lambdas=lam[:, None], early_stop=None)
         chosen = device_path(fitted, None, again, where, progress, start=path.weight, stage="refit")
     fit = with_chosen(path, chosen, fitted)
-    warn_of(fit, how, train, valid is not None)
+    warn_of(fit, how, train, validation is not None)
     return fit
 
 
 def device_path(
     train: Counts,
-    valid: Counts | None = None,
+    validation: Counts | None = None,
     options: LassoOptions | None = None,
     device: Device | None = None,
     progress: Progress | None = None,
@@ -92,23 +92,22 @@ def device_path(
     place = open_device(where.name)
     plan = problem(train, how.objective, how.penalty)
     units = int(np.count_nonzero(plan.penalty))
-    rules = _rules(how, stopping(how.early_stop, train.m, units, 0 if valid is None else valid.m))
+    rules = _rules(how, stopping(how.early_stop, train.m, units, 0 if validation is None else validation.m))
     few = getattr(torch, where.dtype or ("float16" if place.type == "cuda" else "float32"))
-    _check_validation(train, valid)
-    found = _nothing_found(plan, grid_of(plan, how.lambdas, how.eps, how.positive), valid, rules)
+    if validation is not None:
+        check_same(train, validation)
+    found = _nothing_found(plan, grid_of(plan, how.lambdas, how.eps, how.positive), validation, rules)
     largest = lambda_max(plan, rules.positive)
     todo = np.flatnonzero(largest > 0)
-    if not np.all(found.lambdas[todo] > 0) or not np.all(np.isfinite(found.lambdas)):
-        raise InputError("lambdas must be positive and finite")
-    grams = train.gram.nbytes + (0 if valid is None else valid.gram.nbytes)
+    grams = train.gram.nbytes + (0 if validation is None else validation.gram.nbytes)
     layout = plan_path(train.n, train.targets, few.itemsize, grams, free_bytes(place, where.memory))
     model = _model(plan, layout, where.block, few, place)
-    judge = None if valid is None else _judge(plan, valid, layout, place)
+    check = None if validation is None else _validation(plan, validation, layout, place)
     with torch.inference_mode():
         for first in range(0, len(todo), layout.targets):
             at = todo[first : first + layout.targets]
             coef = None if start is None else start[at] * plan.scale
-            _solve_targets(model, plan, judge, at, coef, floors(found.lambdas[at], largest[at]), rules, found)
+            _solve_targets(model, plan, check, at, coef, floors(found.lambdas[at], largest[at]), rules, found)
             if progress:
                 done = train.targets - len(todo) + first + len(at)
                 progress(stage, done, train.targets)
@@ -120,7 +119,7 @@ def device_path(
 def _solve_targets(
     model: Model,
     plan: Problem,
-    judge: Judge | None,
+    check: Validation | None,
     at: NDArray[np.int64],
     start: Floats | None,
     floor: NDArray[np.int64],
@@ -142,7 +141,7 @@ def _solve_targets(
     if start is not None:
         certify(model, state, lambdas[:, 0], rules.positive)
     weight = torch.zeros_like(rho)
-    rho_valid: Any = None if judge is None else send(judge.rho[:, at])
+    rho_validation: Any = None if check is None else send(check.rho[:, at])
     live = torch.arange(len(at), device=place)
     lowest = torch.full_like(variance, float("inf"))
     best = torch.zeros_like(live)
@@ -152,16 +151,16 @@ def _solve_targets(
         here = at[live.cpu().numpy()]
         found.gap[here, step] = (2.0 * gap / state.variance).cpu().numpy()
         found.passes[here, step] = sweeps.cpu().numpy()
-        if judge is None:
+        if check is None:
             error = torch.full_like(gap, -float(step))
         else:
-            error = send(judge.spread[here]) + _quadratic(judge.exact, state.coef, rho_valid[:, live])
+            error = send(check.spread[here]) + _quadratic(check.exact, state.coef, rho_validation[:, live])
             found.error[here, step] = error.cpu().numpy()
         better = error < lowest[live]
         lowest[live] = torch.minimum(lowest[live], error)
         best[live[better]] = step
         weight[:, live[better]] = state.coef[:, better]
-        if judge is not None and rules.stop.patience:
+        if check is not None and rules.stop.patience:
             since = step - torch.maximum(best[live], may_end[live])
             going = ~ended(rules.stop, since, error, lowest[live])
             if not bool(going.any()):
@@ -190,22 +189,12 @@ def _model(plan: Problem, layout: PathPlan, block: int | None, few: Any, place: 
     return Model(exact, fast(exact, block or layout.block, few), penalty)
 
 
-def _judge(plan: Problem, valid: Counts, layout: PathPlan, place: Any) -> Judge:
+def _validation(plan: Problem, validation: Counts, layout: PathPlan, place: Any) -> Validation:
     """Second moments of the validation models about the fitting models' means."""
-    mean, y_mean = valid.ones / valid.m, valid.y_sum / valid.m
-    shift = y_mean - plan.y_mean
-    rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
-    spread = valid.y_dev / valid.m + shift**2
-    offset, inverse = mean - plan.mean, plan.inverse
-    exact = covariance(valid.gram, valid.m, mean, offset, inverse, layout.rows, place, layout.resident)
-    return Judge(exact, rho * inverse[:, None], spread)
-
-
-def _check_validation(train: Counts, valid: Counts | None) -> None:
-    if valid is not None and (valid.n, valid.targets) != (train.n, train.targets):
-        raise InputError(f"validation counts do not match the fitting ones: {valid} and {train}")
-    if valid is not None and valid.m == 0:
-        raise InputError("there are no validation models")
+    mean, offset, rho, spread = validation_moments(plan, validation)
+    gram = validation.gram
+    exact = covariance(gram, validation.m, mean, offset, plan.inverse, layout.rows, place, layout.resident)
+    return Validation(exact, rho, spread)
 
 
 def _rules(how: LassoOptions, stop: Stop) -> Rules:
@@ -214,14 +203,14 @@ def _rules(how: LassoOptions, stop: Stop) -> Rules:
     return Rules(float(how.tol), max(1, how.max_iter), stop, bool(how.positive))
 
 
-def _nothing_found(plan: Problem, grid: Floats, valid: Counts | None, rules: Rules) -> Path:
+def _nothing_found(plan: Problem, grid: Floats, validation: Counts | None, rules: Rules) -> Path:
     """What is filled in; targets without a path keep their all-zero weights, which are exact."""
     count, k = grid.shape
     free = (lambda_max(plan, rules.positive) > 0)[:, None]
     error = np.full((count, k), np.nan)
-    if valid is not None:
-        y_mean = valid.y_sum / valid.m
-        spread = valid.y_dev / valid.m + (y_mean - plan.y_mean) ** 2
+    if validation is not None:
+        y_mean = validation.y_sum / validation.m
+        spread = validation.y_dev / validation.m + (y_mean - plan.y_mean) ** 2
         error = np.where(free, np.nan, np.repeat(spread[:, None], k, axis=1))
     return Path(
         lambdas=grid,

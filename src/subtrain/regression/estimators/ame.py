@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial, reduce
+from dataclasses import dataclass, replace
+from functools import reduce
 from operator import add
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks
-from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.shards import are_flat
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.elastic_net import Rules, net_path, net_refit
+from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory
-from subtrain.regression.estimators.kit.estimator import Fitted, Linear, need_validation
+from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator
 from subtrain.regression.fit_plan import FitPlan, plan_fit
 from subtrain.regression.fit_warnings import warn_ends, warn_gaps
+from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.path_stopping import stopping
 from subtrain.regression.lasso.problem import RESOLUTION
-from subtrain.regression.lasso.zero_targets import warn_zeros_of
 from subtrain.regression.study_models import Models
 
 Floats = NDArray[np.float64]
@@ -34,45 +34,59 @@ ALPHAS = 32
 ROWS = 512
 
 
-class AME(Linear):
+@dataclass(eq=False, repr=False)
+class AME(LinearEstimator):
     """Average marginal effect of each unit (Lin et al. 2022, section 3): E over alpha, and over subsets S of the other
     units that hold each with probability alpha, of Y(S with the unit) - Y(S), for alpha drawn per model from a list.
 
     LASSO on the features 1 / (sqrt(v) alpha) where the unit is in and -1 / (sqrt(v) (1 - alpha)) where it is out,
-    v = mean of 1 / (alpha (1 - alpha)): uncorrelated and of variance 1, with coefficients AME / sqrt(v). Each alpha
-    has an intercept of its own (by_alpha), which takes what depends on the number of units out of the noise; without
-    it there is one, as in the paper. Fitted on the paper's scale: lam_, lambdas_.
+    v = mean of 1 / (alpha (1 - alpha)): uncorrelated and of variance 1, with coefficients AME / sqrt(v). Masks must
+    hold each unit independently with the model's alpha: a study's own design knows it (`Design(alpha=[0.2, 0.4, 0.6,
+    0.8], kind="bernoulli")`, then `fit(study, estimator=AME())`).
 
-    weight_ are the effects, in the output's units. bias_ = mean(Y) - weight . mean(mask), so predictions have the
-    outputs' mean; they are as good as the game is additive. Other parameters: as in `Lasso`. Masks must hold each unit
-    independently with the model's alpha: a study's own design knows it (`Design(alpha=[0.2, 0.4, 0.6, 0.8],
-    kind="bernoulli")`, then `fit(study, estimator=AME())`). Needs about 2 dense
-    n x n matrices of float64, and one of int32 an alpha.
+    Args:
+        lambdas: How many lambdas, or their values on the paper's scale, [k] or [T, k]. Default 100.
+        eps: The smallest lambda over the largest. Default 1e-3.
+        tol: Duality gap to reach, relative to half the target's variance. Default 1e-4.
+        by_alpha: Whether each alpha has an intercept of its own (default), which takes what depends on the number of
+            units out of the noise; False is one for all, as in the paper.
+        validation: Share of the models that choose lambda. Default 0.1.
+        seed: Draws the validation models. Default 0.
+        early_stop: Lambdas to go on after the least validation error, None for all. Default 5.
+        refit: Whether the chosen lambda is fitted again on all models. Default True.
+        max_iter: Sweeps at most for one lambda. Default 5,000.
+        threads: Default None, all cores.
+
+    Fitted: weight_ float64 [n, T] are the effects, in the output's units; bias_ [T] = mean(Y) - weight . mean(mask), so
+    predictions have the outputs' mean, and are as good as the game is additive; lam_ and lambdas_ are on the paper's
+    scale. Needs about 2 dense n x n matrices of float64, and one of int32 an alpha.
+
+    Raises:
+        InputError: by `fit`, as for `ElasticNet`, and for masks that do not hold the share of the units that their
+            alpha says.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> alpha = random.choice([0.3, 0.7], 400)
+        >>> masks = random.random((400, 4)) < alpha[:, None]
+        >>> AME(eps=0.01).fit(masks, 2.0 * masks[:, 3], alpha).weight_[:, 0].round(1) + 0.0
+        array([0., 0., 0., 2.])
     """
 
-    def __init__(
-        self,
-        lambdas: int | ArrayLike = 100,
-        eps: float = 1e-3,
-        tol: float = 1e-4,
-        by_alpha: bool = True,
-        validation: float | None = 0.1,
-        seed: int = 0,
-        early_stop: int | None = 5,
-        refit: bool = True,
-        max_iter: int = 5_000,
-        threads: int | None = None,
-    ) -> None:
-        self.lambdas = lambdas
-        self.eps = eps
-        self.tol = tol
-        self.by_alpha = by_alpha
-        self.validation = validation
-        self.seed = seed
-        self.early_stop = early_stop
-        self.refit = refit
-        self.max_iter = max_iter
-        self.threads = threads
+    name: ClassVar[str] = "ame"
+    reads: ClassVar[Reads] = MODELS
+    sparse: ClassVar[bool] = True
+
+    lambdas: int | ArrayLike = 100
+    eps: float = 1e-3
+    tol: float = 1e-4
+    by_alpha: bool = True
+    validation: float | None = 0.1
+    seed: int = 0
+    early_stop: int | None = 5
+    refit: bool = True
+    max_iter: int = 5_000
+    threads: int | None = None
 
     def fit(  # type: ignore[override]
         self,
@@ -82,17 +96,14 @@ class AME(Linear):
         sample_split: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Fit masks [m, n] to outputs [m, T] or [m]; alpha: of each model [m], or one of all. Otherwise as `Lasso.fit`.
-
-        Raises InputError for masks that do not hold the share of the units that their alpha says.
-        """
+        """As every estimator, with the alpha of each model [m], or one of all."""
         packed, y = self._checked(masks, outputs, reset=True)
         of_model = _alphas(alpha, len(packed))
         rows = self._validating(len(packed), sample_split)
 
         def counted(part: NDArray[np.bool_]) -> dict[float, Counts]:
             chosen = {a: part & (of_model == a) for a in np.unique(of_model[part]).tolist()}
-            return {a: count(packed[at], y[at], self.threads, progress) for a, at in chosen.items()}
+            return {a: self._count(packed, y, at, progress) for a, at in chosen.items()}
 
         train = counted(np.ones(len(packed), np.bool_) if rows is None else ~rows)
         self.fit_counts(train, None if rows is None else counted(rows), progress=progress)
@@ -102,22 +113,19 @@ class AME(Linear):
     def fit_counts(  # type: ignore[override]
         self,
         train: ByAlpha,
-        valid: ByAlpha | None = None,
+        validation: ByAlpha | None = None,
         total: ByAlpha | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Fit from counts of each alpha's models; valid: of the models that choose lambda; total: of both."""
+        """Fit from counts of each alpha's models; validation: of the models that choose lambda; total: of both."""
         _check_counts(train)
-        need_validation(self.lambdas, None if valid is None else next(iter(valid.values())))
-        everything = train if valid is None else total or _added(train, valid)
-        ones = np.sum([c.ones for c in everything.values()], axis=0)
-        m = sum(c.m for c in everything.values())
-        self.n_features_in_, self._flat = ones.size, False
-        fitted = self._effects(train, valid, everything, progress)
-        outputs = reduce(add, [_outputs_only(c) for c in train.values()])
-        return self._keep(fitted, np.flatnonzero((ones == 0) | (ones == m)), partial(warn_zeros_of, outputs))
+        check_choice(self.lambdas, validation)
+        everything = train if validation is None else total or _added(train, validation)
+        self.n_features_in_, self._flat = next(iter(train.values())).n, False
+        fitted = self._effects(train, validation, everything, progress)
+        return self._keep(fitted, _outputs_only(train))
 
-    def plan(self, models: Models, parts: Mapping[str, NDArray[np.int64]], keep_counts: bool) -> FitPlan:
+    def plan(self, models: Models, parts: Mapping[str, Rows], keep_counts: bool) -> FitPlan:
         """What `fit_models` takes: counts of every alpha's models."""
         alphas = len(models.by_alpha(models.rows))
         sizes = [rows.size for rows in parts.values() for _ in range(alphas)]
@@ -126,8 +134,8 @@ class AME(Linear):
     def fit_models(
         self,
         models: Models,
-        parts: Mapping[str, NDArray[np.int64]],
-        counted: Callable[[NDArray[np.int64], str], Counts],
+        parts: Mapping[str, Rows],
+        counted: Callable[..., Counts],
         progress: Progress | None = None,
     ) -> Self:
         """Fit a study's models, each with its own alpha; the first of `parts` fits, a second one chooses lambda."""
@@ -137,16 +145,18 @@ class AME(Linear):
         ]
         return self.fit_counts(by_alpha[0], by_alpha[1] if len(by_alpha) > 1 else None, progress=progress)
 
-    def _effects(self, train: ByAlpha, valid: ByAlpha | None, everything: ByAlpha, progress: Progress | None) -> Fitted:
+    def _effects(
+        self, train: ByAlpha, validation: ByAlpha | None, everything: ByAlpha, progress: Progress | None
+    ) -> Fitted:
         check_memory(self.n_features_in_, 3)
         scaled = Scaled(train, self.by_alpha)
-        models, judges = (sum(c.m for c in part.values()) for part in (train, valid or {}))
-        stop = stopping(self.early_stop, models, self.n_features_in_, judges)
+        fitting, validating = (sum(c.m for c in part.values()) for part in (train, validation or {}))
+        stop = stopping(self.early_stop, fitting, self.n_features_in_, validating)
         rules = Rules(1.0, self.tol, self.max_iter, False, stop, self.threads)
-        judge = None if valid is None else scaled.moments(valid)
-        path = net_path(scaled.moments(train), judge, self.lambdas, self.eps, rules, progress)
+        check = None if validation is None else scaled.moments(validation)
+        path = net_path(scaled.moments(train), check, self.lambdas, self.eps, rules, progress)
         grid, error, lam, sweeps, best = path.lambdas, path.error, path.lam, path.sweeps, path.best
-        if valid is not None and self.refit:
+        if validation is not None and self.refit:
             again = Scaled(everything, self.by_alpha)
             # The same effects are other coefficients under another v.
             start = path.coef * (scaled.root / again.root)
@@ -155,16 +165,18 @@ class AME(Linear):
             sweeps = sweeps + path.sweeps
         warn_gaps(path.gap, self.tol)
         weight = np.ascontiguousarray(path.coef.T) * scaled.root
-        if valid is not None:
+        if validation is not None:
             warn_ends(grid.T, error.T, best, weight)
+        ones = np.sum([c.ones for c in everything.values()], axis=0)
         return Fitted(
             weight=weight,
             bias=scaled.y_mean - scaled.mask_mean @ weight,
             lam=lam,
             gap=path.gap,
-            residual=np.zeros(lam.size),
+            constant_units=np.flatnonzero((ones == 0) | (ones == sum(c.m for c in everything.values()))),
             lambdas=grid.T,
             validation_mse=error.T,
+            residual=np.zeros(lam.size),
             n_iter=int(sweeps.max(initial=0)),
         )
 
@@ -251,11 +263,12 @@ def _check_counts(counts: Mapping[Any, Counts]) -> None:
             raise InputError(f"the {c.m} masks of alpha = {alpha:g} hold {share:.3g} of the units on average")
 
 
-def _outputs_only(counts: Counts) -> Counts:
-    """Counts over no units."""
-    nothing = np.zeros((0, 0), np.int32)
-    return replace(counts, n=0, gram=nothing, ones=np.zeros(0, np.int64), xty=np.zeros((0, counts.targets)))
+def _outputs_only(by_alpha: ByAlpha) -> Counts:
+    """Counts of all these models over no units."""
+    none, ones = np.zeros((0, 0), np.int32), np.zeros(0, np.int64)
+    parts = (replace(c, n=0, gram=none, ones=ones, xty=np.zeros((0, c.targets))) for c in by_alpha.values())
+    return reduce(add, parts)
 
 
-def _added(train: ByAlpha, valid: ByAlpha) -> dict[float, Counts]:
-    return {a: train[a] + valid[a] if a in valid else c for a, c in train.items()}
+def _added(train: ByAlpha, validation: ByAlpha) -> dict[float, Counts]:
+    return {a: train[a] + validation[a] if a in validation else c for a, c in train.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress, each, thread_count
-from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense, judged
-from subtrain.regression.estimators.kit.estimator import Fitted, Linear, lambda_values, need_validation
+from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense, validation_problem
+from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, all_counts
 from subtrain.regression.fit_warnings import warn_ends, warn_gaps
+from subtrain.regression.lasso.lambda_grid import check_choice, lambda_grid
 from subtrain.regression.lasso.path_stopping import Stop, ended, floors, stopping
 from subtrain.regression.lasso.problem import problem
 
@@ -21,62 +23,84 @@ Floats = NDArray[np.float64]
 STRETCH = 5
 
 
-class ElasticNet(Linear):
+@dataclass(eq=False, repr=False)
+class ElasticNet(LinearEstimator):
     """Datamodels by elastic net, lambda chosen per target; l1_ratio 1 is the LASSO, for which `Lasso` is faster.
 
-    Minimises (1/2m) ||y - X w - b||^2 + lam (l1_ratio ||w||_1 + (1 - l1_ratio) / 2 ||w||^2), b free, along a path of
-    lambdas; takes the one with the least squared error on validation models and fits it again on all models. The path
-    starts where all weights are 0. Parameters and what is fitted are those of `Lasso`, on "raw" masks the objective is
-    scikit-learn's. Needs about 2 dense n x n matrices of float64.
+    Minimizes (1/2m) ||y - X w - b||^2 + lam (l1_ratio ||w||_1 + (1 - l1_ratio) / 2 ||w||^2), b free, along a path of
+    lambdas that starts where all weights are 0; takes the one with the least squared error on validation models and
+    fits it again on all models. On "raw" masks the objective is scikit-learn's.
+
+    Args:
+        lambdas: How many lambdas, or their values, [k] or [T, k]. Default 100.
+        eps: The smallest lambda over the largest. Default 1e-3.
+        l1_ratio: Share of the absolute penalty, above 0 and at most 1. Default 0.5.
+        tol: Duality gap to reach, relative to half the target's variance. Default 1e-4.
+        objective: "standardized" (default) or "raw" masks, as in `Lasso`.
+        validation: Share of the models that choose lambda. Default 0.1.
+        seed: Draws the validation models. Default 0.
+        early_stop: Lambdas to go on after the least validation error, None for all. Default 5.
+        refit: Whether the chosen lambda is fitted again on all models. Default True.
+        positive: Whether no weight may be negative. Default False.
+        max_iter: Sweeps at most for one lambda. Default 5,000.
+        threads: Default None, all cores.
+
+    Fitted: as in `Lasso`. Needs about 2 dense n x n matrices of float64.
+
+    Raises:
+        InputError: by `fit`, as for `Ridge`, and for an l1_ratio or tol out of range.
+
+    Example:
+        >>> masks = np.random.default_rng(0).random((300, 5)) < 0.5
+        >>> ElasticNet(eps=0.01).fit(masks, 2.0 * masks[:, 3]).weight_[:, 0].round(1) + 0.0
+        array([0., 0., 0., 2., 0.])
     """
 
-    def __init__(
-        self,
-        lambdas: int | ArrayLike = 100,
-        eps: float = 1e-3,
-        l1_ratio: float = 0.5,
-        tol: float = 1e-4,
-        objective: str = "standardized",
-        validation: float | None = 0.1,
-        seed: int = 0,
-        early_stop: int | None = 5,
-        refit: bool = True,
-        positive: bool = False,
-        max_iter: int = 5_000,
-        threads: int | None = None,
-    ) -> None:
-        self.lambdas = lambdas
-        self.eps = eps
-        self.l1_ratio = l1_ratio
-        self.tol = tol
-        self.objective = objective
-        self.validation = validation
-        self.seed = seed
-        self.early_stop = early_stop
-        self.refit = refit
-        self.positive = positive
-        self.max_iter = max_iter
-        self.threads = threads
+    name: ClassVar[str] = "elastic-net"
+    sparse: ClassVar[bool] = True
 
-    def _estimate(self, train: Counts, valid: Counts | None, total: Counts | None, progress: Progress | None) -> Fitted:
-        need_validation(self.lambdas, valid)
+    lambdas: int | ArrayLike = 100
+    eps: float = 1e-3
+    l1_ratio: float = 0.5
+    tol: float = 1e-4
+    objective: str = "standardized"
+    validation: float | None = 0.1
+    seed: int = 0
+    early_stop: int | None = 5
+    refit: bool = True
+    positive: bool = False
+    max_iter: int = 5_000
+    threads: int | None = None
+
+    def estimate(self, train: Counts, validation: Counts | None, total: Any, progress: Progress | None) -> Fitted:
+        check_choice(self.lambdas, validation)
         check_memory(train.n, 3)
         plan = problem(train, self.objective)
-        stop = stopping(self.early_stop, train.m, train.n, 0 if valid is None else valid.m)
+        stop = stopping(self.early_stop, train.m, train.n, 0 if validation is None else validation.m)
         rules = Rules(self.l1_ratio, self.tol, self.max_iter, self.positive, stop, self.threads)
-        judge = None if valid is None else judged(plan, valid)
-        path = net_path(dense(plan), judge, self.lambdas, self.eps, rules, progress)
+        check = None if validation is None else validation_problem(plan, validation)
+        path = net_path(dense(plan), check, self.lambdas, self.eps, rules, progress)
         grid, error, n_iter, lam, best = path.lambdas, path.error, path.sweeps, path.lam, path.best
-        if valid is not None and self.refit:
-            plan = problem(train + valid if total is None else total, self.objective)
+        everything = all_counts(train, validation, total)
+        if validation is not None and self.refit:
+            plan = problem(everything, self.objective)
             path = net_refit(dense(plan), lam, path.coef, rules, progress)
             n_iter += path.sweeps
         weight, bias = plan.raw(path.coef)
-        if valid is not None:
+        if validation is not None:
             warn_ends(grid.T, error.T, best, weight.T)
         warn_gaps(path.gap, self.tol)
-        zero = np.zeros_like(bias)
-        return Fitted(np.ascontiguousarray(weight.T), bias, lam, path.gap, zero, grid.T, error.T, int(n_iter.max()))
+        return Fitted(
+            weight=np.ascontiguousarray(weight.T),
+            bias=bias,
+            lam=lam,
+            gap=path.gap,
+            constant_units=everything.constant_units,
+            lambdas=grid.T,
+            validation_mse=error.T,
+            residual=np.zeros_like(bias),
+            n_iter=int(n_iter.max()),
+        )
 
 
 @dataclass(frozen=True)
@@ -115,13 +139,13 @@ class NetPath:
 
 
 def net_path(
-    task: Dense, judge: Dense | None, lambdas: int | ArrayLike, eps: float, rules: Rules, progress: Progress | None
+    task: Dense, check: Dense | None, lambdas: int | ArrayLike, eps: float, rules: Rules, progress: Progress | None
 ) -> NetPath:
-    """Every target's path, and the lambda with the least squared error under `judge` (the last one without)."""
+    """Every target's path, and the lambda with the least squared error under `check` (the last one without)."""
     pull = task.rho if rules.positive else np.abs(task.rho)
     top = np.where(task.variance > 0, pull.max(axis=1, initial=0.0), 0.0) / rules.l1_ratio
-    grid = np.ascontiguousarray(lambda_values(lambdas, top, eps))
-    return _solve(task, judge, grid, top, np.zeros(task.rho.shape), rules, progress, "path")
+    grid = lambda_grid(lambdas, top, eps)
+    return _solve(task, check, grid, top, np.zeros(task.rho.shape), rules, progress, "path")
 
 
 def net_refit(task: Dense, lam: Floats, start: Floats, rules: Rules, progress: Progress | None) -> NetPath:
@@ -132,7 +156,7 @@ def net_refit(task: Dense, lam: Floats, start: Floats, rules: Rules, progress: P
 
 def _solve(
     task: Dense,
-    judge: Dense | None,
+    check: Dense | None,
     grid: Floats,
     largest: Floats,
     start: Floats,
@@ -150,8 +174,8 @@ def _solve(
         covariance, rho, task.variance, grid, float(rules.l1_ratio), float(rules.tol), rules.sweeps, rules.positive
     )
     error = np.full(grid.shape, np.nan)
-    if judge is not None:
-        error[~free] = judge.variance[~free, None]
+    if check is not None:
+        error[~free] = check.variance[~free, None]
     best = np.zeros(targets, np.int64)
     coef = np.where(free[:, None], start, 0.0)
     gap, sweeps = np.zeros(targets), np.zeros(targets, np.int64)
@@ -164,14 +188,14 @@ def _solve(
             every, gaps, taken = np.empty((count, now.size)), np.empty(count), np.empty(count, np.int64)
             net_target(net, t, first, now, every, gaps, taken)
             sweeps[t] += taken.sum()
-            if judge is not None:
-                error[t, first : first + count] = _errors(judge, t, every)
+            if check is not None:
+                error[t, first : first + count] = _errors(check, t, every)
             for i in range(count):
-                if judge is None or error[t, first + i] < lowest:
+                if check is None or error[t, first + i] < lowest:
                     lowest, best[t] = error[t, first + i], first + i
                     coef[t], gap[t] = every[i], gaps[i]
             last = first + count - 1
-            if judge is not None and ended(rules.stop, last - max(best[t], floor[t]), error[t, last], lowest):
+            if check is not None and ended(rules.stop, last - max(best[t], floor[t]), error[t, last], lowest):
                 break
 
     def report(_: int) -> None:
@@ -185,10 +209,10 @@ def _solve(
     return NetPath(grid, error, best, coef, gap, lam, sweeps, free)
 
 
-def _errors(judge: Dense, t: int, coef: Floats) -> Floats:
+def _errors(check: Dense, t: int, coef: Floats) -> Floats:
     """Mean squared error [k] of one target's coefficients [k, n], over the units that any of them uses."""
     used = np.flatnonzero(coef.any(axis=0))
     some = coef[:, used]
-    square = np.einsum("kn,kn->k", some @ judge.covariance[np.ix_(used, used)], some)
-    errors: Floats = judge.variance[t] - 2.0 * some @ judge.rho[t, used] + square
+    square = np.einsum("kn,kn->k", some @ check.covariance[np.ix_(used, used)], some)
+    errors: Floats = check.variance[t] - 2.0 * some @ check.rho[t, used] + square
     return errors

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,13 +21,14 @@ from subtrain.regression.counting.model_stream import Block
 from subtrain.regression.counting.shards import Stack, are_flat, stack
 from subtrain.regression.counting.study_counts import COUNTS
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.estimators.kit.estimator import Linear
+from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows
+from subtrain.regression.estimators.kit.lasso_parameters import LassoParameters
 from subtrain.regression.fit_plan import FitPlan
 from subtrain.regression.fit_warnings import warn, warn_constant, warn_ends, warn_gaps
 from subtrain.regression.large.model_spool import Many, Room, check_disk, room, spooled
 from subtrain.regression.large.options import LargePath, Rules
 from subtrain.regression.large.solver import checked_rules, large_paths, plan_layout
-from subtrain.regression.lasso.path import PASSES
+from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.sample_split import check_one_way
 from subtrain.regression.lasso.zero_targets import warn_zeros
 from subtrain.regression.study_models import Models
@@ -36,7 +37,6 @@ from subtrain.store.folder import inside
 from subtrain.system.machine import available_memory
 from subtrain.system.paths import local_path
 
-Rows = NDArray[np.int64]
 STAGES = ("path", "refit")
 
 
@@ -48,54 +48,45 @@ class Part:
     blocks: Callable[[int], Iterator[Block]]
 
 
-class LassoLarge(Linear):
+@dataclass(eq=False, repr=False)
+class LassoLarge(LassoParameters):
     """`Lasso` without the counts of every pair of units: for 10^5 to 10^6 units and few targets.
 
-    Minimises the same objective along the same path, chooses lambda by the same validation models and fits it again on
+    Minimizes the same objective along the same path, chooses lambda by the same validation models and fits it again on
     all models. Every lambda's duality gap is computed in float64 from the residuals of all models and the slopes of all
-    units, in passes over the packed masks; a target that misses tol is named in a FitWarning.
+    units, in passes over the packed masks; a target that misses tol is named in a FitWarning. A target whose path or
+    refit needs more units than memory holds ends there: a FitWarning says so.
 
-    Parameters: as in `Lasso` (no folds, no device); eps is larger by default, since a path far down fits as many units
-    as there are models. memory, bytes that the fit may take besides the arrays that it is given and returns: it sets
-    how many targets share a pass, how many units may be counted with one another, and whether packed masks and outputs
-    stay in memory or are read from files at each pass. folder, where these files go, and where finished groups of
-    targets are kept for an interrupted fit to go on from; None for a temporary one (a study keeps its own).
+    Args:
+        lambdas: As in `Lasso`. Default 50.
+        eps: As in `Lasso`; larger, since a path far down fits as many units as there are models. Default 0.05.
+        tol, objective, validation, seed, early_stop, refit, penalty, positive, max_iter, threads: As in `Lasso`;
+            `validation` is a share, not a number of folds.
+        memory: Bytes that the fit may take besides the arrays that it is given and returns. It sets how many targets
+            share a pass, how many units may be counted with one another, and whether packed masks and outputs stay in
+            memory or are read from files at each pass. Default 4 GiB.
+        folder: Where these files go, and where finished groups of targets are kept for an interrupted fit to go on
+            from. Default None, a temporary one (a study keeps its own).
 
-    Fitted: as in `Lasso`, and path_gap_ [k, T], passes_ (over the masks), working_units_ (the most counted with one
-    another). A target whose path or refit needs more units than memory holds ends there: a FitWarning says so.
+    Fitted: as in `Lasso`, and passes_, over the masks; working_units_, the most counted with one another.
+
+    Raises:
+        InputError: by `fit`, as for `Lasso`, and before any work when `memory` does not suffice, with what it takes.
+        StorageError: by `fit`, when the files do not fit on the disk.
+
+    Example:
+        >>> masks = np.random.default_rng(0).random((300, 50)) < 0.5
+        >>> LassoLarge(memory=2**28).fit(masks, 2.0 * masks[:, 3]).weight_[:5, 0].round() + 0.0
+        array([0., 0., 0., 2., 0.])
     """
 
-    def __init__(
-        self,
-        lambdas: int | ArrayLike = 50,
-        eps: float = 0.05,
-        tol: float = 1e-4,
-        objective: str = "standardized",
-        validation: float | None = 0.1,
-        seed: int = 0,
-        early_stop: int | None = 5,
-        refit: bool = True,
-        penalty: ArrayLike | None = None,
-        positive: bool = False,
-        max_iter: int = PASSES,
-        threads: int | None = None,
-        memory: int = 4 * 2**30,
-        folder: str | Path | None = None,
-    ) -> None:
-        self.lambdas = lambdas
-        self.eps = eps
-        self.tol = tol
-        self.objective = objective
-        self.validation = validation
-        self.seed = seed
-        self.early_stop = early_stop
-        self.refit = refit
-        self.penalty = penalty
-        self.positive = positive
-        self.max_iter = max_iter
-        self.threads = threads
-        self.memory = memory
-        self.folder = folder
+    name: ClassVar[str] = "lasso-large"
+    reads: ClassVar[Reads] = MODELS
+
+    lambdas: int | ArrayLike = 50
+    eps: float = 0.05
+    memory: int = 4 * 2**30
+    folder: str | Path | None = None
 
     def fit(
         self,
@@ -105,11 +96,7 @@ class LassoLarge(Linear):
         sample_split: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Fit masks [m, n] to outputs [m, T] or [m], which come as to `count`: memory maps and files are read once.
-
-        validation, sample_split: as in `Lasso.fit`. Raises InputError as that does, and before any work when `memory`
-        does not suffice, with what it takes; StorageError when files do not fit on the disk.
-        """
+        """As every estimator, from masks and outputs that come as to `count`: memory maps and files are read once."""
         models = stack(masks, outputs)
         models.check_finite()
         check_one_way(validation, sample_split)
@@ -144,7 +131,7 @@ class LassoLarge(Linear):
         self,
         models: Models,
         parts: Mapping[str, Rows],
-        counted: Callable[[Rows, str], Counts],
+        counted: Callable[..., Counts],
         progress: Progress | None = None,
     ) -> Self:
         """Fit a study's models; the first of `parts` fits, a second one chooses lambda. Counts are not used."""
@@ -170,7 +157,7 @@ class LassoLarge(Linear):
         options = self.objective, penalty, self.positive, self.tol, self.max_iter, self.early_stop, self.threads
         rules = checked_rules(*options)
         held = room(sum(models), n, targets, itemsize, self.memory)
-        # Laid out for the refit on all models, and for judging some of them.
+        # Laid out for the refit on all models, and for the errors of the validation models.
         plan_layout(n, sum(models), targets, held.left, rules.threads, sum(models[1:]))
         return held, rules
 
@@ -188,10 +175,7 @@ class LassoLarge(Linear):
         itemsize: bytes of one output; folder: by default the estimator's. Raises as `fit` does, but outputs are taken
         to be finite.
         """
-        if len(parts) == 1 and self._chooses():
-            raise InputError(
-                "choosing among lambdas needs validation models; without them give one value: lambdas=[0.01]"
-            )
+        check_choice(self.lambdas, parts[1] if len(parts) > 1 else None)
         if not targets:
             raise InputError("there are no targets: outputs have shape [m, 0]")
         folder = folder or self.folder
@@ -207,25 +191,25 @@ class LassoLarge(Linear):
     def _solve(
         self, models: list[Many], rules: Rules, memory: int, resume: Path | None, progress: Progress | None
     ) -> None:
-        valid = models[1] if len(models) > 1 else None
+        validation = models[1] if len(models) > 1 else None
         fitting, refitting = STAGES
 
-        def solve(stage: str, some: Many, judges: Many | None, lambdas: Any, start: LargePath | None) -> LargePath:
+        def solve(stage: str, some: Many, held: Many | None, lambdas: Any, start: LargePath | None) -> LargePath:
             place = None if resume is None else resume / stage
             step = None if progress is None else partial(_staged, progress, stage)
-            return large_paths(some, judges, lambdas, self.eps, rules, memory, start, place, step)
+            return large_paths(some, held, lambdas, self.eps, rules, memory, start, place, step)
 
-        path = solve(fitting, models[0], valid, self.lambdas, None)
+        path = solve(fitting, models[0], validation, self.lambdas, None)
         self._take(path, path.best)
         self.lambdas_, self.validation_mse_, self.path_gap_ = path.lambdas.T, path.error.T, path.gap.T
         self.passes_, self.working_units_ = path.passes, path.working
-        if valid is not None:
+        if validation is not None:
             if self.refit:
-                self._refitted(path, solve(refitting, models[0] + valid, None, _chosen(self.lam_), path))
+                self._refitted(path, solve(refitting, models[0] + validation, None, _chosen(self.lam_), path))
             warn_ends(path.lambdas.T, path.error.T, path.best, self.weight_)
         warn_constant(self.constant_units_, path.n)
         warn_gaps(np.nan_to_num(self.gap_, nan=np.inf), self.tol)
-        error = None if valid is None else path.error.T
+        error = None if validation is None else path.error.T
         ends, varying = models[0].ends(), path.n - self.constant_units_.size
         warn_zeros(self.weight_, *ends, varying, error=error, given=self.lambdas, penalty=self.penalty)
 
@@ -255,10 +239,10 @@ def _staged(progress: Progress, stage: str, _: str, done: int, total: int) -> No
     progress(stage, done, total)
 
 
-def _split(models: Stack, choosing: NDArray[np.bool_] | None) -> list[Part]:
-    if choosing is None:
+def _split(models: Stack, validating: NDArray[np.bool_] | None) -> list[Part]:
+    if validating is None:
         return [_some(models, np.ones(len(models), np.bool_))]
-    return [_some(models, ~choosing), _some(models, choosing)]
+    return [_some(models, ~validating), _some(models, validating)]
 
 
 def _some(models: Stack, which: NDArray[np.bool_]) -> Part:

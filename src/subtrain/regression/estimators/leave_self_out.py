@@ -4,56 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import clone
 
 from subtrain.errors import InputError
-from subtrain.masks import Masks, pack
+from subtrain.masks import Masks
 from subtrain.regression.counting.count_stream import count
-from subtrain.regression.counting.counts import Counts, as_outputs, check_finite
+from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.estimators.elastic_net import ElasticNet
-from subtrain.regression.estimators.kit.estimator import ROWS
+from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows, check_declared
+from subtrain.regression.estimators.kit.linear_estimator import ROWS, LinearEstimator
 from subtrain.regression.estimators.lasso import Lasso
-from subtrain.regression.estimators.ridge import Ridge
 from subtrain.regression.fit_plan import FitPlan, plan_fit
 from subtrain.regression.fit_warnings import heard, warn
-from subtrain.regression.lasso.sample_split import given_rows, validation_rows
 from subtrain.regression.lasso.zero_targets import left_out, left_out_among
 from subtrain.regression.study_models import Models
 
 Floats = NDArray[np.float64]
-FITTED = (Lasso, Ridge, ElasticNet)
 
 
-class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False, repr=False)
+class LeaveSelfOut(LinearEstimator):
     """Fit target t on the models only whose mask does not hold the unit that t is about, and report that unit apart.
 
-    estimator: a `Lasso` (by default), `Ridge` or another of these that is fitted from counts; each target gets its own
-    choice of lambda. Targets about one unit share their counts, so the cost is a Gram a distinct unit: about
-    sum over units of (models without it) n^2 / 2 products of mask bits. Above `limit` of them (the default takes two
-    cores some ten minutes) `fit` raises InputError with the numbers, before any work.
+    Each target gets its own choice of lambda. Targets about one unit share their counts, so the cost is a Gram a
+    distinct unit: about sum over units of (models without it) n^2 / 2 products of mask bits.
+
+    Args:
+        estimator: An estimator that is fitted from counts, target by target. Default None, `Lasso()`.
+        limit: Products of mask bits at most; above it `fit` refuses before any work, with the numbers. Default 5e14,
+            which take two cores some ten minutes.
+        threads: Default None, all cores.
+        units: int [T], the unit each target is about, -1 for none. Default None: target t is about unit t, which takes
+            T = n; in `st.fit` a training example is about the unit that it belongs to.
 
     Fitted: weight_ float64 [n, T], 0 at the target's own unit; bias_, lam_, gap_ [T]; self_weight_ [T], mean(Y | own
     unit in) - mean(Y | out), NaN where one never happens or the target has no unit; models_ int64 [T], fitted on.
     `predict` says what models without the target's own unit would give.
-    units: int [T], the unit each target is about, -1 for none; by default target t is about unit t, which takes T = n,
-    and in `st.fit` a training example is about the unit that it belongs to.
+
+    Raises:
+        InputError: by `fit`, above the limit, where a target has too few models without its unit, and where it is not
+            known which unit a target is about.
+
+    Example:
+        >>> from subtrain.regression import Ridge
+        >>> masks = np.random.default_rng(0).random((300, 3)) < 0.5
+        >>> outputs = masks + 2.0 * masks[:, [1, 2, 0]]
+        >>> LeaveSelfOut(Ridge()).fit(masks, outputs).weight_.round(2) + 0.0
+        array([[0., 0., 2.],
+               [2., 0., 0.],
+               [0., 2., 0.]])
     """
 
-    def __init__(
-        self, estimator: Any = None, limit: float = 5e14, threads: int | None = None, units: ArrayLike | None = None
-    ) -> None:
-        self.estimator = estimator
-        self.limit = limit
-        self.threads = threads
-        self.units = units
+    name: ClassVar[str] = "leave-self-out"
+    reads: ClassVar[Reads] = MODELS
 
-    def fit(
+    estimator: Any = None
+    limit: float = 5e14
+    threads: int | None = None
+    units: ArrayLike | None = None
+
+    def fit(  # type: ignore[override]
         self,
         masks: ArrayLike | Masks,
         outputs: ArrayLike,
@@ -61,16 +76,11 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         sample_split: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Fit masks [m, n] to outputs [m, T]; units: instead of the estimator's own. sample_split: which models choose
-        lambda, as in `Lasso`.
-        """
-        packed, y = pack(masks), as_outputs(outputs)
-        if len(packed) != len(y):
-            raise InputError(f"there are {len(packed)} masks but outputs of {len(y)} models")
-        check_finite(y)
+        """As every estimator; units: the unit each target is about, instead of the estimator's own."""
+        packed, y = self._checked(masks, outputs, reset=True)
         own = own_units(self.units if units is None else units, packed.n, y.shape[1])
         inner = self._inner()
-        valid = _validating(inner, len(packed), sample_split)
+        validating = inner._validating(len(packed), sample_split)
         self._check_cost(packed, own)
         self._empty(packed.n, own)
         groups = np.unique(own)
@@ -80,7 +90,7 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
             holds = bits(packed, unit) if unit >= 0 else np.zeros(len(packed), np.bool_)
             if unit >= 0:
                 self.self_weight_[targets] = own_difference(holds, y[:, targets])
-            missed += self._fit_group(inner, packed, y, unit, targets, ~holds, valid)
+            missed += self._fit_group(inner, packed, y, unit, targets, ~holds, validating)
             if progress:
                 progress("units", done + 1, groups.size)
         for message in dict.fromkeys(missed):
@@ -88,13 +98,22 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
             warn(f"{message} (said of {same} of {groups.size} units' targets)")
         return self
 
+    def fit_counts(self, train: Counts, *args: Any, **options: Any) -> Self:
+        """Refused: every unit's targets have counts of their own."""
+        raise InputError("LeaveSelfOut reads the models themselves, not counts")
+
+    @classmethod
+    def from_options(cls, **options: Any) -> Self:
+        """Options are those of the LASSO that is fitted for each unit."""
+        return cls(Lasso.from_options(**options))
+
     @property
     def splits_by(self) -> tuple[float | int | None, int]:
         """Share of a study's models that choose lambda, and the seed that draws them: the inner estimator's."""
-        inner = self._inner()
-        return getattr(inner, "validation", None), getattr(inner, "seed", 0)
+        split: tuple[float | int | None, int] = self._inner().splits_by
+        return split
 
-    def plan(self, models: Models, parts: Mapping[str, NDArray[np.int64]], keep_counts: bool) -> FitPlan:
+    def plan(self, models: Models, parts: Mapping[str, Rows], keep_counts: bool) -> FitPlan:
         """What `fit_models` takes; InputError where it is not known which unit a target is about."""
         self._own(models)
         sizes = [rows.size for rows in parts.values()]
@@ -103,12 +122,12 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
     def fit_models(
         self,
         models: Models,
-        parts: Mapping[str, NDArray[np.int64]],
+        parts: Mapping[str, Rows],
         counted: Callable[..., Counts],
         progress: Progress | None = None,
     ) -> Self:
         """Fit a study's models; the first of `parts` fits, a second one chooses lambda. Counts are its own."""
-        held = models.judges(np.concatenate(list(parts.values())))
+        held = models.validation_models(np.concatenate(list(parts.values())))
         first = next(iter(parts.values())).size
         split = np.arange(first, held.m) if len(parts) > 1 else None
         return self.fit(held.masks, held.outputs, self._own(models), split, progress)
@@ -125,20 +144,12 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
             )
         return own_units(units, study.n, models.targets)
 
-    def predict(self, masks: ArrayLike | Masks) -> Floats:
-        """Predicted outputs float64 [m, T] of models with these masks [m, n] but without each target's own unit."""
-        check_is_fitted(self)
-        packed = pack(masks)
-        if packed.n != self.n_features_in_:
-            raise InputError(f"masks are over {packed.n} units, the datamodels over {self.n_features_in_}")
-        blocks = [packed[i : i + ROWS].unpack() @ self.weight_ for i in range(0, max(len(packed), 1), ROWS)]
-        predicted: Floats = np.concatenate(blocks) + self.bias_
-        return predicted
-
     def _inner(self) -> Any:
         inner = Lasso() if self.estimator is None else clone(self.estimator)
-        if not isinstance(inner, FITTED):
-            raise InputError(f"LeaveSelfOut fits Lasso, Ridge or ElasticNet, not {type(inner).__name__}")
+        check_declared(inner)
+        if inner.reads == MODELS or inner.joint:
+            why = "fits all targets together" if inner.joint else "reads the models themselves"
+            raise InputError(f"LeaveSelfOut fits target by target from counts, but {type(inner).__name__} {why}")
         return inner
 
     def _check_cost(self, masks: Masks, own: NDArray[np.int64]) -> None:
@@ -155,7 +166,7 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
 
     def _empty(self, n: int, own: NDArray[np.int64]) -> None:
         targets = own.size
-        self.n_features_in_ = n
+        self.n_features_in_, self._flat = n, False
         self.weight_, self.bias_ = np.zeros((n, targets)), np.zeros(targets)
         self.lam_, self.gap_ = np.zeros(targets), np.zeros(targets)
         self.self_weight_, self.models_ = np.full(targets, np.nan), np.zeros(targets, np.int64)
@@ -169,42 +180,32 @@ class LeaveSelfOut(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         unit: int,
         targets: NDArray[np.int64],
         kept: NDArray[np.bool_],
-        valid: NDArray[np.bool_] | None,
+        validating: NDArray[np.bool_] | None,
     ) -> list[str]:
         """Fit the targets about one unit; the warnings of their fit."""
-        fitting, judging = (kept, None) if valid is None else (kept & ~valid, kept & valid)
-        few = np.count_nonzero(fitting) < 2 or (judging is not None and not judging.any())
+        fitting, held = (kept, None) if validating is None else (kept & ~validating, kept & validating)
+        few = np.count_nonzero(fitting) < 2 or (held is not None and not held.any())
         if few:
             raise InputError(
                 f"too few models are without unit {unit}, which target {targets[0]} is about: "
                 f"{np.count_nonzero(kept)} of {kept.size}"
             )
         part = y[:, targets]
-        train, judge = (
-            None if rows is None else count(masks[rows], part[rows], self.threads) for rows in (fitting, judging)
+        train, validation = (
+            None if rows is None else count(masks[rows], part[rows], self.threads) for rows in (fitting, held)
         )
         with heard(aloud=False) as said, left_out(left_out_among(targets)):
-            found = copy(inner).fit_counts(train, judge)
+            found = copy(inner).fit_counts(train, validation)
         self.weight_[:, targets] = found.weight_
         self.bias_[targets], self.lam_[targets], self.gap_[targets] = found.bias_, found.lam_, found.gap_
         self.models_[targets] = np.count_nonzero(kept)
         return _worth_saying(said, found.constant_units_, unit)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "weight_")
-
-
-class Span(NamedTuple):
-    """Where a unit's bit lies in a packed row."""
-
-    byte: int
-    bit: int
-
 
 def bits(masks: Masks, unit: int) -> NDArray[np.bool_]:
     """bool [m], which models hold the unit."""
-    at = Span(*divmod(unit, 8))
-    held: NDArray[np.bool_] = (masks.data[:, at.byte] >> np.uint8(at.bit) & np.uint8(1)).astype(np.bool_)
+    byte, bit = divmod(unit, 8)
+    held: NDArray[np.bool_] = (masks.data[:, byte] >> np.uint8(bit) & np.uint8(1)).astype(np.bool_)
     return held
 
 
@@ -235,13 +236,6 @@ def own_units(units: ArrayLike | None, n: int, targets: int) -> NDArray[np.int64
     if own.shape != (targets,) or own.dtype.kind not in "iu" or own.min(initial=0) < -1 or own.max(initial=0) >= n:
         raise InputError(f"units must be whole numbers [{targets}], each from 0 to {n - 1} or -1 for none")
     return own.astype(np.int64)
-
-
-def _validating(inner: Any, m: int, split: ArrayLike | None) -> NDArray[np.bool_] | None:
-    if split is not None:
-        return given_rows(split, m)
-    one = np.ndim(inner.lambdas) == 1 and np.size(inner.lambdas) == 1
-    return validation_rows(m, inner.validation, inner.seed) if inner.validation and not one else None
 
 
 def _worth_saying(said: list[str], constant: NDArray[np.int64], unit: int) -> list[str]:

@@ -2,172 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.masks import Masks
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
+from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense
-from subtrain.regression.estimators.kit.estimator import Fitted, Linear
 from subtrain.regression.estimators.kit.learned_prior import Floats, Prior
+from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, fitted_lasso
 from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, State, start, sweep
 from subtrain.regression.estimators.kit.pairs import Pairs, pairs_of_study
 from subtrain.regression.estimators.ridge import Ridge
 from subtrain.regression.fit_warnings import heard, warn
 from subtrain.regression.lasso.crossfit import Bench
-from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
+from subtrain.regression.lasso.lambda_choice import LassoOptions
 from subtrain.regression.lasso.problem import problem
-from subtrain.regression.lasso.sample_split import check_one_way
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
-from subtrain.regression.lasso.validation_error import Judges
+from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.study_models import Models
 
 # Sweeps at rank 1 before the scales are split; sweeps before means count, which then move after every second sweep;
 # updates of the scales after each sweep.
 WARM, MEANS, EVERY, UPDATES = 10, 8, 2, 2
 LASSO, RIDGE = ALONE = "lasso", "ridge"
-# What `Linear` warns of whatever was fitted.
+# What `LinearEstimator` warns of whatever was fitted.
 SAID_OF_ALL = "in every mask or in none", "all weights are 0"
 
 
-class SharedPrior(Linear):
+@dataclass(eq=False, repr=False)
+class SharedPrior(LinearEstimator):
     """Datamodels by empirical Bayes: the posterior mean of each weight, under a prior that all weights together teach.
 
     A weight's prior is a mixture of normal distributions, from a point to a heavy tail, times a scale that its unit
     shares with other targets, its target with other units, and the pair with pairs of its kind (class of unit x class
     of target, similarity). Its mean is what pairs of the classes have in common, and what units of the target's own
-    neighbourhood in the inputs have; 0 where neither is known. All of it, and the noise, is learned from the fitting
+    neighborhood in the inputs have; 0 where neither is known. All of it, and the noise, is learned from the fitting
     models by maximum likelihood.
-    Each of `ranks`, and with `lasso` the LASSO and ridge, is judged on validation models by the mean over targets of
+
+    Each of `ranks`, and with `lasso` the LASSO and ridge, is compared on validation models by the mean over targets of
     its predictions' correlation with the outputs; the best is fitted again on all models: where nothing is shared, that
     may be one of the last two. Their lambdas are chosen by one half of these models for the other.
 
-    Parameters: pairs, "task" (labels and images of the task's view, in `st.fit`), `Pairs`, or None; ranks, of the
-    scales: 1 is one factor a unit times one a target, more also say which units matter to which targets; sweeps, at
-    most; tol, change of the weights at which they end; validation and seed as in `Lasso`; lasso, whether to try the
-    LASSO and ridge, which share nothing.
+    Args:
+        pairs: "task" (default), labels and images of the task's view, in `st.fit`; `Pairs`; or None.
+        ranks: Ranks of the scales to try: 1 is one factor a unit times one a target, more also say which units matter
+            to which targets. Default (1, 16).
+        sweeps: Sweeps at most. Default 60.
+        tol: Relative change of the weights at which sweeps end. Default 1e-3.
+        validation: Share of the models that choose. Default 0.1.
+        seed: Draws the validation models. Default 0.
+        lasso: Whether to try the LASSO and ridge, which share nothing. Default True.
+        threads: Default None, all cores.
 
-    chosen_: "rank 16", "lasso" or "ridge"; candidates_ their names, scores_ [candidates] their correlations,
-    validation_mse_ [candidates, T] their errors; gap_: the share of variance that the last sweep still moved (the gap
-    of the LASSO or ridge if that was chosen); lam_: 0 (or theirs). Needs about 3 dense n x n matrices and 12 tables of
-    n x T.
+    Fitted: weight_ float64 [n, T], bias_ [T]; chosen_, "rank 16", "lasso" or "ridge"; candidates_, their names;
+    scores_ [candidates], their correlations; validation_mse_ [candidates, T], their errors; gap_ [T], the share of
+    variance that the last sweep still moved (the gap of the LASSO or ridge if that was chosen); lam_ [T], 0 (or
+    theirs). Needs about 3 dense n x n matrices and 12 tables of n x T, of float64.
+
+    Raises:
+        InputError: by `fit`, as for `Ridge`, and for ranks below 1, pairs of another shape, and fewer than 4 validation
+            models.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> masks = random.random((200, 4)) < 0.5
+        >>> outputs = masks * 2.0 + 0.1 * random.normal(size=(200, 4))
+        >>> SharedPrior(ranks=(1,), lasso=False).fit(masks, outputs).weight_.round(1).diagonal()
+        array([2., 2., 2., 2.])
     """
 
-    GAP = "share of variance that the last sweep moved"
-    _judges: Judges | None = None
+    name: ClassVar[str] = "shared-prior"
+    reads: ClassVar[Reads] = COUNTS_AND_VALIDATION
+    joint: ClassVar[bool] = True
+    gap_name: ClassVar[str] = "share of variance that the last sweep moved"
 
-    def __init__(
-        self,
-        pairs: Pairs | str | None = "task",
-        ranks: Sequence[int] = (1, 16),
-        sweeps: int = 60,
-        tol: float = 1e-3,
-        validation: float | None = 0.1,
-        seed: int = 0,
-        lasso: bool = True,
-        threads: int | None = None,
-    ) -> None:
-        self.pairs = pairs
-        self.ranks = ranks
-        self.sweeps = sweeps
-        self.tol = tol
-        self.validation = validation
-        self.seed = seed
-        self.lasso = lasso
-        self.threads = threads
+    pairs: Pairs | str | None = "task"
+    ranks: Sequence[int] = (1, 16)
+    sweeps: int = 60
+    tol: float = 1e-3
+    validation: float | None = 0.1
+    seed: int = 0
+    lasso: bool = True
+    threads: int | None = None
 
-    def fit_models(
-        self,
-        models: Models,
-        parts: Mapping[str, NDArray[np.int64]],
-        counts_of: Callable[..., Counts],
-        progress: Progress | None,
-    ) -> Self:
-        """Fit a study's models, with what its task shows of units and targets where `pairs` is "task"."""
-        self._known = pairs_of_study(models.study, models.output) if self.pairs == "task" else None
-        try:
-            counts = [counts_of(rows, name) for name, rows in parts.items()]
-            if len(counts) == 1:
-                return self.fit_counts(counts[0], progress=progress)
-            judges = models.judges(list(parts.values())[1])
-            return self.fit_counts(counts[0], judges, counts[0] + counts[1], progress)
-        finally:
-            self._known = None
-
-    def fit_counts(
-        self,
-        train: Counts,
-        valid: Counts | Judges | None = None,
-        total: Counts | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
-        """Fit from counts of the models that fit; valid: the models that choose, as `Judges`; total: counts of both."""
-        if not isinstance(valid, Judges):
-            return super().fit_counts(train, valid, total, progress)
-        self._judges = valid
-        try:
-            return super().fit_counts(train, count(valid.masks, valid.outputs, self.threads), total, progress)
-        finally:
-            self._judges = None
+    def look_at(self, models: Models) -> tuple[str, ...]:
+        """Remember, for the next fit, what the study's task shows of units and targets, where `pairs` is "task"."""
+        if self.pairs != "task":
+            return ()
+        self._known, notes = pairs_of_study(models.study, models.output)
+        return notes
 
     @property
-    def takes_judges(self) -> bool:
-        """Whether the models that choose come as `Judges`: they do, for each is looked at by itself."""
-        return True
-
-    def _counts(
-        self,
-        masks: Masks,
-        y: NDArray[Any],
-        validation: tuple[ArrayLike | Masks, ArrayLike] | None,
-        split: ArrayLike | None,
-        progress: Progress | None,
-    ) -> tuple[Counts, Any]:
-        check_one_way(validation, split)
-        if validation is not None:
-            return count(masks, y, self.threads, progress), Judges(*self._checked(*validation, reset=False))
-        rows = self._validating(len(masks), split)
-        if rows is None:
-            return count(masks, y, self.threads, progress), None
-        return count(masks[~rows], y[~rows], self.threads, progress), Judges(masks[rows], y[rows])
-
-    def _chooses(self) -> bool:
+    def chooses(self) -> bool:
+        """Whether there are several candidates."""
         return len(self.ranks) + self.lasso > 1
 
-    def _estimate(self, train: Counts, valid: Counts | None, total: Counts | None, progress: Progress | None) -> Fitted:
+    def choice(self) -> dict[str, Any]:
+        """The candidate that was chosen, and the score of each."""
+        if not self.scores_.size:
+            return {}
+        scores = np.round(self.scores_, 4).tolist()
+        return {"chosen": self.chosen_, "scores": dict(zip(self.candidates_, scores, strict=True))}
+
+    def estimate(self, train: Counts, validation: Any, total: Any, progress: Progress | None) -> Fitted:
         check_memory(train.n, 3)
         pairs = self._checked_pairs(train)
-        if not self._chooses() or valid is None:
-            if self._chooses():
-                raise InputError("choosing needs validation models; without them give ranks=(1,), lasso=False")
+        if self.chooses and validation is None:
+            raise InputError("choosing needs validation models; without them give ranks=(1,), lasso=False")
+        everything: Counts = train
+        others: Any = None
+        if validation is not None:
+            models = isinstance(validation, ValidationModels)
+            others = count(validation.masks, validation.outputs, self.threads) if models else validation
+            everything = train + others
+        if not self.chooses:
             self.chosen_ = f"rank {self.ranks[0]}"
             self.candidates_, self.scores_ = [self.chosen_], np.zeros(0)
-            train = train if valid is None else train + valid if total is None else total
-            return self._fitted(train, self.ranks[0], pairs, np.zeros((0, train.targets)), progress)
-        everything = train + valid if total is None else total
-        if self._judges is None:
+            return self._fitted(everything, self.ranks[0], pairs, np.zeros((0, train.targets)), progress)
+        if not isinstance(validation, ValidationModels):
             raise InputError(
-                "SharedPrior looks at every model that chooses by itself: give them as Judges(masks, outputs), not as "
+                "SharedPrior looks at every validation model by itself: give ValidationModels(masks, outputs), not "
                 "counts"
             )
-        bench = Bench(self._judges)
+        bench = Bench(validation)
         predicted = self._candidates(bench, train, pairs, progress)
         self.candidates_, self.scores_ = list(predicted), np.array([bench.score(p) for p in predicted.values()])
         table = np.array([bench.errors(p) for p in predicted.values()])
         self.chosen_ = self.candidates_[int(np.argmax(self.scores_))]
         if self.chosen_ in ALONE:
-            return self._alone(train, valid, everything, table, progress)
+            return self._alone(train, others, everything, table, progress)
         return self._fitted(everything, int(self.chosen_.split()[1]), pairs, table, progress)
 
     def _candidates(self, bench: Bench, train: Counts, pairs: Pairs, progress: Progress | None) -> dict[str, Floats]:
-        """What each candidate, fitted on `train`, predicts of the judges."""
+        """What each candidate, fitted on `train`, predicts of the validation models."""
         plan = problem(train, "raw")
         task, found = dense(plan), {}
         for rank in self.ranks:
@@ -177,23 +150,27 @@ class SharedPrior(Linear):
             found |= {LASSO: bench.lasso(train, self.threads, progress), RIDGE: bench.ridge(train)}
         return found
 
-    def _alone(self, train: Counts, valid: Counts, total: Counts, table: Floats, progress: Progress | None) -> Fitted:
-        """The LASSO or ridge, its lambda chosen by all judges and fitted again on all models."""
+    def _alone(
+        self, train: Counts, validation: Counts, total: Counts, table: Floats, progress: Progress | None
+    ) -> Fitted:
+        """The LASSO or ridge, its lambda chosen by all validation models and fitted again on all models."""
         with heard(aloud=False) as said:
             if self.chosen_ == RIDGE:
-                fitted = Ridge(threads=self.threads)._estimate(train, valid, total, progress)
+                fitted = Ridge(threads=self.threads).estimate(train, validation, total, progress)
             else:
                 options = LassoOptions(threads=self.threads)
-                fitted = _of_lasso(lasso_from_counts(train, valid, total, options, progress))
+                fitted = fitted_lasso(lasso_from_counts(train, validation, total, options, progress))
         for text in said:
             if not any(word in text for word in SAID_OF_ALL):
                 warn(text)
-        return replace(fitted, lambdas=np.zeros((0, total.targets)), validation_mse=table)
+        residual = np.zeros(total.targets) if fitted.residual is None else fitted.residual
+        none = np.zeros((0, total.targets))
+        return replace(fitted, lambdas=none, validation_mse=table, path_gap=None, residual=residual)
 
     def _checked_pairs(self, counts: Counts) -> Pairs:
         if min(self.ranks, default=0) < 1:
             raise InputError(f"ranks must be whole numbers, 1 or more, got {list(self.ranks)}")
-        pairs = getattr(self, "_known", None) or self.pairs
+        pairs = self.__dict__.pop("_known", None) or self.pairs
         if not isinstance(pairs, Pairs):
             if pairs not in ("task", None):
                 raise InputError(f'pairs must be Pairs, "task" or None, got {pairs!r}')
@@ -239,21 +216,9 @@ class SharedPrior(Linear):
             bias=bias,
             lam=nothing,
             gap=np.divide(state.moved, task.variance, out=nothing.copy(), where=task.variance > 0),
+            constant_units=counts.constant_units,
             residual=nothing,
             lambdas=np.zeros((0, counts.targets)),
             validation_mse=table,
             n_iter=self.n_iter_,
         )
-
-
-def _of_lasso(fit: LassoFit) -> Fitted:
-    return Fitted(
-        weight=fit.weight,
-        bias=fit.bias,
-        lam=fit.lam,
-        gap=fit.gap,
-        residual=np.zeros(fit.lam.size),
-        lambdas=np.zeros((0, fit.lam.size)),
-        validation_mse=np.zeros((0, fit.lam.size)),
-        n_iter=int(fit.n_iter.max(initial=0)),
-    )

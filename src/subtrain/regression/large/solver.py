@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import as_outputs, check_finite
 from subtrain.regression.counting.threads import Progress, thread_count
-from subtrain.regression.estimators.kit.estimator import lambda_values
 from subtrain.regression.fit_warnings import warn, warn_gaps
 from subtrain.regression.large.mask_passes import FEW, ROWS, UNITS, Source, pieces
 from subtrain.regression.large.model_spool import Many
 from subtrain.regression.large.options import LargePath, Layout, Rules, joined
 from subtrain.regression.large.saved_groups import digest, kept, masks_digest, rules_digest
 from subtrain.regression.large.target_group import SOME, Group
+from subtrain.regression.lasso.lambda_grid import lambda_grid
 from subtrain.regression.lasso.path import PASSES
 from subtrain.regression.lasso.path_stopping import check_early_stop
 
@@ -36,7 +36,7 @@ def lasso_large(
     lambdas: int | ArrayLike = 50,
     eps: float = 0.05,
     *,
-    valid: tuple[Source, ArrayLike] | None = None,
+    validation: tuple[Source, ArrayLike] | None = None,
     memory: int = 4 * 2**30,
     objective: str = "standardized",
     penalty: ArrayLike | None = None,
@@ -52,7 +52,7 @@ def lasso_large(
     """Solve each target along its lambdas, as `lasso_path` does, without ever forming n x n counts.
 
     masks: `Masks`, or a function that returns an iterator of blocks of them, called once a pass (memory-mapped files,
-    a study). outputs: [m, T] or [m]. valid: other models that judge every lambda. memory bounds what is allocated
+    a study). outputs: [m, T] or [m]. validation: other models, on which every lambda is tried. memory bounds the bytes
     besides masks and outputs: it sets how many targets share a pass and how large a working set may grow; a path that
     needs a larger one ends there, with a FitWarning. start: paths of other models; the first lambda begins with their
     best weights. resume: a folder that keeps every group of targets that is finished, for the same call to go on from.
@@ -61,14 +61,14 @@ def lasso_large(
     """
     y = as_outputs(outputs)
     check_finite(y)
-    judges = None
-    if valid is not None:
-        judging = as_outputs(valid[1])
-        check_finite(judging)
-        judges = Many(valid[0], (judging,))
+    held = None
+    if validation is not None:
+        others = as_outputs(validation[1])
+        check_finite(others)
+        held = Many(validation[0], (others,))
     factor = None if penalty is None else np.asarray(penalty, np.float64)
     rules = checked_rules(objective, factor, positive, tol, max_iter, early_stop, threads)
-    path = large_paths(Many(masks, (y,)), judges, lambdas, eps, rules, memory, start, resume, progress)
+    path = large_paths(Many(masks, (y,)), held, lambdas, eps, rules, memory, start, resume, progress)
     warn_gaps(np.nan_to_num(path.gap).max(axis=1), tol)
     return path
 
@@ -91,7 +91,7 @@ def checked_rules(
 
 def large_paths(
     models: Many,
-    valid: Many | None,
+    validation: Many | None,
     lambdas: int | ArrayLike,
     eps: float,
     rules: Rules,
@@ -105,23 +105,23 @@ def large_paths(
     if first_piece is None or not models.targets:
         raise InputError(f"there is nothing to fit: outputs have shape {[len(models), models.targets]}")
     n, targets = first_piece.n, models.targets
-    layout = plan_layout(n, len(models), targets, memory, rules.threads, 0 if valid is None else len(valid))
-    grid = None if isinstance(lambdas, (int, np.integer)) else lambda_values(lambdas, np.ones(targets), eps)
-    bits = [masks_digest(part.source) for part in (models, valid) if part is not None] if resume else []
+    layout = plan_layout(n, len(models), targets, memory, rules.threads, 0 if validation is None else len(validation))
+    grid = None if isinstance(lambdas, (int, np.integer)) else lambda_grid(lambdas, np.ones(targets), eps)
+    bits = [masks_digest(part.source) for part in (models, validation) if part is not None] if resume else []
     parts: list[LargePath] = []
     for first in range(0, targets, layout.targets):
         some = slice(first, first + layout.targets)
         ours: int | ArrayLike = lambdas if grid is None else grid[some]
-        y, judging = models.columns(some), None if valid is None else (valid.source, valid.columns(some))
+        y, held = models.columns(some), None if validation is None else (validation.source, validation.columns(some))
         begin = None if start is None else [start.best_entry(t) for t in range(*some.indices(targets))]
 
-        def solve(y: Floats = y, judging: Any = judging, begin: Any = begin, ours: Any = ours) -> LargePath:
-            return Group(models.source, y, judging, rules, layout, n).solve(ours, eps, progress, begin)
+        def solve(y: Floats = y, held: Any = held, begin: Any = begin, ours: Any = ours) -> LargePath:
+            return Group(models.source, y, held, rules, layout, n).solve(ours, eps, progress, begin)
 
         if resume is None:
             parts.append(solve())
         else:
-            key = digest(bits, y, np.asarray(ours), eps, rules_digest(rules), judging and judging[1], repr(begin))
+            key = digest(bits, y, np.asarray(ours), eps, rules_digest(rules), held and held[1], repr(begin))
             parts.append(kept(resume / f"targets-{first:06d}.npz", key, solve))
     short = [part.full for part in parts if part.full]
     if short:
@@ -132,14 +132,14 @@ def large_paths(
     return joined(parts)
 
 
-def plan_layout(n: int, m: int, targets: int, memory: int, threads: int, judges: int = 0) -> Layout:
+def plan_layout(n: int, m: int, targets: int, memory: int, threads: int, validating: int = 0) -> Layout:
     """Divide memory between the sums of one pass, [n, columns], and the working set; InputError if it is too little."""
     rows = min(m, ROWS)
     fixed = 96 * n + threads * (3 * rows * UNITS // 8 + 2**20) + 2**24
 
     def left(columns: int, targets: int) -> float:
         sums = 8 * n * max(columns, targets + 1)
-        return float(memory - fixed - sums - 16 * (m + judges) * (columns + targets) - 16 * SOME * columns)
+        return float(memory - fixed - sums - 16 * (m + validating) * (columns + targets) - 16 * SOME * columns)
 
     columns = targets * AHEAD
     while columns > 1 and left(columns, min(targets, columns)) < (memory - fixed) / 2:
@@ -148,11 +148,11 @@ def plan_layout(n: int, m: int, targets: int, memory: int, threads: int, judges:
     ahead = max(1, min(AHEAD, columns // several))
     rest = left(several * ahead, several)
     # Packed columns twice, bits turned for counting and unpacked for predicting; the Gram, and a thread's covariances.
-    line = (m + judges) / 4 + 8192 + 12 * FEW + 64 * several
+    line = (m + validating) / 4 + 8192 + 12 * FEW + 64 * several
     square = 8 + 8 * min(threads, several)
     working = int((np.sqrt(line**2 + 4 * square * max(rest, 0.0)) - line) / (2 * square))
     if working < min(64, n):
-        need = fixed + 8 * n * 2 + 32 * (m + judges) + 16 * SOME + 64 * line + 64**2 * square
+        need = fixed + 8 * n * 2 + 32 * (m + validating) + 16 * SOME + 64 * line + 64**2 * square
         raise InputError(
             f"{n} units and {m} models need memory of at least {need / 2**20:.0f} MiB besides what is held of masks "
             f"and outputs, got {memory / 2**20:.0f} MiB"

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.estimators.kit.estimator import lambda_values
 from subtrain.regression.large.mask_passes import Columns, Source, correlate
 from subtrain.regression.large.options import Entry, LargePath, Layout, Rules
+from subtrain.regression.lasso.lambda_grid import lambda_grid
 from subtrain.regression.lasso.path import solve_at
 from subtrain.regression.lasso.path_stopping import ended, floors, stopping
 from subtrain.regression.lasso.problem import problem
@@ -31,7 +31,7 @@ class Group:
         self,
         source: Source,
         y: Floats,
-        valid: tuple[Source, Floats] | None,
+        validation: tuple[Source, Floats] | None,
         rules: Rules,
         layout: Layout,
         n: int,
@@ -42,10 +42,10 @@ class Group:
         constant = y.min(axis=0) == y.max(axis=0)
         self.variance = np.where(constant, 0.0, np.square(y - self.y_mean).mean(axis=0))
         self.columns = Columns(source, len(y))
-        self.valid = None if valid is None else (Columns(valid[0], len(valid[1])), valid[1])
-        judging = 0 if valid is None else len(valid[1])
+        self.validation = None if validation is None else (Columns(validation[0], len(validation[1])), validation[1])
+        validating = 0 if validation is None else len(validation[1])
         free = n if rules.penalty is None else int(np.isfinite(rules.penalty).sum())
-        self.stop = stopping(rules.early_stop, len(y), free, judging)
+        self.stop = stopping(rules.early_stop, len(y), free, validating)
         self.units = np.zeros(0, np.int64)
         self.counts: Counts | None = None
         self.passes = 0
@@ -60,7 +60,7 @@ class Group:
         slopes = sums[:, : self.targets]
         before = np.where(self.variance > 0, self._score(slopes), 0.0)
         self.free = before > 0
-        grid = lambda_values(lambdas, before, eps)
+        grid = lambda_grid(lambdas, before, eps)
         self.floor = floors(grid, before)
         found = self._nothing_found(grid)
         weight = self._begun(start or [])
@@ -112,14 +112,14 @@ class Group:
         )
 
     def _best(self, found: LargePath) -> NDArray[np.int64]:
-        if self.valid is None:
+        if self.validation is None:
             last = np.isfinite(found.gap).sum(axis=1) - 1
         else:
             last = np.argmin(np.where(np.isnan(found.error), np.inf, found.error), axis=1)
         return np.where(self.free, np.maximum(last, 0), 0)
 
     def _judged_enough(self, found: LargePath, first: int) -> bool:
-        if self.valid is None or first == 0:
+        if self.validation is None or first == 0:
             return False
         best, last = self._best(found), first - 1
         least = found.error[np.arange(self.targets), best]
@@ -201,9 +201,9 @@ class Group:
             for t in range(self.targets):
                 used = np.flatnonzero(weight[t])
                 found.entries[t][steps.start + step] = (self.units[used], weight[t, used])
-        if self.valid is None:
+        if self.validation is None:
             return
-        columns, y = self.valid
+        columns, y = self.validation
         square = np.zeros(bias.size)
         for rows, product in columns.predict(np.stack(weights).reshape(bias.size, -1).T):
             square += np.square(np.tile(y[rows], len(bias)) - bias.ravel() - product).sum(axis=0)
@@ -281,4 +281,4 @@ class Group:
         self.counts = None
 
     def _tables(self) -> list[Columns]:
-        return [self.columns] if self.valid is None else [self.columns, self.valid[0]]
+        return [self.columns] if self.validation is None else [self.columns, self.validation[0]]

@@ -1,7 +1,7 @@
-"""Candidates judged on models that chose nothing of them: lambda by one half of the judges, the score on the other.
+"""Candidates compared on models that chose nothing of them: half of the validation models choose, half score.
 
 The least error of a hundred lambdas on some models is lower than the error there of what has no lambda to choose,
-though it may predict worse; so each half of the judges chooses for the other half.
+though it may predict worse; so each half of the models chooses for the other half.
 """
 
 from __future__ import annotations
@@ -18,28 +18,30 @@ from subtrain.regression.lasso.lambda_choice import LassoOptions, of_targets
 from subtrain.regression.lasso.path import lasso_path
 from subtrain.regression.lasso.problem import problem
 from subtrain.regression.lasso.target_blocks import block_size, target_blocks
-from subtrain.regression.lasso.validation_error import Judges
+from subtrain.regression.lasso.validation_error import ValidationModels
 
 Floats = NDArray[np.float64]
-# Judges at least, and targets whose predictions at every lambda are held together.
+# ValidationModels at least, and targets whose predictions at every lambda are held together.
 LEAST, TOGETHER = 4, 64
 
 
 class Bench:
-    """Judges at hand: masks float64 [m, n] and outputs [m, T], in two halves of consecutive models, so that a subset
-    and its complement, which are neighbors, stay together."""
+    """Validation models at hand, in two halves of consecutive models.
 
-    def __init__(self, judges: Judges) -> None:
-        if judges.m < LEAST:
+    A subset and its complement are neighbors, so they stay in one half.
+    """
+
+    def __init__(self, models: ValidationModels) -> None:
+        if models.m < LEAST:
             raise InputError(
-                f"choosing between candidates needs at least {LEAST} validation models, got {judges.m}: give more, or "
+                f"choosing between candidates needs at least {LEAST} validation models, got {models.m}: give more, or "
                 "choose yourself: ranks=(1,), lasso=False, validation=None"
             )
-        self.judges = judges
-        self.masks = judges.masks.unpack().astype(np.float64)
-        self.y = judges.outputs.astype(np.float64)
-        half = judges.m // 2
-        self.halves = slice(0, half), slice(half, judges.m)
+        self.models = models
+        self.masks = models.masks.unpack().astype(np.float64)
+        self.y = models.outputs.astype(np.float64)
+        half = models.m // 2
+        self.halves = slice(0, half), slice(half, models.m)
 
     def score(self, predicted: Floats) -> float:
         """Mean over targets of the correlation of predictions [m, T] with outputs; 0 where predictions are constant,
@@ -59,8 +61,10 @@ class Bench:
         """Predictions [m, T] of LASSO paths of `train`, each half's at the lambdas that the other half likes best."""
         how, found = LassoOptions(threads=threads), np.empty(self.y.shape)
         for some in target_blocks(range(train.targets), min(TOGETHER, block_size(train.n))):
-            part, judges = of_targets(train, some), self.judges.of(some)
-            path = lasso_path(part, judges, how.lambdas, how.eps, early_stop=how.early_stop, keep=True, threads=threads)
+            part, validation = of_targets(train, some), self.models.of(some)
+            path = lasso_path(
+                part, validation, how.lambdas, how.eps, early_stop=how.early_stop, keep=True, threads=threads
+            )
             assert path.weights is not None
             assert path.biases is not None
             for k, t in enumerate(range(some.start, some.stop)):

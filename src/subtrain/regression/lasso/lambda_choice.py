@@ -8,12 +8,12 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.errors import InputError
 from subtrain.regression.counting.counts import OF_OUTPUTS, Counts
 from subtrain.regression.counting.threads import Progress
+from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.path import PASSES, Path, lasso_path, solve_at
 from subtrain.regression.lasso.problem import lambda_max, problem
-from subtrain.regression.lasso.validation_error import Judges
+from subtrain.regression.lasso.validation_error import ValidationModels
 
 Floats = NDArray[np.float64]
 Some = slice | NDArray[np.int64]
@@ -66,27 +66,24 @@ class LassoFit:
 
 def chosen_lambdas(
     train: Counts,
-    valid: Counts | Judges | None,
+    validation: Counts | ValidationModels | None,
     options: LassoOptions | None = None,
     progress: Progress | None = None,
     targets: slice | None = None,
 ) -> LassoFit:
     """The first half of the job: paths and choice, weights of the fitting models alone; warns of nothing.
 
-    Without `valid`, options.lambdas must be a single value; InputError otherwise.
+    Without `validation`, options.lambdas must be a single value; InputError otherwise.
     """
     how = options or LassoOptions()
-    if valid is None and np.size(how.lambdas) == 1 and np.ndim(how.lambdas) == 0:
-        raise InputError("choosing among lambdas needs validation models; without them give one value: lambdas=[0.01]")
-    if valid is None and np.ndim(how.lambdas) > 0 and np.shape(how.lambdas)[-1] != 1:
-        raise InputError(f"choosing among {np.shape(how.lambdas)[-1]} lambdas needs validation models")
+    check_choice(how.lambdas, validation)
     part = of_targets(train, targets)
     lambdas = how.lambdas
     if targets is not None and np.ndim(lambdas) == 2:
         lambdas = np.asarray(lambdas)[targets]
     path = lasso_path(
         part,
-        None if valid is None else of_targets(valid, targets),
+        None if validation is None else of_targets(validation, targets),
         lambdas,
         how.eps,
         objective=how.objective,
@@ -128,7 +125,7 @@ def refit(
         lam=again.lambdas[:, 0],
         gap=again.gap[:, 0],
         n_iter=fit.n_iter + again.passes[:, 0],
-        constant_units=_constant_units(total),
+        constant_units=total.constant_units,
     )
 
 
@@ -159,7 +156,7 @@ def from_path(path: Path, counts: Counts) -> LassoFit:
         lambdas=path.lambdas.T,
         validation_mse=path.error.T,
         n_iter=path.passes.sum(axis=1),
-        constant_units=_constant_units(counts),
+        constant_units=counts.constant_units,
         path_gap=path.gap.T,
         best=path.best,
     )
@@ -170,18 +167,14 @@ def of_targets(models: Counts, targets: Some | None) -> Counts: ...
 
 
 @overload
-def of_targets(models: Counts | Judges, targets: Some | None) -> Counts | Judges: ...
+def of_targets(models: Counts | ValidationModels, targets: Some | None) -> Counts | ValidationModels: ...
 
 
-def of_targets(models: Counts | Judges, targets: Some | None) -> Counts | Judges:
+def of_targets(models: Counts | ValidationModels, targets: Some | None) -> Counts | ValidationModels:
     """The same models with some of their targets, without a copy of the Gram or the masks."""
     if targets is None:
         return models
-    if isinstance(models, Judges):
+    if isinstance(models, ValidationModels):
         return models.of(targets)
     some = {name: getattr(models, name)[targets] for name in OF_OUTPUTS}
     return replace(models, xty=models.xty[:, targets], **some)
-
-
-def _constant_units(counts: Counts) -> NDArray[np.int64]:
-    return np.flatnonzero((counts.ones == 0) | (counts.ones == counts.m))

@@ -14,9 +14,10 @@ from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.gram_rows import table
 from subtrain.regression.counting.threads import Progress, each, thread_count
+from subtrain.regression.lasso.lambda_grid import check_positive, lambda_grid
 from subtrain.regression.lasso.path_stopping import NEVER, Stop, floors, stopping
-from subtrain.regression.lasso.problem import Problem, lambda_grid, lambda_max, problem
-from subtrain.regression.lasso.validation_error import Judges
+from subtrain.regression.lasso.problem import Problem, check_same, lambda_max, problem, validation_moments
+from subtrain.regression.lasso.validation_error import ValidationModels
 
 Floats = NDArray[np.float64]
 PASSES = 5_000
@@ -45,7 +46,7 @@ class Path:
 
 def lasso_path(
     train: Counts,
-    valid: Counts | Judges | None = None,
+    validation: Counts | ValidationModels | None = None,
     lambdas: int | ArrayLike = 100,
     eps: float = 1e-3,
     *,
@@ -59,19 +60,45 @@ def lasso_path(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Solve each target of `train` along a path of lambdas, down to a relative duality gap of `tol` at each.
+    """Solve each target along a path of lambdas.
 
-    lambdas: how many, geometric from lambda_max to eps lambda_max, or their values: [k] for all targets or [T, k].
-    valid: other models that judge every lambda, as counts or, cheaper, as `Judges`; early_stop then ends a path that
-    many lambdas after its least error, where `stopping` trusts it. The gap is relative to half the target's variance,
-    the objective of the all-zero weights: it bounds how much of that variance a better solution could still explain,
-    and means the same at every lambda and target.
+    Args:
+        train: Counts of the fitting models, with their Gram.
+        validation: Other models, on which every lambda is tried, as counts or, cheaper, as `ValidationModels`. Default
+            None, no validation error.
+        lambdas: How many, geometric from the least lambda that leaves all weights at 0 down to eps times that, or their
+            values, [k] for all targets or [T, k]. Default 100.
+        eps: The last lambda over the first. Default 1e-3.
+        objective: "standardized" (default) or "raw" masks, as in `Lasso`.
+        penalty: float64 [n], a positive factor of lambda for each unit; inf leaves the unit out. Default None, 1.
+        positive: Whether no weight may be negative. Default False.
+        tol: Duality gap to reach at every lambda, relative to half the target's variance, the objective of the all-zero
+            weights. It bounds how much of that variance a better solution could still explain. Default 1e-4.
+        early_stop: A path ends this many lambdas after its least validation error, where `stopping` trusts it. Default
+            None, never.
+        keep: Whether the weights at every lambda are returned. Default False.
+        passes: Sweeps at most for one lambda. Default 5,000.
+        threads: Default None, all cores.
+        progress: Called with "path", targets done and targets in all.
+
+    Returns:
+        The paths of all targets, with their gaps and validation errors.
+
+    Raises:
+        InputError: for counts without a Gram, and for parameters out of range.
+
+    Example:
+        >>> from subtrain.regression import count, lasso_path
+        >>> masks = np.random.default_rng(0).random((200, 3)) < 0.5
+        >>> path = lasso_path(count(masks, 2.0 * masks[:, 1]), lambdas=5, eps=0.01)
+        >>> path.weight.round(1) + 0.0
+        array([[0., 2., 0.]])
     """
     plan = problem(train, objective, penalty)
     grid = grid_of(plan, lambdas, eps, positive)
-    stop = stopping(early_stop, train.m, int(np.count_nonzero(plan.penalty)), 0 if valid is None else valid.m)
+    stop = stopping(early_stop, train.m, int(np.count_nonzero(plan.penalty)), 0 if validation is None else validation.m)
     rules = _rules(tol, passes, stop, positive, keep)
-    return _run(plan, valid, grid, None, rules, threads, progress, "path")
+    return _run(plan, validation, grid, None, rules, threads, progress, "path")
 
 
 def solve_at(
@@ -104,18 +131,13 @@ def _rules(tol: float, passes: int, stop: Stop, positive: bool, keep: bool) -> A
 
 
 def grid_of(plan: Problem, lambdas: int | ArrayLike, eps: float, positive: bool) -> Floats:
-    """Every target's lambdas [T, k], decreasing: how many, or their values [k] or [T, k]; InputError otherwise."""
-    if np.ndim(lambdas) == 0:
-        return lambda_grid(plan, int(lambdas), eps, positive)  # type: ignore[arg-type]
-    values = np.asarray(lambdas, np.float64)
-    if values.ndim > 2 or (values.ndim == 2 and len(values) != plan.counts.targets) or values.shape[-1] == 0:
-        raise InputError(f"lambdas must be a count, [k] or [{plan.counts.targets}, k], got shape {list(values.shape)}")
-    return -np.sort(-np.broadcast_to(values, (plan.counts.targets, values.shape[-1])), axis=1)
+    """Every target's lambdas [T, k], as `lambda_grid` makes them."""
+    return lambda_grid(lambdas, lambda_max(plan, positive), eps)
 
 
 def _run(
     plan: Problem,
-    valid: Counts | Judges | None,
+    validation: Counts | ValidationModels | None,
     lambdas: Floats,
     start: Floats | None,
     rules: Any,
@@ -128,15 +150,15 @@ def _run(
 
     largest = lambda_max(plan, rules.positive)
     solvable = largest > 0
-    if not np.all(lambdas[solvable] > 0) or not np.all(np.isfinite(lambdas)):
-        raise InputError("lambdas must be positive and finite")
-    judge, rho_valid, spread = _validation(plan, None if isinstance(valid, Judges) else valid)
-    jury = _jury(plan, valid)
-    grid = np.array(lambdas, np.float64, order="C")
+    moments, rho_validation, spread = _validation(
+        plan, None if isinstance(validation, ValidationModels) else validation
+    )
+    bits = _validation_bits(plan, validation)
+    grid = check_positive(lambdas, largest)
     first = np.zeros(plan.rho.shape) if start is None else np.array(start, np.float64, order="C")
-    targets = Targets(plan.rho, plan.variance, rho_valid, spread, grid, first, floors(grid, largest))
-    if isinstance(valid, Judges):
-        spread = np.array([0.0 if found else _spread(plan, valid, t) for t, found in enumerate(solvable)])
+    targets = Targets(plan.rho, plan.variance, rho_validation, spread, grid, first, floors(grid, largest))
+    if isinstance(validation, ValidationModels):
+        spread = np.array([0.0 if found else _spread(plan, validation, t) for t, found in enumerate(solvable)])
     found = _nothing_found(solvable, spread, plan.counts.n, grid.shape[1], rules.keep)
     train, count, finished = _moments(plan), solvable.size, int(np.count_nonzero(~solvable))
     rooms: SimpleQueue[Any] = SimpleQueue()
@@ -144,7 +166,7 @@ def _run(
         rooms.put(np.empty((0, 0), np.float32))
 
     def run(t: int) -> None:
-        rooms.put(solve_target(train, judge, jury(t), plan.penalty, targets, rules, t, found, rooms.get()))
+        rooms.put(solve_target(train, moments, bits(t), plan.penalty, targets, rules, t, found, rooms.get()))
 
     def report(_: int) -> None:
         nonlocal finished
@@ -154,7 +176,7 @@ def _run(
 
     each(run, np.flatnonzero(solvable).tolist(), thread_count(threads), report)
     weight, bias = plan.raw(found.coef)
-    error = found.error if valid is not None else np.full(grid.shape, np.nan)
+    error = found.error if validation is not None else np.full(grid.shape, np.nan)
     path = Path(grid, found.best, weight, bias, found.gap, error, found.passes)
     if not rules.keep:
         return path
@@ -185,46 +207,35 @@ def _moments(plan: Problem) -> Any:
     return Moments(table(plan.counts.gram), float(plan.counts.m), plan.mean, np.zeros(plan.counts.n), plan.inverse)
 
 
-def _jury(plan: Problem, valid: Counts | Judges | None) -> Callable[[int], Any]:
+def _validation_bits(plan: Problem, validation: Counts | ValidationModels | None) -> Callable[[int], Any]:
     """What the kernel takes of the validation models, for one target after another."""
-    from subtrain.regression.lasso.target_path import Jury
+    from subtrain.regression.lasso.target_path import ValidationBits
 
-    if not isinstance(valid, Judges):
-        nobody = Jury(np.zeros((0, 0), np.uint64), np.zeros((1, 0)))
-        return lambda t: nobody
-    _check_same(plan.counts, valid)
-    return lambda t: Jury(valid.bits, _centred(plan, valid, t))
+    if not isinstance(validation, ValidationModels):
+        none = ValidationBits(np.zeros((0, 0), np.uint64), np.zeros((1, 0)))
+        return lambda t: none
+    check_same(plan.counts, validation)
+    return lambda t: ValidationBits(validation.bits, _centred(plan, validation, t))
 
 
-def _centred(plan: Problem, valid: Judges, t: int) -> Floats:
-    centred: Floats = valid.outputs[:, t].astype(np.float64) - plan.y_mean[t]
+def _centred(plan: Problem, validation: ValidationModels, t: int) -> Floats:
+    centred: Floats = validation.outputs[:, t].astype(np.float64) - plan.y_mean[t]
     return centred[None]
 
 
-def _spread(plan: Problem, valid: Judges, t: int) -> float:
+def _spread(plan: Problem, validation: ValidationModels, t: int) -> float:
     """Mean squared error of predicting the fitting models' mean."""
-    return float(np.mean(_centred(plan, valid, t) ** 2))
+    return float(np.mean(_centred(plan, validation, t) ** 2))
 
 
-def _check_same(train: Counts, valid: Counts | Judges) -> None:
-    if (valid.n, valid.targets) != (train.n, train.targets):
-        raise InputError(f"validation models do not match the fitting ones: {valid} and {train}")
-    if valid.m == 0:
-        raise InputError("there are no validation models")
-
-
-def _validation(plan: Problem, valid: Counts | None) -> tuple[Any, Floats, Floats]:
+def _validation(plan: Problem, validation: Counts | None) -> tuple[Any, Floats, Floats]:
     """Moments of the validation models about the fitting models' means, and the outputs' covariances and spread."""
     from subtrain.regression.lasso.coordinate_descent import Moments
 
     train = plan.counts
-    if valid is None:
+    if validation is None:
         none = np.zeros((0, 0), train.gram.dtype)
         return Moments(none, 0.0, plan.mean, plan.mean, plan.inverse), np.zeros_like(plan.rho), np.zeros(train.targets)
-    _check_same(train, valid)
-    mean, y_mean = valid.ones / valid.m, valid.y_sum / valid.m
-    shift = y_mean - plan.y_mean
-    rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
-    spread = valid.y_dev / valid.m + shift**2
-    judge = Moments(table(valid.gram), float(valid.m), mean, mean - plan.mean, plan.inverse)
-    return judge, np.ascontiguousarray((rho * plan.inverse[:, None]).T), np.maximum(spread, 0.0)
+    mean, offset, rho, spread = validation_moments(plan, validation)
+    moments = Moments(table(validation.gram), float(validation.m), mean, offset, plan.inverse)
+    return moments, np.ascontiguousarray(rho.T), np.maximum(spread, 0.0)

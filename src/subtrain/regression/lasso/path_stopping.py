@@ -1,9 +1,9 @@
-"""When a path of lambdas may end before its last one: one rule for whatever follows a path and judges it on the way.
+"""When a path of lambdas may end before its last one: one rule for all that follow a path with its validation error.
 
 With few validation models the error rises by chance before it falls, and where models are few for their units it may
-fall, rise and fall again. So a path never ends above `FLOOR` of its largest lambda; and then only where many judge and
-the models are many for their units, or where the error is far above the least and stays there. What it loses and saves
-against whole paths: benchmarks/early_stop.py.
+fall, rise and fall again. So a path never ends above `FLOOR` of its largest lambda; and then only with many validation
+models and many fitting models a unit, or where the error is far above the least and stays there. What the rule loses
+and saves against whole paths: benchmarks/early_stop.py.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from subtrain.errors import InputError
 
 # Share of the largest lambda above which no path ends.
 FLOOR = 0.1
-# The least error so far is believed where so many judge and so many fit for each unit; or, of many units, where many
-# judge, for what chance does to one unit it undoes with others.
-JUDGES, PER_UNIT = 100, 3
-MANY_JUDGES, MANY_UNITS = 300, 1000
-# With fewer, a path ends where the error is this many times the least, twice as many lambdas after it, and so many
-# judge.
-HOPELESS, SOME_JUDGES = 1.5, 20
+# The least error so far is believed with this many validation models and this many fitting models a unit; or, of many
+# units, with many validation models, for what chance does to one unit it undoes with others.
+VALIDATING, PER_UNIT = 100, 3
+MANY_VALIDATING, MANY_UNITS = 300, 1000
+# With fewer, a path ends where the error is this many times the least, twice as many lambdas after it, if there are
+# this many validation models.
+HOPELESS, SOME_VALIDATING = 1.5, 20
 # Part of the name under which finished paths are kept, so that those of another rule are not taken for this one's.
-RULE = f"{FLOOR}, {JUDGES} x {PER_UNIT}, {MANY_JUDGES} x {MANY_UNITS}, {HOPELESS} x {SOME_JUDGES}"
+RULE = f"{FLOOR}, {VALIDATING} x {PER_UNIT}, {MANY_VALIDATING} x {MANY_UNITS}, {HOPELESS} x {SOME_VALIDATING}"
 
 
 class Stop(NamedTuple):
@@ -40,17 +40,17 @@ class Stop(NamedTuple):
 NEVER = Stop(0, False, False)
 
 
-def stopping(early_stop: int | None, fitting: int, units: int, judging: int) -> Stop:
-    """The rule of `early_stop` for so many models that fit weights of so many units, and that judge.
+def stopping(early_stop: int | None, fitting: int, units: int, validating: int) -> Stop:
+    """The rule of `early_stop` for so many models that fit weights of so many units, and this many that validate.
 
     Raises InputError for an early_stop below 1.
     """
     check_early_stop(early_stop)
-    if early_stop is None or judging == 0:
+    if early_stop is None or validating == 0:
         return NEVER
-    believed = judging >= JUDGES and fitting >= PER_UNIT * units
-    believed |= judging >= MANY_JUDGES and units >= MANY_UNITS
-    return Stop(int(early_stop), bool(believed), judging >= SOME_JUDGES)
+    believed = validating >= VALIDATING and fitting >= PER_UNIT * units
+    believed |= validating >= MANY_VALIDATING and units >= MANY_UNITS
+    return Stop(int(early_stop), bool(believed), validating >= SOME_VALIDATING)
 
 
 def check_early_stop(early_stop: int | None) -> None:

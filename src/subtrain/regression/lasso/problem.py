@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,11 +88,31 @@ def lambda_max(problem: Problem, positive: bool = False) -> Floats:
     return np.where(problem.variance > 0, top, 0.0)
 
 
-def lambda_grid(problem: Problem, k: int = 100, eps: float = 1e-3, positive: bool = False) -> Floats:
-    """k lambdas a target [T, k], geometric from lambda_max down to eps lambda_max; zeros for a target without any."""
-    if k < 2 or not 0.0 < eps < 1.0:
-        raise InputError(f"a lambda grid needs at least 2 values and 0 < eps < 1, got {k} values and eps = {eps}")
-    return np.outer(lambda_max(problem, positive), eps ** (np.arange(k) / (k - 1)))
+def validation_moments(problem: Problem, validation: Counts) -> tuple[Floats, Floats, Floats, Floats]:
+    """What the error of `problem`'s datamodels on other models is made of, about the fitting models' means.
+
+    The error of coefficients w is spread - 2 rho . w + w^T C w, with C[j, k] = (gram[j, k] / m - mean[j] mean[k] +
+    offset[j] offset[k]) inverse[j] inverse[k].
+
+    Returns:
+        mean [n], offset [n], rho [n, T] and spread [T].
+
+    Raises:
+        InputError: for other units or targets, and where there are no models.
+    """
+    check_same(problem.counts, validation)
+    mean, y_mean = validation.ones / validation.m, validation.y_sum / validation.m
+    shift = y_mean - problem.y_mean
+    rho = validation.xty / validation.m - np.outer(mean, problem.y_mean) - np.outer(problem.mean, shift)
+    return mean, mean - problem.mean, rho * problem.inverse[:, None], validation.y_dev / validation.m + shift**2
+
+
+def check_same(train: Counts, validation: Any) -> None:
+    """Refuse validation models, or counts of them, over other units or targets, and none at all."""
+    if (validation.n, validation.targets) != (train.n, train.targets):
+        raise InputError(f"validation models do not match the fitting ones: {validation} and {train}")
+    if validation.m == 0:
+        raise InputError("there are no validation models")
 
 
 def _penalty(penalty: Floats | None, n: int) -> Floats:

@@ -17,7 +17,7 @@ from subtrain.errors import SubtrainError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
 from subtrain.regression.lasso.path_stopping import RULE
-from subtrain.regression.lasso.validation_error import Judges
+from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.store import atomic_files
 
 REST = tuple(field.name for field in fields(LassoFit) if field.name != "weight")
@@ -59,11 +59,13 @@ def sparse(fit: LassoFit) -> Sparse:
 
 
 class KeptBlocks:
-    """Blocks of one set of options and judges; without a folder nothing is kept."""
+    """Blocks of one set of options and validation models; without a folder nothing is kept."""
 
-    def __init__(self, folder: Path | None, options: LassoOptions, valid: Counts | Judges | None) -> None:
+    def __init__(
+        self, folder: Path | None, options: LassoOptions, validation: Counts | ValidationModels | None
+    ) -> None:
         self.folder = folder
-        self.common = "" if folder is None else _common(options, valid)
+        self.common = "" if folder is None else _common(options, validation)
 
     def once(self, stage: str, counts: Counts, work: Callable[[], LassoFit]) -> Sparse:
         """What `work` makes of these counts, or made of them before."""
@@ -106,15 +108,15 @@ def _load(path: Path, n: int) -> Sparse | None:
         return None
 
 
-def _common(options: LassoOptions, valid: Counts | Judges | None) -> str:
+def _common(options: LassoOptions, validation: Counts | ValidationModels | None) -> str:
     digest = hashlib.sha256()
     for name, value in {**asdict(options), "threads": None, "version": __version__, "stop": RULE}.items():
         digest.update(f"{name}={_words(value)};".encode())
-    if isinstance(valid, Judges):
-        digest.update(valid.masks.data.data)
-        digest.update(np.ascontiguousarray(valid.outputs).data)
-    elif valid is not None:
-        digest.update(np.ascontiguousarray(valid.xty).data)
+    if isinstance(validation, ValidationModels):
+        digest.update(validation.masks.data.data)
+        digest.update(np.ascontiguousarray(validation.outputs).data)
+    elif validation is not None:
+        digest.update(np.ascontiguousarray(validation.xty).data)
     return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ from subtrain.regression.counting.counts import OF_OUTPUTS, Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions, chosen_lambdas, of_targets, refit
 from subtrain.regression.lasso.saved_blocks import KeptBlocks, Sparse
-from subtrain.regression.lasso.validation_error import Judges
+from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.lasso.zero_targets import warn_of
 
 # Weights of one block, units x targets; its paths hold about ten float64 arrays of this size.
@@ -25,7 +25,7 @@ MANY = 2**28
 
 def lasso_from_counts(
     train: Counts,
-    valid: Counts | Judges | None,
+    validation: Counts | ValidationModels | None,
     total: Counts | Callable[[], Counts] | None = None,
     options: LassoOptions | None = None,
     progress: Progress | None = None,
@@ -34,37 +34,38 @@ def lasso_from_counts(
     keep: Path | None = None,
     block: int | None = None,
 ) -> LassoFit:
-    """Fit every target of `train`, each at the lambda with the least mean squared error on `valid`.
+    """Fit every target of `train`, each at the lambda with the least mean squared error on `validation`.
 
     total: counts to refit on, or what returns them once all paths are done (it may use up `train`); by default
-    train + valid, which `Judges` do not give. Without `valid`, options.lambdas must be a single value, and everything
-    is fitted on `train`. targets: fit these only. block: targets at a time, which changes no bit of any result. keep: a
-    folder for finished blocks; another call with the same counts and options takes them from there.
+    train + validation, which `ValidationModels` do not give. Without `validation`, options.lambdas must be a single
+    value, and everything is fitted on `train`. targets: fit these only. block: targets at a time, which changes no bit
+    of any result. keep: a folder for finished blocks; another call with the same counts and options takes them from
+    there.
 
     Weights are float32 where there are more than 2^28. Warns (FitWarning) of constant units, of targets that miss the
     tolerance, of any whose best lambda is the largest, and when more than 5 % still gain 1 % at the smallest. Raises
     InputError for options and counts that do not fit.
     """
     how = options or LassoOptions()
-    if isinstance(valid, Judges) and how.refit and total is None:
-        raise InputError("Judges hold no counts to refit on: give total, or LassoOptions(refit=False)")
+    if isinstance(validation, ValidationModels) and how.refit and total is None:
+        raise InputError("ValidationModels hold no counts to refit on: give total, or LassoOptions(refit=False)")
     every = range(train.targets)[targets or slice(None)]
     parts = target_blocks(every, block or block_size(train.n))
-    kept = KeptBlocks(keep, how, valid)
+    kept = KeptBlocks(keep, how, validation)
     # `total` may use up `train`, but not these.
     bounds = replace(train, **{name: getattr(train, name).copy() for name in OF_OUTPUTS})
     done: list[Sparse] = []
     for part in parts:
-        paths = partial(chosen_lambdas, train, valid, how, _shifted(progress, part, every), part)
+        paths = partial(chosen_lambdas, train, validation, how, _shifted(progress, part, every), part)
         done.append(kept.once("path", of_targets(train, part), paths))
-    if valid is not None and how.refit:
-        whole = total() if callable(total) else total or _sum(train, valid)
+    if validation is not None and how.refit:
+        whole = total() if callable(total) else total or _sum(train, validation)
         for k, part in enumerate(parts):
             some = of_targets(whole, part)
             again = partial(_refit, some, done[k], how, _shifted(progress, part, every))
             done[k] = kept.once("refit", some, again)
     fit = joined(done, train.n)
-    warn_of(fit, how, of_targets(bounds, targets), valid is not None)
+    warn_of(fit, how, of_targets(bounds, targets), validation is not None)
     return fit
 
 
@@ -99,9 +100,9 @@ def _refit(total: Counts, fit: Sparse, how: LassoOptions, progress: Progress | N
     return refit(total, fit.dense(), how, progress)
 
 
-def _sum(train: Counts, valid: Counts | Judges) -> Counts:
-    assert isinstance(valid, Counts)
-    return train + valid
+def _sum(train: Counts, validation: Counts | ValidationModels) -> Counts:
+    assert isinstance(validation, Counts)
+    return train + validation
 
 
 def _shifted(progress: Progress | None, part: slice, every: range) -> Progress | None:

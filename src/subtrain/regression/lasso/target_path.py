@@ -36,13 +36,16 @@ _ended = kernel(ended)
 
 
 class Targets(NamedTuple):
-    """Problems of T targets. rho, rho_valid, start: float64 [T, n], start holds coefficients; variance, spread: [T],
-    the outputs' mean square about the fitting models' mean, in fitting and in validation models; lambdas: [T, k];
-    floor: int64 [T], the first lambda after which a path may end."""
+    """Problems of T targets.
+
+    rho, rho_validation: float64 [T, n]; start: float64 [T, n], coefficients; variance, spread: [T], the outputs' mean
+    square about the fitting models' mean, in fitting and in validation models; lambdas: [T, k]; floor: int64 [T], the
+    first lambda after which a path may end.
+    """
 
     rho: Floats
     variance: Floats
-    rho_valid: Floats
+    rho_validation: Floats
     spread: Floats
     lambdas: Floats
     start: Floats
@@ -62,7 +65,7 @@ class Found(NamedTuple):
     every: Floats
 
 
-class Jury(NamedTuple):
+class ValidationBits(NamedTuple):
     """Validation models as bits. bits: uint64 [n, words], by unit, or [0, 0] for none; outputs: float64 [1, m], the
     outputs minus the fitting models' means."""
 
@@ -73,8 +76,8 @@ class Jury(NamedTuple):
 @kernel
 def solve_target(
     train: Moments,
-    valid: Moments,
-    jury: Jury,
+    validation: Moments,
+    held: ValidationBits,
     penalty: Floats,
     targets: Targets,
     rules: Rules,
@@ -82,7 +85,7 @@ def solve_target(
     found: Found,
     block: Block,
 ) -> Block:
-    """Fill `found` for target t; penalty: float64 [n], 0 for a unit that is left out. jury.outputs: [1, m], of t.
+    """Fill `found` for target t; penalty: float64 [n], 0 for a unit that is left out. held.outputs: [1, m], of t.
 
     block: room for covariances, as another target left it; returned larger if it was too small.
     """
@@ -94,7 +97,7 @@ def solve_target(
     size = enter(targets.start[t], penalty, work)
     block = filled(train, work.members, 0, size, block)
     refresh(train, rho, work, size)
-    left = np.zeros(64 * jury.bits.shape[1], np.float32)
+    left = np.zeros(64 * held.bits.shape[1], np.float32)
     checked = 0
     lowest = np.inf
     step = 0
@@ -131,17 +134,17 @@ def solve_target(
                 for i in range(size):
                     found.every[t, step, inside[i]] = coef[i]
             error = 0.0
-            if jury.bits.size:
-                error = jury_error(train, jury, inside, coef, left)
+            if held.bits.size:
+                error = bits_error(train, held, inside, coef, left)
                 found.error[t, step] = error
-            elif valid.models > 0:
-                check = filled(valid, work.members, checked, size, check)
+            elif validation.models > 0:
+                check = filled(validation, work.members, checked, size, check)
                 checked = size
                 error = targets.spread[t] + quadratic(check, coef)
                 for i in range(size):
-                    error -= 2.0 * targets.rho_valid[t, inside[i]] * coef[i]
+                    error -= 2.0 * targets.rho_validation[t, inside[i]] * coef[i]
                 found.error[t, step] = error
-            if error < lowest or (valid.models == 0 and jury.bits.size == 0):
+            if error < lowest or (validation.models == 0 and held.bits.size == 0):
                 lowest = error
                 found.best[t] = step
                 for j in range(penalty.size):
@@ -180,10 +183,10 @@ def outside(work: Working, penalty: Floats, cut: float, positive: bool) -> int:
 
 
 @kernel
-def jury_error(
-    train: Moments, jury: Jury, members: NDArray[np.int64], coef: Floats, left: NDArray[np.float32]
+def bits_error(
+    train: Moments, held: ValidationBits, members: NDArray[np.int64], coef: Floats, left: NDArray[np.float32]
 ) -> float:
-    """Mean squared error of the coefficients on the jury; what they leave of each output goes to `left`."""
+    """Mean squared error of the coefficients on the validation models; `left`: what remains of each output."""
     rows = np.empty(coef.size, np.int64)
     raw = np.empty(coef.size, np.float32)
     size = 0
@@ -195,7 +198,7 @@ def jury_error(
             # Of the rounded weight, so that its rounding stays centred.
             centre += np.float64(raw[size]) * train.mean[members[i]]
             size += 1
-    return leave(jury.bits, rows[:size], raw[:size], centre, jury.outputs[0], left)
+    return leave(held.bits, rows[:size], raw[:size], centre, held.outputs[0], left)
 
 
 @kernel

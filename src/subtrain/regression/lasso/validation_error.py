@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import Masks
-from subtrain.regression.counting.counts import as_outputs, check_finite
+from subtrain.regression.counting.counts import Counts, as_outputs, check_finite
+from subtrain.regression.counting.threads import Progress
 from subtrain.system.kernel import kernel
 
 Floats = NDArray[np.float64]
@@ -26,7 +27,7 @@ WORDS = TILE // 64
 
 
 @dataclass(frozen=True, eq=False)
-class Judges:
+class ValidationModels:
     """Models that choose lambda: masks of m models and their outputs [m, T], taken in place of their counts.
 
     The error of one lambda costs m times the non-zero weights, in float32; counts would cost a second n x n Gram.
@@ -55,20 +56,29 @@ class Judges:
         """The masks turned, as `by_unit` gives them."""
         return by_unit(self.masks)
 
-    def of(self, targets: slice | NDArray[np.int64]) -> Judges:
+    def of(self, targets: slice | NDArray[np.int64]) -> ValidationModels:
         """The same models with some of their targets; their masks are turned once for all."""
-        some = Judges(self.masks, self.outputs[:, targets])
+        some = ValidationModels(self.masks, self.outputs[:, targets])
         some.__dict__["bits"] = self.bits
         return some
 
+    def added_to(self, counts: Counts, threads: int | None = None, progress: Progress | None = None) -> Counts:
+        """Counts of both, in the arrays of `counts`, which is used up: a second Gram might not fit."""
+        from subtrain.regression.counting.count_stream import count_blocks
 
-def judges(masks: Masks, outputs: ArrayLike) -> Judges:
-    """`Judges` of packed masks and outputs [m, T] or [m]; InputError for lengths that differ, inf and NaN."""
+        total = count_blocks([(self.masks, self.outputs)], threads=threads, start=counts, in_place=True)
+        if progress:
+            progress("join counts", total.m, total.m)
+        return total
+
+
+def validation_models(masks: Masks, outputs: ArrayLike) -> ValidationModels:
+    """`ValidationModels` of packed masks and outputs [m, T] or [m]; InputError for lengths that differ, inf and NaN."""
     y = as_outputs(outputs)
     if len(masks) != len(y):
         raise InputError(f"there are {len(masks)} masks but outputs of {len(y)} models")
     check_finite(y)
-    return Judges(masks, y)
+    return ValidationModels(masks, y)
 
 
 def by_unit(masks: Masks) -> NDArray[np.uint64]:

@@ -35,7 +35,7 @@ def stand_in(models: Models, targets: NDArray[np.int64], progress: Progress | No
     """Fit these targets by LASSO on these models, a tenth of which choose lambda."""
     (name, rows), (_, others) = models.parts(SHARE, SEED).items()
     train = of_targets(counts_of(models, rows, name, progress), targets)
-    valid = models.judges(others).of(targets)
+    valid = models.validation_models(others).of(targets)
     judged = count_blocks([(valid.masks, valid.outputs)], gram=gram_kind(models.study.n))
     total = train + judged
     with warnings.catch_warnings():

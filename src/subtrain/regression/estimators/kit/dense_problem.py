@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
-from subtrain.regression.lasso.problem import Problem
+from subtrain.regression.lasso.problem import Problem, validation_moments
 from subtrain.system.machine import memory
 
 Floats = NDArray[np.float64]
@@ -46,23 +46,15 @@ def dense(plan: Problem) -> Dense:
     return Dense(covariance, plan.rho, plan.variance)
 
 
-def judged(plan: Problem, valid: Counts) -> Dense:
+def validation_problem(plan: Problem, validation: Counts) -> Dense:
     """The squared errors of datamodels of `plan` on other models, with the bias that belongs to `plan`."""
-    train = plan.counts
-    if (valid.n, valid.targets) != (train.n, train.targets):
-        raise InputError(f"validation counts do not match the fitting ones: {valid} and {train}")
-    if valid.m == 0:
-        raise InputError("there are no validation models")
-    mean, y_mean = valid.ones / valid.m, valid.y_sum / valid.m
-    offset, shift = mean - plan.mean, y_mean - plan.y_mean
-    covariance = np.empty((valid.n, valid.n))
-    for start in range(0, valid.n, ROWS):
+    mean, offset, rho, spread = validation_moments(plan, validation)
+    covariance = np.empty((validation.n, validation.n))
+    for start in range(0, validation.n, ROWS):
         rows = slice(start, start + ROWS)
-        moments = valid.gram[rows] / valid.m - np.outer(mean[rows], mean) + np.outer(offset[rows], offset)
+        moments = validation.gram[rows] / validation.m - np.outer(mean[rows], mean) + np.outer(offset[rows], offset)
         covariance[rows] = moments * np.outer(plan.inverse[rows], plan.inverse)
-    rho = valid.xty / valid.m - np.outer(mean, plan.y_mean) - np.outer(plan.mean, shift)
-    spread = valid.y_dev / valid.m + shift**2
-    return Dense(covariance, np.ascontiguousarray((rho * plan.inverse[:, None]).T), spread)
+    return Dense(covariance, np.ascontiguousarray(rho.T), spread)
 
 
 def check_memory(n: int, matrices: int) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.quantities import split_of
-from subtrain.regression.fit_warnings import warn
 from subtrain.studies.stored_study import StoredStudy
 
 # Similarities are cut into so many levels, finer towards the most alike.
@@ -22,76 +22,86 @@ COMPONENTS, TRAITS = 12, 200
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """kinds: tables of integers [n, T]: pairs of a unit and a target that have the same number are of one kind; names:
-    what each is by. traits: of the units, float64 [n, r], in which each target's weights may be linear; groups: int64
-    [r], traits whose coefficients are of one size, numbered from 0."""
+    """What is known of pairs of n units and T targets; `Pairs.of` makes it of labels and inputs."""
 
     kinds: tuple[NDArray[np.int64], ...] = ()
+    """Tables of integers [n, T]: pairs that have the same number are of one kind."""
     names: tuple[str, ...] = ()
+    """What each table goes by, in words."""
     traits: NDArray[np.float64] | None = None
+    """Of the units, float64 [n, r]: each target's weights may be linear in them."""
     groups: NDArray[np.int64] | None = None
+    """int64 [r], numbered from 0: traits whose coefficients are of one size."""
 
     def __repr__(self) -> str:
         return f"Pairs({', '.join(self.names) or 'nothing known'})"
 
-    @staticmethod
+    @classmethod
     def of(
-        labels: tuple[ArrayLike, ArrayLike] | None = None, inputs: tuple[ArrayLike, ArrayLike] | None = None
-    ) -> Pairs:
-        """Pairs by the labels of units and targets, and by how alike their inputs are; see `pairs_of`."""
-        return pairs_of(labels, inputs)
+        cls,
+        labels: tuple[ArrayLike, ArrayLike] | None = None,
+        inputs: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> Self:
+        """Pairs by the classes of unit and target, and by how alike their inputs are.
+
+        Args:
+            labels: Classes of the units [n] and of the targets [T], numbers or words. Default None, not known.
+            inputs: Numbers of the units [n, …] and of the targets [T, …]: pixels, features or embeddings. How alike
+                two of them are is the cosine of what is left when the units' mean is taken away. Default None.
+
+        Returns:
+            The pairs, for `SharedPrior(pairs=…)`.
+
+        Raises:
+            InputError: for shapes that do not match.
+
+        Example:
+            >>> Pairs.of(labels=(["cat", "dog", "dog"], ["dog"]))
+            Pairs(class of unit x class of target)
+        """
+        kinds, names = [], []
+        same: NDArray[np.int64] | None = None
+        classes = None
+        if labels is not None:
+            of_units, of_targets = (np.asarray(part).astype(str) for part in labels)
+            found, codes = np.unique(np.concatenate([of_units, of_targets]), return_inverse=True)
+            units, targets = codes[: of_units.size], codes[of_units.size :]
+            same = (units[:, None] == targets).astype(np.int64)
+            few = found.size <= CLASSES
+            classes = units if few else None
+            kinds.append(units[:, None] * found.size + targets if few else same)
+            names.append("class of unit x class of target" if few else "same class")
+        if inputs is not None:
+            x, z = (np.asarray(part, np.float64).reshape(len(part), -1) for part in inputs)  # type: ignore[arg-type]
+            if x.shape[1] != z.shape[1]:
+                raise InputError(f"inputs of units have {x.shape[1]} numbers each, those of targets {z.shape[1]}")
+            kinds.append(levels(_cosine(x - x.mean(axis=0), z - x.mean(axis=0))))
+            names.append("similarity of inputs")
+            if same is not None and same.shape == kinds[-1].shape:
+                kinds[-1] = kinds[-1] + LEVELS * same
+                names[-1] += " x same class"
+        if len({table.shape for table in kinds}) > 1:
+            raise InputError(
+                f"labels are of {list(kinds[0].shape)} units and targets, inputs of {list(kinds[1].shape)}"
+            )
+        n = len(kinds[0]) if kinds else 0
+        traits, groups = _traits(n, classes, None if inputs is None else x)
+        return cls(tuple(kinds), tuple(names), traits, groups)
 
 
-def pairs_of(
-    labels: tuple[ArrayLike, ArrayLike] | None = None, inputs: tuple[ArrayLike, ArrayLike] | None = None
-) -> Pairs:
-    """Pairs by the classes of unit and target, and by how alike their inputs are.
+def pairs_of_study(study: StoredStudy, output: str) -> tuple[Pairs, tuple[str, ...]]:
+    """What the task's view shows of units and targets, labels and images, and a sentence where it shows nothing.
 
-    labels: of units [n] and of targets [T]. inputs: numbers, [n, …] and [T, …]: pixels, features or embeddings; alike
-    is the cosine of what is left when the units' mean is taken away. InputError for shapes that do not match.
+    A study that stores no view (an imported one, or one of an older version) is fitted without it.
     """
-    kinds, names = [], []
-    same: NDArray[np.int64] | None = None
-    classes = None
-    if labels is not None:
-        of_units, of_targets = (np.asarray(part).astype(str) for part in labels)
-        found, codes = np.unique(np.concatenate([of_units, of_targets]), return_inverse=True)
-        units, targets = codes[: of_units.size], codes[of_units.size :]
-        same = (units[:, None] == targets).astype(np.int64)
-        few = found.size <= CLASSES
-        classes = units if few else None
-        kinds.append(units[:, None] * found.size + targets if few else same)
-        names.append("class of unit x class of target" if few else "same class")
-    if inputs is not None:
-        x, z = (np.asarray(part, np.float64).reshape(len(part), -1) for part in inputs)  # type: ignore[arg-type]
-        if x.shape[1] != z.shape[1]:
-            raise InputError(f"inputs of units have {x.shape[1]} numbers each, those of targets {z.shape[1]}")
-        kinds.append(levels(_cosine(x - x.mean(axis=0), z - x.mean(axis=0))))
-        names.append("similarity of inputs")
-        if same is not None and same.shape == kinds[-1].shape:
-            kinds[-1] = kinds[-1] + LEVELS * same
-            names[-1] += " x same class"
-    if len({table.shape for table in kinds}) > 1:
-        raise InputError(f"labels are of {list(kinds[0].shape)} units and targets, inputs of {list(kinds[1].shape)}")
-    n = len(kinds[0]) if kinds else 0
-    traits, groups = _traits(n, classes, None if inputs is None else x)
-    return Pairs(tuple(kinds), tuple(names), traits, groups)
-
-
-def pairs_of_study(study: StoredStudy, output: str) -> Pairs:
-    """What the task's view shows of units and targets: labels and images; nothing where there is no such view.
-
-    A study that stores nothing of that (imported, or of an older version) is fitted without it: a FitWarning says why.
-    """
-    split = split_of(output)
-    view = study.view
+    split, view = split_of(output), study.view
     if view is None:
-        warn(f"labels and images of units and targets are not used: {study.why_no_view}")
+        return Pairs(), (f"labels and images of units and targets are not used: {study.why_no_view}",)
+    if study.groups is not None:
+        return Pairs(), ()
     targets = int(np.prod(study.outputs[output].shape, dtype=np.int64))
-    if view is None or study.groups is not None:
-        return Pairs()
     labels, images = (_both(part, split, study.n, targets) for part in (view.labels, view.images))
-    return pairs_of(labels, images)
+    return Pairs.of(labels, images), ()
 
 
 def levels(similarity: NDArray[np.float64]) -> NDArray[np.int64]:

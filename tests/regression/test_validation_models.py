@@ -11,7 +11,7 @@ from subtrain.errors import InputError
 from subtrain.masks import pack
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.lasso.path import lasso_path, solve_at
-from subtrain.regression.lasso.validation_error import Judges, by_unit, judges
+from subtrain.regression.lasso.validation_error import ValidationModels, by_unit, validation_models
 
 
 def sparse_world(m: int, n: int, targets: int, seed: int = 0):
@@ -32,14 +32,14 @@ def test_bits_are_turned(m: int, n: int) -> None:
     assert not bits[:, m:].any()
 
 
-@pytest.mark.parametrize("judging", [40, 256, 700])
-def test_the_error_of_judges_is_that_of_the_predictions(judging: int) -> None:
-    masks, y = sparse_world(1000 + judging, 300, 3)
+@pytest.mark.parametrize("size", [40, 256, 700])
+def test_the_error_of_validation_models_is_that_of_the_predictions(size: int) -> None:
+    masks, y = sparse_world(1000 + size, 300, 3)
     y[:1000, 1] = 4.0
-    got = lasso_path(count(masks[judging:], y[judging:]), judges(pack(masks[:judging]), y[:judging]), 20, keep=True)
+    got = lasso_path(count(masks[size:], y[size:]), validation_models(pack(masks[:size]), y[:size]), 20, keep=True)
     for t in range(3):
-        predicted = masks[:judging] @ got.weights[t].T + got.biases[t]
-        want = ((y[:judging, t, None] - predicted) ** 2).mean(axis=0)
+        predicted = masks[:size] @ got.weights[t].T + got.biases[t]
+        want = ((y[:size, t, None] - predicted) ** 2).mean(axis=0)
         np.testing.assert_allclose(got.error[t], want, rtol=1e-5)
         assert got.best[t] == np.argmin(want)
 
@@ -48,10 +48,10 @@ def test_judges_choose_as_their_counts_do() -> None:
     masks, y = sparse_world(1500, 200, 6)
     train = count(masks[300:], y[300:])
     counted = lasso_path(train, count(masks[:300], y[:300]), 60, early_stop=5)
-    judged = lasso_path(train, judges(pack(masks[:300]), y[:300]), 60, early_stop=5)
-    np.testing.assert_array_equal(judged.best, counted.best)
-    np.testing.assert_array_equal(judged.weight, counted.weight)
-    np.testing.assert_allclose(judged.error, counted.error, rtol=1e-5)
+    held = lasso_path(train, validation_models(pack(masks[:300]), y[:300]), 60, early_stop=5)
+    np.testing.assert_array_equal(held.best, counted.best)
+    np.testing.assert_array_equal(held.weight, counted.weight)
+    np.testing.assert_allclose(held.error, counted.error, rtol=1e-5)
 
 
 @pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-11])
@@ -71,13 +71,13 @@ def test_judges_of_something_else_are_refused() -> None:
     masks, y = sparse_world(60, 20, 2)
     counts = count(masks, y)
     with pytest.raises(InputError, match="60 masks but outputs of 59 models"):
-        judges(pack(masks), y[:59])
+        validation_models(pack(masks), y[:59])
     with pytest.raises(InputError, match="target 1 is nan in the model at position 3"):
-        judges(pack(masks), np.where(np.arange(120).reshape(60, 2) == 7, np.nan, y))
+        validation_models(pack(masks), np.where(np.arange(120).reshape(60, 2) == 7, np.nan, y))
     with pytest.raises(InputError, match="do not match"):
-        lasso_path(counts, judges(pack(masks[:, :19]), y))
+        lasso_path(counts, validation_models(pack(masks[:, :19]), y))
     with pytest.raises(InputError, match="no validation models"):
-        lasso_path(counts, Judges(pack(masks)[:0], y[:0]))
+        lasso_path(counts, ValidationModels(pack(masks)[:0], y[:0]))
 
 
 def test_counts_without_a_gram_have_no_path() -> None:
