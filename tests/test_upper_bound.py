@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +15,6 @@ from subtrain.cli.verbs import demo as cli_demo
 from subtrain.cli.verbs import evaluate as cli_evaluate
 from subtrain.cli.verbs import status as cli_status
 from subtrain.evaluation import Interval, ceilings, correlation, rank
-from subtrain.explorer import figures
-from subtrain.explorer.report import write_report
 from subtrain.uses.alphas import Alphas
 from subtrain.uses.audit import audit
 from subtrain.uses.budget import Budget
@@ -167,21 +164,6 @@ def test_commands_say_it(study, dm, capsys):
     assert shown.count("upper bound") >= 2
 
 
-def test_the_report_says_it_of_every_ceiling(study, dm, tmp_path):
-    found = evaluate(dm, study, bootstrap=10)
-    page = write_report(study, dm, found, tmp_path / "r.html", notes=[("other", replace(found))]).read_text(
-        encoding="utf-8"
-    )
-    for said in re.findall(r"[^<>]*ceiling (?!\(upper bound\))\d[^<>]*", page):
-        assert BOUND.search(said), said
-    # What narrow screens show beside a number of a table.
-    assert page.count('data-name="noise ceiling (upper bound)"') >= 4
-    assert 'data-name="noise ceiling"' not in page
-    each = np.array([0.5, 0.6]), np.array([0.8, 0.9])
-    assert "upper bound" in figures.scores(*each)
-    assert "upper bound" in figures.sorted_scores(*each)
-
-
 def test_no_type_has_a_ceiling_that_is_not_looked_at_here():
     texts_of = (path.read_text(encoding="utf-8") for path in (PROJECT / "src/subtrain").rglob("*.py"))
     trees = (ast.parse(text) for text in texts_of if "ceiling:" in text)
@@ -189,17 +171,15 @@ def test_no_type_has_a_ceiling_that_is_not_looked_at_here():
     held = {
         c.name for c in classes for s in c.body if isinstance(s, ast.AnnAssign) and "ceiling" in ast.unparse(s.target)
     }
-    # What a report's card or the explorer's API carries is shown by a template or a page, which are read below.
-    shown = {"Card", "CurvePoint", "TargetRow", "Heldout", "TargetDetail", "EvaluationOf"}
+    # What the explorer's answers carry is shown by its page, which is read below.
+    shown = {"CurvePoint", "TargetRow", "Heldout", "TargetDetail", "EvaluationOf"}
     assert held == {"Evaluation", "Point", "Agreement", "Alphas", "Audit"} | shown
 
 
-@pytest.mark.parametrize(
-    "folder", ["docs", "README.md", "web/src/views", "src/subtrain/explorer", "benchmarks/results"]
-)
+@pytest.mark.parametrize("folder", ["docs", "README.md", "web/src/views", "benchmarks/results"])
 def test_no_page_speaks_of_a_ceiling_without_saying_it(folder):
     where = PROJECT / folder
-    files = [where] if where.is_file() else [p for p in where.rglob("*") if p.suffix in (".md", ".tsx", ".j2")]
+    files = [where] if where.is_file() else [p for p in where.rglob("*") if p.suffix in (".md", ".tsx")]
     files = [p for p in files if p.name != "pytorch.md"]  # whose ceilings are those of a GPU
     spoken = [p for p in files if re.search(r"\bceilings?\b", p.read_text(encoding="utf-8"))]
     silent = [p.name for p in spoken if not re.search(r"upper\s+bound|at\s+most", p.read_text(encoding="utf-8"))]

@@ -7,7 +7,6 @@ from .datamodels import Datamodels as Datamodels
 from .designs.drawn import Design as Design
 from .errors import SubtrainError as SubtrainError
 from .evaluation import evaluate as evaluate
-from .explorer.report import write_report as write_report
 from .fits import load_fit as load_fit
 from .masks import Masks as Masks
 from .outputs import Output as Output

@@ -23,6 +23,7 @@ OLD = {
     "status": ("collection.status:status", "study.status()"),
     "verify_difference": ("_old_functions:verify_difference", "compare(dm, study, other, other_study).verify(…)"),
     "verify_selection": ("_old_functions:verify_selection", "select(dm, study, …).verify(…)"),
+    "write_report": ("explorer.single_file:write_report", "save_fit(study, dm) and subtrain report"),
 }
 # Classes of results and of their parts, by module.
 CLASSES = {

@@ -61,7 +61,8 @@ def run_demo(
     init: "shared" starts every network from the same weights, "own" each from its own; "both" does one after the other,
     to show what seed noise does to the scores. Running it again on the same folder goes on where it stopped.
     """
-    from subtrain.explorer.report import write_report
+    from subtrain.explorer.open_studies import Library
+    from subtrain.explorer.single_file import write_page
 
     if init not in (*INITS, "both"):
         raise InputError(f"init must be {', '.join(INITS)} or both, got {init!r}")
@@ -70,14 +71,9 @@ def run_demo(
     inits = tuple(INITS) if init == "both" else (init,)
     parts = tuple(_part(local_path(folder) / one, one, design, workers, say) for one in inits)
     first = parts[0]
-    say("Writing the report")
-    report = write_report(
-        first.study,
-        first.datamodels,
-        first.evaluation,
-        local_path(folder) / "report.html",
-        notes=[(part.label, part.evaluation) for part in parts],
-    )
+    say("Writing the page")
+    report = local_path(folder) / "report.html"
+    write_page(Library({"": first.study}), report)
     return Demo(parts, report, time.monotonic() - began)
 
 

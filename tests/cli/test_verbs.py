@@ -122,6 +122,7 @@ BAD = [
     (["fit", "{wine}", "--validation", "1.5"], 2, "share below 1 or at least 2 folds"),
     (["fit", "{wine}", "--name", "../escape"], 2, "plain folder name"),
     (["evaluate", "{wine}", "--fit", "other"], 2, "has no fit named 'other'"),
+    (["report", "{wine}", "--targets", "9999"], 2, "no target 9999"),
     (["report", "{wine}", "--target", "9999"], 2, "9999"),
     (["export", "{new}", "{new}"], 2, "is not a study"),
     (["import", "{new}"], 2, "say what to import"),

@@ -1,12 +1,11 @@
-"""Losses in the explorer and the report: what lowers them stands on the helpful side, in its colour."""
+"""Losses in the explorer: what lowers them stands on the helpful side."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from subtrain import Datamodels, evaluate
-from subtrain.explorer.report import report_page
+from subtrain import Datamodels
 from subtrain.fits import save_fit
 from subtrain.studies.imports.arrays import import_arrays
 
@@ -42,12 +41,3 @@ def test_the_helpful_side_is_what_helps(shown, serve):
     assert helped["helps"][0]["weight"] == pytest.approx(-2 if better == "lower" else 2)
     assert ("helpful" in words["helpful"]) == (better is not None)
     assert words["zero"] == words["right"] == (better == "higher")
-
-
-def test_the_report_has_the_same_sides(shown):
-    study, dm, better = shown
-    page = report_page(study, dm, evaluate(dm, study), targets=[0]).decode()
-    first, second = page.split('<section class="side plus">')[1].split('<section class="side minus">')
-    assert f"example {HELPS}<" in first
-    assert f"example {HARMS}<" in second
-    assert ("Most helpful" in first) == (better is not None)

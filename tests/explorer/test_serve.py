@@ -56,7 +56,7 @@ def test_who_can_reach_it(host, local):
 def test_without_the_extra_it_says_what_to_install(world, monkeypatch):
     monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "uvicorn" else object())
     with pytest.raises(InputError, match=r"pip install 'subtrain\[explorer\]'"):
-        library_of(world)
+        serve.serve(library_of(world), port=0)
 
 
 def test_a_fit_that_is_not_there(world):

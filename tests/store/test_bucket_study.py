@@ -15,7 +15,8 @@ from subtrain.collection import train_segment
 from subtrain.collection.report import Tally, known_worker_bytes, runner_file
 from subtrain.collection.status import check
 from subtrain.errors import CorruptError, InputError, StorageError
-from subtrain.explorer.report import report_page
+from subtrain.explorer.open_studies import Library
+from subtrain.explorer.single_file import page_bytes
 from subtrain.fits import save_fit
 from subtrain.regression import Lasso, LassoLarge
 from subtrain.regression.counting.study_counts import COUNTS
@@ -61,7 +62,6 @@ def test_everything_works_as_in_a_folder(twins, tmp_path, cache):
     assert np.array_equal(back.weight, fits[0].weight)
     found = [evaluate(dm, study) for dm, study in zip(fits, twins, strict=True)]
     assert found[0].to_json() == found[1].to_json()
-    assert b"twin" in report_page(bucket, back, found[1])
     for study in twins:
         export(study, tmp_path / "out" / study.name, "x")
     files = sorted((tmp_path / "out" / "twin" / "x" / "data").iterdir())
@@ -69,6 +69,7 @@ def test_everything_works_as_in_a_folder(twins, tmp_path, cache):
     for path in files:
         assert path.read_bytes() == (tmp_path / "out" / "study" / "x" / "data" / path.name).read_bytes()
     assert [path.name for path in cache.iterdir()] == [bucket.local.name], "counts are kept here"
+    assert b"twin" in page_bytes(Library({"": bucket}, "mine"))[0]
     assert bucket.extend(models=2).models == 164
     assert Study.open(bucket.store).models_done() == 162
 

@@ -62,7 +62,7 @@ export function App() {
 function Exported({ made, note }: { made: string; note: string }) {
   return (
     <p class="page exported small quiet">
-      An export of {made.slice(0, 16).replace("T", " ")} UTC: {note}.
+      This page was exported on {made.slice(0, 16).replace("T", " ")} UTC. It holds {note}.
     </p>
   );
 }
@@ -72,7 +72,7 @@ function Unfitted({ study }: { study: Study }) {
     <>
       <h1>{study.name}</h1>
       <Note>
-        {study.no_evaluation} The <a href={href("study")}>study</a> shows how collection stands.
+        {study.no_evaluation} The <a href={href("study")}>study</a> page shows the state of the collection.
       </Note>
     </>
   );

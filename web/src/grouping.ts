@@ -1,4 +1,4 @@
-/** How the points of a map fall into coloured groups. */
+/** How the points of a map fall into colored groups. */
 
 export interface Grouped {
   number: readonly number[];
@@ -10,27 +10,27 @@ export interface Grouped {
 
 export interface Group {
   name: string;
-  /** Custom property that holds its colour. */
-  colour: string;
+  /** Custom property that holds its color. */
+  color: string;
   /** Places of its points in the map's columns. */
   at: number[];
 }
 
-export type Colouring = "class" | "cluster" | "error";
+export type Coloring = "class" | "cluster" | "error";
 
 const CLASSES = 40;
 const LEVELS = 5;
 
-/** What a map can be coloured by. */
-export function colourings(map: Grouped): Colouring[] {
-  const names: Colouring[] = [];
+/** What a map can be colored by. */
+export function colorings(map: Grouped): Coloring[] {
+  const names: Coloring[] = [];
   if (map.label && new Set(map.label).size <= CLASSES) names.push("class");
   if (map.cluster) names.push("cluster");
   if (map.error) names.push("error");
   return names.length ? names : ["cluster"];
 }
 
-export function grouped(map: Grouped, by: Colouring): Group[] {
+export function grouped(map: Grouped, by: Coloring): Group[] {
   if (by === "error" && map.error) return byLevel(map, map.error);
   const of =
     by === "class" && map.label ? map.label.map((label) => label ?? "none") : map.cluster?.map((c) => `cluster ${c}`);
@@ -42,7 +42,7 @@ export function grouped(map: Grouped, by: Colouring): Group[] {
     else groups.set(name, [i]);
   });
   const names = [...groups.keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  return names.map((name, i) => ({ name, colour: `ink-${i % 10}`, at: groups.get(name)! }));
+  return names.map((name, i) => ({ name, color: `ink-${i % 10}`, at: groups.get(name)! }));
 }
 
 /** Groups of equal width between no error and the largest one, from few to many. */
@@ -53,7 +53,7 @@ function byLevel(map: Grouped, error: readonly (number | null)[]): Group[] {
   const edge = (level: number) => ((high * level) / LEVELS).toFixed(2);
   return at.map((places, level) => ({
     name: `error ${edge(level)}–${edge(level + 1)}`,
-    colour: `level-${level}`,
+    color: `level-${level}`,
     at: places,
   }));
 }

@@ -14,7 +14,7 @@ const page = {
   items: [
     row(1, { label: "cat", lds: 0.5, correct: 0.2 }),
     row(7, { label: "dog", lds: null, correct: 0.9, text: "A <b>bold</b> word" }),
-    row(9, { label: "cat", lds: 0.9, correct: 0.5, row: { colour: "Red" } }),
+    row(9, { label: "cat", lds: 0.9, correct: 0.5, row: { color: "Red" } }),
   ],
 };
 const found = (query: string) => select(page, new URLSearchParams(query)).items.map((item) => item.number);

@@ -41,7 +41,7 @@ class Jobs:
             job = self._jobs.get(key)
             if job is None or (job.state == "failed" and time.monotonic() - job.ended > AGAIN):
                 job = self._jobs[key] = Job()
-                self._pool.submit(_run, job, compute)
+                self._pool.submit(run, job, compute)
                 finished = [old for old, one in self._jobs.items() if one.state in ("done", "failed")]
                 for old in finished[: max(0, len(self._jobs) - KEPT)]:
                     del self._jobs[old]
@@ -52,7 +52,8 @@ class Jobs:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _run(job: Job, compute: Callable[[], Any]) -> None:
+def run(job: Job, compute: Callable[[], Any]) -> None:
+    """Compute it now; a failure is kept as a sentence."""
     job.state = "computing"
     try:
         job.value = compute()

@@ -63,12 +63,15 @@ class OpenFit:
 class Library:
     """The studies on show, the first of which is the one asked for, and their fits, opened when they are looked at.
 
+    shown: datamodels to show first that are no fit of the study.
+
     Whether a fit on show was replaced is looked at once a second at most, in a bucket, where looking has its price,
     twice a minute.
     """
 
     studies: dict[str, Study]
     first: str | None = None
+    shown: OpenFit | None = None
     progress: Progress = nothing
     jobs: Jobs = field(default_factory=Jobs)
     _openings: Jobs = field(default_factory=Jobs, repr=False)
@@ -93,6 +96,8 @@ class Library:
 
     def default(self) -> str | None:
         """The fit that is shown when nobody says which; None while there is none."""
+        if self.shown is not None:
+            return self.shown.ref
         names = self.study.fits
         if self.first is not None and (self.first in names or self.first in self._fits):
             return self.first
@@ -100,6 +105,8 @@ class Library:
 
     def held(self, ref: str | None = None) -> OpenFit | None:
         """The fit if it is open and was looked for a moment ago; never waits."""
+        if self.shown is not None and ref in (None, self.shown.ref):
+            return self.shown
         with self._lock:
             looked, fit = self._fits.get(ref or self._default, (0.0, None))
         if fit is None:
@@ -136,7 +143,7 @@ class Library:
         version = version_of(study, name)
         if version in (None, held.version):
             return held
-        job = self._openings.once((ref, version), lambda: open_fit(_again(held.study), name, ref))
+        job = self._openings.once((ref, version), lambda: open_fit(held.study.again(), name, ref))
         return job.value if job.state == "done" else held
 
     def stop(self) -> None:
@@ -151,14 +158,13 @@ class Library:
         raise AssertionError("the first study has no suffix")
 
 
-def _again(study: Study) -> Study:
-    """The study as it is now, for it may have been extended, with the task that is at hand already."""
-    return study.again()
-
-
 def open_fit(study: Study, name: str, ref: str, progress: Progress = nothing) -> OpenFit:
     """Open a fit, making its sidecar if it has none of this version."""
-    dm, sidecar = open_sidecar(study, name, progress)
+    return opened(study, *open_sidecar(study, name, progress), name, ref)
+
+
+def opened(study: Study, dm: Datamodels, sidecar: Sidecar, name: str, ref: str) -> OpenFit:
+    """Datamodels and what was made of them to show them."""
     output = str(sidecar.about["output"])
     seen = viewer(study, output)
     words = meaning(quantity(study, output), output, study.outputs[output].meaning)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.workers import task_message
+from subtrain.errors import InputError
 from subtrain.explorer.data.retrained_outputs import ALPHA
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.study import Study
@@ -72,6 +73,22 @@ class Order:
             "output": self.output,
             "target": self.target,
         }
+
+
+def why_not_retrained(study: Study) -> str:
+    """Why this study's models cannot be trained here, in one sentence; "" if they can."""
+    if study.imported:
+        return "This study was imported: its training is not at hand."
+    if study.task_at_hand is None and study.source is None:
+        return "This study's task was made in Python and does not know its import path."
+    try:
+        task_message.making_of(study)  # only whether it may be made: making it runs its author's code
+    except InputError:
+        return (
+            "This study was not created by the one who serves this page, so its training code is not run: start the "
+            "explorer with --trust if you trust it, or with --task."
+        )
+    return ""
 
 
 def _digest(what: Any) -> str:

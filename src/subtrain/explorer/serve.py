@@ -23,10 +23,8 @@ PORT = 8420
 def library_of(
     study: Study, fit: str | None = None, compare: Study | None = None, progress: Progress = nothing
 ) -> Library:
-    """The studies to show; InputError if what shows them is not installed, or there is no such fit."""
-    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
-        raise InputError("the explorer needs FastAPI and uvicorn: pip install 'subtrain[explorer]'")
-    library = Library({"": study} | ({"@b": compare} if compare is not None else {}), fit, progress)
+    """The studies to show; InputError if there is no such fit."""
+    library = Library({"": study} | ({"@b": compare} if compare is not None else {}), fit, progress=progress)
     if fit is not None or library.default() is not None:
         library.fit(fit)
     return library
@@ -48,12 +46,15 @@ def serve(
     root: path that the proxy leaves before every address, for example /user/ann/proxy/absolute/8420.
 
     On an address that others can reach, and behind a proxy, a token made now is asked for; `announce` is told the
-    addresses with it. Raises InputError for an address that cannot be served on.
+    addresses with it. Raises InputError for an address that cannot be served on, and where the server's packages are
+    missing.
     """
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise InputError("the explorer's server needs FastAPI and uvicorn: pip install 'subtrain[explorer]'")
     import uvicorn
 
-    from subtrain.explorer.connections import TimedHTTP
     from subtrain.explorer.server.app import make_app
+    from subtrain.explorer.server.connections import TimedHTTP
     from subtrain.explorer.server.safety import LOCAL
 
     proxied, root = frozenset(map(_plain_name, allow_hosts)), _plain_path(root)

@@ -36,10 +36,10 @@ def test_the_theme_is_switched_and_remembered(watch, address) -> None:
     page = watch(address).open()
     paper = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(paper)
-    page.get_by_role("button", name="Change to dark colours").click()
+    page.get_by_role("button", name="Change to dark colors").click()
     assert page.evaluate(paper) != light
     page.reload()
-    page.get_by_role("button", name="Change to light colours").wait_for()
+    page.get_by_role("button", name="Change to light colors").wait_for()
     assert page.evaluate(paper) != light
 
 

@@ -37,7 +37,7 @@ def test_a_what_if_works_and_verify_says_why_not(watch, file) -> None:
     page.get_by_role("checkbox").first.uncheck()
     page.get_by_text("trained on all but 1 example").wait_for()
     assert page.locator(".outcome b").inner_text() != before
-    page.get_by_text("This cannot be verified here").wait_for()
+    page.get_by_text("Retraining cannot verify this here").wait_for()
 
 
 @pytest.mark.parametrize("view", ["map/targets", "clusters", "leakage", "study", "compare"])

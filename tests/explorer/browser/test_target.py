@@ -104,5 +104,5 @@ def test_a_target_that_is_not_there_is_said_in_words(watch, address) -> None:
 
 def test_where_nothing_can_be_trained_the_page_says_why(watch, nasty_address) -> None:
     page = watch(nasty_address).open("target/0")
-    page.get_by_text("This cannot be verified here").wait_for()
+    page.get_by_text("Retraining cannot verify this here").wait_for()
     assert page.get_by_role("button", name="Verify").count() == 0

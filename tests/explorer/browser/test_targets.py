@@ -44,7 +44,7 @@ def test_search_finds_by_number_and_says_when_nothing_is_there(explorer) -> None
     explorer.tiles(1)
     assert numbers(page) == [17]
     page.get_by_label("Search").fill("no such thing")
-    page.get_by_text("No target is like that").wait_for()
+    page.get_by_text("No target matches these filters").wait_for()
     page.get_by_role("link", name="Clear").click()
     explorer.tiles(40)
 
@@ -58,7 +58,7 @@ def test_ranges_narrow_by_margin_and_by_support(explorer) -> None:
     assert all(value <= 0.05 for value in margins(page))
     page.get_by_label("Support, at least").fill("1000")
     page.keyboard.press("Tab")
-    page.get_by_text("No target is like that").wait_for()
+    page.get_by_text("No target matches these filters").wait_for()
 
 
 def test_a_target_is_reached_by_keyboard(explorer) -> None:

@@ -43,8 +43,8 @@ def test_groups_of_the_map_are_listed_without_a_mouse(explorer) -> None:
     tiles = page.get_by_role("region", name="Members").locator(".tile img")
     tiles.first.wait_for()
     assert {alt.rpartition(" ")[2] for alt in tiles.evaluate_all("images => images.map((image) => image.alt)")} == {"3"}
-    page.get_by_role("combobox", name="Colour by").select_option("error")
-    page.get_by_role("list", name="Colours").get_by_text(re.compile(r"error 0\.00")).wait_for()
+    page.get_by_role("combobox", name="Color by").select_option("error")
+    page.get_by_role("list", name="Colors").get_by_text(re.compile(r"error 0\.00")).wait_for()
 
 
 def test_a_point_on_the_map_of_units_opens(explorer) -> None:

@@ -12,13 +12,13 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from subtrain.explorer import connections
+from subtrain.explorer.server import connections
 
 HALF = b"GET /api/study HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 SERVER = """
 import resource, sys
 from subtrain import Study
-from subtrain.explorer import connections
+from subtrain.explorer.server import connections
 from subtrain.explorer.serve import library_of, serve
 connections.SECONDS = float(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))

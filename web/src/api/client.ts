@@ -24,7 +24,7 @@ interface Result<T> {
 /** The answer, or an Error with the server's own sentence. */
 async function answer<T>(asked: Promise<Result<T>>): Promise<T> {
   const { data, error, response } = await asked.catch(() => {
-    throw new Error("The server does not answer: is subtrain explore still running?");
+    throw new Error("The server does not answer. Is subtrain explore still running?");
   });
   if (data !== undefined) return data;
   const detail = (error as { detail?: unknown } | undefined)?.detail;

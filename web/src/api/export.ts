@@ -13,7 +13,7 @@ const WORDS: [path: RegExp, sentence: string][] = [
     "This export does not hold this training example. Open the study with subtrain explore to see it.",
   ],
 ];
-const OTHERWISE = "This export does not hold that. Open the study with subtrain explore to see it.";
+const OTHERWISE = "This export does not hold this answer. Open the study with subtrain explore to see it.";
 
 export function answerFrom({ answers, fit }: Export): (request: Request) => Promise<Response> {
   return async (request) => {

@@ -174,7 +174,7 @@ export interface paths {
       cookie?: never;
     };
     /**
-     * Status
+     * Status Of
      * @description How the study stands now, read from what is committed.
      */
     get: operations["status"];
@@ -389,6 +389,18 @@ export interface components {
       why: string;
     };
     /**
+     * Baseline
+     * @description What a simpler predictor scores on the same held-out subsets, per target, mean over targets.
+     */
+    Baseline: {
+      /** Lds */
+      lds: number | null;
+      /** Mse */
+      mse: number | null;
+      /** Name */
+      name: string;
+    };
+    /**
      * Both
      * @description Of models trained with the units, and without them, and the difference; null while they are not there.
      */
@@ -424,21 +436,14 @@ export interface components {
     Clusters: {
       /** Items */
       items: components["schemas"]["Cluster"][];
-      /**
-       * Method
-       * @default
-       */
+      /** Method */
       method: string;
       /**
        * State
-       * @default done
        * @enum {string}
        */
       state: "queued" | "computing" | "done" | "failed";
-      /**
-       * Why
-       * @default
-       */
+      /** Why */
       why: string;
     };
     /**
@@ -473,26 +478,16 @@ export interface components {
       mean_lds_b: number | null;
       /** Mean Overlap */
       mean_overlap: number | null;
-      /**
-       * Offset
-       * @default 0
-       */
+      /** Offset */
       offset: number;
       /**
        * State
-       * @default done
        * @enum {string}
        */
       state: "queued" | "computing" | "done" | "failed";
-      /**
-       * Total
-       * @default 0
-       */
+      /** Total */
       total: number;
-      /**
-       * Why
-       * @default
-       */
+      /** Why */
       why: string;
     };
     /**
@@ -508,7 +503,6 @@ export interface components {
       replicates: number | null;
       /**
        * State
-       * @default done
        * @enum {string}
        */
       state: "queued" | "computing" | "done" | "failed";
@@ -516,15 +510,12 @@ export interface components {
       subsets: number | null;
       /** Targets */
       targets: number | null;
-      /**
-       * Why
-       * @default
-       */
+      /** Why */
       why: string;
     };
     /**
      * CurvePoint
-     * @description LDS of a fit on so many models.
+     * @description LDS of a fit on this number of models.
      */
     CurvePoint: {
       /** Ceiling */
@@ -563,11 +554,13 @@ export interface components {
      * @description What the fit is worth on held-out subsets. Per target, mean over targets, unless it says pooled; `lds` against
      *     the mean of `replicates` runs, `lds_one` against single runs, each with its own noise ceiling, an upper bound.
      *     targets_judged: over how many targets figures are means, 0 where that was not kept; notes: what was left out or is
-     *     missing; fit_notes: what was said when it was fitted.
+     *     missing; fit_notes: the warnings of the fit.
      */
     EvaluationOf: {
       /** Alpha */
       alpha: number | null;
+      /** Baselines */
+      baselines: components["schemas"]["Baseline"][];
       /** Fit Notes */
       fit_notes: string[];
       histogram: components["schemas"]["Histogram"];
@@ -603,10 +596,7 @@ export interface components {
       subsets: number;
       /** Targets */
       targets: number;
-      /**
-       * Targets Judged
-       * @default 0
-       */
+      /** Targets Judged */
       targets_judged: number;
     };
     /**
@@ -731,10 +721,7 @@ export interface components {
       error: (number | null)[] | null;
       /** Label */
       label: (string | null)[] | null;
-      /**
-       * Method
-       * @default
-       */
+      /** Method */
       method: string;
       /** Number */
       number: number[];
@@ -742,47 +729,17 @@ export interface components {
       of: string;
       /**
        * State
-       * @default done
        * @enum {string}
        */
       state: "queued" | "computing" | "done" | "failed";
-      /**
-       * Total
-       * @default 0
-       */
+      /** Total */
       total: number;
-      /**
-       * Why
-       * @default
-       */
+      /** Why */
       why: string;
       /** X */
       x: (number | null)[];
       /** Y */
       y: (number | null)[];
-    };
-    /**
-     * Meaning
-     * @description Words for the output. short: what it is called; better: higher, lower, or null where neither is; zero: whether
-     *     zero divides wrong from right; right: whether it tells who is right; helpful, harmful: headings for the units.
-     */
-    Meaning: {
-      /** About */
-      about: string;
-      /** Better */
-      better: string | null;
-      /** Harmful */
-      harmful: string;
-      /** Helpful */
-      helpful: string;
-      /** Output */
-      output: string;
-      /** Right */
-      right: boolean;
-      /** Short */
-      short: string;
-      /** Zero */
-      zero: boolean;
     };
     /**
      * Observed
@@ -826,33 +783,20 @@ export interface components {
      * @description total pairs, most suspect first, of which these are some; decided: how many of them have a decision.
      */
     Pairs: {
-      /**
-       * Decided
-       * @default 0
-       */
+      /** Decided */
       decided: number;
       /** Items */
       items: components["schemas"]["Pair"][];
-      /**
-       * Offset
-       * @default 0
-       */
+      /** Offset */
       offset: number;
       /**
        * State
-       * @default done
        * @enum {string}
        */
       state: "queued" | "computing" | "done" | "failed";
-      /**
-       * Total
-       * @default 0
-       */
+      /** Total */
       total: number;
-      /**
-       * Why
-       * @default
-       */
+      /** Why */
       why: string;
     };
     /**
@@ -981,9 +925,12 @@ export interface components {
     };
     /**
      * StudyOf
-     * @description The study and the fit on show; fit and what follows from it are null while nothing is fitted.
+     * @description The study and the fit on show; fit and what follows from it are null while nothing is fitted. accuracy: share of
+     *     right answers of all models on all targets, null where the output does not tell.
      */
     StudyOf: {
+      /** Accuracy */
+      accuracy: number | null;
       /** Alpha */
       alpha: number[];
       /** Classes */
@@ -1029,7 +976,7 @@ export interface components {
       weak: string;
       /** Why Not */
       why_not: string;
-      words: components["schemas"]["Meaning"] | null;
+      words: components["schemas"]["Words"] | null;
     };
     /**
      * Sort
@@ -1182,8 +1129,8 @@ export interface components {
     };
     /**
      * UnitDetail
-     * @description One unit. self_influence: its weight for itself, where targets are training examples; in_subsets: in how many of
-     *     `subsets` masks looked at it is.
+     * @description One unit. self_influence: its weight for itself, where targets are training examples; in_subsets: how many of
+     *     the `subsets` masks that were looked at hold it.
      */
     UnitDetail: {
       /** Effect */
@@ -1356,6 +1303,30 @@ export interface components {
     WhatIf: {
       /** Removed */
       removed: number[];
+    };
+    /**
+     * Words
+     * @description output: what a model's output is called, short: in a word; about: what that is; better: "higher", "lower", or
+     *     None where neither is; zero: whether zero divides wrong from right; right: whether it tells who is right; helpful,
+     *     harmful: headings for the units of either side, of which the first raise the output unless lower is better.
+     */
+    Words: {
+      /** About */
+      about: string;
+      /** Better */
+      better: string | null;
+      /** Harmful */
+      harmful: string;
+      /** Helpful */
+      helpful: string;
+      /** Output */
+      output: string;
+      /** Right */
+      right: boolean;
+      /** Short */
+      short: string;
+      /** Zero */
+      zero: boolean;
     };
   };
   responses: never;

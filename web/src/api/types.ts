@@ -21,7 +21,7 @@ export type TargetWeight = Schemas["TargetWeight"];
 export type UnitDetail = Schemas["UnitDetail"];
 export type UnitWeight = Schemas["UnitWeight"];
 export type Verification = Schemas["VerificationOf"];
-export type Words = Schemas["Meaning"];
+export type Words = Schemas["Words"];
 
 export type Study = Schemas["StudyOf"];
 

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { colour, onTheme } from "./theme";
+import { color, onTheme } from "./theme";
 
 export interface Plot {
   options: Omit<uPlot.Options, "width" | "height">;
@@ -43,9 +43,9 @@ export function Chart({ make, label, height = 220 }: Props) {
   return <div class="chart" ref={host} role="img" aria-label={label} style={{ minHeight: `${height}px` }} />;
 }
 
-/** An axis in the page's type and colours. */
+/** An axis in the page's type and colors. */
 export function axis(label: string, more: Partial<uPlot.Axis> = {}): uPlot.Axis {
-  const ink = colour("quiet");
+  const ink = color("quiet");
   return {
     label,
     labelSize: 18,
@@ -55,7 +55,7 @@ export function axis(label: string, more: Partial<uPlot.Axis> = {}): uPlot.Axis 
     stroke: ink,
     size: 24,
     gap: 4,
-    grid: { stroke: colour("grid"), width: 1 },
+    grid: { stroke: color("grid"), width: 1 },
     ticks: { show: false },
     values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : String(tick).replace("-", "−"))),
     ...more,

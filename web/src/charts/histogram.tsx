@@ -2,7 +2,7 @@ import { useCallback } from "preact/hooks";
 import uPlot from "uplot";
 import { axis, Chart } from "./chart";
 import { type Mark, vertical } from "./marks";
-import { colour } from "./theme";
+import { color } from "./theme";
 
 interface Props {
   edges: readonly number[];
@@ -31,7 +31,7 @@ export function Histogram({ edges, counts, x, y, label, marks, height = 200 }: P
         series: [
           {},
           {
-            fill: colour("bar"),
+            fill: color("bar"),
             width: 0,
             paths: uPlot.paths.bars!({ size: [1, Infinity], align: 1, gap: 1 }),
             points: { show: false },

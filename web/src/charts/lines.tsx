@@ -2,12 +2,12 @@ import { useCallback } from "preact/hooks";
 import type uPlot from "uplot";
 import { axis, Chart } from "./chart";
 import { segment } from "./marks";
-import { colour } from "./theme";
+import { color } from "./theme";
 
 export interface Line {
   y: (number | null)[];
-  /** Custom property that holds its colour. */
-  colour: string;
+  /** Custom property that holds its color. */
+  color: string;
   dash?: number[];
   dots?: boolean;
 }
@@ -47,11 +47,11 @@ export function Lines({ at, lines, x, y, label, band, mark, zero, log, height = 
         legend: { show: false },
         cursor: { show: false },
         axes: [axis(x, log ? { splits: () => [...at], filter: (_, splits) => splits } : {}), axis(y, { size: 46 })],
-        bands: band ? [{ series: [lines.length + 1, lines.length + 2], fill: colour("band") }] : [],
+        bands: band ? [{ series: [lines.length + 1, lines.length + 2], fill: color("band") }] : [],
         series: [
           {},
           ...lines.map((line) => ({
-            stroke: colour(line.colour),
+            stroke: color(line.color),
             width: 2,
             dash: line.dash,
             points: { show: !!line.dots },
@@ -71,6 +71,6 @@ const SOFT = { soft: 0, mode: 3 as const };
 function guides(u: uPlot, zero?: boolean, mark?: number | null): void {
   const { min: left, max: right } = u.scales.x!;
   const { min: low, max: high } = u.scales.y!;
-  if (zero) segment(u, [left!, 0], [right!, 0], colour("text"), []);
-  if (mark !== null && mark !== undefined) segment(u, [mark, low!], [mark, high!], colour("harm"), [4, 3]);
+  if (zero) segment(u, [left!, 0], [right!, 0], color("text"), []);
+  if (mark !== null && mark !== undefined) segment(u, [mark, low!], [mark, high!], color("harm"), [4, 3]);
 }

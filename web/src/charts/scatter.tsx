@@ -2,11 +2,11 @@ import { useCallback } from "preact/hooks";
 import uPlot from "uplot";
 import { axis, Chart } from "./chart";
 import { segment } from "./marks";
-import { colour } from "./theme";
+import { color } from "./theme";
 
 export interface Cloud {
-  /** Custom property that holds its colour. */
-  colour: string;
+  /** Custom property that holds its color. */
+  color: string;
   x: number[];
   y: number[];
   /** Number of each point, handed to `onPick` and `onSelect`. */
@@ -29,7 +29,7 @@ interface Props {
   onSelect?: (ids: number[]) => void;
 }
 
-/** Points in one or more colours; click picks the nearest, dragging a box selects. */
+/** Points in one or more colors; click picks the nearest, dragging a box selects. */
 export function Scatter(props: Props) {
   const { clouds, x, y, diagonal, numbers = true, radius = 3, onPick, onHover, onSelect } = props;
   const make = useCallback(
@@ -46,7 +46,7 @@ export function Scatter(props: Props) {
         axes: numbers ? [axis(x), axis(y, { size: 46 })] : [axis("", HIDDEN), axis("", HIDDEN)],
         series: [
           {},
-          ...clouds.map((cloud) => ({ stroke: colour(cloud.colour), fill: colour(cloud.colour), paths: dots(radius) })),
+          ...clouds.map((cloud) => ({ stroke: color(cloud.color), fill: color(cloud.color), paths: dots(radius) })),
         ],
         hooks: {
           drawClear: diagonal ? [agreement] : [],
@@ -73,7 +73,7 @@ function padded(_: uPlot, low: number | null, high: number | null): [number, num
 function agreement(u: uPlot): void {
   const low = Math.min(u.scales.x!.min!, u.scales.y!.min!);
   const high = Math.max(u.scales.x!.max!, u.scales.y!.max!);
-  segment(u, [low, low], [high, high], colour("quiet"), [4, 4]);
+  segment(u, [low, low], [high, high], color("quiet"), [4, 4]);
 }
 
 /** Draws a series as dots: uPlot's own path builders are for lines. */

@@ -1,6 +1,6 @@
-/** Colours of charts come from the page's own custom properties, so light and dark agree everywhere. */
+/** Colors of charts come from the page's own custom properties, so light and dark agree everywhere. */
 
-export function colour(name: string): string {
+export function color(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim() || "#888";
 }
 
@@ -8,7 +8,7 @@ export function colour(name: string): string {
 export const INKS = 10;
 
 export function ink(index: number): string {
-  return colour(`ink-${((index % INKS) + INKS) % INKS}`);
+  return color(`ink-${((index % INKS) + INKS) % INKS}`);
 }
 
 const listeners = new Set<() => void>();

@@ -34,7 +34,7 @@ export function JobState({ answer: { data, error }, what }: JobProps) {
   if (data?.state === "done") return null;
   return (
     <p class="note" role="status">
-      Computing {what}; this is done once…
+      Computing {what}. This happens once…
     </p>
   );
 }

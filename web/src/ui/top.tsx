@@ -69,7 +69,7 @@ function Light() {
     setNow(other);
   };
   return (
-    <button type="button" onClick={change} aria-label={`Change to ${other} colours`}>
+    <button type="button" onClick={change} aria-label={`Change to ${other} colors`}>
       {now === "dark" ? "☀ Light" : "☾ Dark"}
     </button>
   );

@@ -17,11 +17,11 @@ export function ClustersView() {
       <div class="head">
         <h1>Clusters</h1>
         {found && (
-          <p class="quiet">{count(found.items.length, "group")} of targets that hang on the same training data</p>
+          <p class="quiet">{count(found.items.length, "group")} of targets that depend on the same training data</p>
         )}
       </div>
-      <JobState answer={answer} what="which targets go together" />
-      {found && <p class="quiet small">Found by {found.method}. A weight is the mean over the group.</p>}
+      <JobState answer={answer} what="the groups of targets" />
+      {found && <p class="quiet small">The groups come from {found.method}. Each weight is the mean over its group.</p>}
       {found?.items.map((cluster) => (
         <One key={cluster.cluster} cluster={cluster} />
       ))}

@@ -26,7 +26,7 @@ export function CompareView({ query }: { query: Record<string, string> }) {
       <div class="head">
         <h1>Compare</h1>
       </div>
-      {!other && <Note>{why || "There is nothing to compare with."}</Note>}
+      {!other && <Note>{why || "There is no second fit to compare with this one."}</Note>}
       {other && (
         <>
           <label class="row">
@@ -54,7 +54,7 @@ function Against({ other, offset }: { other: string; offset: number }) {
   const found = answer.data?.state === "done" ? answer.data : null;
   return (
     <>
-      <JobState answer={answer} what="how alike they are" />
+      <JobState answer={answer} what="the similarity of the two fits" />
       {found && <Summary found={found} />}
       {found && <Rows found={found} />}
       {found && (
@@ -76,7 +76,7 @@ function Summary({ found }: { found: Comparison }) {
     const items = found.items.filter(({ a, b }) => a.lds !== null && b.lds !== null);
     return [
       {
-        colour: "ink-0",
+        color: "ink-0",
         x: items.map(({ a }) => a.lds!),
         y: items.map(({ b }) => b.lds!),
         id: items.map(({ target }) => target.number),
@@ -114,10 +114,10 @@ function Rows({ found }: { found: Comparison }) {
   const { href, study } = useFit();
   const short = study.words?.short ?? "output";
   return (
-    <div class="scrolls" tabIndex={0} role="region" aria-label="Targets in both fits, the least alike first">
+    <div class="scrolls" tabIndex={0} role="region" aria-label="Targets in both fits">
       <table class="table">
         <caption class="quiet">
-          The least alike first; {found.a} | {found.b}
+          The targets that differ most come first. Columns with two numbers show {found.a} | {found.b}.
         </caption>
         <thead>
           <tr>

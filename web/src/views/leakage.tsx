@@ -24,7 +24,7 @@ export function LeakageView({ query }: { query: Record<string, string> }) {
         <h1>Leakage review</h1>
         {pairs && <p class="quiet">Is the target in the training set?</p>}
       </div>
-      <JobState answer={answer} what="which pairs are suspect" />
+      <JobState answer={answer} what="the suspect pairs" />
       {pairs?.length === 0 && <Note>No pair is suspect.</Note>}
       {pairs && pairs.length > 0 && <Review key={fit} pairs={pairs} total={answer.data!.total} at={query.pair} />}
     </>
@@ -67,7 +67,7 @@ function Review({ pairs, total, at }: { pairs: readonly Pair[]; total: number; a
       </p>
       <Side pair={current} decision={made.get(current.pair) ?? null} />
       {embedded ? (
-        <Note>This page is an export: decisions can be made where the study is, with subtrain explore.</Note>
+        <Note>This page is an export. Open the study with subtrain explore to record decisions.</Note>
       ) : (
         <Decide decide={decide} />
       )}

@@ -7,7 +7,7 @@ import { type Cloud, Scatter } from "../charts/scatter";
 import { useFit } from "../fit";
 import { capital, count, whole } from "../format";
 import { go } from "../router";
-import { colourings, type Group, grouped } from "../grouping";
+import { colorings, type Group, grouped } from "../grouping";
 import { Failure, JobState, Note, Waiting } from "../ui/state";
 import { Tiles } from "../ui/tiles";
 
@@ -31,7 +31,7 @@ export function MapView({ of, query }: { of: Of; query: Record<string, string> }
           <a href={href("map", other)}>{names[other]}</a>
         </nav>
       </div>
-      <JobState answer={answer} what="where everything lies" />
+      <JobState answer={answer} what="the positions of all points" />
       {answer.data?.state === "done" && <Drawn key={`${of} ${how}`} of={of} map={answer.data} query={query} />}
     </>
   );
@@ -39,7 +39,7 @@ export function MapView({ of, query }: { of: Of; query: Record<string, string> }
 
 function Drawn({ of, map, query }: { of: Of; map: MapOf; query: Record<string, string> }) {
   const { href, study } = useFit();
-  const choices = colourings(map);
+  const choices = colorings(map);
   const by = choices.find((name) => name === query.by) ?? choices[0]!;
   const groups = useMemo(() => grouped(map, by), [map, by]);
   const clouds = useMemo(() => groups.map((group) => cloud(map, group)), [map, groups]);
@@ -57,12 +57,12 @@ function Drawn({ of, map, query }: { of: Of; map: MapOf; query: Record<string, s
     <>
       <p class="quiet">
         {count(map.number.length, noun)}
-        {map.number.length < map.total ? ` of ${whole(map.total)}` : ""}, placed by {map.method}. Near means that they
-        hang on the same {of === "targets" ? "training data" : "targets"}; the axes have no unit. Click a point to open
-        it, drag a box to list what is in it.
+        {map.number.length < map.total ? ` of ${whole(map.total)}` : ""}, placed by {map.method}. Points near each other
+        depend on the same {of === "targets" ? "training data" : "targets"}. The axes have no unit. Click a point to
+        open it. Drag a box to list the points in it.
       </p>
       <div class="row">
-        <Choice title="Colour by" value={by} options={choices} onChange={(value) => set({ by: value, group: null })} />
+        <Choice title="Color by" value={by} options={choices} onChange={(value) => set({ by: value, group: null })} />
         <Choice
           title="List"
           value={group?.name ?? ""}
@@ -90,13 +90,13 @@ function Drawn({ of, map, query }: { of: Of; map: MapOf; query: Record<string, s
         onPick={onPick}
         onHover={setNear}
         onSelect={setBox}
-        label={`Map of ${count(map.number.length, noun)} coloured by ${by}: ${groups.map((g) => `${g.name} ${g.at.length}`).join(", ")}. The list below it holds the members of any group.`}
+        label={`Map of ${count(map.number.length, noun)} colored by ${by}: ${groups.map((g) => `${g.name} ${g.at.length}`).join(", ")}. The list below the map shows the members of each group.`}
       />
       <p class="quiet small near">{near === null ? "\u00a0" : described(map, near, noun)}</p>
-      <ul class="legend" aria-label="Colours">
+      <ul class="legend" aria-label="Colors">
         {groups.map((one) => (
           <li key={one.name}>
-            <span class="swatch" style={{ background: `var(--${one.colour})` }} />
+            <span class="swatch" style={{ background: `var(--${one.color})` }} />
             {one.name} <span class="quiet">{whole(one.at.length)}</span>
           </li>
         ))}
@@ -150,12 +150,12 @@ function Choice({ title, value, options, none, onChange }: ChoiceProps) {
   );
 }
 
-function cloud(map: MapOf, { at, colour }: Group): Cloud {
+function cloud(map: MapOf, { at, color }: Group): Cloud {
   const pick = <T,>(values: readonly T[]) => at.map((i) => values[i]!);
-  return { colour, x: pick(map.x) as number[], y: pick(map.y) as number[], id: pick(map.number) };
+  return { color, x: pick(map.x) as number[], y: pick(map.y) as number[], id: pick(map.number) };
 }
 
-/** A point in words: its number and what it is coloured by. */
+/** A point in words: its number and what it is colored by. */
 function described(map: MapOf, number: number, noun: string): string {
   const i = map.number.indexOf(number);
   const label = map.label?.[i];

@@ -22,7 +22,7 @@ export function UnitView({ unit }: { unit: number }) {
       <div class="head">
         <h1>{data.shown.name}</h1>
         {data.shown.label !== null && <p class="quiet">label {data.shown.label}</p>}
-        <nav class="step" aria-label={`Neighbouring ${study.units_name}`}>
+        <nav class="step" aria-label={`Neighboring ${study.units_name}`}>
           {data.previous !== null && (
             <a class="button" rel="prev" href={href("unit", data.previous)}>
               ← Previous
@@ -54,16 +54,16 @@ function UnitFacts({ detail }: { detail: UnitDetail }) {
         facts={[
           ["Label", detail.shown.label ?? "–"],
           ["Sum of its weights", signed(detail.effect)],
-          ["Sum of their sizes", signed(detail.strength).replace("+", "")],
+          ["Sum of its absolute weights", signed(detail.strength).replace("+", "")],
           [
             "Self-influence",
-            detail.self_influence === null ? "– (targets are not training examples)" : signed(detail.self_influence),
+            detail.self_influence === null ? "– (the targets are no training examples)" : signed(detail.self_influence),
           ],
           [
-            "In subsets",
-            `${percent(detail.share_of_subsets, 1)} (${whole(detail.in_subsets)} of ${whole(detail.subsets)} looked at)`,
+            "Share of subsets with it",
+            `${percent(detail.share_of_subsets, 1)} (${whole(detail.in_subsets)} of the ${whole(detail.subsets)} checked)`,
           ],
-          ["Targets it moves", `${whole(up)} up, ${whole(down)} down, of ${whole(study.targets)}`],
+          ["Targets whose output it moves", `${whole(up)} up, ${whole(down)} down, of ${whole(study.targets)}`],
           detail.shown.note ? ["Note", detail.shown.note] : null,
         ]}
       />

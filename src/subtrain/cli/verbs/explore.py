@@ -62,7 +62,7 @@ def explore(
     Looking runs no code of the study; verifying a what-if on the page trains, and so runs its task.
     """
     from subtrain.explorer.serve import library_of, serve
-    from subtrain.explorer.single_file import export_page
+    from subtrain.explorer.single_file import write_page
 
     if compare is None and (task_b or param_b):
         raise InputError("--task-b and --param-b are of the second study: name it with --compare STUDY_B")
@@ -71,7 +71,7 @@ def explore(
     with stages() as progress:
         library = library_of(opened, fit, other, progress)
         if export is not None:
-            made = export_page(library, export, targets, progress)
+            made = write_page(library, export, None, targets, progress)
     if export is not None:
         out.print(f"Written to {export}: {made}", soft_wrap=True)
         return

@@ -8,30 +8,38 @@ from typing import Annotated
 import typer
 
 from subtrain.cli.shared.app import FitName, StudyPath, app, out
+from subtrain.cli.shared.progress import stages
+from subtrain.cli.shared.results import Targets, numbers
 
 
 @app.command()
 def report(
     study: StudyPath,
     fit: FitName = "default",
-    output: Annotated[
+    targets: Targets = None,
+    most: Annotated[int, typer.Option(min=1, help="The largest number of targets where --targets names none.")] = 200,
+    to: Annotated[
         Path | None, typer.Option("--out", help="File to write; by default STUDY/report.html.", show_default=False)
     ] = None,
-    target: Annotated[
-        list[int] | None, typer.Option(help="A target to show; repeatable. By default a dozen.", show_default=False)
-    ] = None,
+    target: Annotated[list[int] | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Write one self-contained HTML page: targets, their helpful and harmful training examples, how good it all is."""
-    from subtrain.evaluation import evaluate
-    from subtrain.explorer.report import report_page, write_report
-    from subtrain.fits import load_fit
+    """Write the explorer as one HTML file: targets, the units behind them, and how far to trust the datamodels.
+
+    The file needs no server, no network and no further package. `subtrain explore` serves the same page live.
+    """
+    from subtrain.explorer.open_studies import Library
+    from subtrain.explorer.single_file import page_bytes, write_page
     from subtrain.study import Study
 
     opened = Study.open(study)
-    dm = load_fit(opened, fit)
-    if output is not None:
-        out.print(f"Written to {write_report(opened, dm, evaluate(dm, opened), output, target)}", soft_wrap=True)
-        return
-    page = report_page(opened, dm, evaluate(dm, opened), target)
-    opened.store.replace("report.html", lambda file: file.write(page))
-    out.print(f"Written to {opened.store.location('report.html')}", soft_wrap=True)
+    which = numbers(targets) if target is None else target
+    with stages() as progress:
+        library = Library({"": opened}, fit, progress=progress)
+        library.fit(fit)
+        if to is not None:
+            note, place = write_page(library, to, which, most, progress), str(to)
+        else:
+            page, note = page_bytes(library, which, most, progress)
+            opened.store.replace("report.html", lambda file: file.write(page))
+            place = opened.store.location("report.html")
+    out.print(f"Written to {place}: {note}", soft_wrap=True)

@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.explorer.data.images import Picture, picture
 from subtrain.quantities import split_of
 from subtrain.studies.view.stored_view import shows
 from subtrain.study import Study
 from subtrain.tasks.base import View
-
-TARGET_SIDE, UNIT_SIDE = 112, 64
-TARGET_TEXT, UNIT_TEXT = 400, 160
 
 
 @dataclass(frozen=True)
@@ -35,35 +31,6 @@ class About:
     @property
     def alt(self) -> str:
         return self.name if self.label is None else f"{self.name}, label {self.label}"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One unit or target as a page of its own shows it: what is said about it, its text cut, and its picture."""
-
-    about: About
-    image: Picture | None
-    text: str | None
-
-    @property
-    def number(self) -> int:
-        return self.about.number
-
-    @property
-    def name(self) -> str:
-        return self.about.name
-
-    @property
-    def label(self) -> str | None:
-        return self.about.label
-
-    @property
-    def note(self) -> str:
-        return self.about.note
-
-    @property
-    def alt(self) -> str:
-        return self.about.alt
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +76,6 @@ class Viewer:
         each = int(np.prod(self.shape[1:], dtype=np.int64))
         return [str(label) for label in labels for _ in range(each)]
 
-    def target(self, target: int) -> Shown:
-        return self._shown(self.about_target(target), TARGET_SIDE, TARGET_TEXT)
-
-    def unit(self, unit: int) -> Shown:
-        return self._shown(self.about_unit(unit), UNIT_SIDE, UNIT_TEXT)
-
     def about_target(self, target: int) -> About:
         example, *rest = (int(i) for i in np.unravel_index(target, self.shape))
         noun = "image" if self.split in self.view.images else "example"
@@ -153,15 +114,6 @@ class Viewer:
             image=(split, example) if self.pixels(split, example) is not None else None,
         )
 
-    def _shown(self, about: About, side: int, length: int) -> Shown:
-        pixels = None if about.image is None else self.pixels(*about.image)
-        text = about.text
-        if text is None and about.row is not None:
-            text = ", ".join(f"{column} = {value}" for column, value in about.row.items())
-        return Shown(
-            about, None if pixels is None else picture(pixels, side), None if text is None else _cut(text, length)
-        )
-
 
 def viewer(study: Study, output: str) -> Viewer:
     """How this study's examples look; only numbers if it stores nothing of them."""
@@ -195,7 +147,3 @@ def _value(value: Any) -> str:
 
 def _at(values: NDArray[Any] | Sequence[str] | None, number: int) -> Any:
     return values[number] if values is not None and number < len(values) else None
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

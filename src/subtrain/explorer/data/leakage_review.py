@@ -33,8 +33,8 @@ class Suspect:
 
     @property
     def reason(self) -> str:
-        gap = f"the gap below its weight is {self.score:.1f} times what the target's other weights let expect"
-        return f"{gap}; of targets with q up to {self.q:.2g}, that share is expected to be clean"
+        gap = f"this weight stands out {self.score:.1f} times more than expected"
+        return f"{gap}; of the targets with q up to {self.q:.2g}, we expect this share to have no duplicate"
 
 
 def suspects(fit: OpenFit) -> list[Suspect]:

@@ -84,6 +84,11 @@ def open_sidecar(study: Study, name: str, progress: Progress = nothing) -> tuple
         return dm, _opened(store, folder, version) or _made(study, dm, store, folder, version, progress)
 
 
+def make_sidecar(study: Study, dm: Datamodels, store: Store) -> Sidecar:
+    """The sidecar of datamodels that are no fit of the study, kept in another store."""
+    return _made(study, dm, store, FOLDER, "unsaved", nothing)
+
+
 def examine_sidecar(study: Study, name: str) -> None:
     """CorruptError if what is kept beside this fit for the explorer is damaged; it is made again when it is needed."""
     store, folder = _place(study), f"{fit_prefix(name)}/{FOLDER}"

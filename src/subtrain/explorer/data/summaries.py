@@ -16,7 +16,7 @@ from subtrain.errors import InputError
 from subtrain.evaluation import score
 from subtrain.evaluation_models import held_out
 from subtrain.explorer.data.model_outputs import behaviour
-from subtrain.explorer.figures import spread
+from subtrain.explorer.data.spread import spread
 from subtrain.study import Study
 from subtrain.uses.kit.standard_errors import standard_errors
 from subtrain.uses.leakage import leakage
@@ -72,11 +72,18 @@ def _heldout(study: Study, dm: Datamodels, weight: NDArray[np.float32], output: 
     index, y = judges.rows[: subsets * replicates], judges.outputs[:subsets]
     inside = study.masks(index[::replicates]).unpack().astype(np.float32)
     predicted = _products(weight, inside) + dm.bias
+    alpha = float(np.mean(study.design.alpha))
+    constant = dm.bias + alpha * weight.sum(axis=1, dtype=np.float64)
+    mixed = np.argsort(np.random.default_rng(0).permutation(dm.n))
     found = score(
         predicted,
         y,
         output=output,
-        alpha=float(np.mean(study.design.alpha)),
+        alpha=alpha,
+        baselines={
+            "predicting the mean": np.broadcast_to(constant, predicted.shape),
+            "random weights": _products(weight, inside[:, mixed]) + dm.bias,
+        },
         models_fitted=int(dm.meta.get("models", 0)),
         left_out=judges.left_out,
     )

@@ -1,50 +1,32 @@
-"""Which targets a report shows when nobody says: some that stand for all, and those the models disagree about."""
+"""Which targets a page shows when nobody names any: some that stand for all, and those the models disagree about."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
-COUNT, CONTESTED = 12, 4
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A target to show. rank: 1 for the best LDS, None where it has none; contested: shown for that reason."""
-
-    target: int
-    rank: int | None
-    contested: bool = False
-
-
-def choose(lds: Array, correct: Array | None, labels: Sequence[str] | None, count: int = COUNT) -> list[Choice]:
+def choose(lds: Array, correct: Array | None, labels: Sequence[str] | None, count: int) -> list[int]:
     """`count` targets, always the same ones: representative ones first, best LDS first, then contested ones.
 
-    Representative ones sit at evenly spaced ranks of LDS, the best and the worst included; of the neighbours of a
+    Representative ones sit at evenly spaced ranks of LDS, the best and the worst included; of the neighbors of a
     rank, one whose label was shown least is taken. Contested ones have the share of correct models nearest one half.
     """
     order = _by_lds(lds)
     if order.size <= count:
-        return ranked(order.tolist(), lds)
-    contested = 0 if correct is None else count // 3
+        return [int(target) for target in order]
+    if correct is None:
+        return _representative(order, labels, count)
+    contested = count // 3
     shown = _representative(order, labels, count - contested)
-    picked = ranked(shown, lds)
-    if correct is not None:
-        rest = [int(t) for t in np.argsort(np.abs(correct - 0.5), kind="stable") if int(t) not in shown]
-        picked += [Choice(c.target, c.rank, contested=True) for c in ranked(rest[:contested], lds)]
-    return picked
-
-
-def ranked(targets: Sequence[int], lds: Array) -> list[Choice]:
-    """These targets with their ranks."""
-    places = {int(t): k + 1 for k, t in enumerate(_by_lds(lds)) if np.isfinite(lds[t])}
-    return [Choice(t, places.get(t)) for t in targets]
+    rest = [int(target) for target in np.argsort(np.abs(correct - 0.5), kind="stable") if int(target) not in shown]
+    return shown + rest[:contested]
 
 
 def _by_lds(lds: Array) -> NDArray[np.int64]:

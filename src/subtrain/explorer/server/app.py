@@ -11,18 +11,25 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
+from typing_extensions import TypedDict
 
 from subtrain._version import __version__
 from subtrain.errors import InputError, SubtrainError
 from subtrain.explorer.open_studies import Library
 from subtrain.explorer.page import page, policy
-from subtrain.explorer.server import compare, leakage, maps, media, progress, study, targets, units, verify, whatif
+from subtrain.explorer.server import leakage, maps, study, targets, units, verify
 from subtrain.explorer.server.safety import LOCAL, Guard
 from subtrain.explorer.verification import Desk
 
 # Answers take a millisecond or two of Python each: more threads than this take turns at the interpreter's lock, and all
 # are slower for it.
 THREADS = 2
+
+
+class Problem(TypedDict):
+    """What went wrong, in one sentence."""
+
+    detail: str
 
 
 def make_app(
@@ -55,11 +62,12 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        responses={code: {"model": study.Problem, "description": why} for code, why in _PROBLEMS.items()},
+        responses={code: {"model": Problem, "description": why} for code, why in _PROBLEMS.items()},
     )
     app.state.library, app.state.desk = library, desk
-    for part in (study, progress, targets, whatif, units, maps, leakage, compare, verify, media):
+    for part in (study, targets, units, maps, leakage, verify):
         app.include_router(part.router)
+    app.include_router(units.media)
     app.get("/", include_in_schema=False, response_class=HTMLResponse)(front)
     app.exception_handler(SubtrainError)(_sentence)
     app.exception_handler(RequestValidationError)(_unfit)

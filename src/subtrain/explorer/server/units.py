@@ -1,75 +1,22 @@
-"""Training units: all of them, and what one of them does to every target."""
+"""Training units: all of them, what one of them does to every target, and pictures of examples."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-import numpy as np
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query, Response
 
+from subtrain.explorer.answers import units as answers
+from subtrain.explorer.answers.examples import picture_of
+from subtrain.explorer.answers.units import UnitDetail, UnitRows
 from subtrain.explorer.data.target_major import K
-from subtrain.explorer.data.target_search import unit_labels
-from subtrain.explorer.open_studies import OpenFit
-from subtrain.explorer.server.shared import (
-    LONGEST,
-    Answer,
-    Fit,
-    Offset,
-    Only,
-    Shown,
-    Unit,
-    numbers,
-    target_shown,
-    unit_shown,
-)
+from subtrain.explorer.server.parameters import LONGEST, Books, Fit, Limit, Number, Offset, Only, Unit, numbers
 
 router = APIRouter(prefix="/api/units", tags=["units"])
-MOST_ROWS = 500
-
-
-class TargetWeight(Answer):
-    """A target with the weight that a unit has for it."""
-
-    target: Shown
-    weight: float
-
-
-class UnitRow(Shown):
-    """A unit in the list. effect: sum of its weights over all targets; strength: sum of their absolute values."""
-
-    effect: float
-    strength: float
-
-
-class UnitRows(Answer):
-    """total: units that match, of which these are some."""
-
-    total: int
-    offset: int
-    version: str
-    items: list[UnitRow]
-
-
-class UnitDetail(Answer):
-    """One unit. self_influence: its weight for itself, where targets are training examples; in_subsets: in how many of
-    `subsets` masks looked at it is."""
-
-    shown: Shown
-    fit: str
-    version: str
-    effect: float
-    strength: float
-    helped: int
-    hurt: int
-    self_influence: float | None
-    in_subsets: int
-    subsets: int
-    share_of_subsets: float | None
-    helps: list[TargetWeight]
-    hurts: list[TargetWeight]
-    previous: int | None
-    next: int | None
+media = APIRouter(prefix="/api/image", tags=["media"])
+SIDE = 512
+PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "The picture."}}
 
 
 class Sort(StrEnum):
@@ -87,73 +34,28 @@ def units(
     only: Only = None,
     sort: Sort = Sort.NUMBER,
     offset: Offset = 0,
-    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 60,
+    limit: Limit = 60,
 ) -> UnitRows:
     """Training units that match, sorted, a page at a time."""
-    found, wanted = _matching(fit, q), numbers(only)
-    if wanted is not None:
-        found = found[np.isin(found, [*wanted])]
-    name, down = sort.lstrip("-"), sort.startswith("-")
-    values = found if name == "unit" else fit.table(f"unit_{name}")[found]
-    found = found[np.argsort(-values if down else values, kind="stable")]
-    page = found[offset : offset + limit].tolist()
-    return UnitRows(total=found.size, offset=offset, version=fit.version, items=[_row(fit, unit) for unit in page])
+    return answers.rows(fit, q, numbers(only), sort, offset, limit)
 
 
 @router.get("/{unit}", operation_id="unit")
 def unit(fit: Fit, unit: Unit, k: Annotated[int, Query(ge=1, le=K)] = K) -> UnitDetail:
     """The targets that a unit helps and hurts most."""
-    weight = np.asarray(fit.dm.weight[unit])
-    good = fit.sign * weight
-    own = [target for target in _targets_about(fit, unit) if fit.viewer.is_itself(unit, target)]
-    count, of = int(fit.table("in_subsets")[unit]), int(fit.sidecar.about["looked_at"])
-    return UnitDetail(
-        shown=unit_shown(fit, unit),
-        fit=fit.ref,
-        version=fit.version,
-        effect=float(fit.table("unit_effect")[unit]),
-        strength=float(fit.table("unit_strength")[unit]),
-        helped=int(np.count_nonzero(good > 0)),
-        hurt=int(np.count_nonzero(good < 0)),
-        self_influence=float(weight[own[0]]) if own else None,
-        in_subsets=count,
-        subsets=of,
-        share_of_subsets=count / of if of else None,
-        helps=_ranked(fit, good, k, fit.sign),
-        hurts=_ranked(fit, -good, k, -fit.sign),
-        previous=unit - 1 if unit else None,
-        next=unit + 1 if unit + 1 < fit.dm.n else None,
-    )
+    return answers.unit(fit, unit, k)
 
 
-def _matching(fit: OpenFit, q: str) -> np.ndarray:
-    if not q:
-        return np.arange(fit.dm.n)
-    word = q.casefold().strip()
-    labels = unit_labels(fit)
-    if word.isdigit() and int(word) < fit.dm.n and word not in labels:
-        return np.array([int(word)])
-    return np.array([u for u, label in enumerate(labels) if word in label.casefold()], np.int64)
-
-
-def _row(fit: OpenFit, unit: int) -> UnitRow:
-    return UnitRow(
-        **dict(unit_shown(fit, unit)),
-        effect=float(fit.table("unit_effect")[unit]),
-        strength=float(fit.table("unit_strength")[unit]),
-    )
-
-
-def _targets_about(fit: OpenFit, unit: int) -> range:
-    """Targets of the example with this number, if targets are examples."""
-    each = int(np.prod(fit.viewer.shape[1:], dtype=np.int64))
-    return range(unit * each, min((unit + 1) * each, fit.dm.targets))
-
-
-def _ranked(fit: OpenFit, weight: np.ndarray, k: int, sign: int = 1) -> list[TargetWeight]:
-    order = np.argsort(-weight, kind="stable")[:k]
-    return [
-        TargetWeight(target=target_shown(fit, target), weight=sign * float(weight[target]))
-        for target in order.tolist()
-        if weight[target] > 0
-    ]
+@media.get("/{which}/{split}/{number}.png", operation_id="image", response_class=Response, responses=PICTURE)
+def image(
+    library: Books,
+    which: Literal["a", "b"],
+    split: Literal["train", "test"],
+    number: Number,
+    side: Annotated[int, Query(ge=8, le=SIDE, description="Longest side of larger ones, in pixels.")] = SIDE,
+) -> Response:
+    """An example's picture, of the study (a) or of the one it is compared with (b)."""
+    content = picture_of(library, which, split, number, side)
+    if content is None:
+        raise HTTPException(404, f"there is no picture of {split} example {number}")
+    return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
+from typing_extensions import TypedDict
 
-from subtrain.collection.workers import task_message
 from subtrain.errors import InputError
+from subtrain.explorer.answers.examples import check_target, check_unit
 from subtrain.explorer.data.retrained_outputs import ALPHA, effect, summary
 from subtrain.explorer.open_studies import OpenFit
-from subtrain.explorer.retraining import Order
-from subtrain.explorer.server.shared import Answer, Available, Books, Fit, check_unit
+from subtrain.explorer.retraining import Order, why_not_retrained
+from subtrain.explorer.server.parameters import Books, Fit
 from subtrain.explorer.verification import RUNS, Desk, Verification, kept
 
 router = APIRouter(prefix="/api/verify", tags=["verify"])
@@ -29,13 +30,13 @@ class Wanted(BaseModel):
     base: Literal["full", "alpha"] = "full"
 
 
-class Started(Answer):
+class Started(TypedDict):
     """The name by which to ask how it stands."""
 
     job: str
 
 
-class Observed(Answer):
+class Observed(TypedDict):
     """Outputs of retrained models: their mean with its 95 % interval (Student's t over runs, null for one run)."""
 
     mean: float
@@ -45,7 +46,7 @@ class Observed(Answer):
     values: list[float]
 
 
-class Effect(Answer):
+class Effect(TypedDict):
     """Output without the units minus output with them, with its 95 % interval."""
 
     mean: float
@@ -53,7 +54,7 @@ class Effect(Answer):
     high: float | None
 
 
-class Both(Answer):
+class Both(TypedDict):
     """Of models trained with the units, and without them, and the difference; null while they are not there."""
 
     full: Observed | None
@@ -61,14 +62,14 @@ class Both(Answer):
     effect: Effect | None
 
 
-class Guess(Answer):
+class Guess(TypedDict):
     """What the datamodel predicts for the same."""
 
     full: float
     removed: float
 
 
-class VerificationOf(Answer):
+class VerificationOf(TypedDict):
     """state: queued, running, done, failed or cancelled; done of total models are trained."""
 
     job: str
@@ -85,41 +86,21 @@ class VerificationOf(Answer):
     observed: Both
 
 
-def verify_available(fit: OpenFit) -> Available:
-    """Whether this fit's study can train models here."""
-    study = fit.study
-    if study.imported:
-        return Available(available=False, why="This study was imported: its training is not at hand.")
-    if study.task_at_hand is None and study.source is None:
-        why = "This study's task was made in Python and does not know its import path."
-        return Available(available=False, why=why)
-    try:
-        task_message.making_of(study)  # only whether it may be made: making it runs its author's code
-    except InputError:
-        why = (
-            "This study was not created by the one who serves this page, so its training code is not run: start the "
-            "explorer with --trust if you trust it, or with --task."
-        )
-        return Available(available=False, why=why)
-    return Available(available=True, why="")
-
-
 @router.post("", operation_id="verify", status_code=202)
 def verify(fit: Fit, library: Books, request: Request, wanted: Wanted) -> Started:
     """Begin to retrain; the same order again gives the same job."""
-    if wanted.target >= fit.dm.targets:
-        raise HTTPException(404, f"there is no target {wanted.target}: targets are 0 to {fit.dm.targets - 1}")
+    check_target(fit, wanted.target)
     removed = tuple(sorted(set(wanted.removed)))
     check_unit(fit, removed[-1])
     if len(removed) == fit.dm.n:
         raise HTTPException(422, "nothing is left to train on: keep at least one unit")
-    can = verify_available(fit)
-    if not can.available:
-        raise HTTPException(409, can.why)
+    why_not = why_not_retrained(fit.study)
+    if why_not:
+        raise HTTPException(409, why_not)
     predicted = _predicted(fit, wanted.target, removed, wanted.base)
     order = Order(fit.study, fit.output, wanted.target, removed, wanted.runs, wanted.base, predicted)
     try:
-        return Started(job=_desk(request).take(order).order.id)
+        return {"job": _desk(request).take(order).order.id}
     except InputError as error:
         raise HTTPException(409, str(error)) from error
 
@@ -128,7 +109,7 @@ def verify(fit: Fit, library: Books, request: Request, wanted: Wanted) -> Starte
 def verifications(fit: Fit, target: Annotated[int | None, Query(ge=0, lt=2**31)] = None) -> list[VerificationOf]:
     """Finished verifications that are kept in the study, of one target or of all."""
     found = [_from_file(data) for data in kept(fit.study)]
-    return [one for one in found if one and one.output == fit.output and target in (None, one.target)]
+    return [one for one in found if one and one["output"] == fit.output and target in (None, one["target"])]
 
 
 @router.get("/{job}", operation_id="verification")
@@ -154,6 +135,9 @@ def cancel(request: Request, job: Annotated[str, Path(max_length=40)]) -> Verifi
     return _now(one)
 
 
+_KEPT = TypeAdapter(VerificationOf)
+
+
 def _desk(request: Request) -> Desk:
     found = request.app.state.desk
     assert isinstance(found, Desk)
@@ -173,7 +157,7 @@ def _now(one: Verification) -> VerificationOf:
         removed=list(order.removed),
         runs=order.runs,
         base=order.base,
-        predicted=Guess(**order.predicted),
+        predicted={"full": order.predicted["full"], "removed": order.predicted["removed"]},
         observed=_observed(one.values, order.base),
     )
 
@@ -181,16 +165,16 @@ def _now(one: Verification) -> VerificationOf:
 def _from_file(data: Mapping[str, Any]) -> VerificationOf | None:
     """A verification that was kept; None for a file that another version or program wrote."""
     try:
-        runs = data["runs"]
-        return VerificationOf(
+        made = {
             **{key: data[key] for key in ("job", "target", "output", "removed", "runs", "base")},
-            state="done",
-            done=2 * runs,
-            total=2 * runs,
-            error=None,
-            predicted=Guess(**data["predicted"]),
-            observed=_observed(data["observed"], data["base"]),
-        )
+            "state": "done",
+            "done": 2 * data["runs"],
+            "total": 2 * data["runs"],
+            "error": None,
+            "predicted": data["predicted"],
+            "observed": _observed(data["observed"], data["base"]),
+        }
+        return _KEPT.validate_python(made)
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -203,6 +187,5 @@ def _predicted(fit: OpenFit, target: int, removed: tuple[int, ...], base: str) -
 
 
 def _observed(values: Any, base: str) -> Both:
-    found = {kind: Observed(**summary(values[kind])) for kind in ("full", "removed") if values.get(kind)}
-    change = effect(values, base)
-    return Both(full=found.get("full"), removed=found.get("removed"), effect=Effect(**change) if change else None)
+    found: Any = {kind: summary(values[kind]) if values.get(kind) else None for kind in ("full", "removed")}
+    return {"full": found["full"], "removed": found["removed"], "effect": effect(values, base)}  # type: ignore[typeddict-item]

@@ -14,7 +14,7 @@ export function Curve() {
   return (
     <section class="section" aria-label="Learning curve">
       <h2>Learning curve</h2>
-      <JobState answer={answer} what="fits on fewer models, to see how the score grows" />
+      <JobState answer={answer} what="the learning curve from fits on fewer models" />
       {answer.data?.state === "done" && <Drawn curve={answer.data} />}
     </section>
   );
@@ -25,8 +25,8 @@ function Drawn({ curve }: { curve: Points }) {
   const at = useMemo(() => points.map((point) => point.models), [points]);
   const lines = useMemo(
     () => [
-      { y: points.map((point) => point.lds), colour: "help", dots: true },
-      { y: points.map((point) => point.ceiling), colour: "harm", dash: [5, 4] },
+      { y: points.map((point) => point.lds), color: "help", dots: true },
+      { y: points.map((point) => point.ceiling), color: "harm", dash: [5, 4] },
     ],
     [points],
   );
@@ -36,8 +36,8 @@ function Drawn({ curve }: { curve: Points }) {
   return (
     <>
       <p class="quiet">
-        LDS per target, mean over {whole(curve.targets)} targets, on {count(curve.subsets ?? 0, "held-out subset")},
-        mean of {count(curve.replicates ?? 1, "run")}. The band is a 95 % interval.
+        The curve shows the mean LDS of {whole(curve.targets)} targets on {count(curve.subsets ?? 0, "held-out subset")}
+        (mean of {count(curve.replicates ?? 1, "run")} each). The band is its 95 % interval.
       </p>
       <ul class="legend">
         <li>

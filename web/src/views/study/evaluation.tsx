@@ -1,7 +1,7 @@
 import { useCallback } from "preact/hooks";
 import type { Evaluation as Figures, IntervalOf } from "../../api/types";
 import { Histogram } from "../../charts/histogram";
-import { colour } from "../../charts/theme";
+import { color } from "../../charts/theme";
 import { count, fixed, percent, whole } from "../../format";
 import { Facts } from "../../ui/facts";
 import { Note } from "../../ui/state";
@@ -14,10 +14,8 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
   const runs = replicates === 1 ? "one run" : `mean of ${replicates} runs`;
   const marks = useCallback(
     () => [
-      { at: lds.value ?? NaN, colour: colour("help"), label: "mean" },
-      ...(lds_ceiling === null
-        ? []
-        : [{ at: lds_ceiling, colour: colour("harm"), dash: [4, 3], label: "upper bound" }]),
+      { at: lds.value ?? NaN, color: color("help"), label: "mean" },
+      ...(lds_ceiling === null ? [] : [{ at: lds_ceiling, color: color("harm"), dash: [4, 3], label: "upper bound" }]),
     ],
     [evaluation],
   );
@@ -25,15 +23,16 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
     <section class="section" aria-label="Evaluation">
       <h2>Evaluation</h2>
       <p class="quiet">
-        On {count(evaluation.subsets, "held-out subset")}, {runs} each. LDS is Spearman's correlation over subsets, per
-        target, averaged over {judged} targets; a ceiling is an upper bound of what a perfect predictor would reach
-        against outputs as noisy as these.
+        The evaluation compares predicted and actual outputs on {count(evaluation.subsets, "held-out subset")} ({runs}{" "}
+        each). The LDS of a target is the Spearman correlation over these subsets; scores are means over {judged}{" "}
+        targets. A ceiling is an upper bound on the score of a perfect predictor, because outputs differ between
+        training seeds.
       </p>
       {evaluation.notes.map((note) => (
         <Note key={note}>Note: {note}.</Note>
       ))}
       {evaluation.fit_notes.map((note) => (
-        <Note key={note}>Of the fit: {note}.</Note>
+        <Note key={note}>Warning of the fit: {note}.</Note>
       ))}
       <div class="columns">
         <div class="section">
@@ -57,6 +56,14 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
               <tbody>
                 <Score name={runs} score={lds} ceiling={lds_ceiling} />
                 {replicates > 1 && <Score name="one run" score={lds_one} ceiling={lds_one_ceiling} />}
+                {evaluation.baselines.map(({ name, lds: score }) => (
+                  <Score
+                    key={name}
+                    name={`${runs}; baseline: ${name}`}
+                    score={{ value: score, low: null, high: null }}
+                    ceiling={lds_ceiling}
+                  />
+                ))}
               </tbody>
             </table>
           </div>
@@ -68,7 +75,7 @@ export function Evaluation({ evaluation }: { evaluation: Figures }) {
               ["Variance that is seed noise", percent(evaluation.noise_share)],
               [
                 "Pooled over targets",
-                `Spearman ${fixed(evaluation.pooled_spearman, 3)}, Pearson ${fixed(evaluation.pooled_pearson, 3)}; mostly how targets differ`,
+                `Spearman ${fixed(evaluation.pooled_spearman, 3)}, Pearson ${fixed(evaluation.pooled_pearson, 3)}; these mostly show how targets differ from each other`,
               ],
               ["Models fitted on", whole(evaluation.models_fitted)],
             ]}
@@ -94,9 +101,7 @@ function Score({ name, score, ceiling }: { name: string; score: IntervalOf; ceil
       <td class="number">
         <b>{fixed(score.value, 3)}</b>
       </td>
-      <td class="number">
-        {fixed(score.low, 3)} to {fixed(score.high, 3)}
-      </td>
+      <td class="number">{score.low === null ? "–" : `${fixed(score.low, 3)} to ${fixed(score.high, 3)}`}</td>
       <td class="number">{fixed(ceiling, 3)}</td>
     </tr>
   );

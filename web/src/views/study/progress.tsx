@@ -10,7 +10,7 @@ export function Progress() {
     <section class="section" aria-label="Collection">
       <h2>Collection{status?.state === "running" && <span class="live">live</span>}</h2>
       {error && <Failure>{error}</Failure>}
-      {!status && !error && <Waiting what="how it stands" />}
+      {!status && !error && <Waiting what="the state of the collection" />}
       {status && <Standing status={status} />}
     </section>
   );
@@ -22,8 +22,8 @@ function Standing({ status }: { status: Status }) {
       <Share name="For fitting" done={status.fit_committed} of={status.fit_models} />
       <Share name="Held out" done={status.evaluation_committed} of={status.evaluation_models} />
       <p class="quiet">
-        {status.state === "done" && "All models are there."}
-        {status.state === "stopped" && "Nobody is collecting now; subtrain collect goes on where it stopped."}
+        {status.state === "done" && "All models are trained."}
+        {status.state === "stopped" && "No process is collecting now. Run subtrain collect to train the rest."}
         {status.state === "running" &&
           `${status.rate.toFixed(1)} models a second${status.eta_s === null ? "" : `, ${duration(status.eta_s)} to go`}.`}
       </p>

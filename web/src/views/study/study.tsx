@@ -1,5 +1,5 @@
 import { useStudy } from "../../fit";
-import { count, whole } from "../../format";
+import { count, percent, whole } from "../../format";
 import { Facts } from "../../ui/facts";
 import { Note } from "../../ui/state";
 import { Curve } from "./curve";
@@ -30,6 +30,9 @@ export function StudyView() {
                   .map(([name, shape]) => `${name} [${shape.join(", ")}]`)
                   .join("; "),
               ],
+              study.accuracy === null
+                ? null
+                : ["Right answers", `${percent(study.accuracy, 1)}, mean over models and targets`],
               ["Fits", study.fits.map(({ ref }) => ref).join(", ") || "none yet"],
             ]}
           />

@@ -13,17 +13,17 @@ export function Heldout({ detail }: { detail: TargetDetail }) {
     const pairs = (held?.predicted ?? []).flatMap((x, i) =>
       x === null || held!.actual[i] == null ? [] : [[x, held!.actual[i]!] as const],
     );
-    return [{ colour: "ink-0", x: pairs.map(([x]) => x), y: pairs.map(([, y]) => y), id: pairs.map((_, i) => i) }];
+    return [{ color: "ink-0", x: pairs.map(([x]) => x), y: pairs.map(([, y]) => y), id: pairs.map((_, i) => i) }];
   }, [held]);
-  if (!held) return <Note>No held-out subsets have been evaluated for this target.</Note>;
+  if (!held) return <Note>The study has no evaluation of this target on held-out subsets.</Note>;
   const runs = held.runs === 1 ? "one run" : `mean of ${held.runs} runs`;
   const score = `LDS ${fixed(detail.lds)}, ceiling (upper bound) ${fixed(detail.lds_ceiling)}`;
   return (
     <section class="section" aria-label="Predicted against actual">
       <h2>Predicted against actual</h2>
       <p class="quiet">
-        {count(held.predicted.length, "held-out subset")}, {runs} each. {score}: a perfect predictor would reach at most
-        that, given the noise of training seeds.
+        {count(held.predicted.length, "held-out subset")}, {runs} each. {score}. A perfect predictor could reach the
+        ceiling at most, because outputs differ between training seeds.
       </p>
       <div class="square">
         <Scatter

@@ -1,7 +1,7 @@
 import { useCallback } from "preact/hooks";
 import type { TargetDetail } from "../../api/types";
 import { Histogram } from "../../charts/histogram";
-import { colour } from "../../charts/theme";
+import { color } from "../../charts/theme";
 import { useFit } from "../../fit";
 import { capital, count, fixed, percent } from "../../format";
 import { hasZero } from "../../words";
@@ -21,9 +21,9 @@ export function Margins({ detail, weights, removed }: Props) {
   const after = removed.size > 0 ? without(detail.full, weights, removed) : null;
   const marks = useCallback(
     () => [
-      ...(hasZero(study.words) ? [{ at: 0, colour: colour("text") }] : []),
-      { at: detail.full, colour: colour("help"), dash: [5, 3], label: "trained on all" },
-      ...(after === null ? [] : [{ at: after, colour: colour("harm"), label: "without those left out" }]),
+      ...(hasZero(study.words) ? [{ at: 0, color: color("text") }] : []),
+      { at: detail.full, color: color("help"), dash: [5, 3], label: "trained on all" },
+      ...(after === null ? [] : [{ at: after, color: color("harm"), label: "without the removed examples" }]),
     ],
     [detail, after, study],
   );
@@ -35,8 +35,8 @@ export function Margins({ detail, weights, removed }: Props) {
         {capital(study.words.output)} of {count(models, "model")}
       </h2>
       <p class="quiet small">
-        Each was trained on {detail.alpha === 1 ? "all" : percent(detail.alpha)} of the {study.units_name}; the dashed
-        line is what training on all of them is predicted to give.
+        Each model was trained on {detail.alpha === 1 ? "all" : percent(detail.alpha)} of the {study.units_name}. The
+        dashed line shows the prediction for a model that is trained on all of them.
       </p>
       <Histogram edges={edges} counts={counts} x={study.words.output} y="models" label={label} marks={marks} />
     </section>

@@ -29,6 +29,6 @@ export function Summary({ detail }: { detail: TargetDetail }) {
 /** The data support of the paper (section 4): how few of the most helpful examples hold the prediction up. */
 function support(units: number, noun: string): string {
   return units === 0
-    ? "0: predicted to be wrong as it is"
-    : `predicted to be wrong without the top ${count(units, noun)}`;
+    ? "0: the datamodel predicts a wrong answer already"
+    : `the datamodel predicts a wrong answer without the top ${count(units, noun)}`;
 }

@@ -57,7 +57,7 @@ function Heading({ detail }: { detail: TargetDetail }) {
     <div class="head">
       <h1>{detail.shown.name}</h1>
       {detail.shown.label !== null && <p class="quiet">label {detail.shown.label}</p>}
-      <nav class="step" aria-label="Neighbouring targets">
+      <nav class="step" aria-label="Neighboring targets">
         {step(detail.previous, "← Previous", "prev")}
         {step(detail.next, "Next →", "next")}
       </nav>

@@ -21,7 +21,8 @@ export function Verify({ detail, removed }: Props) {
   const [job, setJob] = useState<Verification | null>(null);
   const [error, setError] = useState<string | null>(null);
   useEffect(() => poll(job, setJob, setError), [job]);
-  if (!study.features.verify.available) return <Note>This cannot be verified here. {study.features.verify.why}</Note>;
+  if (!study.features.verify.available)
+    return <Note>Retraining cannot verify this here. {study.features.verify.why}</Note>;
   const running = job !== null && (job.state === "queued" || job.state === "running");
   const start = () => {
     setError(null);
@@ -127,8 +128,8 @@ function Outcome({ job }: { job: Verification }) {
       </table>
       {job.base === "full" && (
         <p class="quiet small">
-          The datamodel was fitted on subsets of the {study.units_name}; what it says of training on all is an
-          extrapolation, and the difference is what it is best at.
+          The datamodel was fitted on subsets of the {study.units_name}, so its predictions for training on all of them
+          are extrapolations. It predicts the difference best.
         </p>
       )}
     </>

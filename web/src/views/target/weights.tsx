@@ -30,7 +30,7 @@ export function Weights({ side, detail, removed, setRemoved }: Props) {
   return (
     <section class="section" aria-label={heading(study.words, side)}>
       <h2 class={side === "helpful" ? "help" : "harm"}>{heading(study.words, side)}</h2>
-      {influences.length === 0 && <Note>No training example has such a weight here.</Note>}
+      {influences.length === 0 && <Note>No {study.unit_name} has such a weight for this target.</Note>}
       <ol class="weights">
         {shown.map((influence) => (
           <Weight

@@ -30,7 +30,7 @@ export function WhatIf({ detail, weights, removed, setRemoved }: Props) {
   const top = (to: number) => setRemoved(new Set(ranked.slice(0, to).map(({ unit }) => unit)));
   return (
     <section class="section whatif" aria-label="What if">
-      <h2>What if they had not been in the training set?</h2>
+      <h2>What if some examples were not in the training set?</h2>
       <div class="columns">
         <div class="section">
           <Outcome full={detail.full} weights={weights} removed={removed} />
@@ -46,8 +46,9 @@ export function WhatIf({ detail, weights, removed, setRemoved }: Props) {
         <Path full={detail.full} ranked={ranked} side={side} k={k} />
       </div>
       <p class="quiet small">
-        A sum of weights, exact for the datamodel and a prediction for real training. Untick examples below to choose
-        them one by one{study.features.verify.available ? "; verify retrains models and shows what happens" : ""}.
+        The prediction is a sum of weights: exact for the datamodel, an estimate for real training. Clear the boxes
+        below to remove single examples.
+        {study.features.verify.available && " Verify retrains models and shows their outputs."}
       </p>
     </section>
   );
@@ -109,7 +110,7 @@ function Slider({ side, setSide, k, most, custom, onTop }: SliderProps) {
           onInput={(event) => onTop(Number((event.target as HTMLInputElement).value))}
         />
       </label>
-      <output>{custom ? `${k} and chosen ones` : k}</output>
+      <output>{custom ? `${k} and single examples` : k}</output>
     </div>
   );
 }
@@ -117,7 +118,7 @@ function Slider({ side, setSide, k, most, custom, onTop }: SliderProps) {
 function Crossing({ at, listed, onTop }: { at: number | null; listed: number; onTop: (k: number) => void }) {
   const { study } = useFit();
   if (!hasZero(study.words)) return null;
-  if (at === null) return <span class="quiet">It keeps its sign without the top {listed}, too.</span>;
+  if (at === null) return <span class="quiet">The prediction keeps its sign without the top {listed} examples.</span>;
   return (
     <button type="button" onClick={() => onTop(at)}>
       Cross zero (remove {at})
@@ -136,7 +137,7 @@ function Path({ full, ranked, side, k }: PathProps) {
   const { study } = useFit();
   const path = useMemo(() => removalPath(full, ranked), [full, ranked.length, side]);
   const at = useMemo(() => path.map((_, i) => i), [path]);
-  const lines = useMemo(() => [{ y: path, colour: "help" }], [path]);
+  const lines = useMemo(() => [{ y: path, color: "help" }], [path]);
   const name = heading(study.words, side).toLowerCase();
   const label = `Predicted ${study.words.output} as the ${name} examples leave, one after another: from ${fixed(path[0])} to ${fixed(path.at(-1))} without ${path.length - 1}.`;
   return (

@@ -28,7 +28,7 @@ export function TargetsView({ query }: { query: Record<string, string> }) {
       <Filters query={query} />
       {error && <Failure>{error}</Failure>}
       {!data && waiting && <Waiting what="targets" />}
-      {data && data.total === 0 && <Note>No target is like that. Widen the filters, or clear them.</Note>}
+      {data && data.total === 0 && <Note>No target matches these filters. Widen or clear them.</Note>}
       {data && data.items.length > 0 && (
         <ul class={study.has_images ? "gallery" : "gallery wide"} aria-busy={waiting}>
           {data.items.map((item) => (
