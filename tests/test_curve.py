@@ -161,8 +161,8 @@ def test_models_with_a_mask_that_is_fitted_on_do_not_judge(rows, tmp_path):
     with pytest.warns(UserWarning, match="30 of 60"):
         assert budget(study, 0.9, sizes=[50, 100, 150, 240]).curve.subsets == 30
     dm = fit(study)
-    with pytest.warns(UserWarning, match="30 of 60"):
-        arrays, _ = tables(study, dm, np.ascontiguousarray(dm.weight.T, "f4"), lambda *_: None)
+    arrays, about = tables(study, dm, np.ascontiguousarray(dm.weight.T, "f4"), lambda *_: None)
+    assert about["evaluation"]["notes"][0].startswith("30 of 60")
     np.testing.assert_allclose(arrays["actual"], outputs[240:270].T, rtol=1e-5)
 
 
