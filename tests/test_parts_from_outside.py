@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
+import worlds
 from commands import ok
-from subtrain import Study, evaluate, load_fit, neighbors
+from subtrain import MeanDifference, Study, evaluate, load_fit, neighbors, retrain
+from subtrain.designs import DESIGNS
 from subtrain.errors import InputError
 from subtrain.explorer.data.words import meaning
 from subtrain.quantities import QUANTITIES, quantity_of
@@ -17,6 +21,7 @@ SMALL = ("-p", "n=40", "-p", "targets=10", "-p", "epochs=1", "--models", "30", "
 
 QUANTITY = """
 import numpy as np
+from subtrain.designs import DESIGNS
 from subtrain.errors import InputError
 from subtrain.quantities import Quantity
 
@@ -45,6 +50,77 @@ def test_a_quantity(other_package, tmp_path):
     assert "ends of the logits" in (tmp_path / "page.html").read_text()
     words = meaning(quantity_of("test_ends"), "test_ends", "ends")
     assert (words.output, words.helpful) == ("ends of the logits", "Most helpful (lower the end)")
+
+
+DESIGN = """
+from dataclasses import dataclass, replace
+import numpy as np
+from subtrain.designs.defaults import DesignDefaults
+from subtrain.designs.drawn import Block, row_numbers
+from subtrain.masks import pack
+
+@dataclass(frozen=True)
+class LeaveOneOut(DesignDefaults):
+    n: int
+    runs: int = 1
+    more: int = 0
+    kind: str = "leave one out"
+    groups = None
+    alpha = 0.9
+
+    @property
+    def replicates(self):
+        return self.runs + self.more
+
+    @property
+    def rows(self):
+        return self.n * self.replicates
+
+    @property
+    def blocks(self):
+        sizes = [runs for runs in (self.runs, self.more) if runs]
+        return tuple(Block("fit", self.n, runs, self.n * sum(sizes[:k])) for k, runs in enumerate(sizes))
+
+    def role_rows(self, role):
+        return np.arange(self.rows if role == "fit" else 0)
+
+    def subsets(self, rows=None):
+        return row_numbers(rows, self.rows) % self.n
+
+    def masks(self, rows=None):
+        return pack(np.arange(self.n) != self.subsets(rows)[:, None])
+
+    def alphas(self, rows=None):
+        return np.full(row_numbers(rows, self.rows).size, 1 - 1 / self.n)
+
+    def seeds(self, rows=None):
+        return row_numbers(rows, self.rows).astype(np.uint32)
+
+    def extend(self, models=0, heldout=0, replicates=None):
+        return replace(self, more=self.more + replicates)
+
+    def to_json(self):
+        return {"kind": self.kind, "n": self.n, "runs": self.runs}
+
+    @classmethod
+    def from_manifest(cls, manifest, store):
+        return cls(manifest["design"]["n"], manifest["design"]["runs"])
+"""
+
+
+def test_a_kind_of_design(other_package, tmp_path):
+    other_package(DESIGNS, "leave one out = leave_one_out:LeaveOneOut", DESIGN)
+    toy = importlib.import_module("leave_one_out").LeaveOneOut(12, runs=2)
+    study = Study.create(tmp_path / "study", f"{worlds.__file__}:linear", toy, params={"n": 12})
+    ok("collect", "study", "--workers", "1", cwd=tmp_path)
+    assert Study.open(study.path, design=toy).design == toy
+    assert study.extend(replicates=1).models == 36
+    assert "24 of 36" in ok("status", "study", cwd=tmp_path)
+    ok("collect", "study", "--workers", "1", cwd=tmp_path)
+    assert retrain(study, ~np.eye(12, dtype=bool)[:1], progress=False).outputs().shape == (1, 1, 3)
+    dm = study.again().fit("test_margins", MeanDifference())
+    true = worlds.weights(12, 3)[0]
+    np.testing.assert_allclose(dm.weight, true - (true.sum(axis=0) - true) / 11, atol=1e-4)
 
 
 TASK = """

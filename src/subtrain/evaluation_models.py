@@ -87,7 +87,7 @@ def judging(study: StoredStudy, index: Rows, output: str, fitted: Rows, without:
 
 def _unseen(study: StoredStudy, index: Rows, fitted: Rows) -> tuple[Rows, str]:
     """The models whose masks are not those of models that were fitted on, and a sentence that counts the others."""
-    if not (study.imported or study.design.kind == "listed"):
+    if not study.design.may_repeat:
         return index, ""  # Draws of a design have the same mask by chance only.
     seen = np.isin(study.design.subsets(index), study.design.subsets(fitted))
     if np.count_nonzero(seen) <= _by_chance(study, index.size, fitted.size):

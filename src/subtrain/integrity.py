@@ -11,7 +11,6 @@ from subtrain.collection.report import RUNNERS
 from subtrain.collection.status import check
 from subtrain.collection.workers.train_segment import read_failure
 from subtrain.datamodels import PT, TORCH, split_meta
-from subtrain.designs.imported import GivenDesign
 from subtrain.errors import CorruptError, InputError
 from subtrain.explorer.data.leakage_review import REVIEWS
 from subtrain.explorer.data.sidecar import FOLDER, examine_sidecar
@@ -120,12 +119,10 @@ def _view(study: Study) -> None:
 
 def _arrays(study: Study, found: Examined) -> None:
     """The arrays of an imported study, as far as there are digests of them."""
-    if not isinstance(study.design, GivenDesign) or not isinstance(study.rows, ArrayRows):
+    if not isinstance(study.rows, ArrayRows):
         return
-    files = {"masks": study.design.masks_file, **study.rows.files}
-    digests = {"masks": study.design.sha256, **study.rows.digests}
-    for name, path in files.items():
-        digest = digests.get(name)
+    outputs = {name: (path, study.rows.digests.get(name)) for name, path in study.rows.files.items()}
+    for path, digest in {**study.design.files, **outputs}.values():
         if digest is not None:
             found.attempt(lambda path=path, digest=digest: verify_file(path, digest))  # type: ignore[misc]
             continue

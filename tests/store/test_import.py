@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtrain import Datamodels, Design, LeastSquares, Ridge, Study, evaluate, fit
+from subtrain import Datamodels, Design, LeastSquares, Ridge, Study, collect, evaluate, fit
 from subtrain.errors import InputError, MismatchError
 from subtrain.store.npy_files import open_npy
 from subtrain.studies.export import export
@@ -231,7 +231,7 @@ def test_an_imported_study_cannot_be_trained_on(tmp_path):
     with pytest.raises(InputError, match="was imported: there is no design to draw more models from"):
         study.extend(models=3)
     with pytest.raises(InputError, match="its models were trained elsewhere, there is nothing to collect"):
-        study.collect()
+        collect(study)
 
 
 def public(folder, pct="50"):

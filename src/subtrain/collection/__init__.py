@@ -16,7 +16,6 @@ from subtrain.collection.retries import models_done
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import train_segment
 from subtrain.designs.drawn import EVALUATION, Span
-from subtrain.designs.imported import GivenDesign
 from subtrain.errors import CollectError, InputError, MismatchError, StorageError
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.tasks.watching.watched import other_versions
@@ -60,7 +59,7 @@ def collect(
         >>> st.collect(study, progress=False).done
         28
     """
-    if isinstance(study.design, GivenDesign):
+    if study.design.trained_elsewhere:
         raise InputError(
             f"{study.location} was imported: its models were trained elsewhere, there is nothing to collect"
         )

@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.designs.defaults import DesignDefaults
 from subtrain.designs.samplers import (
     Label,
     Strata,
     bernoulli,
+    check_not_empty,
+    checked_alphas,
+    checked_groups,
     checked_strata,
     fixed_size,
     raw_bits,
@@ -30,12 +34,11 @@ from subtrain.designs.samplers import (
 )
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack, row_bytes
+from subtrain.store.protocol import Store
 
 FIT, EVALUATION = "fit", "evaluation"
 FIXED, BERNOULLI, STRATIFIED = KINDS = "fixed", "bernoulli", "stratified"
 MAX_MODELS = 2**40
-# Share of empty subsets above which a design of units drawn one by one is refused.
-MOSTLY = 0.5
 _CHUNK, _CHUNK_BYTES = 1024, 128 << 20
 # The Philox stream that draws a subset's alpha: far from those of masks (0) and of training seeds (1, 2, …).
 _ALPHA_STREAM = 2**63
@@ -63,7 +66,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Design:
+class Design(DesignDefaults):
     """A distribution over masks and a seed (paper, section 2: subsets S' of size alpha * n).
 
     alpha: fraction of the units in each subset, 0 < alpha < 1; of several, each subset's is drawn with equal chances,
@@ -103,25 +106,15 @@ class Design:
 
     def __post_init__(self) -> None:
         if self.groups is not None:
-            self._adopt_groups(self.groups)
+            groups = checked_groups(self.groups, self.n)
+            object.__setattr__(self, "groups", groups)
+            object.__setattr__(self, "n", max(groups) + 1)
         if self.strata is not None:
             self._adopt_strata(self.strata)
         if self.heldout is None:
             object.__setattr__(self, "heldout", min(300, max(20, self.models // 20)))
         object.__setattr__(self, "extensions", tuple(_extension(*entry) for entry in self.extensions))
         self._check()
-
-    def _adopt_groups(self, groups: Sequence[int]) -> None:
-        ids = np.asarray(groups)
-        if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
-            raise InputError("groups must be a list of integers, the unit of each training example")
-        present = np.unique(ids)
-        if present[0] != 0 or present[-1] != present.size - 1:
-            raise InputError(f"groups must be numbered 0, 1, 2, … without gaps; found {present[:8].tolist()}…")
-        if self.n not in (None, present.size):
-            raise InputError(f"groups name {present.size} units, but n = {self.n}")
-        object.__setattr__(self, "groups", tuple(ids.tolist()))
-        object.__setattr__(self, "n", int(present.size))
 
     def _adopt_strata(self, strata: Sequence[Label]) -> None:
         if self.kind == BERNOULLI:
@@ -139,7 +132,7 @@ class Design:
         return Strata.of_labels(self.strata)
 
     def _check(self) -> None:
-        object.__setattr__(self, "alpha", _shares(self.alpha))
+        object.__setattr__(self, "alpha", checked_alphas(self.alpha))
         if self.kind not in KINDS:
             raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join(KINDS)}")
         for name in ("models", "heldout", "seed", "replicates") + (("n",) if self.n is not None else ()):
@@ -159,7 +152,7 @@ class Design:
         if n < 2:
             raise InputError(f"a design needs at least 2 units to choose from, got n = {n}")
         sizes = [subset_size(alpha, n) for alpha in self.alpha_list]
-        self._check_not_empty(n, sizes[0])
+        check_not_empty(self.alpha_list, n, by_unit=self.kind == BERNOULLI)
         last = self.blocks[-1]
         subsets = last.first_subset + last.subsets
         possible = self._possible(n, sizes)
@@ -177,21 +170,6 @@ class Design:
             return sum(map(self._strata.possible, self.alpha_list))
         # From 40 of 80 units on there are more subsets than MAX_MODELS; the full coefficient would take seconds.
         return sum(math.comb(n, min(k, n - k, 40)) for k in sizes)
-
-    def _check_not_empty(self, n: int, least: int) -> None:
-        """Refuse subsets of which all, or of units that are drawn one by one most, hold nothing."""
-        lowest, highest = self.alpha_list[0], self.alpha_list[-1]
-        if self.kind != BERNOULLI and least < 1:
-            raise InputError(
-                f"alpha * n = {lowest} * {n} < 1: every subset would be empty; raise alpha to at least {1 / n:.3g}"
-            )
-        # With several alphas the lowest may leave many subsets empty: a Shapley value wants them.
-        empty = (1 - highest) ** n
-        if self.kind == BERNOULLI and empty > MOSTLY:
-            raise InputError(
-                f"alpha = {highest} of {n} units leaves {empty:.0%} of the subsets empty; raise alpha to at least "
-                f"{1 - MOSTLY ** (1 / n):.2g}"
-            )
 
     @property
     def alpha_list(self) -> tuple[float, ...]:
@@ -214,11 +192,23 @@ class Design:
         """Models in all, replicates and held-out ones included."""
         return self.blocks[-1].last_row
 
+    @property
+    def drawn(self) -> Design:
+        """This design: its law is known."""
+        return self
+
+    @property
+    def wants_strata(self) -> bool:
+        """Whether it is stratified, and lacks the class of each unit."""
+        return self.kind == STRATIFIED and self.strata is None
+
     def for_units(self, n: int) -> Design:
         """This design over n units; n must agree if the design already has one."""
-        if self.n not in (None, n):
-            raise InputError(f"the design is over {self.n} units, but the task has {n}")
-        return replace(self, n=n)
+        return replace(self, n=n) if self.n is None else super().for_units(n)
+
+    def with_strata(self, labels: tuple[Label, ...]) -> Design:
+        """This design with the class of each unit."""
+        return replace(self, strata=labels)
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Design:
         """The same design with more models at the end; rows that exist keep their numbers, masks and seeds."""
@@ -281,15 +271,15 @@ class Design:
         """Training seeds of these rows, uint32: a function of subset and replicate, apart from the mask's bits."""
         return training_seeds(self.seed, *self._locate(rows))
 
-    def examples(self, masks: Masks) -> NDArray[np.bool_]:
-        """Which training examples each mask holds, bool [m, N]: its units, or all members of its groups."""
-        units = masks.unpack()
-        return units if self.groups is None else units[:, np.asarray(self.groups)]
-
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and strings that `from_json` turns back into this design."""
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "strata"}
         return plain if self.strata is None else plain | {"strata": strata_json(self.strata)}
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any], store: Store) -> Design:
+        """The design that study.json holds."""
+        return Design.from_json(manifest["design"])
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Design:
@@ -307,17 +297,6 @@ def whole(name: str, value: Any, least: int = 0) -> int:
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} must be a whole number, {least} or more, got {value!r}")
     return int(value)
-
-
-def _shares(alpha: Any) -> float | tuple[float, ...]:
-    """One alpha as it is, several as an ascending tuple; InputError unless all lie between 0 and 1 and differ."""
-    values = list(alpha) if isinstance(alpha, (list, tuple, np.ndarray)) else [alpha]
-    for value in values or [alpha]:
-        if not (isinstance(value, (int, float)) and 0 < value < 1):
-            raise InputError(f"alpha must be a number strictly between 0 and 1, or a list of such, got {value!r}")
-    if len(set(values)) < len(values):
-        raise InputError(f"every alpha of a list has the same chance, so none may be there twice: got {values}")
-    return tuple(sorted(map(float, values))) if len(values) > 1 else values[0]
 
 
 def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.designs.defaults import DesignDefaults
 from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, Span, concat, row_numbers, whole
 from subtrain.designs.mask_survey import rows_at_a_time, survey
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.store.folder import Folder
 from subtrain.store.npy_files import open_npy, open_verified
+from subtrain.store.protocol import Store
 from subtrain.system.paths import local_path
 
 SUBSETS = "subsets.npy"
@@ -24,7 +26,7 @@ _OLD_SUBSETS = "evaluation_subsets.npy"
 
 
 @dataclass(frozen=True, eq=False)
-class GivenDesign:
+class ImportedDesign(DesignDefaults):
     """Masks from a .npy file [rows, n] (bool or 0/1), and which of its rows are for judging only.
 
     subset_ids: int64 [rows], the first row with the same mask: equal where models share theirs. None where that was
@@ -42,6 +44,19 @@ class GivenDesign:
     pct: str = ""
     kind: str = "given"
     sha256: str | None = field(default=None, repr=False)
+    groups = None
+    replicates = 1
+    trained_elsewhere = True
+    can_extend = False
+    may_repeat = True
+
+    @property
+    def percent(self) -> str:
+        return self.pct or super().percent
+
+    @property
+    def files(self) -> Mapping[str, tuple[Path, str | None]]:
+        return {"masks": (self.masks_file, self.sha256)}
 
     def masks(self, rows: Rows | None = None) -> Masks:
         known = self.sha256
@@ -56,6 +71,12 @@ class GivenDesign:
             "this study was imported and does not know the alpha of each model: give them with the masks, as in "
             "AME().fit(masks, outputs, alpha)"
         )
+
+    def seeds(self, rows: Rows | None = None) -> NDArray[np.uint32]:
+        raise InputError("the models of this study were trained elsewhere, with seeds that it does not know")
+
+    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> ImportedDesign:
+        raise InputError("an imported study has no design to draw more models from")
 
     def role_rows(self, role: str) -> NDArray[np.int64]:
         judged = concat([np.arange(start, stop) for start, stop in self.evaluation])
@@ -86,9 +107,13 @@ class GivenDesign:
             **({"pct": self.pct} if self.pct else {}),
         }
 
-    @staticmethod
-    def from_json(data: Mapping[str, Any], root: Path, digests: Mapping[str, str]) -> GivenDesign:
-        """digests: of the files that lie in the study, by name."""
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any], store: Store) -> ImportedDesign:
+        """The design of a study in a folder; the digests in study.json are of files that lie in the study."""
+        root = store.path()
+        if root is None:
+            raise InputError(f"{store.location()} was imported, and an imported study must lie in a folder")
+        data, digests = manifest["design"], manifest.get("sha256", {})
         known, ids = Folder(root).path(SUBSETS), None
         if SUBSETS in digests:
             ids = np.array(open_verified(known, digests[SUBSETS]))
@@ -99,7 +124,7 @@ class GivenDesign:
             raise CorruptError(f"{known} is for {list(ids.shape)} rows, but {root} has {rows}")
         evaluation, unfilled = (_spans(spans, rows) for spans in (data["evaluation"], data.get("unfilled", ())))
         place, pct, digest = root / data["masks"], str(data.get("pct", "")), digests.get(data["masks"])
-        return GivenDesign(place, rows, n, data["alpha"], evaluation, ids, unfilled, pct, sha256=digest)
+        return ImportedDesign(place, rows, n, data["alpha"], evaluation, ids, unfilled, pct, sha256=digest)
 
 
 def _spans(spans: Any, rows: int) -> tuple[Span, ...]:

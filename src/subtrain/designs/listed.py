@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.designs.defaults import DesignDefaults
 from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, concat, row_numbers, whole
 from subtrain.designs.samplers import training_seeds
 from subtrain.errors import CorruptError, InputError
@@ -18,7 +19,7 @@ from subtrain.store.protocol import Store, read_capped
 
 
 @dataclass(frozen=True, eq=False)
-class ListedDesign:
+class ListedDesign(DesignDefaults):
     """k masks, each trained `runs` times; all of its models are for judging.
 
     listed: the masks, packed. Model i is run i // k of mask i % k, so that more runs are a pure append. groups: the
@@ -31,6 +32,7 @@ class ListedDesign:
     groups: tuple[int, ...] | None = field(default=None, repr=False)
     extensions: tuple[int, ...] = ()
     kind: str = "listed"
+    may_repeat = True
 
     def __post_init__(self) -> None:
         if not len(self.listed):
@@ -92,11 +94,6 @@ class ListedDesign:
         index = row_numbers(rows, self.rows)
         return training_seeds(self.seed, *np.divmod(index, len(self.listed))[::-1])
 
-    def examples(self, masks: Masks) -> NDArray[np.bool_]:
-        """Which training examples each mask holds, bool [m, N]: its units, or all members of its groups."""
-        units = masks.unpack()
-        return units if self.groups is None else units[:, np.asarray(self.groups)]
-
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> ListedDesign:
         """The same masks with `replicates` more runs of each; listed masks cannot become more."""
         if models or heldout:
@@ -124,12 +121,13 @@ class ListedDesign:
         return f"masks-{self.listed.sha256()[:16]}.npy"
 
     def save(self, store: Store) -> None:
-        """Put the masks where `from_json` finds them."""
+        """Put the masks where `from_manifest` finds them."""
         store.commit_new(self.file, lambda file: np.save(file, self.listed.data, allow_pickle=False))
 
-    @staticmethod
-    def from_json(data: Mapping[str, Any], store: Store) -> ListedDesign:
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any], store: Store) -> ListedDesign:
         """Raises CorruptError if the masks are missing or not those that were listed."""
+        data = manifest["design"]
         name, groups = data["masks"], data["groups"]
         try:
             # Not more than so many masks take, with the header of the file.

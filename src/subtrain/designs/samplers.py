@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 
 Label = int | str
+# Share of empty subsets above which a design of units drawn one by one is refused.
+MOSTLY = 0.5
 
 
 def raw_bits(seed: int, subset: int, count: int, stream: int = 0) -> NDArray[np.uint64]:
@@ -143,3 +145,43 @@ def strata_from_json(data: Mapping[str, Any]) -> tuple[Label, ...]:
     if not all(isinstance(k, int) and not isinstance(k, bool) and 0 <= k < len(names) for k in units):
         raise InputError("the strata of the design name classes that it does not have")
     return checked_strata([names[k] for k in units])
+
+
+def checked_alphas(alpha: Any) -> float | tuple[float, ...]:
+    """One alpha as it is, several as an ascending tuple; InputError unless all lie between 0 and 1 and differ."""
+    values = list(alpha) if isinstance(alpha, (list, tuple, np.ndarray)) else [alpha]
+    for value in values or [alpha]:
+        if not (isinstance(value, (int, float)) and 0 < value < 1):
+            raise InputError(f"alpha must be a number strictly between 0 and 1, or a list of such, got {value!r}")
+    if len(set(values)) < len(values):
+        raise InputError(f"every alpha of a list has the same chance, so none may be there twice: got {values}")
+    return tuple(sorted(map(float, values))) if len(values) > 1 else values[0]
+
+
+def checked_groups(groups: Sequence[int], n: int | None) -> tuple[int, ...]:
+    """The unit of each example as plain ints; InputError unless they number `n` units, or any, without gaps."""
+    ids = np.asarray(groups)
+    if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
+        raise InputError("groups must be a list of integers, the unit of each training example")
+    present = np.unique(ids)
+    if present[0] != 0 or present[-1] != present.size - 1:
+        raise InputError(f"groups must be numbered 0, 1, 2, … without gaps; found {present[:8].tolist()}…")
+    if n not in (None, present.size):
+        raise InputError(f"groups name {present.size} units, but n = {n}")
+    return tuple(ids.tolist())
+
+
+def check_not_empty(alphas: Sequence[float], n: int, by_unit: bool) -> None:
+    """Refuse subsets of which all, or of units that are drawn one by one most, hold nothing. alphas: ascending."""
+    lowest, highest = alphas[0], alphas[-1]
+    if not by_unit and subset_size(lowest, n) < 1:
+        raise InputError(
+            f"alpha * n = {lowest} * {n} < 1: every subset would be empty; raise alpha to at least {1 / n:.3g}"
+        )
+    # With several alphas the lowest may leave many subsets empty: a Shapley value wants them.
+    empty = (1 - highest) ** n
+    if by_unit and empty > MOSTLY:
+        raise InputError(
+            f"alpha = {highest} of {n} units leaves {empty:.0%} of the subsets empty; raise alpha to at least "
+            f"{1 - MOSTLY ** (1 / n):.2g}"
+        )

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.designs.drawn import EVALUATION
-from subtrain.designs.imported import GivenDesign
 from subtrain.errors import InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.seal import sealed
@@ -58,8 +57,7 @@ def _write(study: StoredStudy, data: Path, progress: Progress | None) -> list[Pa
 
 def _percent(study: StoredStudy) -> str:
     """Alpha as names of files have it: as the folder had it that the study came from, else of the design."""
-    named = study.design.pct if isinstance(study.design, GivenDesign) else ""
-    return named or "-".join(f"{alpha * 100:g}" for alpha in np.atleast_1d(study.design.alpha))
+    return study.design.percent
 
 
 def _arrays(study: StoredStudy, pct: str) -> list[Array]:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain._version import __version__
-from subtrain.designs.drawn import EVALUATION, FIT, Design, Span, row_numbers, whole
+from subtrain.designs import DESIGNS
+from subtrain.designs.design_protocol import AnyDesign
+from subtrain.designs.drawn import EVALUATION, FIT, Span, row_numbers, whole
 from subtrain.designs.drawn import Rows as RowSpec
-from subtrain.designs.imported import GivenDesign
-from subtrain.designs.listed import ListedDesign
 from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.fingerprint import fingerprint
 from subtrain.masks import Masks
@@ -70,7 +70,7 @@ class StoredStudy:
     """
 
     store: Store
-    design: Design | ListedDesign | GivenDesign
+    design: AnyDesign
     outputs: dict[str, Output]
     segment: int
     fingerprint: str
@@ -98,7 +98,7 @@ class StoredStudy:
         cls,
         path: str | Path | Store,
         task: Task | str,
-        design: Design,
+        design: AnyDesign,
         *,
         params: Mapping[str, Any] | None = None,
         segment: int = 64,
@@ -122,7 +122,7 @@ class StoredStudy:
         cls,
         path: str | Path | Store,
         task: Task | str | None = None,
-        design: Design | ListedDesign | None = None,
+        design: AnyDesign | None = None,
         params: Mapping[str, Any] | None = None,
         trust: bool = False,
     ) -> Self:
@@ -148,16 +148,8 @@ class StoredStudy:
 
     @classmethod
     def _from_manifest(cls, store: Store, data: Mapping[str, Any]) -> Self:
-        design: Design | ListedDesign | GivenDesign
-        kind = data["design"]["kind"]
-        if kind == "given":
-            root = store.path()
-            if root is None:
-                raise InputError(f"{store.location()} was imported, and an imported study must lie in a folder")
-            design = GivenDesign.from_json(data["design"], root, data.get("sha256", {}))
-        else:
-            listed = kind == "listed"
-            design = ListedDesign.from_json(data["design"], store) if listed else Design.from_json(data["design"])
+        design: AnyDesign = DESIGNS[data["design"]["kind"]].from_manifest(data, store)
+        if design.can_extend:
             design = _extended(store, design, data["format"] != UNSEALED)
         source, print_ = data["task"]["source"], data["task"]["fingerprint"]
         if not isinstance(print_, str) or not (source is None or isinstance(source["name"], str)):
@@ -190,7 +182,7 @@ class StoredStudy:
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Self:
         """More models at the end; everything there stays as it is. Returns the longer study."""
-        if isinstance(self.design, GivenDesign):
+        if not self.design.can_extend:
             raise InputError(f"{self.location} was imported: there is no design to draw more models from")
         _check_size(self.design.extend(models, heldout, replicates), self.segment)
         entry = {
@@ -212,7 +204,7 @@ class StoredStudy:
         return fresh
 
     def _find_rows(self) -> Rows:
-        if isinstance(self.design, GivenDesign):
+        if self.design.trained_elsewhere:
             manifest = self.manifest
             return imported_rows(
                 self.path, manifest["arrays"], self.design, self.fingerprint, manifest.get("sha256", {})
@@ -262,12 +254,12 @@ class StoredStudy:
     @property
     def groups(self) -> tuple[int, ...] | None:
         """The unit of each training example, when units are groups of them."""
-        return None if isinstance(self.design, GivenDesign) else self.design.groups
+        return self.design.groups
 
     @property
     def imported(self) -> bool:
         """Whether its models were trained elsewhere."""
-        return isinstance(self.design, GivenDesign)
+        return self.design.trained_elsewhere
 
     @property
     def models(self) -> int:
@@ -386,7 +378,7 @@ def create_study(
     store: Store,
     task: Task,
     source: Source | None,
-    design: Design | ListedDesign,
+    design: AnyDesign,
     *,
     segment: int = 64,
     exist_ok: bool = False,
@@ -429,8 +421,7 @@ def create_study(
     if len(json_bytes(manifest)) > JSON_BYTES:
         raise InputError(f"the groups of {units:,} examples make {MANIFEST} larger than {JSON_BYTES:,} bytes")
     store.prepare()
-    if isinstance(design, ListedDesign):
-        design.save(store)
+    design.save(store)
     if not store.commit_new(MANIFEST, _writing(sealed(manifest))) and not exist_ok:
         raise InputError(f"{store.location()} is a study already: open or extend it, or choose another folder")
     made = kind.open(store, design=design).made_by(task, Making(source, own) if source else None)
@@ -444,10 +435,10 @@ def _identity(design: Any, print_: str, outputs: Mapping[str, Output]) -> str:
     return fingerprint(about, print_, {k: v.to_json() for k, v in outputs.items()})
 
 
-def _check_size(design: Design | ListedDesign | GivenDesign, segment: int) -> None:
+def _check_size(design: AnyDesign, segment: int) -> None:
     """InputError, before anything is made of them, for numbers that no study has."""
     size = whole("segment", segment, 1)
-    segments = 1 if isinstance(design, GivenDesign) else sum(-(-block.rows // size) for block in design.blocks)
+    segments = 1 if design.trained_elsewhere else sum(-(-block.rows // size) for block in design.blocks)
     for name, count, most in (
         ("models", design.rows, MAX_MODELS),
         ("units", design.n or 0, MAX_UNITS),
@@ -502,7 +493,7 @@ def extension_files(store: Store) -> list[str]:
     return [name for name, _ in found]
 
 
-def _extended(store: Store, design: Design | ListedDesign, required: bool) -> Design | ListedDesign:
+def _extended(store: Store, design: AnyDesign, required: bool) -> AnyDesign:
     for name in extension_files(store):
         entry = read_sealed(store, name, required)
         if entry.pop("after", design.rows) != design.rows:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from subtrain.designs.drawn import Design
-from subtrain.designs.listed import ListedDesign
+from subtrain.designs.design_protocol import AnyDesign
 from subtrain.errors import MismatchError
 from subtrain.tasks.base import Task
 from subtrain.tasks.watching.watched import changes, fingerprint_like, parts_of
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
     from subtrain.studies.stored_study import StoredStudy
 
 
-def check_design(study: StoredStudy, design: Design | ListedDesign) -> None:
+def check_design(study: StoredStudy, design: AnyDesign) -> None:
     mine = study.design.to_json()
-    theirs = (design.for_units(study.n) if isinstance(design, Design) and not design.n else design).to_json()
+    theirs = (design if design.n else design.for_units(study.n)).to_json()
     differing = [k for k in theirs if k != "extensions" and mine.get(k) != theirs[k]]
     if differing:
         shown = "; ".join(f"{k} is {_short(mine.get(k))}, not {_short(theirs[k])}" for k in differing)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
-from subtrain.designs.drawn import STRATIFIED, Design
+from subtrain.designs.design_protocol import AnyDesign
 from subtrain.designs.samplers import Label, checked_strata
 from subtrain.errors import InputError
 from subtrain.tasks.base import Task
 
+D = TypeVar("D", bound=AnyDesign)
 
-def bound(design: Design, task: Task) -> Design:
+
+def bound(design: D, task: Task) -> D:
     """The design over the task's examples, or over its own groups of them; InputError where the two do not fit."""
-    if design.kind == STRATIFIED and design.strata is None:
-        design = replace(design, strata=_labels(task, design.groups))
+    if design.wants_strata:
+        design = design.with_strata(_labels(task, design.groups))
     return design if design.groups is not None else design.for_units(task.n)
 
 

@@ -13,7 +13,6 @@ from subtrain.collection import collect
 from subtrain.collection.committed_segments import landed, trained
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.workers import task_message
-from subtrain.designs.drawn import Design
 from subtrain.errors import InputError
 from subtrain.evaluation import evaluate
 from subtrain.regression import fit
@@ -95,8 +94,8 @@ def compare_alphas(
     """
     if pilot < 50 or not list(alphas):
         raise InputError(f"give one alpha or more and pilots of 50 models or more, got {list(alphas)} and {pilot}")
-    task, design, making = task_of(study), study.design, task_message.making_of(study)
-    if not isinstance(design, Design):
+    task, design, making = task_of(study), study.design.drawn, task_message.making_of(study)
+    if design is None:
         raise InputError("pilots take their kind of masks from a study's own design, which this study does not have")
     name = output or next(iter(study.outputs))
     plans = [

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.keyword_checks import hands_on
-from subtrain.designs.drawn import EVALUATION, STRATIFIED, Design
+from subtrain.designs.drawn import EVALUATION, STRATIFIED
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said, ceilings, rank
 from subtrain.evaluation_models import judging
@@ -122,8 +122,8 @@ def audit(
         return found
     if min(rhos, default=0.0) <= 0.0 or max(rhos, default=1.0) >= 1.0:
         raise InputError(f"rhos must lie strictly between 0 and 1, got {list(rhos)}")
-    design = study.design
-    if not isinstance(design, Design) or len(design.alpha_list) > 1:
+    design = study.design.drawn
+    if design is None or len(design.alpha_list) > 1:
         raise InputError("a linearity audit needs a design of masks with one alpha")
     if design.kind == STRATIFIED:
         raise InputError(

@@ -65,10 +65,10 @@ class Retrained:
     ) -> NDArray[np.float32]:
         name = output or next(iter(self.study.outputs))
         design = self.study.design
-        assert isinstance(design, ListedDesign)
+        count = design.rows // design.replicates
         found: list[NDArray[np.float32]] = []
         for run in range(self.runs):  # a run at a time, so that a few targets of many take little memory
-            rows = self.study.read(name, run * len(design.listed) + numbers).reshape(numbers.size, -1)
+            rows = self.study.read(name, run * count + numbers).reshape(numbers.size, -1)
             found.append(
                 (rows if targets is None else rows[:, numbers_below("targets", targets, rows.shape[1])]).astype(
                     np.float32
@@ -155,10 +155,7 @@ def _opened(store: Store, design: ListedDesign, task: Task, making: Making | Non
         )
     found = Study.open(store)
     there = found.design
-    if not isinstance(there, ListedDesign) or (there.listed.sha256(), there.seed) != (
-        design.listed.sha256(),
-        design.seed,
-    ):
+    if {**there.to_json(), "runs": 0} != {**design.to_json(), "runs": 0}:
         raise MismatchError(f"{store.location()} holds models of other masks or seeds: choose another name")
     found = found.made_by(task, making)
     missing = design.runs - there.replicates

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import BERNOULLI, Design
+from subtrain.designs.drawn import BERNOULLI
 from subtrain.designs.samplers import Strata
 from subtrain.errors import InputError
 from subtrain.regression.study_models import Models, models_to_average
@@ -180,8 +180,8 @@ class _Utility:
     def _scale(self) -> Floats:
         """[n]: at fixed size another unit takes the place of one that is out, so that in an additive game the
         difference of means is k / (k - 1) times the unit's value about the mean of the k units that may do so."""
-        design, n = self.models.study.design, self.models.study.n
-        if not isinstance(design, Design) or design.kind == BERNOULLI:
+        design, n = self.models.study.design.drawn, self.models.study.n
+        if design is None or design.kind == BERNOULLI:
             return np.ones(n)
         if design.strata is None:
             return np.full(n, 1 - 1 / n)

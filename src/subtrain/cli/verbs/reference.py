@@ -49,5 +49,5 @@ def import_reference(
         f"{made.n:,} units",
         soft_wrap=True,
     )
-    out.print(f"  masks from {made.design.masks_file.name}, outputs {', '.join(made.outputs)}")  # type: ignore[union-attr]
+    out.print(f"  masks from {made.design.files['masks'][0].name}, outputs {', '.join(made.outputs)}")
     out.print(f"Next: subtrain fit {made.path}")

@@ -20,7 +20,6 @@ from subtrain import outputs
 from subtrain._version import __version__
 from subtrain.collection.workers import checkpoint
 from subtrain.designs.drawn import Span
-from subtrain.designs.imported import GivenDesign
 from subtrain.errors import CorruptError, InputError, SubtrainError
 from subtrain.masks import Masks
 from subtrain.store.protocol import read_capped
@@ -97,7 +96,7 @@ def train_segment(
     name = segment_name(span)
     if study.store.exists(name):
         return False
-    if isinstance(study.design, GivenDesign):
+    if study.design.trained_elsewhere:
         raise InputError(f"{study.location} was imported: its models were trained elsewhere")
     began = time.time()
     rows = range(*span)
@@ -183,7 +182,6 @@ def _where() -> str:
 
 def _train(work: _Work, rows: list[int]) -> None:
     study = work.study
-    assert not isinstance(study.design, GivenDesign)
     work.starting(rows)
     index = np.asarray(rows) - work.span[0]
     numbered = getattr(study.task, "train_rows", None)

@@ -84,15 +84,16 @@ def _commands(study: Study, dm: Datamodels) -> tuple[list[list[str]], list[str]]
     folder = shlex.quote(name_of(study))
     remarks = []
     commands = []
-    if isinstance(study.design, Design):
-        commands.append(_create(study, study.design, folder))
-        commands += [_extend(entry, folder) for entry in study.design.extensions]
+    design = study.design.drawn
+    if design is not None:
+        commands.append(_create(study, design, folder))
+        commands += [_extend(entry, folder) for entry in design.extensions]
         commands.append([f"subtrain collect {folder}"])
         if study.source is None:
             remarks.append("The task was made in Python and does not know its import path: name it in place of TASK.")
-        if study.design.groups is not None:
+        if design.groups is not None:
             remarks.append("groups.npy stands for the array that names the unit of each training example.")
-        if study.design.strata is not None:
+        if design.strata is not None:
             remarks.append(
                 "strata.npy stands for the array of each unit's class; --stratified takes the task's labels instead."
             )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.designs.drawn import concat, row_numbers
-from subtrain.designs.imported import SUBSETS, GivenDesign
+from subtrain.designs.imported import SUBSETS, ImportedDesign
 from subtrain.designs.mask_survey import Survey, survey
 from subtrain.errors import InputError
 from subtrain.outputs import Output
@@ -172,7 +172,7 @@ def _import(
     places = {name: _place(root, name, value) for name, value in given.items()}
     atomic_files.replace(root / SUBSETS, lambda file: np.save(file, found.first))
     inside = [place for place in places.values() if not place.startswith("..")]
-    design = GivenDesign(
+    design = ImportedDesign(
         Path(places.pop("masks")),
         rows,
         found.n,

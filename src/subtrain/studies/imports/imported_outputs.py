@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.imported import GivenDesign
+from subtrain.designs.design_protocol import AnyDesign
 from subtrain.errors import MismatchError
 from subtrain.fingerprint import fingerprint
 from subtrain.store.npy_files import open_npy
@@ -19,7 +19,7 @@ from subtrain.system.paths import local_path
 
 
 def imported_rows(
-    root: Path, arrays: Mapping[str, str], design: GivenDesign, seen: str, digests: Mapping[str, str]
+    root: Path, arrays: Mapping[str, str], design: AnyDesign, seen: str, digests: Mapping[str, str]
 ) -> ArrayRows:
     """The outputs of an imported study in folder `root`, from what study.json says of them.
 
@@ -27,7 +27,7 @@ def imported_rows(
     holds what was imported (`seen`, the task's fingerprint), so that a study made by somebody else shows nobody a file
     that its maker did not have. Raises MismatchError otherwise.
     """
-    places = {"masks": design.masks_file, **{name: root / file for name, file in arrays.items()}}
+    places = {"masks": design.files["masks"][0], **{name: root / file for name, file in arrays.items()}}
     inside = os.path.join(os.path.realpath(root), "")
     outside = [place for place in places.values() if not os.path.realpath(place).startswith(inside)]
     if outside and array_fingerprint(places) != seen:

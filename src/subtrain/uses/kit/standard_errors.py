@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import STRATIFIED, Design, numbers_below
+from subtrain.designs.drawn import STRATIFIED, numbers_below
 from subtrain.errors import InputError
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.lasso.lambda_choice import of_targets
@@ -91,8 +91,8 @@ def _check_one_constant(study: Study) -> None:
 
 
 def _covariance(study: Study, parts: Mapping[str, Rows], sums: ResidualSums) -> MaskCovariance:
-    if isinstance(study.design, Design):
-        return design_covariance(study.design)
+    if study.design.drawn is not None:
+        return design_covariance(study.design.drawn)
     sizes = [study.masks(rows).sizes() for rows in parts.values()]
     return observed_covariance(np.concatenate(sizes), sums.ones)
 

@@ -20,7 +20,6 @@ from subtrain.collection.segment_order import Agenda
 from subtrain.collection.workers import bounded_logs, checkpoint, task_message
 from subtrain.collection.workers.train_segment import describe, record_failure
 from subtrain.designs.drawn import Span
-from subtrain.designs.imported import GivenDesign
 from subtrain.errors import CollectError, CorruptError, InputError, StorageError, SubtrainError
 from subtrain.studies.stored_study import StoredStudy, segment_name
 from subtrain.system.machine import NoDeviceError, available_memory, cores, memory, promised_gpus, visible_gpus
@@ -336,7 +335,6 @@ class LocalExecutor:
             self._failed(span, reported, self.culprits[span])
 
     def _record(self, span: Span, row: int, why: str) -> None:
-        assert not isinstance(self.study.design, GivenDesign)
         record_failure(self.study, span, row, int(self.study.design.seeds([row])[0]), why, "")
 
     def _failed(self, span: Span, reported: int, models: dict[int, str]) -> None:
