@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import is_zipfile
 
 import numpy as np
@@ -23,6 +23,10 @@ from subtrain.store.seal import SEAL, replace_hashed, sealed, unsealed, verify_b
 from subtrain.studies.stored_study import FIT_META as META
 from subtrain.system.notebook import html_table
 from subtrain.system.paths import local_path
+
+if TYPE_CHECKING:
+    from subtrain.evaluation import Evaluation
+    from subtrain.studies.stored_study import StoredStudy
 
 TORCH = "datamodels.pt"
 ARRAYS = ("weight", "bias", "lam")
@@ -118,6 +122,17 @@ class Datamodels:
         columns = slice(None) if targets is None else self._targets(targets)
         lost = self.weight[index][:, columns].sum(axis=0, dtype=np.float64)
         return np.asarray(0.0 - lost)
+
+    def evaluate(self, study: StoredStudy, output: str | None = None, **options: Any) -> Evaluation:
+        """What these datamodels are worth on held-out models of a study that they never saw; see `subtrain.evaluate`.
+
+        Example:
+            >>> dm.evaluate(study).subsets
+            10
+        """
+        from subtrain.evaluation import evaluate
+
+        return evaluate(self, study, output, **options)
 
     def _targets(self, targets: Sequence[int]) -> NDArray[np.int64]:
         index = whole_numbers("targets", targets)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import EVALUATION, Rows, row_numbers
 from subtrain.errors import InputError
 from subtrain.evaluation_models import held_out
 from subtrain.formatting import number
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.notebook import html_table
+
+if TYPE_CHECKING:
+    from subtrain.datamodels import Datamodels
 
 Array = NDArray[np.float64]
 # A fit is weak below this share of its ceiling; below this LDS where the ceiling is not known.

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.missing_models import missing_models
-from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import EVALUATION, FIT
 from subtrain.errors import InputError
 from subtrain.studies.stored_study import StoredStudy
+
+if TYPE_CHECKING:
+    from subtrain.datamodels import Datamodels
 
 Rows = NDArray[np.int64]
 

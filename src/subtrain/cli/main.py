@@ -10,7 +10,7 @@ from subtrain.cli.verbs import embed, clusters, compare  # noqa: F401
 from subtrain.cli.verbs import audit, budget  # noqa: F401
 from subtrain.cli.verbs import select, mislabeled, poison, value  # noqa: F401
 from subtrain.cli.verbs import public, public_download, public_cite  # noqa: F401
-from subtrain.cli.verbs import explore  # noqa: F401
+from subtrain.cli.verbs import ask, explore  # noqa: F401
 from subtrain.cli.shared.app import run as main
 
 __all__ = ["main"]
