@@ -9,7 +9,12 @@ import typer
 
 from subtrain.cli.shared.app import StudyPath, app, err, out
 from subtrain.cli.shared.progress import stages
-from subtrain.errors import InputError
+from subtrain.regression.estimators import ESTIMATORS
+
+
+def _own(text: str) -> Any:
+    """An option whose default is the estimator's own."""
+    return typer.Option(help=text, show_default=False)
 
 
 @app.command()
@@ -19,22 +24,16 @@ def fit(
         str | None, typer.Option(help="Which output; by default the study's first.", show_default=False)
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
-    estimator: Annotated[
-        str,
-        typer.Option(
-            help="lasso, shared-prior, ridge, least-squares, elastic-net, mean-difference, ame, lasso-large or "
-            "leave-self-out."
-        ),
-    ] = "lasso",
-    lambdas: Annotated[int, typer.Option(help="Values of λ on each target's path.")] = 100,
-    eps: Annotated[float, typer.Option(help="Smallest λ as a fraction of the largest.")] = 1e-3,
-    tol: Annotated[float, typer.Option(help="Relative duality gap to reach.")] = 1e-4,
+    estimator: Annotated[str, typer.Option(help=f"{', '.join(ESTIMATORS)}.")] = "lasso",
+    lambdas: Annotated[int | None, _own("Values of λ on each target's path; 100 for lasso.")] = None,
+    eps: Annotated[float | None, _own("Smallest λ as a fraction of the largest; 0.001 for lasso.")] = None,
+    tol: Annotated[float | None, _own("Relative duality gap to reach; 0.0001 for lasso.")] = None,
     validation: Annotated[
-        float, typer.Option(help="Share of the models that choose λ; from 2 on, the folds of a cross-validation.")
-    ] = 0.1,
-    objective: Annotated[str, typer.Option(help="standardized (the paper's) or raw masks.")] = "standardized",
-    seed: Annotated[int, typer.Option(help="Chooses the validation models.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, or a CUDA device of PyTorch for the LASSO.")] = "cpu",
+        float | None, _own("Share of the models that choose λ, 0.1; from 2 on, the folds of a cross-validation.")
+    ] = None,
+    objective: Annotated[str | None, _own("standardized (the paper's, the default) or raw masks.")] = None,
+    seed: Annotated[int | None, _own("Draws the validation models; 0.")] = None,
+    device: Annotated[str | None, _own("cpu, or a CUDA device of PyTorch for the LASSO (experimental).")] = None,
     engine: Annotated[str, typer.Option(help="Where to count and solve: local or ray; the same numbers.")] = "local",
     address: Annotated[
         str | None, typer.Option(help="ray: HOST:PORT of the cluster's head; else RAY_ADDRESS.", show_default=False)
@@ -54,8 +53,10 @@ def fit(
     began = time.monotonic()
     opened = Study.open(study)
     where = opened.store.location(fit_prefix(name))
+    share = int(validation) if validation is not None and validation >= 2 else validation
     given = {"lambdas": lambdas, "eps": eps, "tol": tol, "objective": objective, "seed": seed, "device": device}
-    model = _estimator(estimator, given | {"validation": int(validation) if validation >= 2 else validation})
+    options = {key: value for key, value in {**given, "validation": share}.items() if value is not None}
+    model = ESTIMATORS[estimator].from_options(**options)
     with stages() as progress:
         dm = solve(
             opened,
@@ -73,33 +74,8 @@ def fit(
     planned = dm.meta["models_planned"]
     of = f" of {planned:,}" if dm.meta["models"] < planned else ""
     out.print(f"{dm!r} from {dm.meta['models']:,}{of} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
-    gap = getattr(model, "GAP", "relative duality gap")
-    out.print(f"Largest {gap} {dm.meta['gap_max']:.1e}; written to {where}", soft_wrap=True)
+    out.print(f"Largest {model.gap_name} {dm.meta['gap_max']:.1e}; written to {where}", soft_wrap=True)
     if "chosen" in dm.meta:
         scores = ", ".join(f"{each} {score:.3f}" for each, score in dm.meta["scores"].items())
         out.print(f"Chosen: {dm.meta['chosen']}, of correlations on validation models {scores}", soft_wrap=True)
     out.print(f"Next: subtrain evaluate {study}" + (f" --fit {name}" if name != "default" else ""))
-
-
-def _estimator(name: str, given: dict[str, Any]) -> Any:
-    """The estimator of this name with those of the options that it has."""
-    from subtrain import regression
-
-    classes = {
-        "lasso": regression.Lasso,
-        "ridge": regression.Ridge,
-        "least-squares": regression.LeastSquares,
-        "elastic-net": regression.ElasticNet,
-        "mean-difference": regression.MeanDifference,
-        "ame": regression.AME,
-        "lasso-large": regression.LassoLarge,
-        "shared-prior": regression.SharedPrior,
-        "leave-self-out": regression.LeaveSelfOut,
-    }
-    if name not in classes:
-        raise InputError(f"unknown estimator {name!r}; choose from {', '.join(classes)}")
-    if name == "leave-self-out":
-        return regression.LeaveSelfOut(_estimator("lasso", given))
-    model = classes[name]()
-    grid = () if name == "lasso" else ("lambdas", "eps", "tol") if name == "shared-prior" else ("lambdas", "eps")
-    return model.set_params(**{k: v for k, v in given.items() if k in model.get_params() and k not in grid})
