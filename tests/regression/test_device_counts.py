@@ -15,6 +15,7 @@ from subtrain.regression.device import counts as on_device  # noqa: E402
 from subtrain.regression.device import device_counts  # noqa: E402
 from subtrain.regression.device.memory import plan_counts  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("ignore::subtrain.system.experimental.ExperimentalWarning")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA GPU")
 
 

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 from subtrain.regression.device import Device, device_path, lasso_on_device  # noqa: E402
 from subtrain.regression.device.memory import plan_path  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("ignore::subtrain.system.experimental.ExperimentalWarning")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA GPU")
 CPU = Device("cpu")
 SMALL = Device("cpu", block=32)

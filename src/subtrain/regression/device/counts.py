@@ -22,7 +22,8 @@ from subtrain.masks import row_bytes
 from subtrain.regression.counting.counts import Counts, check_finite
 from subtrain.regression.counting.model_stream import Block, checked
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.device.memory import CountPlan, free_bytes, open_device, plan_counts
+from subtrain.regression.device.memory import UNPROVEN, CountPlan, free_bytes, open_device, plan_counts
+from subtrain.system.experimental import experimental
 
 Piece = tuple[NDArray[np.uint8], NDArray[Any]]
 # Digits of outputs that are not float16: 54 bits below the target's largest output.
@@ -41,6 +42,7 @@ class Sums:
     rest: Any
 
 
+@experimental(UNPROVEN)
 def device_counts(
     blocks: Iterable[tuple[Any, ArrayLike]],
     device: str = "cuda",

@@ -9,6 +9,8 @@ from typing import Any
 from subtrain.errors import InputError
 from subtrain.formatting import size
 
+# Of what `experimental` warns.
+UNPROVEN = "the path of a CUDA device is tested on CPU tensors only and has never run on a GPU"
 # Of the free memory, for what the allocator and the product library take beside the arrays counted here.
 SHARE = 0.92
 # Models a piece of counts: enough to outweigh a pass over the Gram, down to what small memories hold.

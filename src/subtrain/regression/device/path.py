@@ -12,7 +12,7 @@ from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.device.covariance import Covariance, covariance, fast
-from subtrain.regression.device.memory import PathPlan, free_bytes, open_device, plan_path
+from subtrain.regression.device.memory import UNPROVEN, PathPlan, free_bytes, open_device, plan_path
 from subtrain.regression.device.solve import Model, Rules, State, certify, solve
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions, with_chosen
 from subtrain.regression.lasso.lambda_grid import check_choice
@@ -20,6 +20,7 @@ from subtrain.regression.lasso.path import Path, grid_of
 from subtrain.regression.lasso.path_stopping import Stop, ended, floors, stopping
 from subtrain.regression.lasso.problem import Problem, check_same, lambda_max, problem, validation_moments
 from subtrain.regression.lasso.zero_targets import warn_of
+from subtrain.system.experimental import experimental
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +45,7 @@ class Validation:
     spread: Floats
 
 
+@experimental(UNPROVEN)
 def lasso_on_device(
     train: Counts,
     validation: Counts | None,
@@ -75,6 +77,7 @@ def lasso_on_device(
     return fit
 
 
+@experimental(UNPROVEN)
 def device_path(
     train: Counts,
     validation: Counts | None = None,
