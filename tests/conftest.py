@@ -16,12 +16,6 @@ from subtrain.collection import train_segment
 from subtrain.system.registry import Registry
 
 
-@pytest.fixture(autouse=True, scope="session")
-def own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A key of the tests' own, and none in the home of who runs them."""
-    os.environ["SUBTRAIN_STATE"] = str(tmp_path_factory.mktemp("state"))
-
-
 @pytest.fixture
 def make_study(tmp_path: Path) -> Callable[..., Study]:
     """make_study(done=True, name="study", task=..., segment=4, **design): a study of the linear world.

@@ -1,7 +1,7 @@
 """Datamodels: which training data made the model predict this, and what would it predict without them?
 
 >>> import subtrain as st
->>> study = st.Study.create("runs/digits", st.tasks.digits(n=60), st.Design(alpha=0.5, models=60, heldout=6))
+>>> study = st.Study.create(":memory:", st.tasks.digits(n=60), st.Design(alpha=0.5, models=200, heldout=6))
 >>> _ = study.collect(progress=False)
 >>> dm = study.fit("test_margins")
 >>> dm.n

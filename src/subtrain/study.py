@@ -27,15 +27,17 @@ class Study(StoredStudy):
     `from_reference` make one of models that were trained elsewhere.
 
     >>> import subtrain as st
-    >>> study = st.Study.create("runs/digits", st.tasks.digits(n=50), st.Design(alpha=0.5, models=40, heldout=4))
-    >>> study.collect(progress=False)
-    >>> dm = study.fit("test_margins")
+    >>> study = st.Study.create(":memory:", st.tasks.digits(n=50), st.Design(alpha=0.5, models=200, heldout=4))
+    >>> study.collect(progress=False).done
+    208
+    >>> study.fit("test_margins")
+    Datamodels(units=50, targets=300, nonzero=... a target, output='test_margins')
     """
 
     @property
     def where(self) -> str:
         """The name that version 0.1 had for `location`."""
-        warnings.warn("Study.location goes with the next release: write Study.location", FutureWarning, stacklevel=2)
+        warnings.warn("Study.where goes with the next release: write Study.location", FutureWarning, stacklevel=2)
         return self.location
 
     def collect(self, **options: Any) -> Collected:
