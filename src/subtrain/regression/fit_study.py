@@ -82,11 +82,11 @@ def fit(
     Example:
         >>> import subtrain as st
         >>> outputs = st.Output([1], "float32")
-        >>> task = st.tasks.function(lambda indices, seed: {"sum": [indices.sum()]}, n=4, outputs={"sum": outputs})
+        >>> task = st.tasks.function(lambda indices, seed: {"sum": [indices.sum()]}, n=8, outputs={"sum": outputs})
         >>> study = st.Study.create(":memory:", task, st.Design(models=40))
         >>> _ = study.collect(progress=False)
         >>> st.fit(study, "sum", st.Ridge()).weight[:, 0].round(1) + 0.0
-        array([-1.5, -0.5,  0.5,  1.5], dtype=float32)
+        array([-3.5, -2.5, -1.5, -0.5,  0.5,  1.5,  2.5,  3.5], dtype=float32)
     """
     from subtrain.regression.estimators.lasso import Lasso
 

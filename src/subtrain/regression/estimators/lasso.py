@@ -63,7 +63,7 @@ class Lasso(LassoParameters):
         >>> random = np.random.default_rng(0)
         >>> masks = random.random((500, 40)) < 0.5
         >>> outputs = 3.0 * masks[:, 2] - 1.0 + random.normal(size=500)
-        >>> Lasso().fit(masks, outputs).weight_[:4, 0].round()
+        >>> Lasso().fit(masks, outputs).weight_[:4, 0].round() + 0.0
         array([0., 0., 3., 0.])
     """
 
