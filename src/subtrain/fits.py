@@ -7,7 +7,8 @@ import hashlib
 from subtrain.datamodels import Datamodels, load_from, save_to
 from subtrain.errors import InputError
 from subtrain.store.protocol import JSON_BYTES, read_capped
-from subtrain.studies.stored_study import FIT_META, FITS, UNSEALED, StoredStudy
+from subtrain.studies.manifest import UNSEALED
+from subtrain.studies.stored_study import FIT_META, FITS, StoredStudy
 
 # What `subtrain evaluate` writes beside a fit; it is of that fit alone.
 EVALUATION = "evaluation.json"

@@ -19,20 +19,10 @@ from subtrain.regression.counting import saved_counts
 from subtrain.regression.counting.study_counts import COUNTS
 from subtrain.store.protocol import read_json
 from subtrain.store.seal import read_sealed, verify_bytes, verify_file
+from subtrain.studies.manifest import EXTENSIONS, MANIFEST, UNSEALED, extension_files
 from subtrain.studies.segments import npy_writer, segment_file
 from subtrain.studies.segments.output_rows import ArrayRows
-from subtrain.studies.stored_study import (
-    EXTENSIONS,
-    FAILURES,
-    FIT_META,
-    FITS,
-    LOGS,
-    MANIFEST,
-    PARTIAL,
-    SEGMENTS,
-    UNSEALED,
-    extension_files,
-)
+from subtrain.studies.stored_study import FAILURES, FIT_META, FITS, LOGS, PARTIAL, SEGMENTS
 from subtrain.studies.view.stored_view import read_view
 from subtrain.study import Study
 

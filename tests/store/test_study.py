@@ -15,7 +15,7 @@ import pytest
 from subtrain import Design, Output, Study
 from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.store.seal import sealed
-from subtrain.studies.stored_study import EXTENSIONS, MANIFEST
+from subtrain.studies.manifest import EXTENSIONS, MANIFEST
 from subtrain.tasks import batch
 from worlds import linear
 

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from subtrain import Design, Output, Study
 from subtrain.errors import InputError, MismatchError
 from subtrain.store.seal import SEAL, sealed
-from subtrain.studies.stored_study import UNSEALED
+from subtrain.studies.manifest import UNSEALED
 from subtrain.tasks import batch, function, load_task, mlp, ridge_head, sklearn
 from subtrain.tasks.watching.watched import SCHEME, changes, other_versions, packages_of, texts_of
 from subtrain.trainers.kit.sgd import Sgd

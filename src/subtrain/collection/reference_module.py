@@ -14,7 +14,8 @@ from subtrain.errors import InputError
 from subtrain.outputs import plain_names
 from subtrain.studies.imports.logdir import read_spec
 from subtrain.studies.imports.reference import TRAINED, import_landed
-from subtrain.studies.stored_study import MANIFEST, StoredStudy
+from subtrain.studies.manifest import MANIFEST
+from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.paths import local_path
 from subtrain.tasks.reference import reference
 

@@ -15,7 +15,7 @@ from subtrain.errors import InputError, SubtrainError
 from subtrain.explorer.data.leakage_review import REVIEWS
 from subtrain.explorer.retraining import Order
 from subtrain.store.seal import put_sealed, read_sealed
-from subtrain.studies.stored_study import UNSEALED
+from subtrain.studies.manifest import UNSEALED
 from subtrain.study import Study
 
 WAITING = 8

@@ -13,8 +13,9 @@ from subtrain.designs.drawn import EVALUATION
 from subtrain.errors import InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.seal import sealed
+from subtrain.studies.manifest import FORMAT
 from subtrain.studies.segments.npy_writer import Array, Journal, Progress, part_of, write_array
-from subtrain.studies.stored_study import FORMAT, StoredStudy
+from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.paths import local_path
 
 _BLOCK_BYTES = 64 << 20

@@ -2,52 +2,51 @@
 
 from __future__ import annotations
 
-import platform
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain._version import __version__
-from subtrain.designs import DESIGNS
 from subtrain.designs.design_protocol import AnyDesign
-from subtrain.designs.drawn import EVALUATION, FIT, Span, row_numbers, whole
+from subtrain.designs.drawn import EVALUATION, FIT, Span, row_numbers
 from subtrain.designs.drawn import Rows as RowSpec
 from subtrain.errors import CorruptError, InputError, MismatchError
-from subtrain.fingerprint import fingerprint
 from subtrain.masks import Masks
 from subtrain.outputs import Output
 from subtrain.store.addresses import local_folder, open_store
 from subtrain.store.folder import Folder
-from subtrain.store.protocol import JSON_BYTES, Store, Write, checked, json_bytes, read_json
-from subtrain.store.seal import read_sealed, sealed, unsealed
+from subtrain.store.protocol import Store
+from subtrain.store.seal import sealed
 from subtrain.studies.imports.imported_outputs import imported_rows
+from subtrain.studies.manifest import (
+    EXTENSIONS,
+    FORMAT,
+    MANIFEST,
+    check_size,
+    extension_files,
+    identity_of,
+    json_writer,
+    not_a_study,
+    parsed,
+    read_manifest,
+)
+from subtrain.studies.new_study import NewStudy, task_and_source
 from subtrain.studies.segments.output_rows import Rows, SegmentRows, plan_segments
 from subtrain.studies.segments.segment_file import WHOLE, file_name
 from subtrain.studies.task_agreement import check_design, task_differences
 from subtrain.studies.task_design import bound
-from subtrain.studies.trust import Making, beside, located, sign, signed, untrusted
-from subtrain.studies.view.stored_view import INDEX, bounded, keep_view, put_view, read_view, shows
-from subtrain.tasks.base import Source, Task, View, with_changes
-from subtrain.tasks.loading.load import load_task
-from subtrain.tasks.watching.watched import recorded
+from subtrain.studies.trust import Making, located, signed, untrusted
+from subtrain.studies.view.shows_examples import ShowsExamples
+from subtrain.studies.view.stored_view import INDEX, put_view
+from subtrain.tasks.base import Source, Task, with_changes
 
-# Studies of format 1 are those of version 0.1.0, whose JSON carries no digest.
-FORMAT, UNSEALED = 2, 1
-MANIFEST = "study.json"
-SEGMENTS, EXTENSIONS, FAILURES, FITS = "segments", "extensions", "failures", "fits"
-# The paper's largest study has 1.5 million models of 50,000 units.
-MAX_MODELS, MAX_UNITS, MAX_SEGMENTS = 20_000_000, 20_000_000, 2_000_000
+SEGMENTS, FAILURES, FITS = "segments", "failures", "fits"
 PARTIAL, LOGS = "partial", "logs"
 FIT_META = "datamodels.json"
-_EXTENSION = re.compile(rf"{EXTENSIONS}/(\d{{6,9}})\.json")
 
 
 S = TypeVar("S", bound="StoredStudy")
@@ -59,7 +58,7 @@ def segment_name(span: Span, kind: str = WHOLE) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class StoredStudy:
+class StoredStudy(ShowsExamples):
     """What a study keeps in its store, and how its parts are read; `subtrain.Study` adds what is done with it.
 
     store: the folder or bucket it lies in; design: who is in which subset; outputs: what is recorded of each model;
@@ -84,7 +83,7 @@ class StoredStudy:
     rows: Rows = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_size(self.design, self.segment)
+        check_size(self.design, self.segment)
         object.__setattr__(self, "rows", self._find_rows())
 
     def __repr__(self) -> str:
@@ -132,39 +131,21 @@ class StoredStudy:
         study.json names although somebody else created the study; opening it runs nothing.
         """
         store = open_store(path)
-        data = _manifest(store)
+        fields = parsed(store)
         if isinstance(store, Folder):
             store = store.bound_to(MANIFEST)
-        try:
-            study = cls._from_manifest(store, data)
-        except InputError as error:
-            raise CorruptError(_other(store, str(error))) from error
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            raise CorruptError(_other(store, repr(error))) from error
+        study = cls._made(store, fields)
         if design is not None:
             check_design(study, design)
         study = replace(study, trust=trust)
         return study if task is None else study.with_task(task, params)
 
     @classmethod
-    def _from_manifest(cls, store: Store, data: Mapping[str, Any]) -> Self:
-        design: AnyDesign = DESIGNS[data["design"]["kind"]].from_manifest(data, store)
-        if design.can_extend:
-            design = _extended(store, design, data["format"] != UNSEALED)
-        source, print_ = data["task"]["source"], data["task"]["fingerprint"]
-        if not isinstance(print_, str) or not (source is None or isinstance(source["name"], str)):
-            raise TypeError("its task has no name or fingerprint")
-        return cls(
-            store=store,
-            design=design,
-            outputs={_plain(name): Output(**spec) for name, spec in data["outputs"].items()},
-            segment=data["segment"],
-            fingerprint=print_,
-            format=data["format"],
-            source=Source.from_json(source) if source else None,
-            signature=data["task"].get("signature"),
-            shows=data.get("view"),
-        )
+    def _made(cls, store: Store, fields: dict[str, Any]) -> Self:
+        try:
+            return cls(store=store, **fields)
+        except (InputError, TypeError, ValueError) as error:
+            raise CorruptError(not_a_study(store, str(error))) from error
 
     def with_task(self, task: Task | str, params: Mapping[str, Any] | None = None) -> Self:
         """This study with its task at hand; MismatchError shows what differs if it is not the study's own."""
@@ -184,7 +165,7 @@ class StoredStudy:
         """More models at the end; everything there stays as it is. Returns the longer study."""
         if not self.design.can_extend:
             raise InputError(f"{self.location} was imported: there is no design to draw more models from")
-        _check_size(self.design.extend(models, heldout, replicates), self.segment)
+        check_size(self.design.extend(models, heldout, replicates), self.segment)
         entry = {
             "models": int(models),
             "heldout": int(heldout),
@@ -193,7 +174,7 @@ class StoredStudy:
         while True:
             numbered = f"{EXTENSIONS}/{len(extension_files(self.store)) + 1:06d}.json"
             now = type(self).open(self.store)
-            if self.store.commit_new(numbered, _writing(sealed({**entry, "after": now.models}))):
+            if self.store.commit_new(numbered, json_writer(sealed({**entry, "after": now.models}))):
                 return self.again()
 
     def again(self) -> Self:
@@ -210,11 +191,6 @@ class StoredStudy:
                 self.path, manifest["arrays"], self.design, self.fingerprint, manifest.get("sha256", {})
             )
         return SegmentRows(self.store, SEGMENTS, self.outputs, frozenset(self.segments), self.identity)
-
-    @property
-    def location(self) -> str:
-        """The study's folder or bucket and prefix, as messages name it."""
-        return self.store.location()
 
     @property
     def name(self) -> str:
@@ -238,7 +214,7 @@ class StoredStudy:
     @property
     def manifest(self) -> dict[str, Any]:
         """What study.json says."""
-        return _manifest(self.store)
+        return read_manifest(self.store)
 
     @property
     def n(self) -> int:
@@ -249,7 +225,7 @@ class StoredStudy:
     @cached_property
     def identity(self) -> str:
         """Which study this is, wherever its folder lies: the same design, task and outputs give the same identity."""
-        return _identity(self.design, self.fingerprint, self.outputs)
+        return identity_of(self.design, self.fingerprint, self.outputs)
 
     @property
     def groups(self) -> tuple[int, ...] | None:
@@ -296,39 +272,6 @@ class StoredStudy:
         found = self.made_by(making.task(), making).given_task
         assert found is not None
         return found
-
-    @property
-    def view(self) -> View | None:
-        """How a person sees the examples, as it is stored in the study, or else as a task that was given shows it; None
-        where neither is there, or the study was made without. The study's own task is never made for this."""
-        if self._kept_view is not None:
-            return self._kept_view
-        given = getattr(self.given_task, "view", None)
-        return given if given is not None else (View() if self.shows is False else None)
-
-    @property
-    def why_no_view(self) -> str:
-        """Why `view` is None, as the end of a sentence."""
-        if self.imported:
-            return "the study was imported, and nothing was given to show of them"
-        return (
-            f"{self.location} stores nothing of them: collect it (subtrain collect, with --trust or --task) to store it"
-        )
-
-    @cached_property
-    def _kept_view(self) -> View | None:
-        return read_view(self.store, self.fingerprint)
-
-    @property
-    def has_view(self) -> bool:
-        """Whether what its task shows is stored, or was not wanted when it was created."""
-        return self.shows is False or self.store.exists(INDEX)
-
-    def keep_view(self, task: Task) -> None:
-        """Store what `task`, the study's own, shows of its examples, unless that is stored or not wanted."""
-        if self.shows is not False and self._kept_view is None:
-            keep_view(self.store, self.fingerprint, getattr(task, "view", None) or View())
-            del vars(self)["_kept_view"]
 
     @property
     def task_at_hand(self) -> Task | None:
@@ -390,128 +333,9 @@ def create_study(
 
     own: this user named it. kind: the class of what is returned.
     """
-    if segment < 1:
-        raise InputError(f"a segment needs at least one model, got {segment}")
-    units = design.n if design.groups is None else len(design.groups)
-    if units != task.n:
-        what = "the masks are over" if design.groups is None else "groups name the unit of"
-        raise InputError(f"{what} {units} examples, but the task has {task.n}")
-    there = store.exists(MANIFEST)
-    if there and not exist_ok:
-        raise InputError(f"{store.location()} is a study already: open or extend it, or choose another folder")
-    shown = bounded(task.view) if view and not there and shows(getattr(task, "view", None)) else None  # type: ignore[attr-defined]
-    source = beside(source, store) if source else None
-    signature = sign(_identity(design, task.fingerprint, task.outputs), source) if source and own else None
-    manifest = {
-        "format": FORMAT,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "design": design.to_json(),
-        "task": {
-            "source": source.to_json() if source else None,
-            "fingerprint": task.fingerprint,
-            **recorded(task),
-            "signature": signature,
-        },
-        "outputs": {name: spec.to_json() for name, spec in task.outputs.items()},
-        "segment": segment,
-        "view": shown is not None,
-    }
-    _check_size(design, segment)
-    if len(json_bytes(manifest)) > JSON_BYTES:
-        raise InputError(f"the groups of {units:,} examples make {MANIFEST} larger than {JSON_BYTES:,} bytes")
-    store.prepare()
-    design.save(store)
-    if not store.commit_new(MANIFEST, _writing(sealed(manifest))) and not exist_ok:
-        raise InputError(f"{store.location()} is a study already: open or extend it, or choose another folder")
-    made = kind.open(store, design=design).made_by(task, Making(source, own) if source else None)
+    new = NewStudy(store, task, source, design, segment, own)
+    shown = new.commit(exist_ok, view)
+    made = kind.open(store, design=design).made_by(task, Making(new.source, own) if new.source else None)
     if shown is not None and made.shows and not store.exists(INDEX):
         put_view(store, made.fingerprint, shown)
     return made
-
-
-def _identity(design: Any, print_: str, outputs: Mapping[str, Output]) -> str:
-    about = {k: v for k, v in design.to_json().items() if k not in ("extensions", "masks")}
-    return fingerprint(about, print_, {k: v.to_json() for k, v in outputs.items()})
-
-
-def _check_size(design: AnyDesign, segment: int) -> None:
-    """InputError, before anything is made of them, for numbers that no study has."""
-    size = whole("segment", segment, 1)
-    segments = 1 if design.trained_elsewhere else sum(-(-block.rows // size) for block in design.blocks)
-    for name, count, most in (
-        ("models", design.rows, MAX_MODELS),
-        ("units", design.n or 0, MAX_UNITS),
-        ("segments", segments, MAX_SEGMENTS),
-    ):
-        if count > most:
-            raise InputError(f"{str(count)[:20]} {name} are too many: a study has {most:,} at most")
-
-
-def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple[Task, Source | None]:
-    """The task, by name or as it is, and what makes it again if anything does."""
-    if isinstance(task, str):
-        return load_task(task, params)
-    if params:
-        raise InputError("params go with a task's name; this task was made already")
-    return task, getattr(task, "source", None)
-
-
-def _other(store: Store, why: str) -> str:
-    return f"{store.location(MANIFEST)} is not a study of this version: {why if len(why) < 500 else why[:499] + '…'}"
-
-
-def _writing(data: Mapping[str, Any]) -> Write:
-    content = json_bytes(data)
-    return lambda file: file.write(content)
-
-
-def _manifest(store: Store) -> dict[str, Any]:
-    try:
-        data = read_json(store, MANIFEST)
-    except FileNotFoundError:
-        say = f"{store.location()} is not a study: it has no {MANIFEST}; create one, or check the path"
-        raise InputError(say) from None
-    old = isinstance(data, dict) and data.get("format") == UNSEALED
-    data = unsealed(data, store.location(MANIFEST), required=not old)
-    found = data.get("format")
-    if found not in (UNSEALED, FORMAT):
-        raise InputError(
-            f"{store.location()} has format {found!r}; this version of subtrain reads formats up to {FORMAT}"
-        )
-    return data
-
-
-def extension_files(store: Store) -> list[str]:
-    """The files of the study's extensions, in order; CorruptError if one of them is missing."""
-    found = [(name, int(m[1])) for name in store.names(EXTENSIONS) if (m := _EXTENSION.fullmatch(name))]
-    for k, (_, number) in enumerate(found, 1):
-        if number != k:
-            raise CorruptError(
-                f"{store.location(f'{EXTENSIONS}/{k:06d}.json')} is missing: put it back, or collect anew"
-            )
-    return [name for name, _ in found]
-
-
-def _extended(store: Store, design: AnyDesign, required: bool) -> AnyDesign:
-    for name in extension_files(store):
-        entry = read_sealed(store, name, required)
-        if entry.pop("after", design.rows) != design.rows:
-            raise CorruptError(f"{store.location(name)} is damaged: it extends a study of another size")
-        design = design.extend(**entry)
-    return design
-
-
-def _plain(name: str) -> str:
-    """An output's name, which becomes part of file names; ValueError for one that could lead elsewhere."""
-    if "/" in checked(name):
-        raise ValueError(f"{name!r} is no name of an output")
-    return name
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "subtrain": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "numba", "scikit-learn")},
-    }

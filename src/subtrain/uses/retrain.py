@@ -20,7 +20,8 @@ from subtrain.errors import InputError, MismatchError
 from subtrain.masks import Masks, pack
 from subtrain.store.addresses import open_store
 from subtrain.store.protocol import Store
-from subtrain.studies.stored_study import MANIFEST, create_study
+from subtrain.studies.manifest import MANIFEST
+from subtrain.studies.stored_study import create_study
 from subtrain.studies.trust import Making
 from subtrain.study import Study
 from subtrain.system.machine import cores

@@ -20,7 +20,7 @@ from subtrain.collection.engines.local.slots import Slots, pick_slots
 from subtrain.designs.drawn import Design
 from subtrain.errors import InputError
 from subtrain.formatting import duration, size
-from subtrain.studies.stored_study import task_and_source
+from subtrain.studies.new_study import task_and_source
 from subtrain.studies.task_design import bound
 from subtrain.system.machine import available_memory, cores, visible_gpus
 from subtrain.tasks.base import Source, Task

@@ -24,8 +24,9 @@ from subtrain.errors import CorruptError, InputError, SubtrainError
 from subtrain.masks import Masks
 from subtrain.store.protocol import read_capped
 from subtrain.store.seal import CHANGED
+from subtrain.studies.manifest import UNSEALED
 from subtrain.studies.segments import segment_file
-from subtrain.studies.stored_study import FAILURES, UNSEALED, StoredStudy, segment_name
+from subtrain.studies.stored_study import FAILURES, StoredStudy, segment_name
 from subtrain.system.machine import NoDeviceError, host
 from subtrain.tasks.watching.own_code import place
 from subtrain.trainers.kit.out_of_memory import is_out_of_memory, release_memory

@@ -24,7 +24,8 @@ from subtrain.outputs import SchemaError
 from subtrain.store import atomic_files
 from subtrain.store.addresses import local_folder, open_store
 from subtrain.store.folder import inside
-from subtrain.studies.stored_study import LOGS, MANIFEST, StoredStudy
+from subtrain.studies.manifest import MANIFEST
+from subtrain.studies.stored_study import LOGS, StoredStudy
 from subtrain.system.machine import NoDeviceError, host
 from subtrain.trainers.kit.out_of_memory import release_memory
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from subtrain.explorer.open_studies import OpenFit
 from subtrain.store.seal import put_sealed, read_sealed
-from subtrain.studies.stored_study import UNSEALED
+from subtrain.studies.manifest import UNSEALED
 from subtrain.study import Study
 
 REVIEWS = "reviews"

@@ -23,7 +23,8 @@ from subtrain.store.folder import Folder
 from subtrain.store.npy_files import open_verified, parse_npy
 from subtrain.store.protocol import JSON_BYTES, Store, read_capped, read_json
 from subtrain.store.seal import put_sealed, replace_hashed, unsealed, verify_bytes
-from subtrain.studies.stored_study import FIT_META, UNSEALED
+from subtrain.studies.manifest import UNSEALED
+from subtrain.studies.stored_study import FIT_META
 from subtrain.study import Study
 
 FORMAT = 4

@@ -24,10 +24,11 @@ from subtrain.store.npy_files import open_npy
 from subtrain.store.seal import sealed, unsealed
 from subtrain.studies.imports.consistency import check_targets, compare_margins, never_filled
 from subtrain.studies.imports.imported_outputs import array_fingerprint
+from subtrain.studies.manifest import FORMAT, MANIFEST
 from subtrain.studies.segments import npy_writer
 from subtrain.studies.segments.npy_writer import Progress
 from subtrain.studies.segments.segment_file import runs
-from subtrain.studies.stored_study import FORMAT, MANIFEST, StoredStudy
+from subtrain.studies.stored_study import StoredStudy
 from subtrain.studies.view.stored_view import bounded, put_view
 from subtrain.system.paths import local_path
 from subtrain.tasks.base import View

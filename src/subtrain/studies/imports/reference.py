@@ -16,7 +16,8 @@ from subtrain.store import atomic_files
 from subtrain.store.npy_files import open_npy
 from subtrain.studies.imports.arrays import import_arrays
 from subtrain.studies.imports.logdir import read_logdir
-from subtrain.studies.stored_study import MANIFEST, StoredStudy
+from subtrain.studies.manifest import MANIFEST
+from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.paths import local_path
 from subtrain.tasks.reference import MASKS
 

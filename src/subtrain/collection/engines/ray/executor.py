@@ -22,7 +22,8 @@ from subtrain.designs.drawn import Span
 from subtrain.errors import InputError, StorageError
 from subtrain.store.addresses import open_store
 from subtrain.store.protocol import Store
-from subtrain.studies.stored_study import LOGS, MANIFEST, StoredStudy
+from subtrain.studies.manifest import MANIFEST
+from subtrain.studies.stored_study import LOGS, StoredStudy
 
 # Seconds between looks at what is committed and what the cluster has, and for which a shared folder may lag behind.
 EVERY, LAG = 1.0, 120.0

@@ -19,7 +19,8 @@ from subtrain.collection.engines.slurm import sbatch
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.folder import inside
-from subtrain.studies.stored_study import LOGS, MANIFEST, MAX_SEGMENTS, StoredStudy
+from subtrain.studies.manifest import MANIFEST, MAX_SEGMENTS
+from subtrain.studies.stored_study import LOGS, StoredStudy
 
 SLURM = "slurm"
 _NAME = re.compile(r"[0-9]{6,}-[0-9a-f]{6}")
