@@ -45,9 +45,23 @@ class Influence(NamedTuple):
 class Datamodels:
     """g(mask) = weightᵀ mask + bias for every target (paper, equation 1).
 
-    weight: float32 [n, T] in raw 0/1-mask units: a positive weight means that training on the unit raises the output;
-    bias: float64 [T]; lam: float64 [T], the λ of each target in its solver's units; meta: scale, alpha, margin,
-    split, solver and the models that were used, as plain JSON.
+    Args:
+        weight: float32 [n, T], in raw 0/1-mask units: a positive weight means that training on the unit raises the
+            output.
+        bias: float64 [T].
+        lam: float64 [T], the λ of each target in its solver's units.
+        meta: How they were made, as plain JSON: output, scale, alpha, estimator, and the models that were used.
+
+    Raises:
+        InputError: For arrays whose shapes do not fit.
+
+    Example:
+        >>> dm.n, dm.targets
+        (30, 8)
+        >>> dm.predict(study.masks([0, 1])).shape
+        (2, 8)
+        >>> len(dm.top(7, k=3))
+        3
     """
 
     weight: NDArray[np.floating[Any]]

@@ -103,12 +103,29 @@ class Evaluation:
 def evaluate(
     dm: Datamodels, study: StoredStudy, output: str | None = None, rows: Rows | None = None, bootstrap: int = 500
 ) -> Evaluation:
-    """Judge datamodels on the study's held-out models (all finished ones by default).
+    """Compare the predictions of datamodels with the outputs of evaluation models that they never saw.
 
-    output: which output, by default the one they were fitted on. Models with the mask of one that was fitted on, and
-    models and targets that are not finite, are left out: each is counted in a warning and in `notes`, as are models
-    that are missing because they failed. Raises InputError when `rows` holds a model that was used in fitting or in
-    choosing λ, when there are fewer than three held-out subsets, or when n or T do not fit.
+    Models with the mask of one that was fitted on, and models and targets that are not finite, are left out: each is
+    counted in a warning and in `notes`, as are models that are missing because they failed.
+
+    Args:
+        dm: Datamodels over the study's units.
+        study: The study whose evaluation models are compared with.
+        output: Name of the output; by default the one that they were fitted on.
+        rows: Numbers of the models to compare with; by default all evaluation models that are finished.
+        bootstrap: Resamples for the intervals; 0: none.
+
+    Returns:
+        Evaluation: LDS with its interval and ceiling, and other figures, each a mean over targets.
+
+    Raises:
+        InputError: When `rows` holds a model that was used in fitting or in choosing λ, when there are fewer than three
+            evaluation subsets, or when n or T do not fit.
+
+    Example:
+        >>> found = st.evaluate(dm, study)
+        >>> found.subsets, found.replicates, found.targets
+        (10, 3, 8)
     """
     output = output or dm.meta.get("output") or next(iter(study.outputs))
     if dm.n != study.n:

@@ -85,12 +85,28 @@ class Alphas(Result):
 def compare_alphas(
     study: Study, alphas: Sequence[float] = (0.1, 0.2, 0.5), pilot: int = 500, output: str | None = None, **options: Any
 ) -> Alphas:
-    """Train a pilot study for each alpha with the study's own task, fit the LASSO, and judge.
+    """Train a small pilot study for each alpha with the study's own task, fit the LASSO, and compare.
 
-    Pilots stay below the study, `pilots/alpha-0.1-500/`, and a second call finds them. Each alpha is judged on subsets
-    of its own size: what is asked of a datamodel differs with alpha, so take the smallest that is close to your
-    question and scores as well. options: as `collect` takes them. Raises InputError for an imported study, or alphas
-    that leave no unit in a subset.
+    Pilots stay below the study, `pilots/alpha-0.1-500/`, and a second call finds them. Each alpha is evaluated on
+    subsets of its own size: what is asked of a datamodel differs with alpha, so take the smallest that is close to your
+    question and scores as well.
+
+    Args:
+        study: The study whose task trains.
+        alphas: The alphas to compare.
+        pilot: Models of each pilot study, 50 or more.
+        output: Name of the output; by default the study's first.
+        **options: Keywords of `collect`, as workers=4.
+
+    Returns:
+        Alphas: LDS and ceiling of each alpha, and what a model costs.
+
+    Raises:
+        InputError: For an imported study, and alphas that leave no unit in a subset.
+
+    Example:
+        >>> st.compare_alphas(study, [0.5], pilot=50, **fast).best
+        0.5
     """
     if pilot < 50 or not list(alphas):
         raise InputError(f"give one alpha or more and pilots of 50 models or more, got {list(alphas)} and {pilot}")

@@ -103,11 +103,27 @@ class Audit(Result):
 def audit(
     study: Study, output: str | None = None, *, rhos: Sequence[float] = RHOS, pairs: int | None = 100, **options: Any
 ) -> Audit:
-    """Noise from the held-out replicates; linearity from models trained on masks correlated with the held-out ones.
+    """Measure how much of an output is noise of the training seed, and how much is linear in the mask.
 
-    pairs: how many held-out subsets get a partner at each of `rhos` (all if None, 0: retrain nothing). Every partner
-    has another seed, so that noise takes no part. options: as `retrain` takes them. Raises InputError where held-out
-    subsets have a single run each, fewer than 3 have landed, or the design has several alphas.
+    Noise comes from the replicates of the evaluation models, linearity from models trained on masks correlated with
+    theirs. Every such partner has another seed, so that noise takes no part.
+
+    Args:
+        study: A study with two or more runs of each evaluation subset.
+        output: Name of the output; by default the study's first.
+        rhos: Correlations of the partners, strictly between 0 and 1.
+        pairs: How many evaluation subsets get a partner at each of `rhos`; None: all, 0: retrain nothing.
+        **options: Keywords of `retrain`, as workers=4 or engine="slurm".
+
+    Returns:
+        Audit: noise share and ceiling of every target, and the linear share if models were retrained.
+
+    Raises:
+        InputError: Where subsets have a single run each, fewer than 3 are finished, or the design has several alphas.
+
+    Example:
+        >>> st.audit(study, pairs=0).ceiling.shape
+        (8,)
     """
     name = output or next(iter(study.outputs))
     judges = judging(study, study.done(EVALUATION), name, np.zeros(0, np.int64))

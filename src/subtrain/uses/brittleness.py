@@ -117,12 +117,30 @@ def brittleness(
     sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
     labels: ArrayLike | None = None,
 ) -> Brittleness:
-    """How many of a target's most helpful examples, given another label, flip its prediction; `verify` retrains to see.
+    """Find how many of a target's most helpful examples, given another label, flip its prediction.
 
-    labels: the label for each target's examples, by default the runner-up: the class of the second largest logit,
-    averaged over the study's models, which must then record logits ("test_logits"). A target has no more examples
-    mislabeled than have a positive weight. Raises InputError where labels are neither given nor recorded, and for
-    outputs that are not margins.
+    `verify` retrains with these labels. A target has no more examples mislabeled than have a positive weight.
+
+    Args:
+        dm: Datamodels of one output of the study. It must be margins.
+        study: The study that they were fitted on.
+        targets: Numbers of targets; by default all.
+        sizes: How many examples to mislabel, one training set each.
+        labels: Integers [targets], the label that each target's examples get; by default the runner-up: the class of
+            the second largest logit, averaged over the study's models, which must then record logits ("test_logits").
+
+    Returns:
+        Brittleness: the margin of each target and size, as it would be without these examples.
+
+    Raises:
+        InputError: Where labels are neither given nor recorded, and for outputs that are not margins.
+
+    Example:
+        >>> found = st.brittleness(dm, study, targets=[7], sizes=[1, 2])
+        >>> found.after.shape
+        (1, 2)
+        >>> found.verify(runs=1, **fast).runs
+        1
     """
     output = margins_of(dm, study)
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)

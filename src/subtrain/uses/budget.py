@@ -100,10 +100,25 @@ class Budget(Result):
 def budget(
     study: Study, lds: float, output: str | None = None, sizes: Sequence[int] | None = None, targets: int = 200
 ) -> Budget:
-    """Fit the study's learning curve and read off where it reaches `lds`; trains nothing.
+    """Read off the learning curve how many models it takes to reach an LDS; trains nothing.
 
-    sizes: by default five up to all that has landed, each twice the one before. Raises InputError where fewer than 4
-    sizes of 50 models or more have landed, or lds does not lie between 0 and 1.
+    Args:
+        study: A study of 400 fit models or more, or fewer with `sizes`.
+        lds: The LDS to reach, between 0 and 1.
+        output: Name of the output; by default the study's first.
+        sizes: Four or more numbers of models, each 50 or more; by default five up to all, each twice the one before.
+        targets: Of more targets, so many are taken, evenly spaced.
+
+    Returns:
+        Budget: the models needed with their interval, and how long they take here.
+
+    Raises:
+        InputError: Where too few models are finished, or lds cannot be.
+
+    Example:
+        >>> found = st.budget(study, 0.8, sizes=[50, 70, 90, 120])
+        >>> found.have
+        120
     """
     if not 0 < lds < 1:
         raise InputError(f"lds must lie between 0 and 1, got {lds}")

@@ -149,12 +149,29 @@ def clusters(
     method: str = "pca",
     labels: Sequence[str] | NDArray[np.str_] | None = None,
 ) -> Clusters:
-    """Spectral clusters of the datamodels (paper: datamodels as embeddings).
+    """Cut targets, or units, into spectral clusters by their datamodels (paper: datamodels as embeddings).
 
-    of: "targets" or "units"; affinity: "knn" (each with its `neighbors` nearest by cosine, for many thousands) or
-    "cosine"; method: of the map in the figure, "pca", "spectral" or "tsne". study: that of the fit, whose declared
-    direction is then read, and so that the result can say where the fit is weak. Raises InputError for a k that cannot
-    be.
+    Args:
+        dm: Datamodels of one output of the study.
+        study: The study that they were fitted on, if it is there: for labels, for a declared direction, and to say
+            where the fit is weak.
+        k: How many clusters.
+        of: "targets" or "units".
+        affinity: "knn" joins each with its `neighbors` nearest by cosine, for many thousands; or "cosine".
+        neighbors: Nearest neighbors that "knn" joins.
+        method: Of the map in the figure: "pca", "spectral" or "tsne".
+        labels: Text of every target or unit, to compare with; they have no part in the clustering.
+
+    Returns:
+        Clusters: the cluster of each, and the units that its members have in common.
+
+    Raises:
+        InputError: For a k, kind or affinity that cannot be, and labels of another number.
+
+    Example:
+        >>> found = st.clusters(dm, study, k=2)
+        >>> found.k, found.cluster.shape
+        (2, (8,))
     """
     from sklearn.cluster import SpectralClustering
 

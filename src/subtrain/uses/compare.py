@@ -193,14 +193,32 @@ def compare(
     names: tuple[str, str] = ("A", "B"),
     labels: Sequence[str] | NDArray[np.str_] | None = None,
 ) -> Comparison:
-    """How two learning algorithms differ in what they learn from the same units, for the same targets.
+    """Find what one learning algorithm learns from and another does not, from the same units and for the same targets.
 
-    Every target's datamodel of A (dm), of length 1, less its projection on that of B (other) is what A has to itself;
-    principal components of these residuals, not centred, are directions that tell A from B (ModelDiff: Shah et al.
-    2022). Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm
-    than of the other, and `verify` retrains to see. components: by default 5, or as many as there are. study,
-    other_study: those of the fits, so that the result can be verified and can say where one is weak. Raises InputError
-    for other units or targets, and for more components than there are.
+    Every target's datamodel of A, of length 1, less its projection on that of B is what A has to itself; principal
+    components of these residuals, not centered, are directions that tell A from B (ModelDiff: Shah et al. 2022).
+    Sampling noise of the weights is residual too: directions that matter hold a larger share of one algorithm than of
+    the other. `verify` retrains both without the units of a direction.
+
+    Args:
+        dm: Datamodels of algorithm A.
+        study: The study of A, or None; to verify, and to say where the fit is weak.
+        other: Datamodels of algorithm B.
+        other_study: The study of B, likewise optional.
+        components: Directions on either side; by default 5, or as many as there are.
+        names: What A and B are called.
+        labels: Text of every target, for tables.
+
+    Returns:
+        Comparison: the directions of A without B and of B without A.
+
+    Raises:
+        InputError: For other units or targets, and for more components than there are.
+
+    Example:
+        >>> found = st.compare(dm, study, dm, study, components=2)
+        >>> found.similarity.round(3).tolist()
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
     a, b = dm, other
     if (a.n, a.targets) != (b.n, b.targets):

@@ -176,13 +176,33 @@ def counterfactuals(
     base: str = FULL,
     seed: int = 0,
 ) -> Counterfactuals:
-    """Predict the effect of removals on a target's output (paper, section 3.1).
+    """Predict how a target's output changes without some units (paper, section 3.1); `verify` retrains without them.
 
-    targets: by default 50 spread over all; helpful, harmful and random units of each of `sizes` are removed, by default
-    10, 20, 40, … up to a tenth of all (of an output of which neither way is better, those that raise and lower it). Or
-    removals of your own. Units are removed from the whole training set, as in the paper: datamodels of subsets of size
-    alpha n then extrapolate to n. base="alpha" removes them from random subsets of the design's own size instead, and
-    compares each with the same subset whole, so that nothing is extrapolated. Raises InputError for other bases.
+    By default the most helpful, the most harmful and as many random units are removed. From the whole training set, as
+    in the paper, datamodels of subsets of size alpha n extrapolate to n.
+
+    Args:
+        dm: Datamodels of one output of the study.
+        study: The study that they were fitted on.
+        targets: Numbers of targets, by default 50 spread over all; or removals of your own.
+        sizes: How many units to remove; by default 10, 20, 40, … up to a tenth of all.
+        base: "full" removes them from the whole training set; "alpha" from random subsets of the design's own size,
+            each compared with the same subset whole, so that nothing is extrapolated.
+        seed: Draws the random units, and the subsets of base="alpha".
+
+    Returns:
+        Counterfactuals: every removal with its predicted effect.
+
+    Raises:
+        InputError: For another base, units or targets that do not exist, and sizes for which no target has enough
+            units.
+
+    Example:
+        >>> found = st.counterfactuals(dm, study, targets=[7], sizes=[3])
+        >>> found.table()["kind"].tolist()
+        ['helpful', 'harmful', 'random']
+        >>> found.verify(runs=2, **fast).observed.shape
+        (3, 2)
     """
     jobs, remark = _jobs(dm, study, targets, sizes, seed)
     output = str(dm.meta.get("output") or next(iter(study.outputs)))

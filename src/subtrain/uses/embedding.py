@@ -177,12 +177,31 @@ def embedding(
     of: str = "targets",
     labels: Sequence[str] | NDArray[np.str_] | None = None,
 ) -> Embedding:
-    """Principal components of the datamodels, row-normalised and centred (paper: datamodels as embeddings).
+    """Find the principal components of datamodels: the directions along which targets differ in what they learn from.
 
-    components: by default 10, or as many as there are. of: "targets", each a vector over units, or "units", each over
-    the targets that it moves. labels: of all targets or units, for pictures and tables. study: that of the fit, so that
-    the result can say where the fit is weak. Raises InputError when there
-    are not so many components.
+    Datamodels are taken of length 1, and centered (paper: datamodels as embeddings). `verify` retrains without the
+    units at the ends of a component.
+
+    Args:
+        dm: Datamodels of one output of the study.
+        study: The study that they were fitted on, if it is there: for labels, for a declared direction, and to say
+            where the fit is weak.
+        components: How many; by default 10, or as many as there are.
+        of: "targets", each a vector over units, or "units", each over the targets that it moves.
+        labels: Text of every target or unit, for pictures and tables.
+
+    Returns:
+        Embedding: components, their share of the variance, and who lies at their ends.
+
+    Raises:
+        InputError: For another kind, as many components as cannot be, and labels of another number.
+
+    Example:
+        >>> found = st.embedding(dm, study, components=2)
+        >>> found.scores.shape, found.directions.shape
+        ((8, 2), (2, 30))
+        >>> sorted(found.verify(runs=2, units=3, **fast).effects)
+        ['negative end', 'positive end', 'random']
     """
     from sklearn.decomposition import PCA
 

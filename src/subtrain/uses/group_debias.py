@@ -29,13 +29,31 @@ def debias_group(
     seed: int = 0,
     better: str | None = None,
 ) -> Selection:
-    """Drop the `drop` units that harm the worst group's outputs most: weights are averaged over the group's targets.
+    """Drop the units that harm the worst group of targets most; `verify` retrains without them and shows every group.
 
-    groups: the group of every target, [T], of any kind that can be told apart (labels, sources). group: the one to
-    help; by default the one on which the study's models are right least often (for an output that does not tell: whose
-    mean is worst). After D3M (Jain et al. 2024), which weighs the groups by a softmax of their losses; here the worst
-    has all the weight. better: as for `select`. A share `judge` of every group's targets only judges;
-    `verify` shows each group.
+    Weights are averaged over the group's targets. After D3M (Jain et al. 2024), which weighs the groups by a softmax of
+    their losses; here the worst has all the weight.
+
+    Args:
+        dm: Datamodels of one output of the study.
+        study: The study that they were fitted on.
+        groups: [T], the group of every target, of any kind that can be told apart (labels, sources).
+        drop: How many units to leave out.
+        group: The group to help; by default the one on which the study's models do worst.
+        judge: Share of the group's targets, from 0 to below 1, that the units are not chosen for.
+        seed: Draws these targets.
+        better: As for `select`.
+
+    Returns:
+        Selection: which units are kept, and the score that ranked them.
+
+    Raises:
+        InputError: For fewer than two groups, an unknown group, and where nothing tells which way is better.
+
+    Example:
+        >>> found = st.debias_group(dm, study, groups=list("aaaabbbb"), drop=5, group="b")
+        >>> list(found.groups)
+        ['b, chosen for', 'b, others', 'other groups']
     """
     check_fit(dm, study)
     aim = aim_of(dm, study, better)

@@ -114,25 +114,40 @@ def leakage(
     train: Datamodels | None = None,
     copies: int = 1,
 ) -> Leakage:
-    """Rank the pairs in which one unit, or up to `copies` of them, matter to a target far more than all others do.
+    """Rank the units that matter to one target far more than all others do, as a copy of it would.
 
     Each unit's weights are taken relative to their mean size over all targets: one that matters to its whole class
     stands out at none of them. A target's weights, by size, then fall off like a power law: the logarithm of the j-th
-    over the (j + 1)-th, times j, is exponential, the same for all j (Rényi). A duplicate breaks that: the gap below it
-    is too large. The score of the first c weights is their gap over the mean gap of those that follow; its p-value that
-    of an F distribution, times `copies` for the best of c = 1 … copies, since so many are tried (two duplicates of one
-    target hide each other from c = 1, but small clusters of neighbours look like several). As a guard against tails of
-    another kind, scores are divided by a common scale if the targets' median is larger than it should be. q: Benjamini
-    and Hochberg's over targets, so among targets with q at most `fdr` that share is expected to be clean.
+    over the (j + 1)-th, times j, is exponential, the same for all j (Rényi). A copy breaks that: the gap below it is
+    too large. The score of the first c weights is their gap over the mean gap of those that follow; its p-value is that
+    of an F distribution, times `copies` for the best of c = 1 … copies. As a guard against tails of another kind,
+    scores are divided by a common scale if the targets' median is larger than it should be. Weights of both signs
+    count, for a copy with a wrong label harms. Whether a suspect is a copy is for a person to say: hence the column for
+    decisions.
 
-    train: datamodels of the training examples themselves, [n, n], as of an output like train_margins. A pair is then
-    told by how near the datamodels of its two sides are, which finds duplicates that a model learns without any one of
-    them: one over (1 minus their cosine) takes the place of the weight above. Distances to one's neighbours have the
-    same law (Levina and Bickel 2004, section 3).
+    Args:
+        dm: Datamodels of one output of the study.
+        study: The study that they were fitted on, if it is there: for labels, for a declared direction, and to say
+            where the fit is weak.
+        targets: Numbers of targets; by default all.
+        fdr: Share of the targets with suspects that may be clean, between 0 and 1 (Benjamini and Hochberg over
+            targets).
+        train: Datamodels [n, n] of the training examples themselves, as of train_margins. A pair is then told by how
+            near the datamodels of its two sides are, which finds copies that a model learns without any one of them:
+            one over (1 minus their cosine) takes the place of the weight. Distances to one's neighbors have the same
+            law (Levina and Bickel 2004, section 3).
+        copies: Copies of one target to look for at most, 1 to 10: two of them hide each other from a search for one.
 
-    A suspect is a unit that stands out, as a duplicate does; whether it is one is for a person to say: hence the column
-    for decisions. Weights of both signs count, for a duplicate with a wrong label harms. study: that of the fit, so
-    that the result can say where the fit is weak.
+    Returns:
+        Leakage: every target's best suspects, surest first.
+
+    Raises:
+        InputError: For an fdr or number of copies that cannot be, and datamodels of other shapes.
+
+    Example:
+        >>> found = st.leakage(dm, study)
+        >>> found.tested, found.n
+        (8, 30)
     """
     if not 0 < fdr < 1:
         raise InputError(f"fdr must lie between 0 and 1, got {fdr}")

@@ -96,13 +96,27 @@ class LearningCurve(Result):
 def learning_curve(
     study: Study, sizes: Sequence[int] | None = None, output: str | None = None, targets: int = TARGETS
 ) -> LearningCurve:
-    """Fit the LASSO on the first models that have landed, as many as each of `sizes` says, and judge it.
+    """Fit the LASSO on the first models that are finished, as many as each of `sizes` says, and evaluate every fit.
 
-    sizes: by default a quarter, half and all of what has landed. output: by default the study's first; of more than
-    `targets` targets that many are taken, evenly spaced. Held-out models with the mask of one that is fitted on, and
-    models and targets that are not finite, are left out, as `evaluate` and `fit` do: each is counted in a warning and
-    in `notes`. Only reads: a collect that runs is not disturbed. Raises InputError when too little has landed: fewer
-    than 50 models to fit on or 3 held-out subsets.
+    Evaluation models with the mask of one that is fitted on, and models and targets that are not finite, are left out,
+    as `evaluate` and `fit` do: each is counted in a warning and in `notes`. Only reads: a collect that runs is not
+    disturbed.
+
+    Args:
+        study: A study of 50 fit models and 3 evaluation subsets or more.
+        sizes: Numbers of models; by default a quarter, half and all.
+        output: Name of the output; by default the study's first.
+        targets: Of more targets, so many are taken, evenly spaced.
+
+    Returns:
+        LearningCurve: LDS and ceiling at every size.
+
+    Raises:
+        InputError: Where fewer than 50 fit models or 3 evaluation subsets are finished.
+
+    Example:
+        >>> [point.models for point in st.learning_curve(study, [60, 120]).points]
+        [60, 120]
     """
     models = _landed(study, output)
     landed = models.rows.size

@@ -134,11 +134,25 @@ class Memorization(Result):
 
 @question
 def empirical_influence(study: Study, output: str | None = None) -> Influences:
-    """How much more often models are right about a target with the unit than without it, for all pairs [n, T].
+    """Estimate how much more often models are right about a target with a unit than without it, for all pairs.
 
-    Feldman & Zhang 2020, section 2 (infl), estimated from the study's own subsets, as in their section 3. output: of
-    correctness, or of margins (right is above 0), by default the study's first; an output that tells neither is
-    averaged as it is. Held-out models are not used. Raises InputError for an unknown output or fewer than ten models.
+    Feldman & Zhang 2020, section 2 (infl), from the study's own subsets, as in their section 3. Evaluation models are
+    not used.
+
+    Args:
+        study: A study of ten models or more.
+        output: An output of correctness, or of margins (right is above 0), by default the study's first; one that tells
+            neither is averaged as it is.
+
+    Returns:
+        Influences: the influence [n, T] of every unit on every target, with standard errors.
+
+    Raises:
+        InputError: For an unknown output or fewer than ten models.
+
+    Example:
+        >>> st.empirical_influence(study, "test_margins").value.shape
+        (30, 8)
     """
     models = models_to_average(study, output)
     measured = quantity(study, models.output)
@@ -157,11 +171,24 @@ def empirical_influence(study: Study, output: str | None = None) -> Influences:
 
 @question
 def memorization(study: Study, output: str | None = None) -> Memorization:
-    """How much more often models are right about a training example when they were trained on it.
+    """Estimate how much more often models are right about a training example when they were trained on it.
 
     Feldman & Zhang 2020, section 2 (mem): the diagonal of the influence on training examples. Where units are groups,
-    the example's own group is in or out. output: train_correctness or train_margins, whichever the study records.
-    Raises InputError for an output that does not tell whether a model is right.
+    the example's own group is in or out.
+
+    Args:
+        study: A study that records an output of the training examples.
+        output: train_correctness or train_margins; by default whichever the study records.
+
+    Returns:
+        Memorization: for every training example the share of models right with it and without it.
+
+    Raises:
+        InputError: For an output that does not tell whether a model is right.
+
+    Example:
+        >>> st.memorization(study).value.shape
+        (30,)
     """
     known = [name for name in ("train_correctness", "train_margins") if name in study.outputs]
     if output is None and not known:

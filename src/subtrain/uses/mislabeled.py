@@ -137,16 +137,31 @@ def mislabeled(
     *,
     dm: Datamodels | None = None,
 ) -> Mislabeled:
-    """Rank the training examples by how much the study's models contradict their labels.
+    """Rank the training examples by how much the models not trained on them contradict their labels.
 
     Every model leaves out a share of the training set, so each example has models that were not trained on it:
     "without" and "agreement" are what those say, without any fit. "self" is the example's influence on itself (Feldman
-    & Zhang 2020, on the output itself). Datamodels of the same output add "self_weight" and "support". output: by
-    default train_margins; of losses a high one is suspicious. by: one of SCORES. known: examples known to be
-    mislabeled, by number or as bool [N], to judge every score by; they change no score. Where units are groups an
-    example is in with its own.
+    & Zhang 2020, on the output itself). Datamodels of the same output add "self_weight" and "support". Where units are
+    groups an example is in with its own. `verify` retrains without the most suspicious.
 
-    Raises InputError when the study records no such output, or the datamodels are of other targets or units.
+    Args:
+        study: A study that records an output of the training examples.
+        output: Its name; by default train_margins. Of losses a high one is suspicious.
+        by: The score that ranks, one of `SCORES`.
+        known: Examples known to be mislabeled, by number or as bool [N], to compare every score with; they change no
+            score.
+        dm: Datamodels of the same output, for two scores more.
+
+    Returns:
+        Mislabeled: every score of every example.
+
+    Raises:
+        InputError: Where the study records no such output, and for datamodels of other targets or units.
+
+    Example:
+        >>> found = st.mislabeled(study)
+        >>> list(found.scores), found.order.size
+        (['without', 'agreement', 'self', 'mean'], 30)
     """
     output = output or "train_margins"
     models = models_to_average(study, output)

@@ -143,15 +143,33 @@ def neighbors(
     q: ArrayLike | None = None,
     together: bool = False,
 ) -> Neighbors:
-    """The k most helpful and the k most harmful units of each target (paper, section 4.2), by weight.
+    """List the k units that help and the k that harm each target most (paper, section 4.2), by weight.
 
-    Helpful is what raises the output, of losses what lowers it; of an output of which neither way is better, those that
-    raise it most and those that lower it most.
+    What raises an output helps; what lowers a loss helps. Where neither way is better, as of predictions, the lists
+    hold the units that raise and that lower the output most.
 
-    targets: by default all. groups [T of the targets]: what each belongs to, a class for example; each group then has
-    one list, by the mean of its targets' weights; together=True makes all of them one group. q [n, targets] or, with
-    groups, [n, G]: how sure each weight is (false-discovery rates, as `significance` finds them), to stand beside it.
-    study: tells labels and images where it stores them. Raises InputError where shapes do not fit.
+    Args:
+        dm: Datamodels of one output of the study.
+        study: The study that they were fitted on, if it is there: for labels, for a declared direction, and to say
+            where the fit is weak.
+        targets: Numbers of targets; by default all.
+        k: Units on each side.
+        groups: [targets], what each belongs to, a class for example: one list a group, by the mean of its targets'
+            weights.
+        q: [n, targets], or [n, groups]: a false-discovery rate for each weight, as `significance` finds it, to show
+            beside it.
+        together: Make all targets one group.
+
+    Returns:
+        Neighbors: the units of each list with their weights.
+
+    Raises:
+        InputError: Where targets do not exist or shapes do not fit.
+
+    Example:
+        >>> found = st.neighbors(dm, study, targets=[7], k=2)
+        >>> found.side.tolist()
+        ['helpful', 'helpful', 'harmful', 'harmful']
     """
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
     names, member = _grouped(chosen, groups, together)

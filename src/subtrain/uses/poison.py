@@ -139,16 +139,32 @@ def poison(
 ) -> Poison:
     """Find the units whose weights on one another sum to most: a planted backdoor, if there is one.
 
-    dm: datamodels of a train-set output, [n, N]; a unit's weight on itself is not counted. Poisoned examples carry a
-    feature that nothing else does, so each depends on the others and on nothing else (Khaddaj et al. 2023, maximum-sum
-    submatrix of the train x train datamodel). size: of the set; by default the one, of up to a quarter of the units,
-    with the most support a member. without: units to leave out of the search, as the suspects of an earlier one; known:
-    poisons, by number or as bool [n], to judge by. The search climbs from `starts` units and a few other sets, without
-    a guarantee. Where units are groups, the weights on a group's examples are averaged; of losses, which poisons lower
-    for one another, their sign is turned.
+    Poisoned examples carry a feature that nothing else does, so each depends on the others and on nothing else (Khaddaj
+    et al. 2023, maximum-sum submatrix of the train x train datamodel). The search climbs from `starts` units and a few
+    other sets, without a guarantee. A set is found in any data: of clean data it is a class, or a part of one that
+    looks alike. Where units are groups, the weights on a group's examples are averaged; of losses, which poisons lower
+    for one another, their sign is turned. `verify` retrains without the suspects.
 
-    A set is found in any data: of clean data it is a class, or a part of one that looks alike. Raises InputError for
-    datamodels that are not of one number a training example, and a size that is not in 2..n / 2.
+    Args:
+        dm: Datamodels [n, N] of a train-set output; a unit's weight on itself is not counted.
+        study: The study that they were fitted on.
+        size: Units of the set, 2 to n / 2; by default the size, of up to a quarter of the units, with the most support
+            a member.
+        without: Units to leave out of the search, as the suspects of an earlier one.
+        known: Poisons, by number or as bool [n], to compare with.
+        starts: Units that the search starts from.
+        seed: Draws the other sets.
+
+    Returns:
+        Poison: the suspects, and how much the set supports every unit.
+
+    Raises:
+        InputError: For datamodels that are not of one number a training example, and a size that cannot be.
+
+    Example:
+        >>> found = st.poison(own, study, size=3)
+        >>> found.suspects.size
+        3
     """
     weights = between_units(dm, study)
     helps = directed(quantity_fitted(dm, study), str(dm.meta["output"]), None, "a search for a poison").sign

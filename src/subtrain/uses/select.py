@@ -105,13 +105,34 @@ def select(
     seed: int = 0,
     better: str | None = None,
 ) -> Selection:
-    """Keep the `keep` units with the largest mean weight on the targets, or drop the `drop` with the smallest.
+    """Keep the units with the largest mean weight on some targets; `verify` retrains on them.
 
-    Minimises the predicted mean loss over training sets of that size (Engstrom et al. 2024, DsDm, section 3). targets:
-    those to choose for; by default a random share 1 - `judge` of all, drawn by `seed`. The other targets only judge:
-    a selection always looks better on the targets that it was chosen for. Of losses less is better, so their weights
-    count with the sign turned. better: "higher" or "lower", where the output does not tell: InputError without it, as
-    for a regressor's predictions.
+    Minimizes the predicted mean loss over training sets of that size (Engstrom et al. 2024, DsDm, section 3). Of losses
+    less is better, so their weights count with the sign turned. A selection always looks better on the targets that it
+    was chosen for: the other targets show what it is worth.
+
+    Args:
+        dm: Datamodels of one output of the study.
+        study: The study that they were fitted on.
+        keep: How many units to keep; or
+        drop: how many of the worst to leave out.
+        targets: Numbers of the targets to choose for; by default a random share 1 - `judge` of all.
+        judge: Share of the targets, from 0 to below 1, that the units are not chosen for.
+        seed: Draws these targets.
+        better: "higher" or "lower", where the output does not tell which way is better.
+
+    Returns:
+        Selection: which units are kept, and the score that ranked them.
+
+    Raises:
+        InputError: Where nothing tells which way is better, and for numbers of units or targets that cannot be.
+
+    Example:
+        >>> found = st.select(dm, study, keep=20)
+        >>> int(found.kept.sum())
+        20
+        >>> found.verify(runs=1, randoms=2, **fast).arms
+        ('selected', 'random', 'all', 'worst')
     """
     check_fit(dm, study)
     aim = aim_of(dm, study, better)

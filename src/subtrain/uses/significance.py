@@ -132,17 +132,35 @@ def significance(
     used: ArrayLike | None = None,
     progress: Progress | None = None,
 ) -> Significance:
-    """Unbiased weights, standard errors, p- and q-values of these targets (all by default) for every unit.
-
-    method: "debiased" corrects a LASSO's weights by the known covariance of the design's masks, from as many models as
-    there are; for datamodels of another estimator it fits a LASSO on the same models first. "exact" is least squares,
-    from more models than units. fdr is kept over all pairs, or for each target (per_target). used: degrees of freedom
-    of the fit [T], to correct these datamodels themselves; a LASSO's are its weights that are not zero. Takes the
-    counts that `fit` kept in the study, or one pass over its models; memory is about 8 float64 [n, T].
+    """Test which weights are real: unbiased weights with standard errors, p- and q-values.
 
     Assumes that outputs are linear in the mask up to noise of one variance for each target; at alpha = 1/2 a variance
     that changes with one unit does no harm. Masks of one size know weights up to a constant: here the median weight is
-    0. Raises InputError for a fit of another study, and for too few models.
+    0. Takes the counts that `fit` kept in the study, or one pass over its models; memory is about 8 float64 [n, T].
+
+    Args:
+        dm: Datamodels of one output of the study.
+        study: The study that they were fitted on.
+        targets: Numbers of targets; by default all.
+        fdr: Share of the pairs found that may be false, between 0 and 1.
+        method: "debiased" corrects a LASSO's weights by the known covariance of the design's masks; for datamodels of
+            another estimator it fits a LASSO on the same models first. "exact" is least squares, from more models than
+            units.
+        per_target: Keep fdr for each target, not over all pairs.
+        used: [T], degrees of freedom of the fit, to correct these datamodels themselves; of a LASSO its weights that
+            are not 0.
+        progress: Called with (stage, done, total) as it goes.
+
+    Returns:
+        Significance: every pair of a unit and a target, and which are real.
+
+    Raises:
+        InputError: For a fit of another study, too few models, and an fdr that cannot be.
+
+    Example:
+        >>> found = st.significance(dm, study, targets=[0, 7])
+        >>> found.q.shape, found.method
+        ((30, 2), 'debiased')
     """
     if not 0 < fdr < 1:
         raise InputError(f"fdr must lie between 0 and 1, got {fdr}")

@@ -139,12 +139,31 @@ def _paper(factor: float, share: Interval) -> str:
 def support(
     dm: Datamodels, study: Study, targets: Sequence[int] | None = None, *, calibrate: int = 0, **options: Any
 ) -> Support:
-    """The smallest set of each target whose removal should flip its prediction.
+    """Find the smallest set of units whose removal should flip each prediction; `verify` retrains without it.
 
-    Units are sorted by weight, and the support is the smallest k with (margin on the whole training set) minus (sum of
-    the k largest weights) below zero. The margin is the datamodel's own prediction for the mask of ones, an
-    extrapolation from subsets of size alpha n; with calibrate=10 it is the mean of 10 models trained on everything. The
-    outputs must be margins. options: as for `retrain`, with calibrate. Raises InputError for other outputs.
+    Units are sorted by weight. The support is the smallest k at which the margin on the whole training set minus the
+    sum of the k largest weights is below zero.
+
+    Args:
+        dm: Datamodels of one output of the study. It must be margins.
+        study: The study that they were fitted on.
+        targets: Numbers of targets; by default all.
+        calibrate: Models to train on everything, whose mean margin the estimate starts from; 0: it starts from the
+            datamodel's own prediction, an extrapolation from subsets of size alpha n.
+        **options: Keywords of `retrain`, as workers=4 or engine="slurm". Only for calibrate.
+
+    Returns:
+        Support: for each target its size, or that there is none.
+
+    Raises:
+        InputError: For outputs that are not margins, and targets that do not exist.
+
+    Example:
+        >>> found = st.support(dm, study, targets=[0, 7])
+        >>> sorted(found.table())
+        ['margin', 'support', 'target']
+        >>> found.verify(runs=2, **fast).runs
+        2
     """
     output = margins_of(dm, study)
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)

@@ -80,13 +80,28 @@ class Values(Result):
 def banzhaf(
     study: Study, output: str | None = None, utility: str | None = None, targets: Sequence[int] | None = None
 ) -> Values:
-    """Data Banzhaf value: mean utility with the unit minus mean utility without it, over subsets of half the units.
+    """Value every unit by Banzhaf: mean utility with it minus mean utility without it, over half the units.
 
     The maximum-sample-reuse estimate of Wang & Jia 2023 (section 4): every model serves every unit. Exact in
     expectation for `Design(alpha=0.5, kind="bernoulli")`; another alpha gives that alpha's weighted Banzhaf value, and
-    subsets of fixed size give values about their mean. utility: of a model, "accuracy" over the targets (the default
-    where the output tells it) or "mean" of the output, of losses minus the mean: what lowers a loss is worth something.
-    Held-out models are not used.
+    subsets of fixed size give values about their mean. Evaluation models are not used.
+
+    Args:
+        study: A study of one alpha.
+        output: Name of the output; by default the study's first.
+        utility: Of a model: "accuracy" over the targets (the default where the output tells it) or "mean" of the
+            output, of losses minus the mean: what lowers a loss is worth something.
+        targets: Numbers of the targets that count; by default all.
+
+    Returns:
+        Values: the value of every unit with its standard error.
+
+    Raises:
+        InputError: For several alphas, an unknown output or utility, and too few models.
+
+    Example:
+        >>> st.banzhaf(study).value.shape
+        (30,)
     """
     models = models_to_average(study, output)
     play = _utility(models, utility, targets)
@@ -104,10 +119,26 @@ def banzhaf(
 def ame(
     study: Study, output: str | None = None, utility: str | None = None, targets: Sequence[int] | None = None
 ) -> Values:
-    """Average marginal effect over the design's alphas, each with the same weight (Lin et al. 2022, section 3).
+    """Value every unit by its average marginal effect over the design's alphas, each with the same weight.
 
-    As `banzhaf`, from a design of several alphas. The estimator `AME` assumes few units that matter and needs fewer
-    models; this one assumes nothing and says how far it may be off.
+    Lin et al. 2022, section 3. The estimator `AME` assumes few units that matter and needs fewer models; this one
+    assumes nothing and says how far it may be off.
+
+    Args:
+        study: A study, best of several alphas.
+        output: Name of the output; by default the study's first.
+        utility: As for `banzhaf`.
+        targets: Numbers of the targets that count; by default all.
+
+    Returns:
+        Values: the value of every unit with its standard error.
+
+    Raises:
+        InputError: For an unknown output or utility, and too few models.
+
+    Example:
+        >>> st.ame(study).value.shape
+        (30,)
     """
     models = models_to_average(study, output)
     play = _utility(models, utility, targets)
@@ -120,11 +151,30 @@ def ame(
 def shapley(
     study: Study, output: str | None = None, utility: str | None = None, targets: Sequence[int] | None = None
 ) -> Values:
-    """Data Shapley value: the average over all alphas from 0 to 1 of the Banzhaf value weighted by alpha (Owen 1972).
+    """Value every unit by Shapley: the average over all alphas from 0 to 1 of Banzhaf's value at that alpha.
 
-    The design's alphas are the nodes of a quadrature. It is unbiased for every game whose utility has interactions
-    among no more units than `exact` says: 2K units with K alphas of `Design.for_shapley(K)`, K or K + 1 with
-    others; of higher interactions the polynomial part alone is counted. Otherwise as `banzhaf`.
+    Owen 1972. The design's alphas are the nodes of a quadrature. It is unbiased for every game whose utility has
+    interactions among no more units than `exact` says: 2K units with the K alphas of `Design.for_shapley(K)`, K or K +
+    1 with others; of higher interactions the polynomial part alone is counted.
+
+    Args:
+        study: A study of several alphas.
+        output: Name of the output; by default the study's first.
+        utility: As for `banzhaf`.
+        targets: Numbers of the targets that count; by default all.
+
+    Returns:
+        Values: the value of every unit with its standard error.
+
+    Raises:
+        InputError: For a study of one alpha, an unknown output or utility, and too few models.
+
+    Example:
+        >>> design = st.Design.for_shapley(2, models=60, heldout=0)
+        >>> several = st.Study.create(":memory:", study.task, design)
+        >>> _ = several.collect(**fast)
+        >>> st.shapley(several).value.shape
+        (30,)
     """
     models = models_to_average(study, output)
     play = _utility(models, utility, targets)
