@@ -127,7 +127,7 @@ def _support(name, one):
         shares = one["certified"][kind]
         lines.append(f"| {words} | {_share(shares['1'])} | {_share(shares['1.2'])} |")
     lines += ["| the paper, CIFAR-10 | 67 % | 92 % |", "", one["support"]["says"], ""]
-    return [*lines, f"![Data support]({name}-support.png)", ""]
+    return [*lines, *(f"![Data support]({name}-{kind}.png)" for kind in ("support", "support-calibrated")), ""]
 
 
 def _leakage(one):

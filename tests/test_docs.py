@@ -13,7 +13,12 @@ from subtrain.cli.shared.app import app
 from test_package import ORDER
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def test_the_five_lines_of_the_readme_run(tmp_path):
@@ -79,3 +84,18 @@ def test_no_text_uses_a_word_that_the_glossary_rules_out():
     assert len(texts) > 40
     found = {f"{path.relative_to(ROOT)}: {hit[0]}" for path in texts for hit in pattern.finditer(path.read_text())}
     assert found == set()
+
+
+def linked_files() -> set[Path]:
+    """Every file that a page, or the README of the benchmarks, links to or shows."""
+    pages = [*PAGES, *(ROOT / "benchmarks" / "results").glob("*.md")]
+    return {
+        (page.parent / link).resolve() for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    }
+
+
+@pytest.mark.parametrize("kind", ["docs/**/*.png", "benchmarks/*.py", "benchmarks/results/*.md"])
+def test_no_picture_benchmark_or_result_is_an_orphan(kind):
+    files = set(ROOT.glob(kind))
+    assert len(files) > 5
+    assert files - linked_files() == set()
