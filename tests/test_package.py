@@ -38,6 +38,7 @@ ORDER = [
     "integrity",
     "demo",
     "cli",
+    "testing",
 ]
 
 

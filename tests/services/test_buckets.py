@@ -18,12 +18,12 @@ from gate import gate
 from s3 import Endpoint, free_ports
 
 import worlds
-from conformance import CHECKS, content
 from subtrain import Design, Study
 from subtrain.collection import train_segment
 from subtrain.errors import StorageError
 from subtrain.store import bucket as buckets
 from subtrain.store.addresses import open_store
+from subtrain.testing.stores import CHECKS, content
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

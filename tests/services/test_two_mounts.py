@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import worlds
-from conformance import CHECKS, readers_see_the_old_or_the_new
 from subtrain import Design, Study
 from subtrain.store.folder import Folder
 from subtrain.studies.export import export
+from subtrain.testing.stores import CHECKS, readers_see_the_old_or_the_new
 
 RUNNER = """
 import sys

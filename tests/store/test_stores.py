@@ -6,13 +6,13 @@ import gc
 
 import pytest
 
-from conformance import CHECKS
 from subtrain.errors import InputError
 from subtrain.store.addresses import local_folder, open_store
 from subtrain.store.bucket import Bucket
 from subtrain.store.folder import Folder
 from subtrain.store.memory import Memory
 from subtrain.store.protocol import Store
+from subtrain.testing.stores import CHECKS
 
 
 def bucket() -> Bucket:

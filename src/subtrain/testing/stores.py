@@ -1,5 +1,4 @@
-"""What any store must do. `CHECKS` are functions of an empty store that is ready to be used; a test module of a store
-runs them all, one by one."""
+"""What any store must do. Each of `CHECKS` gets an empty store that is ready to be used."""
 
 from __future__ import annotations
 
@@ -8,18 +7,21 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import BinaryIO
 
 import numpy as np
-import pytest
 
 from subtrain.errors import InputError
 from subtrain.store.addresses import open_store
-from subtrain.store.protocol import Store, put_json, read_json
+from subtrain.store.protocol import Store, Write, put_json, read_json
+from subtrain.testing.expect import expect
 
 ESCAPES = ("../a", "a/../../b", "/etc/passwd", "", ".", "..", "a//b", "a/", "./a", "a\\b", "a\0b", "a/./b", ".a")
 
 
-def content(data: bytes):
+def content(data: bytes) -> Write:
+    """What writes these bytes."""
     return lambda file: file.write(data)
 
 
@@ -67,14 +69,13 @@ def arrays_can_be_saved_to_it(store: Store) -> None:
 
 
 def what_fails_half_way_leaves_nothing(store: Store) -> None:
-    def torn(file):
+    def torn(file: BinaryIO) -> None:
         file.write(b"half")
         raise RuntimeError("stop")
 
     store.replace("old", content(b"whole"))
     for action, name in ((store.commit_new, "new"), (store.replace, "new"), (store.replace, "old")):
-        with pytest.raises(RuntimeError, match="stop"):
-            action(name, torn)
+        expect(RuntimeError, partial(action, name, torn), "stop")
     assert store.names() == ["old"]
     assert store.read("old") == b"whole"
 
@@ -82,8 +83,7 @@ def what_fails_half_way_leaves_nothing(store: Store) -> None:
 def missing_files_are_not_found(store: Store) -> None:
     assert not store.exists("a/b")
     for read in (lambda: store.read("a/b"), lambda: store.read_range("a/b", 0, 10)):
-        with pytest.raises(FileNotFoundError):
-            read()
+        expect(FileNotFoundError, read)
     store.delete("a/b")
     store.clear("a")
     assert store.names("a") == []
@@ -115,18 +115,18 @@ def deleting_and_clearing(store: Store) -> None:
 
 def no_name_leads_out(store: Store) -> None:
     for name in ESCAPES:
+        write = content(b"x")
         acts: list[Callable[[], object]] = [
-            lambda name=name: store.read(name),
-            lambda name=name: store.read_range(name, 0, 1),
-            lambda name=name: store.exists(name),
-            lambda name=name: store.commit_new(name, content(b"x")),
-            lambda name=name: store.replace(name, content(b"x")),
-            lambda name=name: store.delete(name),
-            lambda name=name: store.clear(name),
+            partial(store.read, name),
+            partial(store.read_range, name, 0, 1),
+            partial(store.exists, name),
+            partial(store.commit_new, name, write),
+            partial(store.replace, name, write),
+            partial(store.delete, name),
+            partial(store.clear, name),
         ]
         for act in acts:
-            with pytest.raises(InputError, match="no name of a file in a study"):
-                act()
+            expect(InputError, act, "no name of a file in a study")
     assert store.names() == []
 
 
