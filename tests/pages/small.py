@@ -6,7 +6,7 @@ import re
 
 SMALLER = [
     (r"models=\d+\b(?!, heldout)", "models=240, heldout=20"),
-    (r"models=\d+(?=, heldout=0)", "models=240"),
+    (r"models=\d+(?=, heldout=0)", "models=800"),
     (r"models=\d+, heldout=[1-9]\d*", "models=240, heldout=20"),
     (r"--models \d+", "--models 240 --heldout 20"),
     (r"runs=\d+", "runs=2"),

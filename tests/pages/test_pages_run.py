@@ -21,6 +21,28 @@ from workspace import STUDIES, names_for, studies_for
 from subtrain.collection import train_segment
 from subtrain.uses import alphas, retrain
 
+# Pages that take more than some seconds, by their path in docs/.
+SLOW = {
+    "README",
+    "explanation/regression",
+    "explanation/shared-prior",
+    "how-to/explorer",
+    "how-to/slurm-and-other-machines",
+    "how-to/your-own-training-code",
+    "tutorials/first-study",
+    "tutorials/own-model",
+    "how-to/questions/budget",
+    "how-to/questions/clusters-of-targets",
+    "how-to/questions/compare",
+    "how-to/questions/counterfactual",
+    "how-to/questions/embedding",
+    "how-to/questions/leakage",
+    "how-to/questions/mislabeled",
+    "how-to/questions/poison",
+    "how-to/questions/select",
+    "how-to/questions/support",
+    "how-to/questions/units",
+}
 # What begins like this is not run here: by whom it is run, or why nobody can.
 ELSEWHERE = {
     r"make |pip install|export |\(umask|seq |aws |parallel ": "the shell's, or a program's of its own",
@@ -118,9 +140,15 @@ def execute(block: Block, page: str, names: dict) -> None:
         exec(compile(smaller(block.text), f"{page}:{block.line}", "exec"), names)
 
 
-@pytest.mark.slow
+def paced(page: Path) -> object:
+    """The page with its mark: those that train and retrain a lot take minutes."""
+    slow = name_of(page).removeprefix("docs/").removesuffix(".md") in SLOW
+    return pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.xdist_group("pages")
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [paced(page) for page in PAGES])
 def test_page(page, kept, desk, capsys, monkeypatch):
     """First the commands, which may make the studies that the snippets open."""
     names = names_for(desk)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from runpy import run_path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from blocks import PAGES, blocks
+from blocks import PAGES, ROOT, blocks
 
 import subtrain as st
 from subtrain.collection import train_segment
@@ -31,7 +32,8 @@ def trained(path: Path, task: Any, params: dict[str, Any] | None = None, **desig
 
 
 def digits(runs: Path) -> None:
-    study = trained(runs / "digits", "digits", models=400, heldout=30)
+    outputs = ["test_margins", "train_margins", "test_logits"]
+    study = trained(runs / "digits", "digits", {"outputs": outputs}, models=400, heldout=30)
     save_fit(study, st.fit(study, "test_margins"))
 
 
@@ -88,12 +90,20 @@ def studies_for(text: str, names: dict[str, Any], here: Path) -> None:
     if re.search(r"\bstudy2\b", text):
         alphas = st.Design.for_shapley(2).alpha
         names["study2"] = trained(here / "runs" / "several", names["task"], alpha=alphas, kind="bernoulli", heldout=0)
+    if "groups=sources" in text:
+        names |= sources_of_digits()
     if "study" not in names and re.search(r"\bstudy\b", text) and not re.search(r"^study = ", text, re.M):
         names["study"] = Study.open(here / "runs" / "digits")
     if "dm" not in names and re.search(r"\bdm\b", text) and not re.search(r"^dm = ", text, re.M):
         names["dm"] = load_fit(Study.open(here / "runs" / "digits"))
     if "out/digits/" in text:
         Study.open(here / "runs" / "digits").export(here / "out")
+
+
+def sources_of_digits() -> dict[str, Any]:
+    """The task and the sources that benchmarks/sources.py values, which the page shows in part."""
+    found = run_path(str(ROOT / "benchmarks" / "sources.py"))
+    return {"task": found["task"], "sources": found["sources"]}
 
 
 def _modules(x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, Any]:
