@@ -34,7 +34,7 @@ class Part:
 
     @property
     def label(self) -> str:
-        """The initialisation in words."""
+        """The initialization in words."""
         return INITS[self.init]
 
 

@@ -86,7 +86,7 @@ def test_a_task_by_name_and_with_neighbours():
     found = check(f"{worlds.__file__}:linear", {"noise": 0.5})
     assert found.name == f"{worlds.__file__}:linear"
     assert found.beside == Agreement(True)
-    assert "beside 3 neighbours: identical" in str(found)
+    assert "beside 3 neighbors: identical" in str(found)
     assert "train_margins holds only 0 and 1" in notes(found), "here they are the masks"
 
 

@@ -17,7 +17,7 @@ def write_prometheus(status: Status, path: str | Path) -> None:
 
 
 def exposition(status: Status) -> str:
-    """Gauges named subtrain_…, labelled with the study and where it applies the host."""
+    """Gauges named subtrain_…, labeled with the study and where it applies the host."""
     study = {"study": status.path}
     gauges: dict[str, tuple[str, list[tuple[dict[str, str], float]]]] = {
         "models": ("Models of the study.", [(study, status.models)]),

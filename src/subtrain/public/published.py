@@ -1,8 +1,8 @@
 """The published datamodels, or others of the reference code: which units their weights are in, and the same in ours.
 
-The reference solver fits on standardised masks, keeps those weights and drops the means and deviations, so that the
+The reference solver fits on standardized masks, keeps those weights and drops the means and deviations, so that the
 file alone does not say what its numbers mean. The mean output does: raw weights predict bias + sum(mean mask x weight)
-on average, and standardised ones their bias alone.
+on average, and standardized ones their bias alone.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def load_published(
 
     The file is read with weights_only=True, so that no code in it runs, and mapped rather than loaded. output: the
     output they predict; by default the only one with as many targets. units: "raw" or "standardized" if it is known,
-    else found out from the mean output of `sample` of the study's models (`found_units`). Standardised weights are
+    else found out from the mean output of `sample` of the study's models (`found_units`). Standardized weights are
     divided by the deviations of the study's own masks, which the reference's solver had multiplied them with. A target
     with a weight or bias that is not finite gets weights of 0, with a warning. Raises InputError when sizes do not
     fit, or when the units cannot be told.
@@ -79,7 +79,7 @@ def load_published(
 
 
 def standardized_to_raw(found: Datamodels, columns: Columns) -> Datamodels:
-    """The same functions of a mask, with weights in raw-mask units; lam stays that of the standardised problem."""
+    """The same functions of a mask, with weights in raw-mask units; lam stays that of the standardized problem."""
     inverse = columns.inverse
     shift = weighted_sums(found.weight, columns.mean * inverse)
     weight = found.weight * inverse.astype(found.weight.dtype)[:, None]

@@ -89,7 +89,7 @@ def s3_objects(bucket: str, prefix: str, requester_pays: bool = False) -> Object
 
 @dataclass(frozen=True)
 class Bucket:
-    """The store of an obstore object store that is scoped to a prefix. It must honour conditional creates."""
+    """The store of an obstore object store that is scoped to a prefix. It must honor conditional creates."""
 
     objects: ObjectStore
     address: str

@@ -27,7 +27,7 @@ def kernel(function: Function) -> Function:
 
 
 def reordering_kernel(function: Function) -> Function:
-    """A kernel whose sums may be added up in any order, which lets them be vectorised."""
+    """A kernel whose sums may be added up in any order, which lets them be vectorized."""
     return cast(Function, _compiled(function, fastmath={"reassoc", "contract"}))
 
 

@@ -51,7 +51,7 @@ class Task(Protocol):
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
         """Train one model a row of `masks` bool [k, n], seeded by `seeds` [k]; arrays [k, *shape] by output name.
 
-        What a model returns may depend on its own mask and seed only, not on its neighbours in the call.
+        What a model returns may depend on its own mask and seed only, not on its neighbors in the call.
         """
         ...
 
@@ -124,7 +124,7 @@ class BatchTask:
         return self.train_batch(masks, seeds)
 
     def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:
-        """The task with relabelled twins behind its examples; InputError if it has no labels of its own."""
+        """The task with relabeled twins behind its examples; InputError if it has no labels of its own."""
         return _relabelled(self.relabel, units, labels)
 
 
@@ -150,7 +150,7 @@ class FunctionTask:
         _bind(self, self.train_one)
 
     def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:
-        """The task with relabelled twins behind its examples; InputError if it has no labels of its own."""
+        """The task with relabeled twins behind its examples; InputError if it has no labels of its own."""
         return _relabelled(self.relabel, units, labels)
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:

@@ -30,7 +30,7 @@ def ridge_head(
 
     features [n, D] and features_test [N, D]: any real dtype, memory-mapped or not, frames and sparse matrices too;
     labels are class numbers 0..C-1 or anything else, numbered in sorted order; dtype: of the outputs; classes: C, which
-    must be said if some test label never occurs among the training labels. A head minimises
+    must be said if some test label never occurs among the training labels. A head minimizes
     sum ||onehot(y) - W'x - b||^2 + lam ||W||^2 over its subset, its bias free (scikit-learn's Ridge with
     alpha = lam). Seeds change nothing: replicates of a subset are equal.
     """
@@ -54,7 +54,7 @@ def logistic_head(
 ) -> BatchTask:
     """A task of multinomial logistic regressions, one a subset, over features that stay as they are.
 
-    As `ridge_head`, but a head minimises sum -log softmax(W'x + b)[y] + (lam / 2) ||W||^2 (scikit-learn's
+    As `ridge_head`, but a head minimizes sum -log softmax(W'x + b)[y] + (lam / 2) ||W||^2 (scikit-learn's
     LogisticRegression with C = 1/lam), until a Newton step moves no logit of its subset by more than `tol`; a head
     that does not get there fails. A class missing from the subset gets the smallest other logit minus 10.
     """

@@ -65,7 +65,7 @@ def network_task(
 ) -> BatchTask:
     """A task of the networks that `learner` trains with these settings, one of them the recipe and one the init.
 
-    layers: what of the settings, as JSON, tells one network from another. twins: relabelled examples to train on too.
+    layers: what of the settings, as JSON, tells one network from another. twins: relabeled examples to train on too.
     """
     again = partial(network_task, learner, data, classes, settings, layers, outputs, margin, view, dtype, batch)
     names = asked(outputs)

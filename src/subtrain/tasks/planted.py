@@ -34,7 +34,7 @@ def planted(
     and the `poisoned` after them a black patch in a corner and the label `poison_label`.
 
     With poisoned examples, the test images that are not of that label come a second time behind the others, with the
-    patch and labelled `poison_label`: a margin above 0 there is a success of the backdoor.
+    patch and labeled `poison_label`: a margin above 0 there is a success of the backdoor.
     """
     if min(mislabeled, poisoned) < 0 or mislabeled + poisoned > n // 2:
         raise InputError(f"{mislabeled} mislabeled and {poisoned} poisoned of {n} digits: at most half can be faulty")

@@ -1,4 +1,4 @@
-"""Relabelled twins: training examples once more under another label, for masks to choose between."""
+"""Relabeled twins: training examples once more under another label, for masks to choose between."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Twins:
         """InputError unless there is a label below `classes` for each unit, and units are below n."""
         found = Twins(whole_numbers("units", units), whole_numbers("labels", labels))
         if found.units.size != found.labels.size or not found.units.size:
-            raise InputError(f"every relabelled unit needs a label: {found.units.size} and {found.labels.size} given")
+            raise InputError(f"every relabeled unit needs a label: {found.units.size} and {found.labels.size} given")
         for name, values, end in (("units", found.units, n), ("labels", found.labels, classes)):
             if values.min() < 0 or values.max() >= end:
                 raise InputError(f"{name} to relabel must lie in 0..{end - 1}, found {values.min()}..{values.max()}")
@@ -69,7 +69,7 @@ def relabelled(task: Task, units: Sequence[int], labels: Sequence[int]) -> Task:
 
 
 def relabelled_source(source: Source | None, units: Sequence[int], labels: Sequence[int]) -> Source | None:
-    """What makes a relabelled task again, if something makes the original again."""
+    """What makes a relabeled task again, if something makes the original again."""
     if source is None:
         return None
     params = {"name": source.place, "params": dict(source.params)}
@@ -79,7 +79,7 @@ def relabelled_source(source: Source | None, units: Sequence[int], labels: Seque
 
 @marked
 def from_source(name: str, params: dict[str, Any], units: list[int], labels: list[int]) -> Task:
-    """The relabelled task of the task with this name and these parameters."""
+    """The relabeled task of the task with this name and these parameters."""
     from subtrain.tasks.loading.load import load_task
 
     return relabelled(load_task(name, params)[0], units, labels)

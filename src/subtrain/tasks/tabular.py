@@ -36,7 +36,7 @@ def tabular(
 
     data: breast_cancer, wine, iris, digits or diabetes (bundled with scikit-learn), or the path of an .npz file with
     arrays x and y (and x_test, y_test; otherwise `test_size` of the rows become targets, chosen by `seed`).
-    estimator: import path of the estimator class, `params` its arguments; scale: standardise the features first.
+    estimator: import path of the estimator class, `params` its arguments; scale: standardize the features first.
     outputs, margin, dtype: as in `sklearn`.
     """
     arrays, columns = _load(data)

@@ -154,7 +154,7 @@ def _train(
 ) -> dict[str, NDArray[Any]]:
     splits = sorted({parse_name(name)[0] for name in names})
     found = kept.logits(indices, seed, splits)
-    # Without relabelled twins, which come last.
+    # Without relabeled twins, which come last.
     logits = {s: _as_logits(found[s][: len(labels[s])], labels[s]) for s in splits}
     return from_logits(names, logits, {s: labels[s] for s in splits}, margin)
 

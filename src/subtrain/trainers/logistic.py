@@ -33,7 +33,7 @@ _SAFE = 0.5
 def train_logistic_head(data: Frozen, masks: NDArray[np.bool_], lam: float, tol: float = 2e-5) -> list[Floats]:
     """Fit one head a mask of [K, n]; logits float32 [K, E_s, C] of each matrix to evaluate.
 
-    A head minimises sum_i -log softmax(W'x_i + b)[y_i] + (lam / 2) ||W||^2 over its subset, b free: scikit-learn's
+    A head minimizes sum_i -log softmax(W'x_i + b)[y_i] + (lam / 2) ||W||^2 over its subset, b free: scikit-learn's
     LogisticRegression with C = 1/lam (for two classes, where it has one weight vector, C = 2/lam). It is done when a
     Newton step moves no logit of its subset by more than `tol`.
 
@@ -72,7 +72,7 @@ class _Head:
 
     def __init__(self, data: Frozen, rows: Ints, there: Ints, lam: float) -> None:
         found = subset_moments(data, rows)
-        # A copy, because it is swept dozens of times: neighbours in memory arrive sooner than scattered rows.
+        # A copy, because it is swept dozens of times: neighbors in memory arrive sooner than scattered rows.
         self.x: Real = data.x[rows]
         self.rows, self.lam = np.arange(rows.size), lam
         self.target: Real = one_hot(np.searchsorted(there, data.y[rows]), there.size)

@@ -36,7 +36,7 @@ def train_mlp(
     weights come from that seed too (init="own") or, the same for all models, from `init_seed` (init="shared").
 
     What a model computes depends on its mask and seed alone, bit for bit: on one machine, and with as many BLAS
-    threads, it is the same beside any neighbours. Weights that diverged give logits that are not finite, without an
+    threads, it is the same beside any neighbors. Weights that diverged give logits that are not finite, without an
     error. Raises InputError for arrays that do not fit one another and for an empty subset.
     """
     sizes = layer_sizes(x, widths, classes)

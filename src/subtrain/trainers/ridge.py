@@ -20,7 +20,7 @@ _REFINEMENTS = 6
 def train_ridge(data: Frozen, masks: NDArray[np.bool_], lam: float) -> list[Floats]:
     """Fit one head a mask of [K, n]; logits float32 [K, E_s, C] of each matrix to evaluate.
 
-    A head minimises sum_i ||onehot(y_i) - W'x_i - b||^2 + lam ||W||^2 over its subset, b free: scikit-learn's Ridge
+    A head minimizes sum_i ||onehot(y_i) - W'x_i - b||^2 + lam ||W||^2 over its subset, b free: scikit-learn's Ridge
     with alpha = lam. The Gram matrix is added up in float32 and the solution refined against the data itself until it
     agrees with float64 to TOLERANCE; where lam is too small for that, in float64 from the start.
 

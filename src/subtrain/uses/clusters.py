@@ -65,7 +65,7 @@ class Clusters(Result):
 
     @property
     def agreement(self) -> float:
-        """Normalised mutual information of clusters and labels: 0 unrelated, 1 the same; NaN without labels."""
+        """Normalized mutual information of clusters and labels: 0 unrelated, 1 the same; NaN without labels."""
         if self.labels is None:
             return float("nan")
         from sklearn.metrics import normalized_mutual_info_score
@@ -121,7 +121,7 @@ class Clusters(Result):
         }
 
     def figure(self) -> Figure:
-        """A map of the vectors, coloured by cluster, and beside it by label if they are known."""
+        """A map of the vectors, colored by cluster, and beside it by label if they are known."""
         points = place(self.vectors.rows, self.method)
         colours = [("clusters", self.cluster[self.vectors.index].astype(str))]
         if self.labels is not None:

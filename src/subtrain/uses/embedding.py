@@ -153,7 +153,7 @@ class Embedding(Result):
         return " ".join(f"{one}:{label[one]}" for one in numbers.tolist())
 
     def figure(self) -> Figure:
-        """Left: what each component explains; right: the vectors along the first two, coloured by label."""
+        """Left: what each component explains; right: the vectors along the first two, colored by label."""
         figure = new_figure(8.0, 3.6)
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
         left.bar(np.arange(self.components), self.share, color="C0", alpha=0.7)
@@ -229,7 +229,7 @@ def embedding(
 
 
 def paint(axes: Any, points: Floats, labels: NDArray[np.str_] | None) -> None:
-    """Points [k, 2], in one colour a label where these are few enough to tell apart."""
+    """Points [k, 2], in one color a label where these are few enough to tell apart."""
     names = [] if labels is None else np.unique(labels).tolist()
     if not 1 < len(names) <= 20:
         axes.scatter(*points.T, s=8, alpha=0.6, lw=0)

@@ -1,4 +1,4 @@
-"""Empirical influence and memorisation: what models that saw a unit do better than models that did not."""
+"""Empirical influence and memorization: what models that saw a unit do better than models that did not."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Influences(Result):
 @dataclass(frozen=True, eq=False, repr=False)
 class Memorization(Result):
     """Per training example, float64 [N]: share of models right about it among those trained on its unit (with_unit)
-    and those not (without), and the standard error of the difference, which is its memorisation.
+    and those not (without), and the standard error of the difference, which is its memorization.
     """
 
     output: str
@@ -105,7 +105,7 @@ class Memorization(Result):
         )
 
     def table(self) -> Table:
-        """One row a training example, the most memorised first."""
+        """One row a training example, the most memorized first."""
         order = np.argsort(-np.nan_to_num(self.value, nan=-np.inf), kind="stable")
         named: Columns = {"example": order}
         if not np.array_equal(self.unit, np.arange(self.unit.size)):
@@ -193,14 +193,14 @@ def memorization(study: Study, output: str | None = None) -> Memorization:
     known = [name for name in ("train_correctness", "train_margins") if name in study.outputs]
     if output is None and not known:
         raise InputError(
-            f"{study.location} records neither train_correctness nor train_margins: memorisation needs one"
+            f"{study.location} records neither train_correctness nor train_margins: memorization needs one"
         )
     models = models_to_average(study, output or known[0])
     own = own_unit(study, models.output)
     measured = quantity(study, models.output)
     if measured.right_above is None:
         raise InputError(
-            f"{models.output} does not tell whether a model is right, and memorisation is how much more often it is: "
+            f"{models.output} does not tell whether a model is right, and memorization is how much more often it is: "
             "give an output of correctness or margins"
         )
     found = own_differences(models.blocks(models.rows), own, right(measured))

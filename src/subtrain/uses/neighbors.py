@@ -84,7 +84,7 @@ class Neighbors(Result):
         return "helpful and harmful units" if self.sides[0] == "helpful" else "units that raise and lower it most"
 
     def table(self) -> Table:
-        """One row a neighbour."""
+        """One row a neighbor."""
         columns: dict[str, NDArray[Any]] = {
             "group": np.array(self.groups)[self.group],
             "side": self.side,
@@ -96,7 +96,7 @@ class Neighbors(Result):
         return columns | ({"q": self.q} if np.isfinite(self.q).any() else {})
 
     def figure(self) -> Figure:
-        """The neighbours of the first eight groups: as images where the task shows them, else as bars."""
+        """The neighbors of the first eight groups: as images where the task shows them, else as bars."""
         images = None if self.view is None else self.view.images.get("train")
         shown = range(min(8, len(self.groups)))
         width = int(max(np.bincount(2 * self.group + (self.side == self.sides[0]), minlength=1).max(initial=0), 1))

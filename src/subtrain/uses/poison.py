@@ -89,7 +89,7 @@ class Poison(Result):
         return self.followed_by(compare_without(study, self.suspects, runs, randoms, seed, output, groups, **options))
 
     def finding(self) -> str:
-        label = "" if self.label is None else "; {1} of all {2} labelled {0}".format(*self.label)
+        label = "" if self.label is None else "; {1} of all {2} labeled {0}".format(*self.label)
         known = "" if self.known is None else f"; precision {number(self.precision)}, recall {number(self.recall)}"
         return (
             f"{self.output}: {self.inside.sum()} of {self.inside.size} units hold one another up{label}; "

@@ -41,7 +41,7 @@ def retrain_mislabeled(
     """
     base = task or task_of(study)
     if study.groups is not None:
-        raise InputError("only single examples can be relabelled; the units of this study are groups of them")
+        raise InputError("only single examples can be relabeled; the units of this study are groups of them")
     pairs = [_pairs(job, study.n) for job in jobs]
     if not any(part.size for part in pairs):
         raise InputError("no job mislabels anything: give at least one unit and its new label")

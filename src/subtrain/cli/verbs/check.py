@@ -33,7 +33,7 @@ def check(
 ) -> None:
     """Train a few models of a task to see that it works, can be repeated, and what a study of it will cost here.
 
-    Trains one model twice, in a fresh process and beside neighbours; says what differs, and names common mistakes.
+    Trains one model twice, in a fresh process and beside neighbors; says what differs, and names common mistakes.
     Example: subtrain check mycode.py:task
     """
     from subtrain.collection.check.task_check import check as look

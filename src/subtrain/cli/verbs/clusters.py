@@ -17,7 +17,7 @@ def clusters(
     k: Annotated[int, typer.Option("--k", "-k", help="How many clusters.")] = 10,
     of: Annotated[str, typer.Option(help="What to cluster: targets or units.")] = "targets",
     affinity: Annotated[str, typer.Option(help="knn or cosine.")] = "knn",
-    neighbors: Annotated[int, typer.Option(help="Nearest neighbours that knn links.")] = 10,
+    neighbors: Annotated[int, typer.Option(help="Nearest neighbors that knn links.")] = 10,
     method: Annotated[str, typer.Option("--map", help="How --out FILE.png draws: pca, spectral or tsne.")] = "pca",
     to: OutFile = None,
     as_json: AsJson = False,

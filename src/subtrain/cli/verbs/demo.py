@@ -22,7 +22,7 @@ def demo(
     models: Annotated[int, typer.Option(help="Networks to fit on.")] = 2000,
     heldout: Annotated[int, typer.Option(help="Held-out subsets to judge on.")] = 300,
     replicates: Annotated[int, typer.Option(help="Networks for each held-out subset.")] = 5,
-    init: Annotated[str, typer.Option(help="Initialisation: shared, own, or both.")] = "both",
+    init: Annotated[str, typer.Option(help="Initialization: shared, own, or both.")] = "both",
     workers: Workers = None,
 ) -> None:
     """Train thousands of networks on random halves of real handwritten digits, and see which digits matter to which.

@@ -35,7 +35,7 @@ class Checked:
     """A task on this machine. Seconds and bytes are of this machine; the study's are estimates.
 
     failure: why no study can be made of it, "" if one can; details: the traceback or what was printed. again, fresh and
-    beside: the same model trained twice in one process, in another process, and with `batch` - 1 neighbours in one
+    beside: the same model trained twice in one process, in another process, and with `batch` - 1 neighbors in one
     call; None where it was not tried. watched: parts of its code and data whose changes a study notices; packages:
     versions of what it uses unwatched. tried and failed: further subsets that were tried, and those of them that
     failed. start: seconds until a worker has the task, imports: those of them for imports, by package; first and each:
@@ -89,7 +89,7 @@ class Checked:
         titles = {
             "trained again": self.again,
             "in a fresh process": self.fresh,
-            f"beside {self.batch - 1} neighbours": self.beside,
+            f"beside {self.batch - 1} neighbors": self.beside,
         }
         lines += [f"  {title}: {found}" for title, found in titles.items() if found is not None]
         if self.tried:

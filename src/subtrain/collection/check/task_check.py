@@ -43,7 +43,7 @@ def check(
 ) -> Checked:
     """Train a few models of a task (or of its name, with `params`) in processes like collect's, and compare them.
 
-    The same model is trained twice, in a fresh process, and beside neighbours if the task takes several a call; another
+    The same model is trained twice, in a fresh process, and beside neighbors if the task takes several a call; another
     seed and another mask show whether they are used. alpha, models and kind: of the study to come, whose time and disk
     on this machine are estimated. timeout: seconds one of the processes may take. Raises InputError when the task
     cannot be made; a task that fails in training is what the result tells.
@@ -113,7 +113,7 @@ def _slots(task: Task, models: int, worker_bytes: int | None) -> Slots:
 
 
 def _trials(task: Task, design: Design) -> list[Trial]:
-    """What one process trains: a model twice, another seed, another mask; the model last among its neighbours."""
+    """What one process trains: a model twice, another seed, another mask; the model last among its neighbors."""
     rows = list(range(min(max(2, _batch(task)), design.rows)))
     masks, seeds = design.masks(rows).unpack(), design.seeds(rows)
     picks = {FIRST: ([0], [0]), AGAIN: ([0], [0]), SEED: ([0], [1]), MASK: ([1], [0])}

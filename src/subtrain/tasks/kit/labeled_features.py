@@ -95,7 +95,7 @@ class Classification:
 
     @property
     def trained(self) -> Labelled:
-        """What models are trained on: the training split, and its relabelled twins."""
+        """What models are trained on: the training split, and its relabeled twins."""
         return self.twins.added(*self.parts["train"]) if self.twins else self.parts["train"]
 
     def frozen(self) -> Any:
@@ -128,7 +128,7 @@ class Classification:
 
 
 def split_parts(data: Mapping[str, tuple[Any, Any]], name: str, twins: Twins | None) -> dict[str, Any]:
-    """The arrays of both splits, and the relabelled twins if there are any, by the names of the arguments."""
+    """The arrays of both splits, and the relabeled twins if there are any, by the names of the arguments."""
     (x, y), (x_test, y_test) = data["train"], data["test"]
     more = {"relabelled units": twins.units, "new labels": twins.labels} if twins else {}
     return {name: x, "y": y, f"{name}_test": x_test, "y_test": y_test, **more}

@@ -200,7 +200,7 @@ def _loss_gradient(logits: Floats, labels: Ints, delta: Floats) -> None:
 def _exp(v: Floats) -> None:
     """exp in place for numbers <= 0, within 2 units in the last place (the polynomial of Cephes' expf).
 
-    The C library's is not vectorised and differs between machines. Below -64 the result stays at exp(-64): such a
+    The C library's is not vectorized and differs between machines. Below -64 the result stays at exp(-64): such a
     probability moves no weight, and denormal numbers would slow every product they enter.
     """
     for i in range(v.size):

@@ -49,7 +49,7 @@ class Moments:
 
 
 def moments(x: Floats, y: Ints, classes: int, rows: Ints, exact: bool = False) -> Moments:
-    """Moments of the given rows of x [n, D], labelled y [n]; exact: products in float64 too, at half the speed."""
+    """Moments of the given rows of x [n, D], labeled y [n]; exact: products in float64 too, at half the speed."""
     block = np.empty((_BLOCK, x.shape[1]), np.float64 if exact else np.float32)
     gram, sums = np.zeros((x.shape[1], x.shape[1])), np.zeros((classes, x.shape[1]))
     for start in range(0, rows.size, _BLOCK):

@@ -1,4 +1,4 @@
-"""Images out of resident memory: gathered, flipped, moved, normalised and cut, a whole chunk of examples at once.
+"""Images out of resident memory: gathered, flipped, moved, normalized and cut, a whole chunk of examples at once.
 
 All random numbers come from a generator on the CPU, so that an example is changed alike on every device.
 """
@@ -55,7 +55,7 @@ def _coins(augment: Augment, count: int, generator: Any) -> Any:
 
 
 def augmented(images: Any, rows: Any, draws: Draws, recipe: TorchRecipe) -> Any:
-    """images[rows] flipped, then moved, normalised, and cut: float [k, C, H, W]."""
+    """images[rows] flipped, then moved, normalized, and cut: float [k, C, H, W]."""
     _, channels, height, width = images.shape
     device = images.device
     y, inside_y = _source(height, draws.move[:, 0], recipe.augment, device)

@@ -1,4 +1,4 @@
-"""Training data of any common kind as a pair of arrays; torch and datasets are recognised by what they offer."""
+"""Training data of any common kind as a pair of arrays; torch and datasets are recognized by what they offer."""
 
 from __future__ import annotations
 

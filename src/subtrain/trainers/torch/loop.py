@@ -28,7 +28,7 @@ class Trainer:
     """Keeps the data and one module on the device, for all models of a process.
 
     Model i is a function of its subset and seed: fresh weights (`make_model()` after torch.manual_seed(seed), on the
-    CPU) are copied into the kept module, the optimiser starts from zero, and the order of the minibatches and the
+    CPU) are copied into the kept module, the optimizer starts from zero, and the order of the minibatches and the
     augmentation come from generators of their own, seeded by the model's seed.
     """
 

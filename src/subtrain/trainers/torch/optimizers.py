@@ -1,4 +1,4 @@
-"""The recipe's optimiser."""
+"""The recipe's optimizer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from subtrain.trainers.torch.recipe import TorchRecipe
 
 
 def make_optimizer(model: Any, recipe: TorchRecipe, device: Any) -> Any:
-    """A torch optimiser of the module's parameters; for a captured step, a fused one with its rate on the device."""
+    """A torch optimizer of the module's parameters; for a captured step, a fused one with its rate on the device."""
     if callable(recipe.optimizer):
         return recipe.optimizer(model.parameters())
     graph, cuda = recipe.cuda_graph, device.type == "cuda"

@@ -25,7 +25,7 @@ class Augment:
 
     flip: left-right with probability 1/2; alternate: only the first epoch's flips are drawn, and each epoch flips what
     the one before did not. translate: move by up to so many pixels along each axis; pad: what comes in at the edge,
-    "zero" (the mean colour, after normalisation) or "reflect". cutout: side of a square set to zero.
+    "zero" (the mean color, after normalization) or "reflect". cutout: side of a square set to zero.
     """
 
     flip: bool = False
@@ -52,9 +52,9 @@ class Augment:
 class TorchRecipe:
     """How one module is trained.
 
-    optimizer: "sgd", "adamw" or `optimizer(parameters)`, which returns a torch optimiser. lr, momentum, nesterov and
+    optimizer: "sgd", "adamw" or `optimizer(parameters)`, which returns a torch optimizer. lr, momentum, nesterov and
     weight_decay are those of the named ones (momentum is AdamW's first beta); decay_vectors=False spares biases and
-    the scales of normalisation layers. groups(model): the optimiser's parameter groups instead, as torch.optim takes
+    the scales of normalization layers. groups(model): the optimizer's parameter groups instead, as torch.optim takes
     them. The rate of every group follows `schedule`, read at the beginning of each step as PyTorch's schedulers do:
     "constant", "linear" or "cosine" down to zero, "triangular" up until the fraction `peak` of the steps and down.
 
@@ -62,16 +62,16 @@ class TorchRecipe:
     of an epoch, unless it is the only one. augment: an Augment, or its fields as a dict. mean, std: numbers a channel,
     in units of 0..1; uint8 images become (x / 255 - mean) / std. flip_test: average the logits with those of the image
     flipped left-right. start(model, examples): sets initial weights from up to 5,000 of the model's own training
-    examples, normalised float32, after re-initialisation.
+    examples, normalized float32, after re-initialization.
 
-    train(model, data, indices, seed, device): a whole training function in the place of optimiser, schedule,
+    train(model, data, indices, seed, device): a whole training function in the place of optimizer, schedule,
     minibatches and augmentation. `data` is the pair (x, y) of training tensors resident on the device, indices int64
     on the device; the module is trained in place.
 
     dtype: "float32", or "bfloat16" or "float16" autocast (float16 with a GradScaler). channels_last: the memory layout
     of 4-D tensors. compile: torch.compile the module, True or the name of a backend. cuda_graph: capture a step of a
     full minibatch once and replay it for all models (a smaller last one runs uncaptured); no effect on the CPU but for
-    the fused optimiser it needs. reuse: keep one module and copy fresh weights into it; False makes every model anew.
+    the fused optimizer it needs. reuse: keep one module and copy fresh weights into it; False makes every model anew.
     device: where to train unless the environment names SUBTRAIN_DEVICE; None takes cuda if there is one, else cpu.
     """
 

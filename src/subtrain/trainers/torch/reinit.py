@@ -27,7 +27,7 @@ def is_lazy(model: Any) -> bool:
 
 
 def zeroed(optimizer: Any) -> None:
-    """The state of an SGD or AdamW optimiser as before its first step, in place."""
+    """The state of an SGD or AdamW optimizer as before its first step, in place."""
     for state in optimizer.state.values():
         for value in state.values():
             if isinstance(value, torch.Tensor):

@@ -18,7 +18,7 @@ from subtrain.trainers.torch.reinit import renewed, zeroed
 
 
 class Step:
-    """A module with its optimiser and what one step costs to prepare; `begin` makes both as new for the next model."""
+    """A module with its optimizer and what one step costs to prepare; `begin` makes both as new for the next model."""
 
     def __init__(self, model: Any, recipe: TorchRecipe, device: Any, classes: int | None) -> None:
         self.recipe, self.device = recipe, device

@@ -39,7 +39,7 @@ def place(rows: Rows, method: str = "pca", seed: int = 0) -> Floats:
     """Points float64 [k, 2] of vectors of length 1.
 
     method: "pca", their first two principal components; "spectral", the first eigenvectors of their graph of nearest
-    neighbours; "tsne", scikit-learn's t-SNE. The same seed gives the same map.
+    neighbors; "tsne", scikit-learn's t-SNE. The same seed gives the same map.
     """
     if method not in METHODS:
         raise InputError(f"a map is made by one of {', '.join(METHODS)}, got {method!r}")

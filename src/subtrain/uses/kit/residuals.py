@@ -50,7 +50,7 @@ class ResidualSums:
 
     @property
     def centred_cross(self) -> Floats:
-        """[n, T], centred masks times centred residuals."""
+        """[n, T], centered masks times centered residuals."""
         return self.cross - np.outer(self.ones, self.total / self.m)
 
     @property

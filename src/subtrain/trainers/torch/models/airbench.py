@@ -1,7 +1,7 @@
 """A network for fast CIFAR-10 training, of the class of airbench94 (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds").
 
 Its ideas: a first layer of 2 x 2 filters fixed to whiten the patches of the data, identity-like initial convolutions,
-GELU, batch normalisation with a fast running mean and no learnt scale, and large rates for the normalisation's biases.
+GELU, batch normalization with a fast running mean and no learned scale, and large rates for the normalization's biases.
 Left out of the original: lookahead, freezing of the first bias, and translated copies at test time.
 """
 
@@ -64,7 +64,7 @@ def whiten(model: Any, images: torch.Tensor, eps: float = 5e-4) -> None:
     """Set the first layer to whitening filters of the images' 2 x 2 patches, and their negatives.
 
     They are the eigenvectors of the patches' second moments, each divided by the root of its eigenvalue + eps.
-    images: normalised float32 [k, C, H, W].
+    images: normalized float32 [k, C, H, W].
     """
     patches = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5)
     flat = patches.reshape(-1, images.shape[1] * PATCH**2)
@@ -74,7 +74,7 @@ def whiten(model: Any, images: torch.Tensor, eps: float = 5e-4) -> None:
 
 
 def parameter_groups(model: Any, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Biases of the normalisation learn at 64 times the rate, and decay as much a step as everything else."""
+    """Biases of the normalization learn at 64 times the rate, and decay as much a step as everything else."""
     biases: list[Any] = []
     rest: list[Any] = []
     for module in model.modules():

@@ -32,7 +32,7 @@ class BasicBlock(nn.Module):  # type: ignore[misc]
 
 
 def resnet18(classes: int = 62, width: int = 64, channels: int = 3) -> Any:
-    """Images [N, channels, H, W] to logits [N, classes]; width 64 is ResNet-18. He initialisation of convolutions."""
+    """Images [N, channels, H, W] to logits [N, classes]; width 64 is ResNet-18. He initialization of convolutions."""
     stages = []
     inputs = width
     for stage in range(4):

@@ -33,7 +33,7 @@ class Scaled(nn.Module):  # type: ignore[misc]
 def resnet9(classes: int = 10, width: int = 64, channels: int = 3) -> Any:
     """Images [N, channels, 32, 32] to logits [N, classes]; width 64 is the paper's network.
 
-    Two 3 x 3 residual blocks at 128 and 256 channels, ReLU and batch normalisation behind every convolution, a global
+    Two 3 x 3 residual blocks at 128 and 256 channels, ReLU and batch normalization behind every convolution, a global
     maximum, and a linear layer without bias whose logits are scaled by 0.2.
     """
 
