@@ -180,3 +180,8 @@ def _is_missing(one: Any) -> bool:
 def _a(value: Any) -> str:
     name = type(value).__name__
     return "an array" if name == "ndarray" else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def concat(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """One int64 array from any number of them, none included."""
+    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)

@@ -25,7 +25,17 @@ def row_bytes(n: int) -> int:
 class Masks:
     """m masks over n units, packed: bit j of row i says whether model i was trained on unit j.
 
-    data: uint8 [m, row_bytes(n)], C-contiguous, least significant bit first, padding bits 0.
+    Args:
+        data: uint8 [m, row_bytes(n)], C-contiguous, least significant bit first, padding bits 0; `pack` makes it.
+        n: units.
+
+    Raises:
+        InputError: data of another shape or dtype.
+
+    Example:
+        >>> masks = pack([[1, 0, 1], [0, 1, 1]])
+        >>> masks, masks.sizes()
+        (Masks(models=2, units=3), array([2, 2]))
     """
 
     data: NDArray[np.uint8]

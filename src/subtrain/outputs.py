@@ -33,9 +33,20 @@ MAX_NUMBERS = 50_000_000_000
 
 @dataclass(frozen=True)
 class Output:
-    """One declared output: its shape per model, its dtype, in a word what it means, and which way is better.
+    """One declared output of a task.
 
-    better: "higher", "lower" or "neither"; by default the name says, as far as it does: `quantity_of`.
+    Args:
+        shape: of one model's output; its first axis is that of the targets.
+        dtype: in which it is stored; default float16. A value that it cannot hold fails its model.
+        meaning: in a few words; default "".
+        better: "higher", "lower" or "neither"; by default its name says, as far as it does (`quantity_of`).
+
+    Raises:
+        InputError: a shape or dtype that no segment can hold.
+
+    Example:
+        >>> Output((300,), "float32", better="lower").bytes
+        1200
     """
 
     shape: tuple[int, ...]

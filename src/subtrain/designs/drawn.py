@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.arrays import concat
 from subtrain.designs.defaults import DesignDefaults
 from subtrain.designs.samplers import (
     Label,
@@ -69,20 +70,27 @@ class Block:
 class Design(DesignDefaults):
     """A distribution over masks and a seed (paper, section 2: subsets S' of size alpha * n).
 
-    alpha: fraction of the units in each subset, 0 < alpha < 1; of several, each subset's is drawn with equal chances,
-        as average marginal effects need it (Lin et al. 2022, section 3).
-    models: distinct subsets to fit datamodels on, one model each.
-    seed: everything random about the design follows from it.
-    kind: "fixed" (exactly floor(alpha * n) units), "bernoulli" (each unit by itself with probability alpha) or
-        "stratified" (fixed, with every class at its share: alpha of its units, rounded, and at least one).
-    heldout: further subsets, only for judging; by default a twentieth of `models`, within 20..300.
-    replicates: models for each held-out subset, with other training seeds; two or more give a noise ceiling.
-    n: number of units; taken from the task when left out.
-    groups: the unit of each example [N], when units are groups (classes, writers, sources) of examples.
-    strata: the class of each unit [n], integers or texts, of a stratified design; the task's labels when left out.
+    Args:
+        alpha: share of the units in each subset, 0 < alpha < 1; default 0.5. Of several, each subset's is drawn with
+            equal chances, as average marginal effects need it (Lin et al. 2022, section 3).
+        models: distinct subsets to fit datamodels on, one model each; default 1000.
+        seed: whole number below 2**64; everything random about the design follows from it; default 0.
+        kind: "fixed" (exactly floor(alpha * n) units, the default), "bernoulli" (each unit by itself with probability
+            alpha) or "stratified" (fixed, with every class at its share: alpha of its units, rounded, at least one).
+        heldout: further subsets, for evaluation alone; by default a twentieth of `models`, within 20..300.
+        replicates: models on each held-out subset, with other training seeds; two or more, the default, give a noise
+            ceiling.
+        n: number of units; by default the task's.
+        groups: integers [N], the unit of each example, when units are groups (classes, writers, sources) of examples.
+        extensions: what `extend` has added.
+        strata: integers or texts [n], the class of each unit of a stratified design; by default the task's labels.
 
-    >>> Design(alpha=0.5, models=3, n=8, heldout=0).masks([0, 2]).unpack().sum(axis=1)
-    array([4, 4])
+    Raises:
+        InputError: a number is out of range, or there are fewer different subsets than are asked for.
+
+    Example:
+        >>> Design(alpha=0.5, models=3, n=8, heldout=0).masks([0, 2]).unpack().sum(axis=1)
+        array([4, 4])
     """
 
     alpha: float | tuple[float, ...] = 0.5
@@ -337,11 +345,6 @@ def row_numbers(rows: Rows | None, total: int) -> NDArray[np.int64]:
         bad = index[(index < 0) | (index >= total)][0]
         raise InputError(f"row {bad} does not exist: there are {total} models, numbered from 0")
     return index
-
-
-def concat(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """One int64 array from any number of them, none included."""
-    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
 
 
 Span = tuple[int, int]

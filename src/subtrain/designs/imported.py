@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.arrays import concat
 from subtrain.designs.defaults import DesignDefaults
-from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, Span, concat, row_numbers, whole
+from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, Span, row_numbers, whole
 from subtrain.designs.mask_survey import rows_at_a_time, survey
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack, row_bytes

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.arrays import concat
 from subtrain.designs.defaults import DesignDefaults
-from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, concat, row_numbers, whole
+from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, row_numbers, whole
 from subtrain.designs.samplers import training_seeds
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, row_bytes

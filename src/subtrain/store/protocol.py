@@ -29,11 +29,22 @@ class Entry:
 
 
 class Store(Protocol):
-    """Files by name. A name is relative, with `/` between its parts, and never leads out of the store.
+    """Files by name.
 
-    Every change is whole or not made at all, whoever is killed and whenever. Methods that read raise FileNotFoundError
-    for a name that is not there; all raise InputError for what cannot be a name, and StorageError, in one sentence,
-    when the store is full, closed or out of reach. `write` may be called again after a failure.
+    A name is relative, with `/` between its parts, and never leads out of the store; every method that takes one raises
+    InputError for another. Any thread, process and machine may call any method at any time.
+
+    What is atomic: a file is there whole or not at all, whoever is killed and whenever. `commit_new` is the one
+    decision that a study rests on: of any number who create a name at once exactly one wins, and what it wrote stays
+    until it is deleted. A reader of a file that is replaced sees the old or the new one, never a mixture. What was
+    committed is seen by whoever looks afterwards.
+
+    What may be called twice: everything. `write` is a function that writes the file's bytes; a store may call it again
+    after a failure, and if it raises, nothing is left.
+
+    What raises what: FileNotFoundError from methods that read, for a name that is not there; StorageError, in one
+    sentence, when the store is full, closed or out of reach; CorruptError for what lies in the place of a file and is
+    none. `subtrain.testing.stores` holds checks of all that.
     """
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -107,18 +108,19 @@ def package_versions() -> dict[str, str]:
     }
 
 
-def parsed(store: Store) -> dict[str, Any]:
-    """The fields of the `StoredStudy` in this store, by name; CorruptError where study.json does not make sense."""
-    data = read_manifest(store)
+@contextmanager
+def must_make_sense(store: Store) -> Iterator[None]:
+    """What goes wrong with a study.json that somebody else wrote, or another version, is one CorruptError."""
     try:
-        return _fields(store, data)
+        yield
     except InputError as error:
         raise CorruptError(not_a_study(store, str(error))) from error
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise CorruptError(not_a_study(store, repr(error))) from error
 
 
-def _fields(store: Store, data: Mapping[str, Any]) -> dict[str, Any]:
+def fields_of(store: Store, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the `StoredStudy` whose study.json this is, by name."""
     design: AnyDesign = DESIGNS[data["design"]["kind"]].from_manifest(data, store)
     if design.can_extend:
         design = extended(store, design, data["format"] != UNSEALED)

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from subtrain.designs.design_protocol import AnyDesign
 from subtrain.errors import InputError
 from subtrain.store.protocol import JSON_BYTES, Store, json_bytes
 from subtrain.store.seal import sealed
 from subtrain.studies.manifest import FORMAT, MANIFEST, check_size, identity_of, json_writer, package_versions
-from subtrain.studies.trust import beside, sign
-from subtrain.studies.view.stored_view import Bounded, bounded, shows
+from subtrain.studies.trust import Making, beside, sign
+from subtrain.studies.view.stored_view import INDEX, Bounded, bounded, put_view, shows
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.loading.load import load_task
 from subtrain.tasks.watching.watched import recorded
+
+if TYPE_CHECKING:
+    from subtrain.studies.stored_study import StoredStudy
+
+Kind = TypeVar("Kind", bound="StoredStudy")
 
 
 @dataclass(frozen=True)
@@ -103,3 +108,27 @@ def task_and_source(task: Task | str, params: Mapping[str, Any] | None) -> tuple
     if params:
         raise InputError("params go with a task's name; this task was made already")
     return task, getattr(task, "source", None)
+
+
+def create_study(
+    store: Store,
+    task: Task,
+    source: Source | None,
+    design: AnyDesign,
+    *,
+    segment: int = 64,
+    exist_ok: bool = False,
+    view: bool = False,
+    own: bool = True,
+    kind: type[Kind],
+) -> Kind:
+    """As `Study.create`, of a task that is made and a design that is bound to its units.
+
+    own: this user named it. kind: the class of what is returned.
+    """
+    new = NewStudy(store, task, source, design, segment, own)
+    shown = new.commit(exist_ok, view)
+    made = kind.open(store, design=design).made_by(task, Making(new.source, own) if new.source else None)
+    if shown is not None and made.shows and not store.exists(INDEX):
+        put_view(store, made.fingerprint, shown)
+    return made

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from subtrain.designs.design_protocol import AnyDesign
 from subtrain.designs.drawn import EVALUATION, FIT, Span, row_numbers
 from subtrain.designs.drawn import Rows as RowSpec
-from subtrain.errors import CorruptError, InputError, MismatchError
+from subtrain.errors import InputError, MismatchError
 from subtrain.masks import Masks
 from subtrain.outputs import Output
 from subtrain.store.addresses import local_folder, open_store
@@ -28,26 +28,24 @@ from subtrain.studies.manifest import (
     MANIFEST,
     check_size,
     extension_files,
+    fields_of,
     identity_of,
     json_writer,
-    not_a_study,
-    parsed,
+    must_make_sense,
     read_manifest,
 )
-from subtrain.studies.new_study import NewStudy, task_and_source
+from subtrain.studies.new_study import create_study, task_and_source
 from subtrain.studies.segments.output_rows import Rows, SegmentRows, plan_segments
 from subtrain.studies.segments.segment_file import WHOLE, file_name
 from subtrain.studies.task_agreement import check_design, task_differences
 from subtrain.studies.task_design import bound
-from subtrain.studies.trust import Making, located, signed, untrusted
+from subtrain.studies.trust import Making, making_of
 from subtrain.studies.view.shows_examples import ShowsExamples
-from subtrain.studies.view.stored_view import INDEX, put_view
 from subtrain.tasks.base import Source, Task, with_changes
 
 SEGMENTS, FAILURES, FITS = "segments", "failures", "fits"
 PARTIAL, LOGS = "partial", "logs"
 FIT_META = "datamodels.json"
-
 
 S = TypeVar("S", bound="StoredStudy")
 
@@ -61,11 +59,19 @@ def segment_name(span: Span, kind: str = WHOLE) -> str:
 class StoredStudy(ShowsExamples):
     """What a study keeps in its store, and how its parts are read; `subtrain.Study` adds what is done with it.
 
-    store: the folder or bucket it lies in; design: who is in which subset; outputs: what is recorded of each model;
-    segment: models that are committed together; source and fingerprint: which task it is; shows: whether it stores a
-    view of its examples, None if it was made by a version that stored none; given_task and given: the task that was
-    given, and what makes it; signature: what shows whose study it is; trust: its user trusts a stranger's; format: of
-    its files.
+    Attributes:
+        store: the folder, bucket or memory that it lies in.
+        design: who is in which subset.
+        outputs: what is recorded of each model, by name.
+        segment: models that are committed together.
+        fingerprint: of the task.
+        source: what makes the task again; None if nothing does.
+        format: of its files.
+        given_task: the task, if it was given.
+        shows: whether it stores a view of its examples; None if a version made it that stored none.
+        given: what makes the task that was given.
+        signature: what shows whose study it is.
+        trust: whether its user trusts the code of a stranger's study.
     """
 
     store: Store
@@ -104,12 +110,29 @@ class StoredStudy(ShowsExamples):
         exist_ok: bool = False,
         view: bool = True,
     ) -> Self:
-        """Make a new study in folder `path`, or at `s3://bucket/prefix`; nothing is trained yet.
+        """Make a new study; nothing is trained yet.
 
-        task: a Task, or its name ("module:name", "file.py:name", "digits") with `params`. view: store what the task
-        shows of its examples (images, labels, texts, tables), at most 512 MiB, so that the study can be looked at
-        without its code. Raises InputError if the folder is a study already, unless exist_ok, which opens it when task
-        and design are the same and raises MismatchError when they are not.
+        Args:
+            path: a folder, `s3://bucket/prefix`, or `:memory:` for a study that ends with this process.
+            task: a Task, or its name: "module:name", "file.py:name", or one of `TASKS`, as "digits".
+            design: who is in which subset; its units are taken from the task.
+            params: parameters of a task that is given by name.
+            segment: models that are committed together; fewer lose less when a worker dies.
+            exist_ok: open the study if it is there already.
+            view: store what the task shows of its examples (images, labels, texts, tables), at most 512 MiB, so that
+                the study can be looked at without its code.
+
+        Returns:
+            The study, with its task at hand.
+
+        Raises:
+            InputError: there is a study already, or design and task do not fit.
+            MismatchError: the study that is there has another task or design.
+
+        Example:
+            >>> import subtrain as st
+            >>> st.Study.create(":memory:", st.tasks.digits(n=50), st.Design(models=40, heldout=4)).models
+            48
         """
         found, source = task_and_source(task, params)
         store = open_store(path)
@@ -125,27 +148,39 @@ class StoredStudy(ShowsExamples):
         params: Mapping[str, Any] | None = None,
         trust: bool = False,
     ) -> Self:
-        """The study at `path`, a folder or `s3://bucket/prefix`.
+        """Open a study; nothing of its code is run.
 
-        A task or design given here must be the study's own, else MismatchError. trust: let training run the code that
-        study.json names although somebody else created the study; opening it runs nothing.
+        Args:
+            path: the folder, `s3://bucket/prefix`, or store.
+            task: the study's task, where its own name does not lead to it.
+            design: the study's design, to make sure of it.
+            params: parameters of a task that is given by name.
+            trust: let training run the code that study.json names although somebody else created the study.
+
+        Returns:
+            The study as it is now.
+
+        Raises:
+            InputError: there is no study.
+            MismatchError: the task or design is not the study's own.
+            CorruptError: one of its files is damaged.
+
+        Example:
+            >>> import subtrain as st
+            >>> study = st.Study.create(":memory:", st.tasks.digits(n=50), st.Design(models=40, heldout=4))
+            >>> st.Study.open(study.store).models_done()
+            0
         """
         store = open_store(path)
-        fields = parsed(store)
+        data = read_manifest(store)
         if isinstance(store, Folder):
             store = store.bound_to(MANIFEST)
-        study = cls._made(store, fields)
+        with must_make_sense(store):
+            study = cls(store=store, **fields_of(store, data))
         if design is not None:
             check_design(study, design)
         study = replace(study, trust=trust)
         return study if task is None else study.with_task(task, params)
-
-    @classmethod
-    def _made(cls, store: Store, fields: dict[str, Any]) -> Self:
-        try:
-            return cls(store=store, **fields)
-        except (InputError, TypeError, ValueError) as error:
-            raise CorruptError(not_a_study(store, str(error))) from error
 
     def with_task(self, task: Task | str, params: Mapping[str, Any] | None = None) -> Self:
         """This study with its task at hand; MismatchError shows what differs if it is not the study's own."""
@@ -162,15 +197,22 @@ class StoredStudy(ShowsExamples):
         return replace(self, given_task=task, given=making)
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Self:
-        """More models at the end; everything there stays as it is. Returns the longer study."""
+        """Plan more models; everything that is there stays as it is.
+
+        Args:
+            models: further subsets to fit on.
+            heldout: further subsets to evaluate on.
+            replicates: models on each further held-out subset, or further runs of each listed mask; by default as the
+                design has it.
+
+        Returns:
+            The longer study; collect it.
+        """
         if not self.design.can_extend:
             raise InputError(f"{self.location} was imported: there is no design to draw more models from")
         check_size(self.design.extend(models, heldout, replicates), self.segment)
-        entry = {
-            "models": int(models),
-            "heldout": int(heldout),
-            "replicates": int(replicates or self.design.replicates),
-        }
+        more = int(replicates or self.design.replicates)
+        entry = {"models": int(models), "heldout": int(heldout), "replicates": more}
         while True:
             numbered = f"{EXTENSIONS}/{len(extension_files(self.store)) + 1:06d}.json"
             now = type(self).open(self.store)
@@ -207,8 +249,7 @@ class StoredStudy(ShowsExamples):
 
     @property
     def local(self) -> Path:
-        """The folder of this machine for what stays on it, the logs of workers and counts: the study's own if it has
-        one, else one below ~/.cache/subtrain."""
+        """The folder of this machine for what stays on it, the logs of workers and counts."""
         return local_folder(self.store)
 
     @property
@@ -250,15 +291,7 @@ class StoredStudy(ShowsExamples):
         """
         if self.given is not None:
             return self.given
-        if self.source is None:
-            raise InputError(
-                f"{self.location} does not know how to make its task again: give it (task=…, or --task module:name)"
-            )
-        if signed(self.identity, self.source, self.signature):
-            return Making(located(self.source, self.store), own=True)
-        if not self.trust:
-            raise untrusted(self.location, self.source)
-        return Making(self.source, own=False)
+        return making_of(self.store, self.identity, self.source, self.signature, self.trust)
 
     @cached_property
     def task(self) -> Task:
@@ -315,27 +348,3 @@ class StoredStudy(ShowsExamples):
         """Names of the fits that are whole."""
         names = (name.split("/") for name in self.store.names(FITS))
         return tuple(name[1] for name in names if len(name) == 3 and name[2] == FIT_META)
-
-
-def create_study(
-    store: Store,
-    task: Task,
-    source: Source | None,
-    design: AnyDesign,
-    *,
-    segment: int = 64,
-    exist_ok: bool = False,
-    view: bool = False,
-    own: bool = True,
-    kind: type[S],
-) -> S:
-    """As `Study.create`, of a task that is made and a design that is bound to its units.
-
-    own: this user named it. kind: the class of what is returned.
-    """
-    new = NewStudy(store, task, source, design, segment, own)
-    shown = new.commit(exist_ok, view)
-    made = kind.open(store, design=design).made_by(task, Making(new.source, own) if new.source else None)
-    if shown is not None and made.shows and not store.exists(INDEX):
-        put_view(store, made.fingerprint, shown)
-    return made

@@ -197,3 +197,16 @@ def untrusted(location: str, source: Source) -> InputError:
         "(trust=True) "
         "if you trust that, or give the task yourself with --task (task=…)"
     )
+
+
+def making_of(store: Store, identity: str, source: Source | None, signature: object, trust: bool) -> Making:
+    """How the task of the study in this store is made here: by its own source, if its user created or trusts it."""
+    if source is None:
+        raise InputError(
+            f"{store.location()} does not know how to make its task again: give it (task=…, or --task module:name)"
+        )
+    if signed(identity, source, signature):
+        return Making(located(source, store), own=True)
+    if not trust:
+        raise untrusted(store.location(), source)
+    return Making(source, own=False)

@@ -25,18 +25,35 @@ T = TypeVar("T")
 class Task(Protocol):
     """A learning algorithm and its data: given masks and seeds, it trains and returns outputs.
 
-    n: training examples to choose from.
-    outputs: what `train` returns for each model, declared before anything is trained.
-    fingerprint: changes whenever the data or the recipe change.
+    A worker process makes the task once, from its `source` or from a pickle, and calls `train` from one thread, for
+    models in any order. A model may be trained twice, here or elsewhere, and must come out the same; so what `train`
+    returns for it depends on its own mask and seed alone. `train` may raise anything: the models of the call are then
+    tried one by one, and each that raises again fails with that sentence. Memory that runs out leads to fewer workers.
+    `subtrain.testing.tasks` holds checks of that; `subtrain.check` tries a task as `collect` would.
 
-    Optional attributes: `batch` (models that one call of `train` likes to have, default 1), `view` (how a person
-    sees the examples, a View), `source` (how another process makes this task again) and `device` ("cuda" if it trains
-    on the GPU that the environment variable SUBTRAIN_DEVICE names, where there is one; else "cpu" or None) and `labels`
-    and `minibatch` (the class number of each training example, and the examples a step trains on, so that `check` sees
-    subsets that lack a class, or leave one example over). Foreign
-    code that draws its own masks has `train_rows(rows)` instead of `train`, which is told the numbers of the models.
-    A task that can mislabel has `relabelled(units, labels)`, which returns a task of n + q examples and the same
-    outputs: example n + k is example units[k] with label labels[k] (`tasks.relabel`).
+    Attributes:
+        n: training examples to choose from.
+        outputs: what `train` returns for each model, by name, declared before anything is trained.
+        fingerprint: changes whenever the data or the recipe change.
+        batch: optional: models that one call of `train` likes to have; default 1.
+        view: optional: how a person sees the examples, a View.
+        source: optional: how another process makes this task again, a Source.
+        device: optional: "cuda" if it trains on the GPU that the environment variable SUBTRAIN_DEVICE names, where
+            there is one; else "cpu" or None.
+        labels: optional: the class number of each training example, so that `check` sees subsets that lack a class.
+        minibatch: optional: the examples that a step trains on, so that `check` sees subsets that leave one over.
+        train_rows: optional, instead of `train`: `train_rows(rows)` is told the numbers of the models; for foreign code
+            that draws its own masks.
+        relabelled: optional: `relabelled(units, labels)` returns a task of n + q examples and the same outputs, whose
+            example n + k is example units[k] with label labels[k] (`tasks.relabel`).
+
+    Example:
+        >>> import subtrain as st
+        >>> def train(indices, seed):
+        ...     return {"test_margins": [float(len(indices))]}
+        >>> task = st.tasks.function(train, n=10, outputs={"test_margins": [1]})
+        >>> task.train(np.ones((1, 10), bool), np.zeros(1, np.uint32))
+        {'test_margins': array([[10.]])}
     """
 
     @property

@@ -17,7 +17,7 @@ from subtrain.errors import InputError
 from subtrain.evaluation import evaluate
 from subtrain.regression import fit
 from subtrain.store.addresses import open_store
-from subtrain.studies.stored_study import create_study
+from subtrain.studies.new_study import create_study
 from subtrain.study import Study
 from subtrain.uses.kit.effect_agreement import told
 from subtrain.uses.kit.question import question

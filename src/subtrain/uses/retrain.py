@@ -21,7 +21,7 @@ from subtrain.masks import Masks, pack
 from subtrain.store.addresses import open_store
 from subtrain.store.protocol import Store
 from subtrain.studies.manifest import MANIFEST
-from subtrain.studies.stored_study import create_study
+from subtrain.studies.new_study import create_study
 from subtrain.studies.trust import Making
 from subtrain.study import Study
 from subtrain.system.machine import cores

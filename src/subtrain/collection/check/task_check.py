@@ -41,12 +41,29 @@ def check(
     timeout: float | None = None,
     kind: str = "fixed",
 ) -> Checked:
-    """Train a few models of a task (or of its name, with `params`) in processes like collect's, and compare them.
+    """Train a few models of a task in processes like collect's, and compare them.
 
     The same model is trained twice, in a fresh process, and beside neighbors if the task takes several a call; another
-    seed and another mask show whether they are used. alpha, models and kind: of the study to come, whose time and disk
-    on this machine are estimated. timeout: seconds one of the processes may take. Raises InputError when the task
-    cannot be made; a task that fails in training is what the result tells.
+    seed and another mask show whether they are used.
+
+    Args:
+        task: the task, or its name.
+        params: parameters of a task that is given by name.
+        alpha: of the study to come, whose time and disk on this machine are estimated; default 0.5.
+        models: of that study; default 1000.
+        timeout: seconds that one of the processes may take; by default as long as it likes.
+        kind: of that study's design.
+
+    Returns:
+        What was found; a task that fails in training is no error of the check.
+
+    Raises:
+        InputError: the task cannot be made.
+
+    Example:
+        >>> import subtrain as st
+        >>> st.check("tabular", {"data": "iris"}, models=100).failure
+        ''
     """
     design = Design(alpha=alpha, models=models, kind=kind)
     if models < 2:

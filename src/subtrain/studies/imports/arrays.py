@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.designs.drawn import concat, row_numbers
+from subtrain.arrays import concat
+from subtrain.designs.drawn import row_numbers
 from subtrain.designs.imported import SUBSETS, ImportedDesign
 from subtrain.designs.mask_survey import Survey, survey
 from subtrain.errors import InputError
