@@ -14,7 +14,7 @@ from subtrain.collection import train_segment
 from subtrain.evaluation import weakness
 from subtrain.fits import save_fit
 from subtrain.tasks import batch
-from subtrain.uses.kit.weak_fit import weak_fit
+from subtrain.uses.kit.question import weak_fit
 from subtrain.uses.support import support
 
 N = 24

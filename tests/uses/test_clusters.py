@@ -7,8 +7,7 @@ import pytest
 from subtrain import Datamodels
 from subtrain.errors import InputError
 from subtrain.uses.clusters import clusters
-from subtrain.uses.kit.datamodel_vectors import vectors
-from subtrain.uses.kit.maps import affinities, place
+from subtrain.uses.kit.datamodel_vectors import affinities, place, vectors
 from uses.planted import grouped_weights
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from subtrain.collection.committed_segments import landed, trained
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval, ceiling_said
+from subtrain.evaluation import Interval
 from subtrain.formatting import duration, number
 from subtrain.study import Study
 from subtrain.system.machine import cores
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Result, Table
 from subtrain.uses.learning_curve import LEAST, LearningCurve, learning_curve
 
 if TYPE_CHECKING:
@@ -65,33 +65,19 @@ class Budget(Result):
         return lds_after(np.asarray(models, np.float64), self.parameters)
 
     def table(self) -> Table:
-        points = self.curve.points
-        sizes = np.array([p.models for p in points], np.float64)
-        return {
-            "models": sizes,
-            "lds": np.array([p.lds.value for p in points]),
-            "low": np.array([p.lds.low for p in points]),
-            "high": np.array([p.lds.high for p in points]),
-            "predicted": self.predicted(sizes),
-        }
+        """A row a size: LDS measured with its 95 % interval, and predicted by the fitted curve."""
+        measured = self.curve.table()
+        columns = {name: measured[name] for name in ("models", "lds", "low", "high")}
+        return columns | {"predicted": self.predicted(measured["models"])}
 
     def figure(self) -> Figure:
         """The measured curve with its intervals, carried on to the models needed."""
-        picture, table = new_figure(), self.table()
-        axes = picture.add_subplot()
+        picture, table = self.curve.figure(), self.table()
+        axes = picture.axes[0]
         end = self.models.value if np.isfinite(self.models.value) else 10.0 * self.have
         line = np.geomspace(table["models"][0], max(end, self.have) * 1.5, 100)
         axes.plot(line, self.predicted(line), color="grey", label="fitted curve")
-        sides = np.maximum([table["lds"] - table["low"], table["high"] - table["lds"]], 0)
-        axes.errorbar(table["models"], table["lds"], sides, fmt="o", label="measured, 95 % interval")
         axes.axhline(self.lds, linestyle=":", color="C3", label=f"LDS {self.lds:g}")
-        axes.set(xscale="log", ylim=(0, 1), xlabel="models fitted", ylabel="LDS on held-out subsets")
-        curve = self.curve
-        axes.set_title(
-            f"per target, mean over {curve.targets} targets; {curve.subsets} held-out subsets x {curve.replicates} "
-            f"runs, {ceiling_said(curve.points[-1].ceiling)}",
-            fontsize=9,
-        )
         axes.legend(frameon=False)
         return picture
 

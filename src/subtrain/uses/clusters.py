@@ -14,9 +14,8 @@ from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.uses.embedding import paint
-from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
+from subtrain.uses.kit.datamodel_vectors import Vectors, affinities, place, unconnected_is_fine, vectors
 from subtrain.uses.kit.direction import direction_note, quantity_fitted
-from subtrain.uses.kit.maps import affinities, place, unconnected_is_fine
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Result, Table, new_figure
 

@@ -81,7 +81,7 @@ class LearningCurve(Result):
         axes.set(xscale="log", ylim=(0, 1), xlabel="models fitted", ylabel="LDS on held-out subsets")
         axes.set_title(
             f"{self.output}: per target, mean over {self.targets} targets; {self.subsets} held-out subsets x "
-            f"{self.replicates} runs",
+            f"{self.replicates} runs, {ceiling_said(self.points[-1].ceiling)}",
             fontsize=9,
         )
         axes.legend(frameon=False)

@@ -14,8 +14,7 @@ from subtrain.errors import InputError
 from subtrain.explorer.data.spread import spread
 from subtrain.explorer.open_studies import OpenFit
 from subtrain.uses.clusters import clusters
-from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
-from subtrain.uses.kit.maps import place
+from subtrain.uses.kit.datamodel_vectors import Vectors, place, vectors
 
 POINTS = 10_000
 # Graphs of more points than this, of vectors that have little in common, can take minutes and gigabytes to cut.

@@ -1,4 +1,4 @@
-"""The decorator of every question: where its datamodels and study come, and what its result remembers of them."""
+"""The decorator of every question: where its datamodels and study come, and what its result says of a weak fit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from subtrain.datamodels import Datamodels
-from subtrain.errors import InputError
+from subtrain.designs.drawn import EVALUATION
+from subtrain.errors import InputError, SubtrainError
+from subtrain.evaluation import score, weakness
+from subtrain.evaluation_models import even_replicates, held_out, refuse_seen
 from subtrain.studies.stored_study import StoredStudy
+from subtrain.study import Study
 from subtrain.uses.kit.result import Result
-from subtrain.uses.kit.weak_fit import weak_fit
 
+# Of many evaluation subsets and targets, so many tell whether a fit is weak.
+SUBSETS, TARGETS = 200, 200
+_known: WeakKeyDictionary[Datamodels, dict[str, str]] = WeakKeyDictionary()
 P = ParamSpec("P")
 R = TypeVar("R", bound=Result)
 KINDS = {"dm": Datamodels, "other": Datamodels, "study": StoredStudy, "other_study": StoredStudy}
@@ -66,3 +75,29 @@ def _asked_and_verified(asked: Callable[..., Any], signature: inspect.Signature,
         own["calibrate"] = runs
     found = asked(*args, **own)
     return found.verify(runs, **options) if runs else found
+
+
+def weak_fit(dm: Datamodels, study: Study) -> str:
+    """The line; "" where the fit is not weak, or nothing held out tells. Of many subsets and targets some judge."""
+    known = _known.setdefault(dm, {})
+    key = f"{study.identity} {study.models}"
+    if key not in known:
+        try:
+            known[key] = _judged(dm, study)
+        except SubtrainError:
+            known[key] = ""
+    return known[key]
+
+
+def _judged(dm: Datamodels, study: Study) -> str:
+    output = str(dm.meta.get("output") or next(iter(study.outputs)))
+    index = study.done(EVALUATION)
+    if output not in study.outputs or dm.n != study.n or not index.size:
+        return ""
+    refuse_seen(dm, study, index)
+    index, subsets, runs = even_replicates(study, index)
+    heldout = held_out(dm, study, index[: min(subsets, SUBSETS) * runs], output)
+    targets = np.setdiff1d(np.linspace(0, dm.targets - 1, min(TARGETS, dm.targets)).astype(np.int64), heldout.left_out)
+    predicted = dm.predict(study.masks(heldout.rows[:: heldout.replicates]), targets.tolist())
+    found = score(predicted, heldout.outputs[..., targets], bootstrap=0)
+    return weakness(found.lds.value, found.lds_ceiling, study.location)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
@@ -12,19 +14,27 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import STRATIFIED, numbers_below
 from subtrain.errors import InputError
+from subtrain.regression.counting.count_stream import count_blocks
+from subtrain.regression.counting.counts import Counts, gram_kind
+from subtrain.regression.counting.study_counts import kept_counts
 from subtrain.regression.counting.threads import Progress
+from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.lambda_choice import of_targets
+from subtrain.regression.lasso.target_blocks import lasso_from_counts
+from subtrain.regression.study_models import Models
 from subtrain.study import Study
 from subtrain.uses.kit.debias import Estimates, debias, least_squares
-from subtrain.uses.kit.lasso_stand_in import counts_of, stand_in
 from subtrain.uses.kit.mask_covariance import MaskCovariance, design_covariance, observed_covariance
-from subtrain.uses.kit.residuals import ResidualSums, Rows, fitted_parts, residual_sums
+from subtrain.uses.kit.residuals import ResidualSums, Rows, fitted_parts, residual_sums, sums_of_counts
 
 Floats = NDArray[np.float64]
 # Estimators of sparse weights, whose degrees of freedom are how many of these are not zero.
 SPARSE = ("Lasso", "LassoLarge")
 # Estimators whose weights are not those of one regression on all models.
 OTHER = ("LeaveSelfOut", "AME")
+# How the models of a LASSO that stands in for another estimator are split: as `Lasso` splits them by default, whose
+# counts the study may have.
+SHARE, SEED = 0.1, 0
 
 
 def standard_errors(
@@ -102,3 +112,33 @@ def _exact(dm: Datamodels, study: Study, targets: NDArray[np.int64], progress: P
     models, parts = fitted_parts(dm, study)
     counts = [of_targets(counts_of(models, rows, name, progress), targets) for name, rows in parts.items()]
     return least_squares(reduce(add, counts))
+
+
+@dataclass(frozen=True, eq=False)
+class StandIn:
+    """weight: float64 [n, T], of a LASSO with its lambda chosen; sums: of its residuals; support: int64 [T]."""
+
+    weight: Floats
+    sums: ResidualSums
+    support: NDArray[np.int64]
+
+
+def stand_in(models: Models, targets: NDArray[np.int64], progress: Progress | None = None) -> StandIn:
+    """Fit these targets by LASSO on these models, a tenth of which choose lambda."""
+    (name, rows), (_, others) = models.parts(SHARE, SEED).items()
+    train = of_targets(counts_of(models, rows, name, progress), targets)
+    valid = models.validation_models(others).of(targets)
+    judged = count_blocks([(valid.masks, valid.outputs)], gram=gram_kind(models.study.n))
+    total = train + judged
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # It is a means here, and what it could not fit has no support.
+        fitted = lasso_from_counts(train, valid, total)
+    weight = np.asarray(fitted.weight, np.float64)
+    return StandIn(weight, sums_of_counts(weight, fitted.bias, total), np.count_nonzero(weight, axis=0))
+
+
+def counts_of(models: Models, rows: Rows, part: str, progress: Progress | None = None) -> Counts:
+    """Counts of these models with their Gram: those that the study keeps, or counted now and not kept."""
+    gram = gram_kind(models.study.n)
+    kept = kept_counts(models, rows, part, gram)
+    return kept or count_blocks(models.blocks(rows), models=rows.size, progress=progress, gram=gram)
