@@ -1,4 +1,4 @@
-"""The models that only judge: which of them can, in which order, and what to say of the others."""
+"""Evaluation models: which of them can evaluate a fit, in which order, and a note of each that cannot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """rows: int64 [S R], ordered by subset; outputs: float64 [S, R, T]; left_out: targets that cannot be judged;
+    """rows: int64 [S R], ordered by subset; outputs: float64 [S, R, T]; left_out: targets that cannot be evaluated;
     notes: what was left out or is missing, in sentences."""
 
     rows: Rows
@@ -35,7 +35,7 @@ class HeldOut:
 
 
 def held_out(dm: Datamodels, study: StoredStudy, index: Rows, output: str) -> HeldOut:
-    """Those of the models `index` that can judge these datamodels, with their outputs.
+    """Those of the models `index` that can evaluate these datamodels, with their outputs.
 
     Left out are models with the mask of one that was fitted on, and models and targets that are not finite: a target
     that is so in more than half of the models, then every model that is so in another. Raises InputError when a model
@@ -47,10 +47,12 @@ def held_out(dm: Datamodels, study: StoredStudy, index: Rows, output: str) -> He
         raise InputError(f"these datamodels have {dm.targets} targets, {output} has {targets}")
     used = dm.meta.get("models_used") if dm.meta.get("study_id") in (None, study.identity) else None
     fitted = np.concatenate([np.arange(a, b) for a, b in used]) if used else study.done(FIT)
-    return judging(study, index, output, fitted, dm.meta.get("targets_left_out", []))
+    return evaluation_outputs(study, index, output, fitted, dm.meta.get("targets_left_out", []))
 
 
-def judging(study: StoredStudy, index: Rows, output: str, fitted: Rows, without: Sequence[int] = ()) -> HeldOut:
+def evaluation_outputs(
+    study: StoredStudy, index: Rows, output: str, fitted: Rows, without: Sequence[int] = ()
+) -> HeldOut:
     """The same without datamodels: fitted, the models that were or will be fitted on; without, targets that were not.
 
     Raises InputError when fewer than three subsets are left.
@@ -78,14 +80,16 @@ def judging(study: StoredStudy, index: Rows, output: str, fitted: Rows, without:
             f"{left_out.size:,} of {targets:,} targets (the first is target {left_out[0]}) have no datamodel, or "
             "outputs that are inf or NaN in most models: no figure counts them"
         )
-    said = tuple(note for note in notes if note)
+    known_notes = tuple(note for note in notes if note)
     try:
         rows, subsets, replicates = even_replicates(study, fresh[~lost])
     except InputError as error:
-        raise InputError("; ".join((str(error), *said))) from None
+        raise InputError("; ".join((str(error), *known_notes))) from None
     read = np.searchsorted(fresh, rows)
     outputs = y[read].astype(np.float64).reshape(subsets, replicates, -1)
-    return HeldOut(rows, subsets, replicates, np.nan_to_num(outputs) if left_out.size else outputs, left_out, said)
+    return HeldOut(
+        rows, subsets, replicates, np.nan_to_num(outputs) if left_out.size else outputs, left_out, known_notes
+    )
 
 
 def _unseen(study: StoredStudy, index: Rows, fitted: Rows) -> tuple[Rows, str]:
@@ -98,7 +102,7 @@ def _unseen(study: StoredStudy, index: Rows, fitted: Rows) -> tuple[Rows, str]:
     first = int(index[seen][0])
     return index[~seen], (
         f"{np.count_nonzero(seen):,} of {index.size:,} held-out models have the same mask as one that was fitted on "
-        f"(the first is model {first}) and are left out: they would judge the datamodels by what they have seen"
+        f"(the first is model {first}) and are left out: the datamodels have seen them"
     )
 
 

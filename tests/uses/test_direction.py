@@ -95,7 +95,7 @@ def test_what_helps_is_helpful_everywhere(tmp_path, name, better, sign):
     assert list(zip(found.side.tolist(), found.unit.tolist(), strict=True)) == [("helpful", HELPS), ("harmful", HARMS)]
     jobs = {job.kind: list(job.units) for job in counterfactuals(dm, study, [0], sizes=[1]).removals}
     assert (jobs["helpful"], jobs["harmful"]) == ([HELPS], [HARMS])
-    chosen = select(dm, study, drop=1, judge=0.0)
+    chosen = select(dm, study, drop=1, others=0.0)
     assert np.flatnonzero(~chosen.kept).tolist() == [HARMS]
     assert int(chosen.table()["unit"][0]) == HELPS
     worth = banzhaf(study, utility="mean").table()
@@ -117,7 +117,7 @@ def test_predictions_have_no_direction(tmp_path):
     for refused in (lambda: select(dm, study, drop=1), lambda: debias_group(dm, study, list("aabb"), 1)):
         with pytest.raises(InputError, match="a selection needs to know which way is better, and of test_predictions"):
             refused()
-    assert np.flatnonzero(~select(dm, study, drop=1, judge=0.0, better="lower").kept).tolist() == [HELPS]
+    assert np.flatnonzero(~select(dm, study, drop=1, others=0.0, better="lower").kept).tolist() == [HELPS]
     assert "neither more nor less" in repr(banzhaf(study))
     with pytest.raises(InputError, match="test_predictions is not margins"):
         support(dm, study)

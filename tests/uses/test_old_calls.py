@@ -70,3 +70,10 @@ def test_the_order_of_arguments_of_version_0_1_is_refused_in_a_sentence(study, d
         st.compare(dm, dm, 3)
     with pytest.raises(InputError, match=r"mislabeled\(study, dm, …\): study must be a study, got Datamodels"):
         st.mislabeled(dm, study)
+
+
+def test_old_keywords_still_work(study, dm):
+    with pytest.warns(FutureWarning, match="judge=… goes with the next release: write others=…"):
+        assert list(st.select(dm, study, keep=9, judge=0).groups) == ["chosen for"]
+    with pytest.warns(FutureWarning, match="write targets="):
+        assert st.counterfactuals(dm, study, what=[3], sizes=[2]).target.tolist() == [3, 3, 3]

@@ -67,7 +67,7 @@ def test_half_of_the_targets_only_judge_by_default(study, dm):
     parts = list(chosen.groups.values())
     assert sorted(np.concatenate(parts).tolist()) == list(range(T))
     assert parts[0].size == parts[1].size == 4
-    assert list(select(dm, study, keep=5, judge=0).groups) == ["chosen for"]
+    assert list(select(dm, study, keep=5, others=0).groups) == ["chosen for"]
 
 
 def test_retraining_shows_what_the_weights_promise(study, dm):
@@ -133,7 +133,7 @@ def test_leaving_units_out_is_compared_with_leaving_out_random_ones(study):
         (lambda s, dm: select(dm, s, keep=2, drop=2), "how many units to keep"),
         (lambda s, dm: select(dm, s, keep=20), "keeps 1 to 19 of 20"),
         (lambda s, dm: select(dm, s, keep=3, targets=[8]), "targets 0 to 7"),
-        (lambda s, dm: select(dm, s, keep=3, judge=1.0), "below 1"),
+        (lambda s, dm: select(dm, s, keep=3, others=1.0), "below 1"),
         (lambda s, dm: debias_group(dm, s, ["a"] * 8, drop=2), "at least two different"),
         (lambda s, dm: debias_group(dm, s, ["a"] * 4 + ["b"] * 4, drop=2, group="c"), "there are a, b"),
         (lambda s, dm: compare_training_sets(s, without=[]), "some but not all"),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import doctest
 import inspect
 import json
-import runpy
-from pathlib import Path
 
 import pytest
 
@@ -40,19 +37,6 @@ def test_the_docstring_of_a_question_has_every_part(name):
     about = text.partition("Args:")[2].partition("Returns:")[0]
     told = {line.strip("* ").partition(":")[0] for line in about.splitlines() if line.startswith("    ")}
     assert set(inspect.signature(function).parameters) <= told
-
-
-@pytest.fixture(scope="module")
-def shared():
-    """What the examples of docstrings share."""
-    return runpy.run_path(str(Path(__file__).parents[2] / "conftest.py"))["example"]()
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_the_example_of_a_question_runs(name, shared):
-    [example] = doctest.DocTestFinder(recurse=False).find(inspect.unwrap(USES[name]), name, globs=dict(shared))
-    assert len(example.examples) > 0
-    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_every_result_is_one_record(make_study):

@@ -1,4 +1,4 @@
-"""Which alpha to take: small pilot studies of each, judged on held-out subsets of their own size."""
+"""Which alpha to take: small pilot studies of each, evaluated on subsets of its own size."""
 
 from __future__ import annotations
 

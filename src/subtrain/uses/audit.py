@@ -14,7 +14,7 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.designs.drawn import EVALUATION, STRATIFIED
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said, ceilings, rank
-from subtrain.evaluation_models import judging
+from subtrain.evaluation_models import evaluation_outputs
 from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.uses.kit.noise_stability import correlated, decay, weights_by_degree
@@ -126,11 +126,11 @@ def audit(
         (8,)
     """
     name = output or next(iter(study.outputs))
-    judges = judging(study, study.done(EVALUATION), name, np.zeros(0, np.int64))
-    index, subsets, replicates, y = judges.rows, judges.subsets, judges.replicates, judges.outputs
+    evaluated = evaluation_outputs(study, study.done(EVALUATION), name, np.zeros(0, np.int64))
+    index, subsets, replicates, y = evaluated.rows, evaluated.subsets, evaluated.replicates, evaluated.outputs
     if replicates < 2:
         raise InputError("an audit needs two or more runs of each held-out subset: extend the study by such")
-    for note in judges.notes:
+    for note in evaluated.notes:
         warnings.warn(note, stacklevel=3)
     ceiling, _, noise = ceilings(np.stack([rank(y[:, k]) for k in range(replicates)], axis=1))
     found = Audit(name, subsets, replicates, noise, ceiling)

@@ -25,7 +25,7 @@ def debias_group(
     groups: Sequence[Any],
     drop: int,
     group: Any = None,
-    judge: float = 0.5,
+    others: float = 0.5,
     seed: int = 0,
     better: str | None = None,
 ) -> Selection:
@@ -40,7 +40,7 @@ def debias_group(
         groups: [T], the group of every target, of any kind that can be told apart (labels, sources).
         drop: How many units to leave out.
         group: The group to help; by default the one on which the study's models do worst.
-        judge: Share of the group's targets, from 0 to below 1, that the units are not chosen for.
+        others: Share of the group's targets, from 0 to below 1, that the units are not chosen for.
         seed: Draws these targets.
         better: As for `select`.
 
@@ -64,11 +64,11 @@ def debias_group(
         raise InputError(f"no target is of group {group!r}; there are {', '.join(np.unique(of_target))}")
     helped = str(group) if group is not None else worst_group(dm, study, of_target, aim)
     members = np.random.default_rng(seed).permutation(np.flatnonzero(of_target == helped))
-    judging = members[: min(members.size - 1, int(judge * members.size))]
-    chosen = np.setdiff1d(members, judging)
+    rest = members[: min(members.size - 1, int(others * members.size))]
+    chosen = np.setdiff1d(members, rest)
     named = {f"{helped}, chosen for": chosen}
-    if judging.size:
-        named[f"{helped}, others"] = np.sort(judging)
+    if rest.size:
+        named[f"{helped}, others"] = np.sort(rest)
     named["other groups"] = np.flatnonzero(of_target != helped)
     return selection(dm, study, aim, size_kept(dm.n, None, drop), named)
 

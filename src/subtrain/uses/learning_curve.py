@@ -14,7 +14,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import EVALUATION
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said, plain, score
-from subtrain.evaluation_models import judging
+from subtrain.evaluation_models import evaluation_outputs
 from subtrain.masks import Masks
 from subtrain.regression import Lasso, count_blocks
 from subtrain.regression.counting.counts import Counts
@@ -44,8 +44,8 @@ class Point:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LearningCurve(Result):
-    """LDS against models, judged on the held-out subsets that have landed; mean over some or all targets, those whose
-    outputs are all equal left out. notes: what else was left out or is missing, in sentences."""
+    """LDS against models, on the evaluation subsets that are finished; mean over some or all targets, without those
+    whose outputs are all equal. notes: what else was left out or is missing, in sentences."""
 
     output: str
     targets: int
@@ -125,7 +125,7 @@ def learning_curve(
         wanted = [size for size in wanted if size >= LEAST]
     if not wanted or wanted[0] < LEAST or wanted[-1] > landed:
         raise InputError(f"sizes of a curve lie between {LEAST} and the {landed} models that have landed, got {wanted}")
-    heldout = judging(study, study.done(EVALUATION), models.output, models.rows, models.blank)
+    heldout = evaluation_outputs(study, study.done(EVALUATION), models.output, models.rows, models.blank)
     whole = np.setdiff1d(np.arange(models.targets), heldout.left_out)
     columns = whole[np.unique(np.linspace(0, whole.size - 1, min(targets, whole.size)).astype(np.int64))]
     plan_fit([landed - landed // 10, landed // 10], study.n, columns.size, False, keep_counts=False).check()
@@ -134,13 +134,13 @@ def learning_curve(
         warnings.warn(note, stacklevel=2)
     y = heldout.outputs[..., columns]
     masks = study.masks(heldout.rows[:: heldout.replicates])
-    points, judged = [], columns.size
-    for size, train, valid in _counted(models, wanted, columns):
-        dm = _fitted(train, valid)
+    points, counted = [], columns.size
+    for size, train, validation in _counted(models, wanted, columns):
+        dm = _fitted(train, validation)
         found = score(dm.predict(masks), y)
         points.append(Point(size, found.lds, found.lds_ceiling))
-        judged = found.targets_judged
-    return LearningCurve(models.output, judged, heldout.subsets, heldout.replicates, tuple(points), notes)
+        counted = found.targets_judged
+    return LearningCurve(models.output, counted, heldout.subsets, heldout.replicates, tuple(points), notes)
 
 
 def _landed(study: Study, output: str | None) -> Models:
@@ -169,9 +169,9 @@ def _counted(models: Models, sizes: Sequence[int], columns: NDArray[np.int64]) -
             if rows.size:
                 counts[k] = count_blocks(_columns(models, rows, columns), start=counts[k])
         before = size
-        train, valid = counts
-        if train is not None and valid is not None:
-            yield size, train, valid
+        train, validation = counts
+        if train is not None and validation is not None:
+            yield size, train, validation
 
 
 def _columns(
@@ -181,8 +181,8 @@ def _columns(
         yield masks, outputs[:, columns]
 
 
-def _fitted(train: Counts, valid: Counts) -> Datamodels:
+def _fitted(train: Counts, validation: Counts) -> Datamodels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        model = Lasso().fit_counts(train, valid)
+        model = Lasso().fit_counts(train, validation)
     return Datamodels(model.weight_, model.bias_, model.lam_)

@@ -32,7 +32,7 @@ Numbers = NDArray[np.int64]
 class Selection(Result):
     """kept: bool [n], the units to train on; score: float64 [n], what ranked them: their mean weight on the targets
     chosen for, with its sign turned where less of the output is better (flipped). groups: targets by what they are to
-    the selection; those named first chose, the others only judge.
+    the selection; those named first chose, the others show what it is worth.
     """
 
     output: str
@@ -47,8 +47,8 @@ class Selection(Result):
     def verify(self, runs: int = 10, randoms: int = 5, seed: int = 0, **options: Any) -> TrainingSets:
         """Retrain on the selection, on all units, on `randoms` random sets of its size and on the worst such set.
 
-        Each of the selection's groups of targets judges. options: as `retrain` takes them. Read the gain over random
-        sets of the same size, on targets that the selection was not chosen for:
+        Compares them on each of the selection's groups of targets. options: as `retrain` takes them. Read the
+        gain over random sets of the same size, on targets that the selection was not chosen for:
         `found.verify().gain("selected", "random", "others")`.
         """
         n, size = self.kept.size, int(self.kept.sum())
@@ -101,7 +101,7 @@ def select(
     keep: int | None = None,
     drop: int | None = None,
     targets: Sequence[int] | None = None,
-    judge: float = 0.5,
+    others: float = 0.5,
     seed: int = 0,
     better: str | None = None,
 ) -> Selection:
@@ -116,8 +116,8 @@ def select(
         study: The study that they were fitted on.
         keep: How many units to keep; or
         drop: how many of the worst to leave out.
-        targets: Numbers of the targets to choose for; by default a random share 1 - `judge` of all.
-        judge: Share of the targets, from 0 to below 1, that the units are not chosen for.
+        targets: Numbers of the targets to choose for; by default a random share 1 - `others` of all.
+        others: Share of the targets, from 0 to below 1, that the units are not chosen for.
         seed: Draws these targets.
         better: "higher" or "lower", where the output does not tell which way is better.
 
@@ -136,7 +136,7 @@ def select(
     """
     check_fit(dm, study)
     aim = aim_of(dm, study, better)
-    chosen = _targets(dm.targets, targets, judge, seed)
+    chosen = _targets(dm.targets, targets, others, seed)
     rest = np.setdiff1d(np.arange(dm.targets), chosen)
     groups = {"chosen for": chosen} | ({"others": rest} if rest.size else {})
     return selection(dm, study, aim, size_kept(dm.n, keep, drop), groups)
@@ -166,11 +166,11 @@ def check_fit(dm: Datamodels, study: Study) -> None:
         raise InputError(f"{study.location} records no output {output!r}, which these datamodels are of")
 
 
-def _targets(count: int, targets: Sequence[int] | None, judge: float, seed: int) -> Numbers:
+def _targets(count: int, targets: Sequence[int] | None, others: float, seed: int) -> Numbers:
     if targets is None:
-        if not 0 <= judge < 1:
-            raise InputError(f"judge is the share of the targets that only judge, 0 or more and below 1, got {judge}")
-        size = max(1, count - int(judge * count))
+        if not 0 <= others < 1:
+            raise InputError(f"others is the share of the targets not chosen for, 0 or more and below 1, got {others}")
+        size = max(1, count - int(others * count))
         return np.sort(np.random.default_rng(seed).choice(count, size, replace=False))
     chosen = np.unique(np.asarray(targets, np.int64))
     if chosen.size == 0 or chosen[0] < 0 or chosen[-1] >= count:

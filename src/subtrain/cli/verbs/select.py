@@ -76,4 +76,4 @@ def _for_worst_label(
     labels = target_labels(study, str(dm.meta.get("output")))
     if labels is None:
         raise InputError(f"{study.location} stores no labels of its targets")
-    return debias_group(dm, study, labels.tolist(), drop, judge=judge, seed=seed, better=better)
+    return debias_group(dm, study, labels.tolist(), drop, others=judge, seed=seed, better=better)

@@ -59,7 +59,7 @@ def told(value: float, ceiling: float, places: int = 3) -> str:
 def agreement(
     predicted: Floats, observed: Floats, target: NDArray[np.int64], noise: Floats, shared: Floats, bootstrap: int = 300
 ) -> Agreement:
-    """Judge predicted effects [k] by observed ones [k] on the targets [k] they are about.
+    """Compare predicted effects [k] with observed ones [k] on the targets [k] they are about.
 
     noise [k]: variance of each observed effect that is its own; shared [k]: variance that all effects of a target have
     in common, from the models without removal, which moves a target's effects together.

@@ -20,7 +20,7 @@ from subtrain.studies.stored_study import StoredStudy
 from subtrain.study import Study
 from subtrain.uses.kit.result import Result
 
-# Of many evaluation subsets and targets, so many tell whether a fit is weak.
+# Of many evaluation subsets and targets, these many tell whether a fit is weak.
 SUBSETS, TARGETS = 200, 200
 _known: WeakKeyDictionary[Datamodels, dict[str, str]] = WeakKeyDictionary()
 P = ParamSpec("P")
@@ -28,6 +28,7 @@ R = TypeVar("R", bound=Result)
 KINDS = {"dm": Datamodels, "other": Datamodels, "study": StoredStudy, "other_study": StoredStudy}
 FITS = (("dm", "study"), ("other", "other_study"))
 # Questions that retrained as well in version 0.1, as often as runs= said.
+OLD_KEYWORDS = {"judge": "others", "what": "targets"}
 RETRAINED_AT_ONCE = ("support", "counterfactuals", "brittleness")
 
 
@@ -43,6 +44,10 @@ def question(function: Callable[P, R]) -> Callable[P, R]:
         if function.__name__ in RETRAINED_AT_ONCE and "runs" in given:
             verified: R = _asked_and_verified(asked, signature, *args, **given)
             return verified
+        for old, new in OLD_KEYWORDS.items():
+            if old in given and new in signature.parameters:
+                given[new] = given.pop(old)
+                warnings.warn(f"{old}=… goes with the next release: write {new}=…", FutureWarning, stacklevel=2)
         named = signature.bind(*args, **given).arguments
         for name, kind in KINDS.items():
             if not isinstance(named.get(name), kind | None):
@@ -78,18 +83,18 @@ def _asked_and_verified(asked: Callable[..., Any], signature: inspect.Signature,
 
 
 def weak_fit(dm: Datamodels, study: Study) -> str:
-    """The line; "" where the fit is not weak, or nothing held out tells. Of many subsets and targets some judge."""
+    """The line; "" where the fit is not weak, or no evaluation models tell."""
     known = _known.setdefault(dm, {})
     key = f"{study.identity} {study.models}"
     if key not in known:
         try:
-            known[key] = _judged(dm, study)
+            known[key] = _line(dm, study)
         except SubtrainError:
             known[key] = ""
     return known[key]
 
 
-def _judged(dm: Datamodels, study: Study) -> str:
+def _line(dm: Datamodels, study: Study) -> str:
     output = str(dm.meta.get("output") or next(iter(study.outputs)))
     index = study.done(EVALUATION)
     if output not in study.outputs or dm.n != study.n or not index.size:

@@ -127,12 +127,11 @@ def stand_in(models: Models, targets: NDArray[np.int64], progress: Progress | No
     """Fit these targets by LASSO on these models, a tenth of which choose lambda."""
     (name, rows), (_, others) = models.parts(SHARE, SEED).items()
     train = of_targets(counts_of(models, rows, name, progress), targets)
-    valid = models.validation_models(others).of(targets)
-    judged = count_blocks([(valid.masks, valid.outputs)], gram=gram_kind(models.study.n))
-    total = train + judged
+    validation = models.validation_models(others).of(targets)
+    total = train + count_blocks([(validation.masks, validation.outputs)], gram=gram_kind(models.study.n))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # It is a means here, and what it could not fit has no support.
-        fitted = lasso_from_counts(train, valid, total)
+        fitted = lasso_from_counts(train, validation, total)
     weight = np.asarray(fitted.weight, np.float64)
     return StandIn(weight, sums_of_counts(weight, fitted.bias, total), np.count_nonzero(weight, axis=0))
 
