@@ -37,6 +37,7 @@ ORDER = [
     "explorer",
     "integrity",
     "demo",
+    "testing",
     "cli",
     "testing",
 ]

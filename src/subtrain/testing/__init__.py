@@ -1,4 +1,4 @@
-"""What a store, an engine, a task or a design must do, as checks that a package of its own can run.
+"""What a store, an engine, a task, a design or an estimator must do, as checks that a package of its own can run.
 
 Each module holds `CHECKS`, functions that raise AssertionError where a promise is not kept:
 
