@@ -37,7 +37,6 @@ ORDER = [
     "explorer",
     "integrity",
     "demo",
-    "testing",
     "cli",
     "testing",
 ]

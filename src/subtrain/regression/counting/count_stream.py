@@ -173,13 +173,29 @@ def count(
     memory: int | None = None,
     drop_nonfinite: bool = False,
 ) -> Counts:
-    """Counts of m masks [m, n] and their outputs [m, T] or [m], of any float type; memory maps are read block by block.
+    """Counts of masks and outputs; memory maps and files are read block by block.
 
-    Masks are bool, 0/1 or `Masks`, the path of a .npy file, or a list of such parts; outputs likewise, or each with
-    its masks in a list of pairs. gram, memory: as in `count_blocks`. Raises InputError, before any work, for masks and
-    outputs of different lengths and for an output that is inf or NaN, unless drop_nonfinite leaves such models out.
+    Args:
+        masks: [m, n] of bool, 0/1 or `Masks`, the path of a .npy file, or a list of such parts.
+        outputs: [m, T] or [m] of any float type, or a path or list as for masks. Default None: masks is a list of
+            pairs, masks and their outputs.
+        threads: Default None, all cores.
+        progress: Called with "counts", models done and models in all.
+        gram: "dense" (default, int32 [n, n]), "compact" (two bytes a pair of units) or "none".
+        memory: Bytes that `peak_bytes` must not pass. Default None, no limit.
+        drop_nonfinite: Whether models with an output that is inf or NaN are left out. Default False.
+
+    Returns:
+        The counts, exact where `Counts` says so.
+
+    Raises:
+        InputError: before any work, for masks and outputs of different lengths, masks that are not 0/1, an output that
+            is inf or NaN, and memory that does not suffice.
+
+    Example:
+        >>> count([[1, 0], [1, 1]], [0.5, 1.5]).xty[:, 0]
+        array([2. , 1.5])
     """
-    from subtrain.regression.counting.count_stream import count_blocks
     from subtrain.regression.counting.model_stream import array_blocks
     from subtrain.regression.counting.shards import stack
 

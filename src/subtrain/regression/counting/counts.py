@@ -19,26 +19,41 @@ CHECKED = 1024
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Sufficient statistics of m models over n units and T targets; `a + b` is that of both sets of models.
+    """All that a linear datamodel needs of models over n units with T targets; `count` makes it.
 
-    gram: int32 or int64 [n, n], gram[i, j] = models whose mask holds i and j, exact; or the same as a `CompactGram`;
-    or [0, 0] where it was left out. ones: int64 [n], its diagonal. xty: float64 [n, T], outputs summed over the models
-    that hold the unit. y_sum, y_sq, y_min, y_max: float64 [T], the outputs' sum, sum of squares, least and greatest
-    value; y_dev: their squared deviations from their mean, summed, which y_sq loses where outputs lie far from zero (it
-    is what y_sq and y_sum say where it is not given). Float16 outputs give exact xty and y_sum whenever the absolute
+    The sum of two is that of both sets of models. Float16 outputs give exact xty and y_sum whenever the absolute
     outputs of a target sum to less than 2^28. In general |xty error| <= (m / 64 + 64) 2^-53 sum |y|.
+
+    Example:
+        >>> from subtrain.regression import count
+        >>> part = count([[1, 1, 0], [1, 0, 1]], [2.0, 3.0])
+        >>> part + part
+        Counts(models=4, units=3, targets=1)
+        >>> part.gram[0].tolist(), part.xty[:, 0].tolist()
+        ([2, 1, 1], [5.0, 2.0, 3.0])
     """
 
     m: int
+    """Models."""
     n: int
+    """Units."""
     gram: Any
+    """int32 or int64 [n, n], or a `CompactGram`: how many masks hold both units, exact; [0, 0] where left out."""
     ones: NDArray[np.int64]
+    """int64 [n], how many masks hold the unit: the Gram's diagonal."""
     xty: Floats
+    """float64 [n, T], the outputs summed over the models that hold the unit."""
     y_sum: Floats
+    """float64 [T], the outputs' sum."""
     y_sq: Floats
+    """float64 [T], the sum of their squares."""
     y_min: Floats
+    """float64 [T], the least output."""
     y_max: Floats
+    """float64 [T], the greatest output."""
     y_dev: Floats = field(default_factory=lambda: np.zeros(0))
+    """float64 [T], their squared deviations from their mean, summed: y_sq loses these where outputs lie far from zero.
+    By default what y_sq and y_sum give."""
 
     def __post_init__(self) -> None:
         if not self.y_dev.size:

@@ -51,8 +51,10 @@ class ElasticNet(LinearEstimator):
         InputError: by `fit`, as for `Ridge`, and for an l1_ratio or tol out of range.
 
     Example:
-        >>> masks = np.random.default_rng(0).random((300, 5)) < 0.5
-        >>> ElasticNet(eps=0.01).fit(masks, 2.0 * masks[:, 3]).weight_[:, 0].round(1) + 0.0
+        >>> random = np.random.default_rng(0)
+        >>> masks = random.random((500, 5)) < 0.5
+        >>> outputs = 2.0 * masks[:, 3] + random.normal(size=500)
+        >>> ElasticNet().fit(masks, outputs).weight_[:, 0].round() + 0.0
         array([0., 0., 0., 2., 0.])
     """
 

@@ -75,8 +75,10 @@ class LassoLarge(LassoParameters):
         StorageError: by `fit`, when the files do not fit on the disk.
 
     Example:
-        >>> masks = np.random.default_rng(0).random((300, 50)) < 0.5
-        >>> LassoLarge(memory=2**28).fit(masks, 2.0 * masks[:, 3]).weight_[:5, 0].round() + 0.0
+        >>> random = np.random.default_rng(0)
+        >>> masks = random.random((500, 50)) < 0.5
+        >>> outputs = 2.0 * masks[:, 3] + random.normal(size=500)
+        >>> LassoLarge(memory=2**28).fit(masks, outputs).weight_[:5, 0].round() + 0.0
         array([0., 0., 0., 2., 0.])
     """
 

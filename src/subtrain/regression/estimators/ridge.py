@@ -47,8 +47,10 @@ class Ridge(LinearEstimator):
         InputError: by `fit`, as for `Lasso`, and where this machine's memory does not hold the matrices.
 
     Example:
-        >>> masks = np.random.default_rng(0).random((300, 5)) < 0.5
-        >>> Ridge().fit(masks, 2.0 * masks[:, 3]).weight_[:, 0].round(2) + 0.0
+        >>> random = np.random.default_rng(0)
+        >>> masks = random.random((500, 5)) < 0.5
+        >>> outputs = 2.0 * masks[:, 3] + random.normal(size=500)
+        >>> Ridge().fit(masks, outputs).weight_[:, 0].round() + 0.0
         array([0., 0., 0., 2., 0.])
     """
 

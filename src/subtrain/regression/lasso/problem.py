@@ -57,7 +57,7 @@ def problem(counts: Counts, objective: str = "standardized", penalty: Floats | N
     if objective not in OBJECTIVES:
         raise InputError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
     if counts.m < 2:
-        raise InputError(f"fitting needs at least 2 models, got {counts.m}")
+        raise InputError(f"fitting needs at least 2 models, got {counts.m} sample(s)")
     m = counts.m
     mean = counts.ones / m
     spread = np.sqrt(mean * (1.0 - mean))

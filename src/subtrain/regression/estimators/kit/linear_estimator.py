@@ -75,14 +75,13 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     Example:
         >>> from dataclasses import dataclass
         >>> @dataclass(eq=False, repr=False)
-        ... class Nothing(LinearEstimator):
-        ...     name = "nothing"
+        ... class Share(LinearEstimator):
+        ...     name = "share"
         ...     def estimate(self, train, validation=None, total=None, progress=None):
         ...         none, zero = np.zeros((0, train.targets)), np.zeros(train.targets)
-        ...         weight, mean = np.zeros((train.n, train.targets)), train.y_sum / train.m
-        ...         return Fitted(weight, mean, zero, zero, train.constant_units, none, none)
-        >>> Nothing().fit([[0, 1], [1, 0]], [2.0, 4.0]).predict([[1, 1]])
-        array([3.])
+        ...         return Fitted(train.xty / train.m, zero, zero, zero, train.constant_units, none, none)
+        >>> Share().fit([[0, 1], [1, 0]], [2.0, 4.0]).weight_[:, 0]
+        array([2., 1.])
     """
 
     name: ClassVar[str]
