@@ -36,8 +36,8 @@ JUDGED = SIZES[1:-1]
 MODELS, REPLICATES = SIZES[-1], 5
 HELDOUT = {"digits": 200, "fashion_mlp": 150, "cifar_cnn": 150}
 TITLES = {
-    "digits": "digits, MLP-64, own initialisations, 500 units, 300 targets",
-    "fashion_mlp": "Fashion-MNIST, MLP-64, own initialisations, 1,000 units, 200 targets",
+    "digits": "digits, MLP-64, own initializations, 500 units, 300 targets",
+    "fashion_mlp": "Fashion-MNIST, MLP-64, own initializations, 1,000 units, 200 targets",
     "cifar_cnn": "CIFAR-10 at 16 x 16, CNN 8-16, shared initialization, 600 units, 200 targets",
 }
 

@@ -115,7 +115,7 @@ def few_table(found):
     lines = ["# Fewer than 3 models a unit", "",
              "CPU seconds of the default (`early_stop=5`) over those of the whole path (`early_stop=None`), "
              f"{ROUNDS} rounds by turns in one process: the median, and all.", "",
-             "| m × n | judges | lambdas, default | whole | CPU, default / whole | rounds | same weights |",
+             "| m × n | validation models | lambdas, default | whole | CPU, default / whole | rounds | same weights |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     for row in found["few"]:
         all_of_them = ", ".join(f"{ratio:.2f}" for ratio in row["ratios"])

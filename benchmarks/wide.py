@@ -65,7 +65,7 @@ def shards(folder: Path, n: int) -> Iterator[tuple[Masks, NDArray[np.float16]]]:
         yield Masks(np.load(path), n), np.load(path.with_name(path.name.replace("masks", "y")))
 
 
-def judges(folder: Path, n: int) -> ValidationModels:
+def validation_models(folder: Path, n: int) -> ValidationModels:
     masks, outputs = zip(*shards(folder, n), strict=True)
     return ValidationModels(Masks(np.concatenate([part.data for part in masks]), n), np.concatenate(outputs))
 
@@ -96,7 +96,7 @@ def run(folder: Path, m: int, n: int, each: int, threads: int) -> dict:
     began = time.perf_counter()
     counts = count_blocks(shards(folder / "fit", n), m, threads, gram="compact", resume=folder / "counts")
     seconds = time.perf_counter() - began
-    valid = judges(folder / "valid", n)
+    valid = validation_models(folder / "valid", n)
     paths(counts, valid, slice(0, 2), threads)
     found = {"m": m, "n": n, "threads": threads, "counts_seconds": round(seconds, 1), "load": os.getloadavg()}
     for k, kind in enumerate(KINDS):

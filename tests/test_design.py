@@ -228,8 +228,8 @@ def test_json_round_trip_of_numpy_numbers_and_groups():
     data = json.loads(json.dumps(design.to_json()))
     assert Design.from_json(data) == design
     assert Design.from_json(data).masks().sha256() == design.masks().sha256()
-    with pytest.raises(InputError, match="no field named colour"):
-        Design.from_json({**data, "colour": 1})
+    with pytest.raises(InputError, match="no field named color"):
+        Design.from_json({**data, "color": 1})
 
 
 def test_heldout_defaults_to_a_twentieth_within_bounds():

@@ -64,7 +64,7 @@ def test_the_architecture_page_lists_the_rooms_in_their_order():
 
 
 GLOSSARY = ROOT / "docs" / "explanation" / "glossary.md"
-WRITTEN = ["README.md", "CONTRIBUTING.md", "docs", "examples"]
+WRITTEN = ["README.md", "CONTRIBUTING.md", "docs", "examples", "benchmarks", "src/subtrain", "web/src"]
 TEXTS = (".md", ".py", ".pyi", ".ts", ".tsx", ".css", ".j2")
 
 
@@ -74,6 +74,11 @@ def forbidden_words() -> list[str]:
     return [word for cell in re.findall(r"^\| (`.*?) \|", table, re.M) for word in re.findall(r"`([^`]+)`", cell)]
 
 
+def written(path: Path) -> str:
+    """A file's text, but for the names of version 0.1 that still lead to what replaces them."""
+    return re.sub(r"^_OLD = .*$", "", path.read_text(), flags=re.M)
+
+
 def test_no_text_uses_a_word_that_the_glossary_rules_out():
     words = forbidden_words()
     assert "jury" in words
@@ -81,8 +86,8 @@ def test_no_text_uses_a_word_that_the_glossary_rules_out():
     trees = [ROOT / name for name in WRITTEN]
     files = [path for tree in trees for path in ([tree] if tree.is_file() else tree.rglob("*"))]
     texts = [path for path in files if path.suffix in TEXTS and path != GLOSSARY]
-    assert len(texts) > 40
-    found = {f"{path.relative_to(ROOT)}: {hit[0]}" for path in texts for hit in pattern.finditer(path.read_text())}
+    assert len(texts) > 300
+    found = {f"{path.relative_to(ROOT)}: {hit[0]}" for path in texts for hit in pattern.finditer(written(path))}
     assert found == set()
 
 

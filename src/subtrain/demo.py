@@ -17,7 +17,7 @@ from subtrain.study import Study
 from subtrain.system.paths import local_path
 from subtrain.tasks.digits import digits
 
-INITS = {"shared": "shared initialisation", "own": "own initialisations"}
+INITS = {"shared": "shared initialization", "own": "own initializations"}
 
 
 @dataclass(frozen=True, eq=False)

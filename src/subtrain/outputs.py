@@ -67,7 +67,7 @@ class Output:
                 f"an output of shape {str(list(self.shape))[:60]} has more than {MAX_NUMBERS:,} numbers a model"
             )
         if not isinstance(self.meaning, str):
-            raise InputError(f"what an output means is said in words, got {str(self.meaning)[:60]}")
+            raise InputError(f"an output needs words for its meaning, got {str(self.meaning)[:60]}")
         object.__setattr__(self, "dtype", _dtype_name(self.dtype))
         check_better(self.better)
 

@@ -21,7 +21,7 @@ Y, Y_TEST = RANDOM.integers(0, 3, 60), RANDOM.integers(0, 3, 20)
 
 
 def pictures(labels, side=32):
-    """Each class has a colour of its own, under noise."""
+    """Each class has a color of its own, under noise."""
     noise = RANDOM.integers(0, 120, (len(labels), side, side, 3))
     noise[np.arange(len(labels)), :, :, labels] += 120
     return noise.astype(np.uint8)

@@ -29,7 +29,7 @@ class FitWarning(UserWarning):
 
 @contextmanager
 def heard(aloud: bool = True) -> Iterator[list[str]]:
-    """What `warn` says within, as a list that fills; aloud: whether it is said as well, or only kept."""
+    """What `warn` says within, as a list that fills; aloud: whether to warn as well, or only to keep it."""
     kept: list[str] = []
     before = _heard.set((kept, aloud))
     try:

@@ -133,7 +133,7 @@ def make_inside(folder: Path) -> None:
 
 
 def gone(folder: Path) -> StorageError:
-    """What is said of a folder that was there before."""
+    """The sentence about a folder that was there before."""
     say = "is gone: it was moved, deleted or unmounted meanwhile; nothing is written there"
     return StorageError(f"the folder {folder} {say}, run the same again where it lies now")
 

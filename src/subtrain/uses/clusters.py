@@ -30,7 +30,7 @@ SHOWN = 5
 class Common(NamedTuple):
     """A unit, its mean weight over a cluster's targets, and the share of these for which the weight has that sign.
 
-    (Of clusters of units: a target, likewise.)
+    (Of clusters of units: a target.)
     """
 
     number: int
@@ -122,12 +122,12 @@ class Clusters(Result):
     def figure(self) -> Figure:
         """A map of the vectors, colored by cluster, and beside it by label if they are known."""
         points = place(self.vectors.rows, self.method)
-        colours = [("clusters", self.cluster[self.vectors.index].astype(str))]
+        colors = [("clusters", self.cluster[self.vectors.index].astype(str))]
         if self.labels is not None:
-            colours.append(("labels", self.labels[self.vectors.index]))
-        figure = new_figure(4.2 * len(colours), 4.0)
-        for axes, (name, colour) in zip(np.atleast_1d(figure.subplots(1, len(colours))), colours, strict=True):
-            paint(axes, points, colour)
+            colors.append(("labels", self.labels[self.vectors.index]))
+        figure = new_figure(4.2 * len(colors), 4.0)
+        for axes, (name, color) in zip(np.atleast_1d(figure.subplots(1, len(colors))), colors, strict=True):
+            paint(axes, points, color)
             axes.set(title=name, xticks=[], yticks=[])
         figure.suptitle(
             f"{self.vectors.index.size} {self.vectors.of}, {self.output}, datamodels from {self.models:,} models, one "

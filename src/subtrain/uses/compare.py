@@ -204,7 +204,7 @@ def compare(
         dm: Datamodels of algorithm A.
         study: The study of A, or None; to verify, and to say where the fit is weak.
         other: Datamodels of algorithm B.
-        other_study: The study of B, likewise optional.
+        other_study: The study of B, optional too.
         components: Directions on either side; by default 5, or as many as there are.
         names: What A and B are called.
         labels: Text of every target, for tables.

@@ -234,7 +234,7 @@ def paint(axes: Any, points: Floats, labels: NDArray[np.str_] | None) -> None:
     if not 1 < len(names) <= 20:
         axes.scatter(*points.T, s=8, alpha=0.6, lw=0)
         return
-    colours = matplotlib().colormaps["tab10" if len(names) <= 10 else "tab20"]
+    colors = matplotlib().colormaps["tab10" if len(names) <= 10 else "tab20"]
     for k, name in enumerate(names):
-        axes.scatter(*points[labels == name].T, s=8, alpha=0.7, lw=0, color=colours(k), label=name)
+        axes.scatter(*points[labels == name].T, s=8, alpha=0.7, lw=0, color=colors(k), label=name)
     axes.legend(frameon=False, fontsize="x-small", markerscale=1.5, ncols=1 + len(names) // 11)

@@ -1,4 +1,4 @@
-"""A study whose training code may have to run: whose code that is, and that it is said before."""
+"""A study whose training code may have to run: the command names the code before it runs."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def collect(
     """Train every model the study still lacks. Kill it whenever you like; the same command goes on.
 
     Workers are picked from the cores, the free memory and, for a task that uses them, the GPUs, and named as it starts.
-    A device that runs out of memory gets fewer workers, and that is said.
+    A device that runs out of memory gets fewer workers, and collect says so.
     --task is needed for a study created from Python with a task that has no import path, one whose code has moved, and,
     unless you --trust it, one that somebody else made: collecting runs its code.
     """

@@ -60,7 +60,7 @@ def _show(made: Demo) -> None:
     out.print(
         f"\nLDS says how well the datamodels of {first.targets} test digits rank {first.subsets} subsets they never "
         "saw (Spearman per target, mean over targets). A perfect predictor would score at most the upper bound: "
-        "networks trained twice on the same subset differ, and more so from initialisations of their own.\n",
+        "networks trained twice on the same subset differ, and more so from initializations of their own.\n",
         style="dim",
     )
     trained = sum(part.trained for part in made.parts)

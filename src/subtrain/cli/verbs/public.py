@@ -44,7 +44,7 @@ Address = Annotated[
     str | None, typer.Option(help="The same files elsewhere: s3://bucket/prefix or a folder.", show_default=False)
 ]
 Rows = Annotated[str | None, typer.Option(help="Rows of the arrays: 5, 100:200 or 0:1000:10.", show_default=False)]
-Columns = Annotated[str | None, typer.Option(help="Columns of the arrays, likewise.", show_default=False)]
+Columns = Annotated[str | None, typer.Option(help="Columns of the arrays, in the same form.", show_default=False)]
 Bandwidth = Annotated[float, typer.Option(help="Your bandwidth in megabytes a second, for the time.")]
 Latency = Annotated[float, typer.Option(help="Seconds from a request to its first byte.")]
 Parallel = Annotated[int, typer.Option(help="Requests at a time.")]

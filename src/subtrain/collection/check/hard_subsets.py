@@ -21,7 +21,7 @@ _WAYS = 'keep every class present (create --stratified, Design(kind="stratified"
 
 @dataclass(frozen=True)
 class Hard:
-    """What is hard about some of the first `looked` subsets: their rows by what is said of each; notes for everyone."""
+    """What is hard about some of the first `looked` subsets: their rows by a sentence on each; notes for everyone."""
 
     looked: int
     rows: dict[int, str]

@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
 
 
-def behaviour(study: Study, output: str, progress: Progress) -> tuple[dict[str, NDArray[Any]], int]:
+def behavior(study: Study, output: str, progress: Progress) -> tuple[dict[str, NDArray[Any]], int]:
     """mean, sd, low, high [T], counts [T, BINS] (from low to high) and correct [T] (share of models that were right,
     NaN where the output does not tell) over all finished models, and how many these are. Answers that are no finite
     number are left out."""

@@ -15,7 +15,7 @@ from subtrain.designs.drawn import EVALUATION
 from subtrain.errors import InputError
 from subtrain.evaluation import score
 from subtrain.evaluation_models import held_out
-from subtrain.explorer.data.model_outputs import behaviour
+from subtrain.explorer.data.model_outputs import behavior
 from subtrain.explorer.data.spread import spread
 from subtrain.study import Study
 from subtrain.uses.kit.standard_errors import standard_errors
@@ -36,7 +36,7 @@ def tables(
 ) -> tuple[Tables, dict[str, Any]]:
     """Arrays by name, and what is known of them as JSON. weight: float32 [T, n], target-major.
 
-    Those of `behaviour`. On held-out subsets: lds, lds_ceiling, lds_one, lds_one_ceiling, residual [T] (mean squared
+    Those of `behavior`. On held-out subsets: lds, lds_ceiling, lds_one, lds_one_ceiling, residual [T] (mean squared
     error against single runs), predicted and actual [T, S] of at most DOTS subsets; NaN or empty without any.
     in_subsets [n]: in how many of `looked_at` masks each unit is. error [T]: standard error of each weight, NaN where
     it is not known. suspect_*: pairs that may be leaked, surest first; leakage [T]: each target's highest score.
@@ -47,7 +47,7 @@ def tables(
             f"the datamodels are of {dm.n} units and {dm.targets} targets of {output}, which does not fit "
             f"{study.location}"
         )
-    found, models = behaviour(study, output, progress)
+    found, models = behavior(study, output, progress)
     judged, about = _heldout(study, dm, weight, output)
     in_subsets, looked_at = _in_subsets(study)
     arrays = {**found, **judged, "in_subsets": in_subsets, "error": _errors(study, dm, judged["residual"])}
@@ -65,11 +65,11 @@ def _heldout(study: Study, dm: Datamodels, weight: NDArray[np.float32], output: 
     missing["predicted"] = missing["actual"] = np.zeros((dm.targets, 0), np.float32)
     index = study.done(EVALUATION)
     try:
-        judges = held_out(dm, study, index, output)
+        observed = held_out(dm, study, index, output)
     except InputError as error:
         return missing, {"evaluation": None, "no_evaluation": str(error)}
-    replicates, subsets = judges.replicates, min(judges.subsets, SUBSETS)
-    index, y = judges.rows[: subsets * replicates], judges.outputs[:subsets]
+    replicates, subsets = observed.replicates, min(observed.subsets, SUBSETS)
+    index, y = observed.rows[: subsets * replicates], observed.outputs[:subsets]
     inside = study.masks(index[::replicates]).unpack().astype(np.float32)
     predicted = _products(weight, inside) + dm.bias
     alpha = float(np.mean(study.design.alpha))
@@ -85,9 +85,9 @@ def _heldout(study: Study, dm: Datamodels, weight: NDArray[np.float32], output: 
             "random weights": _products(weight, inside[:, mixed]) + dm.bias,
         },
         models_fitted=int(dm.meta.get("models", 0)),
-        left_out=judges.left_out,
+        left_out=observed.left_out,
     )
-    found = replace(found, notes=judges.notes)
+    found = replace(found, notes=observed.notes)
     dots = spread(np.arange(subsets), DOTS)
     arrays = {name: found.per_target[name] for name in names}
     arrays["residual"] = np.mean([((predicted - y[:, run]) ** 2).mean(axis=0) for run in range(replicates)], axis=0)

@@ -36,7 +36,7 @@ def warn_of(fit: LassoFit, how: LassoOptions, train: Counts, validated: bool) ->
 
 @contextmanager
 def left_out(targets: Iterable[int]) -> Iterator[None]:
-    """Within, nothing is said of these targets' weights: why they have none was said before."""
+    """Within, no warning names these targets' weights: an earlier one told why they have none."""
     before = _left_out.set(np.array(list(targets), np.int64))
     try:
         yield

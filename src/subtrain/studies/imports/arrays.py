@@ -124,7 +124,7 @@ def import_arrays(
     default the last 10,000 of 20,000 rows or more (the published data's), else the last tenth. better: "higher",
     "lower" or "neither", of all outputs or by their names, where those do not tell ("losses" does). labels: int [N],
     classes of the test targets: test_margins are compared with test_logits. Rows that were never filled (a mask without
-    units and outputs of 0 or NaN) count as missing, and that is said. left_out: how many models were to be trained but
+    units and outputs of 0 or NaN) count as missing, as a note says. left_out: how many models were to be trained and
     are not among the rows, which fits then say. view: what is shown of units and targets, stored in the study;
     by default the labels of targets, if they are given. Raises InputError if lengths differ, masks are
     not 0/1, or the folder is a study already.

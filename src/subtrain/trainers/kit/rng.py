@@ -16,7 +16,7 @@ from subtrain.system.kernel import contracting_kernel
 
 State = NDArray[np.uint64]
 
-INITIALISATION, ORDER = np.uint64(0), np.uint64(1)
+INITIALIZATION, ORDER = np.uint64(0), np.uint64(1)
 """Streams of one seed: numbers drawn from one never move those of the other."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -87,7 +87,7 @@ def shuffled(items: NDArray[np.int32], times: int, seed: Any) -> NDArray[np.int3
 @contracting_kernel
 def uniform_layers(inputs: NDArray[np.int64], outputs: NDArray[np.int64], seed: Any) -> NDArray[np.float32]:
     """Weights and biases of all layers, float32, uniform on [-b, b) with b = 1/sqrt(inputs of one output)."""
-    s = generator(seed, INITIALISATION)
+    s = generator(seed, INITIALIZATION)
     total = 0
     for layer in range(inputs.size):
         total += (inputs[layer] + 1) * outputs[layer]

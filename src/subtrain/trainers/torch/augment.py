@@ -67,7 +67,7 @@ def augmented(images: Any, rows: Any, draws: Draws, recipe: TorchRecipe) -> Any:
     if recipe.augment.cutout:
         cut_y, cut_x = (_within(side, draws.cut[:, i], recipe.augment, device) for i, side in ((0, height), (1, width)))
         shown &= ~(cut_y[:, :, None] & cut_x[:, None, :])
-    return laid_out(normalised(taken, recipe).masked_fill(~shown[:, None], 0), recipe)
+    return laid_out(normalized(taken, recipe).masked_fill(~shown[:, None], 0), recipe)
 
 
 def _source(side: int, move: Any, augment: Augment, device: Any) -> tuple[Any, Any]:
@@ -83,7 +83,7 @@ def _within(side: int, start: Any, augment: Augment, device: Any) -> Any:
     return (at >= start[:, None]) & (at < start[:, None] + augment.cutout)
 
 
-def normalised(x: Any, recipe: TorchRecipe) -> Any:
+def normalized(x: Any, recipe: TorchRecipe) -> Any:
     """uint8 images as numbers: (x / 255 - mean) / std a channel, in the recipe's dtype. Other inputs as they are."""
     if x.dtype != torch.uint8 or x.ndim != 4:
         return x

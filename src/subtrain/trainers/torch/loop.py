@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.trainers.torch.answers import answer
-from subtrain.trainers.torch.augment import augmented, draw, first_flips, laid_out, normalised
+from subtrain.trainers.torch.augment import augmented, draw, first_flips, laid_out, normalized
 from subtrain.trainers.torch.data import Pair, classes_of
 from subtrain.trainers.torch.devices import autocast, chosen_device, sent
 from subtrain.trainers.torch.inputs import called, each, parts, pieces, taken
@@ -81,7 +81,7 @@ class Trainer:
         return logits
 
     def _shown(self, x: Any) -> Any:
-        return laid_out(normalised(x, self.recipe), self.recipe)
+        return laid_out(normalized(x, self.recipe), self.recipe)
 
     @property
     def _ready(self) -> Step:
@@ -113,7 +113,7 @@ class Trainer:
         """Training examples as a module sees them, in full precision."""
 
         def shown(x: Any) -> Any:
-            x = normalised(x[rows], self.recipe)
+            x = normalized(x[rows], self.recipe)
             return x.float() if x.is_floating_point() else x
 
         return each(shown, self.data["train"][0])

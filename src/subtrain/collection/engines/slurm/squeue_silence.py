@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from subtrain.errors import CollectError
 
-# Times in a row that squeue may fail before it is said.
+# Times in a row that squeue may fail before the user hears of it.
 SAID_AFTER = 3
 # Seconds without an answer, nor a commit that shows that jobs go on, before it is an error.
 MOST = 1800.0

@@ -23,7 +23,7 @@ class Prior:
     weight varies by weight and noise together, so the likelihood is that of normal variables of known noise; each
     update of the variances is a step of multiplicative Itakura-Saito factorisation (Fevotte, Bertin & Durrieu 2009),
     which never lowers it. Means are one for each kind of the first table, plus for each target a combination of the
-    units' traits, shrunk by how much the coefficients of such traits vary. (Not likewise of the targets' traits: seed
+    units' traits, shrunk by how much the coefficients of such traits vary. (Not of the targets' traits: seed
     noise is alike in targets that are alike, and would pass for structure.)
     """
 
