@@ -11,7 +11,7 @@ import pytest
 
 from processes import running, wait_until
 from subtrain import Design, Study
-from subtrain.collection.engines.local import executor
+from subtrain.collection.engines.local import engine
 from subtrain.collection.status import status
 from subtrain.errors import CollectError, InputError
 
@@ -134,7 +134,7 @@ def test_a_task_that_could_use_a_gpu_is_told_when_there_is_none(hungry, monkeypa
 
 
 def test_visible_gpus_are_taken_by_a_task_that_uses_them(hungry, monkeypatch):
-    monkeypatch.setattr(executor, "visible_gpus", lambda: ("cuda:0", "cuda:1"))
+    monkeypatch.setattr(engine, "visible_gpus", lambda: ("cuda:0", "cuda:1"))
     study = hungry(crowd=2)
     assert study.collect(progress=False).slots == "2 workers on cuda:0, cuda:1"
     assert set(right(study)) == {0, 1}

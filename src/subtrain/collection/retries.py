@@ -1,9 +1,9 @@
-"""What becomes of segments that are trained elsewhere: committed, tried again, or given up."""
+"""What becomes of segments: committed, tried again, or given up."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -19,17 +19,35 @@ ATTEMPTS = 3
 HOPELESS = 5
 
 
-class Ledger:
+class Attempts:
+    """How often each segment was tried, which were given up, and whether it is worth going on; not thread-safe."""
+
+    def __init__(self, study: StoredStudy, tally: Tally) -> None:
+        self.study, self.tally = study, tally
+        self.attempts: Counter[Span] = Counter()
+        self.given_up: list[Failure] = []
+        self.fruitful = tally.done > 0
+        self.alike = Alike()
+
+    def give_up(self, span: Span, models: Mapping[int, str], why: str = "") -> None:
+        """No more attempts for this segment, whose `models` failed; `why`: what to say where none of them is known."""
+        sentence = describe(self.study, models) if models else f"models {span[0]} to {span[1] - 1}: {why}"
+        self.given_up.append(Failure(*span, sentence, tuple(models)))
+        self.tally.failed += len(models)
+
+    @property
+    def all_alike(self) -> bool:
+        """Not one model has worked, and all that were tried failed of the same."""
+        return not self.fruitful and self.alike.enough(self.study)
+
+
+class Ledger(Attempts):
     """The segments that an executor still waits for; reads commits from the study, whoever made them."""
 
     def __init__(self, study: StoredStudy, segments: Sequence[Span], tally: Tally) -> None:
-        self.study, self.tally = study, tally
+        super().__init__(study, tally)
         # Models that are usable already, of segments that were given up once.
         self.waiting = dict(zip(segments, models_done(study, segments), strict=True))
-        self.attempts: Counter[Span] = Counter()
-        self.given_up: list[Failure] = []
-        self._fruitful = tally.done > 0
-        self._alike = Alike()
 
     def look(self) -> list[Span]:
         """Segments committed since the last look; they are waited for no longer."""
@@ -37,7 +55,7 @@ class Ledger:
         landed = [span for span in self.waiting if span in there]
         if landed:
             self.tally.add(sum(stop - start - self.waiting.pop((start, stop)) for start, stop in landed))
-            self._fruitful = True
+            self.fruitful = True
         return landed
 
     def failed(self, span: Span, why: str, final: bool = False) -> bool:
@@ -51,31 +69,22 @@ class Ledger:
         if self.attempts[span] < ATTEMPTS and not final and not self.hopeless:
             self.tally.retries += 1
             return True
-        self._give_up(span, why)
-        return False
-
-    def _give_up(self, span: Span, why: str) -> None:
         del self.waiting[span]
         models = recorded_failures(self.study, range(*span))
         self.tally.add(checkpoint.commit_gaps(self.study, span))
-        self.tally.failed += len(models)
-        self._alike.add_all(models)
-        sentence = describe(self.study, models) if models else f"models {span[0]} to {span[1] - 1}: {why}"
-        self.given_up.append(Failure(*span, sentence, tuple(models)))
+        self.alike.add_all(models)
+        self.give_up(span, models, why)
+        return False
 
     @property
     def hopeless(self) -> bool:
         """Not one segment has landed, and enough were given up: the task is broken, not a model of it."""
-        return not self._fruitful and (len(self.given_up) >= HOPELESS or self._all_alike)
-
-    @property
-    def _all_alike(self) -> bool:
-        return not self._fruitful and self._alike.enough(self.study)
+        return not self.fruitful and (len(self.given_up) >= HOPELESS or self.all_alike)
 
     def over(self) -> list[Failure]:
         """The segments given up; CollectError that names the cause if all that was tried failed of the same."""
-        if self.waiting and self._all_alike:
-            raise CollectError(self._alike.sentence(self.study))
+        if self.waiting and self.all_alike:
+            raise CollectError(self.alike.sentence(self.study))
         return self.given_up
 
     def idle(self, busy: Collection[Span]) -> list[Span]:

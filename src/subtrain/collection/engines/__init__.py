@@ -14,7 +14,7 @@ ENGINES = Registry(
     "engine",
     "subtrain.engines",
     {
-        "local": "subtrain.collection.engines.local.executor:local",
+        "local": "subtrain.collection.engines.local.engine:local",
         "inline": "subtrain.collection.engines.inline:InlineExecutor",
         "slurm": "subtrain.collection.engines.slurm.executor:slurm",
         "ray": "subtrain.collection.engines.ray.executor:ray",

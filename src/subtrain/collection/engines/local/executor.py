@@ -6,23 +6,22 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from subtrain.collection.alike import Alike
 from subtrain.collection.engines.local.device_memory import Remedy, Shortage
-from subtrain.collection.engines.local.slots import CPU, SHARE, Slots, pick_slots
+from subtrain.collection.engines.local.slots import CPU, SHARE, Slots
 from subtrain.collection.engines.local.worker_process import Worker
-from subtrain.collection.report import Failure, Tally, known_worker_bytes
-from subtrain.collection.retries import ATTEMPTS, HOPELESS
+from subtrain.collection.report import Failure, Tally
+from subtrain.collection.retries import ATTEMPTS, HOPELESS, Attempts
 from subtrain.collection.segment_order import Agenda
 from subtrain.collection.workers import bounded_logs, checkpoint, task_message
-from subtrain.collection.workers.train_segment import describe, record_failure
+from subtrain.collection.workers.train_segment import record_failure
 from subtrain.designs.drawn import Span
-from subtrain.errors import CollectError, CorruptError, InputError, StorageError, SubtrainError
+from subtrain.errors import CollectError, CorruptError, StorageError, SubtrainError
 from subtrain.studies.stored_study import StoredStudy, segment_name
-from subtrain.system.machine import NoDeviceError, available_memory, cores, memory, promised_gpus, visible_gpus
+from subtrain.system.machine import NoDeviceError, memory
 
 LONE_DEATHS = 2
 _EXITS: dict[int, type[SubtrainError]] = {c.exit_code: c for c in (StorageError, CorruptError)}
@@ -32,50 +31,6 @@ class Over(Enum):
     """What is left of a worker when a segment is over."""
 
     ALIVE, GONE, RETIRED = range(3)
-
-
-def local(
-    study: StoredStudy,
-    segments: list[Span],
-    tally: Tally,
-    *,
-    workers: int | None = None,
-    devices: Sequence[str] | None = None,
-    per_device: int | None = None,
-    timeout: float | None = None,
-) -> LocalExecutor:
-    """The engine of this machine.
-
-    A device that runs out of memory gets fewer workers, and no model fails for it as long as one worker is enough.
-
-    Args:
-        workers: Worker processes, each with one BLAS thread; by default one a core, or one a GPU for a task that uses
-            them, fewer if memory would not do.
-        devices: Devices to train on, for example cuda:0 and cuda:1, or cpu.
-        per_device: Workers on each device.
-        timeout: Seconds that one call of the task's `train` may take.
-    """
-    if timeout is not None and not timeout > 0:
-        raise InputError(f"timeout must be above 0 seconds, got {timeout}")
-    # The task is only made if there is something to train.
-    wants = getattr(study.task, "device", None) if segments else None
-    gpus = visible_gpus() if wants == "cuda" and devices is None else ()
-    slots = pick_slots(
-        cores(),
-        len(segments),
-        workers=workers,
-        devices=devices,
-        per_device=per_device,
-        wants=wants,
-        needs=getattr(study.task, "needs", None) if segments else None,
-        gpus=gpus,
-        worker_bytes=known_worker_bytes(study.store),
-        free_bytes=available_memory(),
-    )
-    tally.workers, tally.slots = len(slots), str(slots)
-    if wants == "cuda" and devices is None and not gpus:
-        tally.notes += promised_gpus()
-    return LocalExecutor(study, segments, slots, tally, timeout)
 
 
 class LocalExecutor:
@@ -104,13 +59,10 @@ class LocalExecutor:
         self.idle = idle
         self.greeting = greeting or task_message.pack_of(study)
         self.lock = threading.Lock()
-        self.attempts: Counter[Span] = Counter()
+        self.ledger = Attempts(study, tally)
         self.crashed: set[Span] = set()
         self.lone_deaths: Counter[int] = Counter()
         self.culprits: defaultdict[Span, dict[int, str]] = defaultdict(dict)
-        self.given_up: list[Failure] = []
-        self.fruitful = tally.done > 0
-        self.alike = Alike()
         self.fatal: SubtrainError | None = None
         self.stopping = False
         self.alive: set[Worker] = set()
@@ -133,7 +85,7 @@ class LocalExecutor:
             raise
         if self.fatal is not None:
             raise self.fatal
-        return self.given_up
+        return self.ledger.given_up
 
     def _halt(self) -> None:
         with self.lock:
@@ -236,7 +188,7 @@ class LocalExecutor:
                 reported += answer["count"]
                 with self.lock:
                     self.tally.add(answer["count"], answer["memory"])
-                    self.fruitful |= answer["count"] > 0
+                    self.ledger.fruitful |= answer["count"] > 0
             elif event == "failing":
                 self._count(answer["row"], answer["why"])
             elif event == "committed":
@@ -331,7 +283,7 @@ class LocalExecutor:
             with self.lock:
                 self._again(span, reported, self.todo)
         else:
-            self.attempts[span] = ATTEMPTS
+            self.ledger.attempts[span] = ATTEMPTS
             self._failed(span, reported, self.culprits[span])
 
     def _record(self, span: Span, row: int, why: str) -> None:
@@ -339,16 +291,15 @@ class LocalExecutor:
 
     def _failed(self, span: Span, reported: int, models: dict[int, str]) -> None:
         with self.lock:
-            self.attempts[span] += 1
+            self.ledger.attempts[span] += 1
             known = models.keys() <= self.culprits[span].keys()
-            if self.attempts[span] < ATTEMPTS and not known and not self._hopeless():
+            if self.ledger.attempts[span] < ATTEMPTS and not known and not self._hopeless():
                 self._again(span, reported, self.todo)
                 return
         finished = checkpoint.commit_gaps(self.study, span)
         why = models | self.culprits[span]
         with self.lock:
-            self.given_up.append(Failure(*span, describe(self.study, why), tuple(why)))
-            self.tally.failed += len(why)
+            self.ledger.give_up(span, why)
             self.tally.trained += finished - reported
             if self._hopeless():
                 self.todo.clear()
@@ -356,17 +307,17 @@ class LocalExecutor:
     def _count(self, row: int, why: str) -> bool:
         """A training has failed: end it all if each one does, and of the same cause; whether that is so."""
         with self.lock:
-            self.alike.add(row, why)
-            over = not self.fruitful and not self.stopping and self.alike.enough(self.study)
+            self.ledger.alike.add(row, why)
+            over = not self.stopping and self.ledger.all_alike
         if over:
-            self.tally.failed += self.alike.count
-            self._stop_all(CollectError(self.alike.sentence(self.study)))
+            self.tally.failed += self.ledger.alike.count
+            self._stop_all(CollectError(self.ledger.alike.sentence(self.study)))
         return over
 
     def _hopeless(self) -> bool:
         """Not one model has worked, and enough were tried: the task is broken, not a model of it."""
-        failed = sum(count for span, count in self.attempts.items() if span not in self.crashed)
-        return not self.fruitful and (failed >= ATTEMPTS * HOPELESS or len(self.given_up) >= HOPELESS)
+        failed = sum(count for span, count in self.ledger.attempts.items() if span not in self.crashed)
+        return not self.ledger.fruitful and (failed >= ATTEMPTS * HOPELESS or len(self.ledger.given_up) >= HOPELESS)
 
     def _again(self, span: Span, reported: int, queue: deque[Span] | Agenda, first: bool = False) -> None:
         self.tally.trained -= reported
