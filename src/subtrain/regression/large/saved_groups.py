@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.errors import SubtrainError
 from subtrain.regression.large.mask_passes import Source, pieces
 from subtrain.regression.large.options import LargePath, Rules
 from subtrain.regression.lasso.path_stopping import RULE
-from subtrain.store import atomic_files
+from subtrain.regression.lasso.saved_results import digest, load, save
 
 ARRAYS = ("lambdas", "bias", "gap", "error", "best", "constant")
 NUMBERS = ("n", "passes", "working", "full")
-
-
-def digest(*parts: Any) -> str:
-    """One name for masks (a `Source`), arrays and anything that JSON can hold."""
-    found = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            found.update(f"{part.dtype} {part.shape}".encode())
-            found.update(np.ascontiguousarray(part).data)
-        else:
-            found.update(json.dumps(part, sort_keys=True, default=repr).encode())
-    return found.hexdigest()
 
 
 def masks_digest(source: Source) -> str:
@@ -52,13 +38,13 @@ def rules_digest(rules: Rules) -> str:
 
 def kept(path: Path, key: str, solve: Callable[[], LargePath]) -> LargePath:
     """What `solve` returns, from the file at `path` if that was written for the same key."""
-    found = _load(path, key)
-    if found is None:
-        found = solve()
-        atomic_files.make_inside(path.parent)
-        arrays: dict[str, Any] = _arrays(found) | {"key": np.array(key)}
-        atomic_files.replace(path, lambda file: np.savez(file, **arrays))
-    return found
+    found = load(path, key)
+    with suppress(KeyError, ValueError):
+        if found is not None:
+            return _path(found)
+    solved = solve()
+    save(path, key, _arrays(solved))
+    return solved
 
 
 def _arrays(path: LargePath) -> dict[str, NDArray[Any]]:
@@ -72,18 +58,12 @@ def _arrays(path: LargePath) -> dict[str, NDArray[Any]]:
     }
 
 
-def _load(path: Path, key: str) -> LargePath | None:
-    try:
-        with atomic_files.open_regular(path) as file, np.load(file, allow_pickle=False) as data:
-            if str(data["key"]) != key:
-                return None
-            cuts = np.cumsum(data["sizes"])[:-1]
-            entries = list(zip(np.split(data["units"], cuts), np.split(data["values"], cuts), strict=True))
-            targets, k = data["lambdas"].shape
-            return LargePath(
-                **{name: data[name] for name in ARRAYS},
-                **{name: data[name].item() for name in NUMBERS},
-                entries=[entries[t * k : (t + 1) * k] for t in range(targets)],
-            )
-    except (OSError, SubtrainError, ValueError, KeyError, EOFError, MemoryError, BadZipFile):
-        return None
+def _path(data: dict[str, Any]) -> LargePath:
+    cuts = np.cumsum(data["sizes"])[:-1]
+    entries = list(zip(np.split(data["units"], cuts), np.split(data["values"], cuts), strict=True))
+    targets, k = data["lambdas"].shape
+    return LargePath(
+        **{name: data[name] for name in ARRAYS},
+        **{name: data[name].item() for name in NUMBERS},
+        entries=[entries[t * k : (t + 1) * k] for t in range(targets)],
+    )

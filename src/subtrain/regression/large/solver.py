@@ -19,11 +19,12 @@ from subtrain.regression.fit_warnings import warn, warn_gaps
 from subtrain.regression.large.mask_passes import FEW, ROWS, UNITS, Source, pieces
 from subtrain.regression.large.model_spool import Many
 from subtrain.regression.large.options import LargePath, Layout, Rules, joined
-from subtrain.regression.large.saved_groups import digest, kept, masks_digest, rules_digest
+from subtrain.regression.large.saved_groups import kept, masks_digest, rules_digest
 from subtrain.regression.large.target_group import SOME, Group
 from subtrain.regression.lasso.lambda_grid import lambda_grid
 from subtrain.regression.lasso.path import PASSES
 from subtrain.regression.lasso.path_stopping import check_early_stop
+from subtrain.regression.lasso.saved_results import digest
 
 Floats = NDArray[np.float64]
 # Lambdas solved ahead of one certifying pass, at most: the strong rule weakens with every one.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain._version import __version__
-from subtrain.errors import SubtrainError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
 from subtrain.regression.lasso.path_stopping import RULE
+from subtrain.regression.lasso.saved_results import digest, load, save
 from subtrain.regression.lasso.validation_error import ValidationModels
-from subtrain.store import atomic_files
 
 REST = tuple(field.name for field in fields(LassoFit) if field.name != "weight")
 SPARSE = ("unit", "value", "start")
@@ -74,51 +72,39 @@ class KeptBlocks:
 
     def find(self, stage: str, counts: Counts) -> Sparse | None:
         """What was made of these counts before, if it is kept."""
-        return None if self.folder is None else _load(self._file(self.folder, stage, counts), counts.n)
+        if self.folder is None:
+            return None
+        path = self._file(self.folder, stage, counts)
+        held = load(path, path.name)
+        with suppress(KeyError):
+            if held is not None:
+                rest = LassoFit(weight=np.zeros((counts.n, 0)), **{name: held[name] for name in REST})
+                return Sparse(**{name: held[name] for name in SPARSE}, rest=rest)
+        return None
 
     def put(self, stage: str, counts: Counts, fit: Sparse) -> Sparse:
         """Keep what was made of these counts."""
         if self.folder is not None:
-            atomic_files.make_inside(self.folder)
-            arrays = {name: getattr(fit, name) for name in SPARSE}
-            arrays |= {name: getattr(fit.rest, name) for name in REST}
             path = self._file(self.folder, stage, counts)
-            atomic_files.replace(path, lambda file: np.savez(file, key=np.array(path.name), **arrays))
+            arrays = {name: getattr(fit, name) for name in SPARSE}
+            save(path, path.name, arrays | {name: getattr(fit.rest, name) for name in REST})
         return fit
 
     def _file(self, folder: Path, stage: str, counts: Counts) -> Path:
-        return folder / f"{stage}-{self._digest(stage, counts)}.npz"
-
-    def _digest(self, stage: str, counts: Counts) -> str:
-        digest = hashlib.sha256(f"{stage} {counts.m} {self.common}".encode())
-        for array in (counts.ones, counts.xty, counts.y_sum, counts.y_sq, counts.y_dev):
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()[:32]
-
-
-def _load(path: Path, n: int) -> Sparse | None:
-    """The block in the file; None if there is none, or a damaged one."""
-    try:
-        with atomic_files.open_regular(path) as file, np.load(file, allow_pickle=False) as held:
-            if str(held["key"]) != path.name:
-                return None
-            rest = LassoFit(weight=np.zeros((n, 0)), **{name: held[name] for name in REST})
-            return Sparse(**{name: held[name] for name in SPARSE}, rest=rest)
-    except (FileNotFoundError, SubtrainError, KeyError, ValueError, EOFError, MemoryError, zipfile.BadZipFile):
-        return None
+        sums = (counts.ones, counts.xty, counts.y_sum, counts.y_sq, counts.y_dev)
+        return folder / f"{stage}-{digest(stage, counts.m, self.common, *sums)[:32]}.npz"
 
 
 def _common(options: LassoOptions, validation: Counts | ValidationModels | None) -> str:
-    digest = hashlib.sha256()
-    for name, value in {**asdict(options), "threads": None, "version": __version__, "stop": RULE}.items():
-        digest.update(f"{name}={_words(value)};".encode())
+    how = {name: _listed(value) for name, value in asdict(options).items()}
+    held: tuple[Any, ...] = ()
     if isinstance(validation, ValidationModels):
-        digest.update(validation.masks.data.data)
-        digest.update(np.ascontiguousarray(validation.outputs).data)
+        held = (validation.masks.data, validation.outputs)
     elif validation is not None:
-        digest.update(np.ascontiguousarray(validation.xty).data)
-    return digest.hexdigest()
+        held = (validation.xty,)
+    return digest(how | {"threads": None, "version": __version__, "stop": RULE}, *held)
 
 
-def _words(value: Any) -> str:
-    return repr(value.tolist()) if isinstance(value, np.ndarray) else repr(value)
+def _listed(value: Any) -> Any:
+    """An array as a list of numbers."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
