@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from subtrain.cli.main import main  # noqa: F401  registers the verbs
+from subtrain.cli.main import load
 from subtrain.cli.shared.app import app
 from test_package import ORDER
+
+load()
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

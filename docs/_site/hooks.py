@@ -91,8 +91,10 @@ def _place(path: str) -> str:
 def _verbs() -> list[str]:
     import typer.main
 
-    from subtrain.cli.main import main  # noqa: F401  registers the verbs
+    from subtrain.cli.main import load
     from subtrain.cli.shared.app import app
+
+    load()
 
     lines = []
     for name, verb in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]

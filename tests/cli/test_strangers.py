@@ -15,8 +15,8 @@ import typer
 from typer.testing import CliRunner
 
 import subtrain as st
-import subtrain.cli.main
 import worlds
+from subtrain.cli.main import load
 from subtrain.cli.shared.app import app
 from subtrain.collection import train_segment
 from subtrain.errors import CorruptError, InputError
@@ -24,6 +24,8 @@ from subtrain.fits import save_fit
 from subtrain.store.seal import sealed
 from subtrain.studies import trust
 from subtrain.tasks import View
+
+load()
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 LABELS = {"train": ["a", "b"] * 10, "test": ["a", "b", "a"]}

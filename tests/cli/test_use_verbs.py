@@ -80,7 +80,7 @@ def test_verification_retrains(run, monkeypatch):
             train_segment(found, where)
 
     monkeypatch.setattr("subtrain.uses.retrain.collect", here)
-    said = run("mislabeled", "--drop", 8, "--verify", 2)
+    said = run("mislabeled", "--drop", 8, "--verify", "--runs", 2)
     assert "without" in said
     assert "random" in said
 
@@ -97,7 +97,7 @@ def test_verification_retrains(run, monkeypatch):
         (["mislabeled", "--by", "magic"], "choose from without"),
         (["mislabeled", "--fit", "test"], "these datamodels are of test_margins"),
         (["mislabeled", "--known", "0-99"], "0 to 79"),
-        (["mislabeled", "--verify", "2"], "leave out"),
+        (["mislabeled", "--drop", "0", "--verify", "--runs", "2"], "leave out"),
         (["poison", "--fit", "test"], "not one number a training example"),
         (["poison", "--size", "60"], "2 to 40 of 80 units"),
     ],

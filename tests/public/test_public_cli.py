@@ -11,10 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from mirror import key_of, npy
-from subtrain.cli.main import main  # noqa: F401
+from subtrain.cli.main import load
 from subtrain.cli.shared.app import app
 from subtrain.cli.verbs.public import span
 from subtrain.errors import InputError, SubtrainError
+
+load()
 
 
 def cli(*args: object) -> str:

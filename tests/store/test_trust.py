@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import subtrain.cli.main  # noqa: F401  every verb
 from subtrain import Design, Study
 from subtrain.cli.shared.app import app
 from subtrain.errors import InputError
@@ -26,6 +25,8 @@ CODE = """
 import numpy as np
 import subtrain as st
 from helper import TARGETS
+
+load()
 
 def train(masks, seeds):
     return {"test_margins": masks[:, :TARGETS].astype("float32")}

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import subtrain.cli.main  # noqa: F401  registers the verbs
 import worlds
 from subtrain import Datamodels, tasks
+from subtrain.cli.main import load
 from subtrain.cli.shared.app import app
 from subtrain.errors import InputError
+
+load()
 
 N, T = 40, 6
 WEIGHT, BIAS = worlds.weights(N, T)

@@ -12,7 +12,7 @@ import pytest
 def file(study, tmp_path_factory) -> str:
     """Address of an export of 30 of the 40 targets."""
     path = tmp_path_factory.mktemp("export") / "digits.html"
-    command = [sys.executable, "-m", "subtrain", "explore", str(study.path), "--export", str(path), "--targets", "30"]
+    command = [sys.executable, "-m", "subtrain", "explore", str(study.path), "--export", str(path), "--most", "30"]
     subprocess.run(command, check=True, capture_output=True)
     return path.as_uri()
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from subtrain._version import __version__
+from subtrain.cli.shared.old_options import renewed
 from subtrain.errors import SubtrainError
 from subtrain.formatting import UNPRINTABLE
 from subtrain.system import plotting
@@ -55,34 +56,6 @@ if os.environ.get("COLUMNS", "80").isdecimal() and int(os.environ.get("COLUMNS",
 out = Terminal()
 err = Terminal(stderr=True)
 
-StudyPath = Annotated[
-    str, typer.Argument(metavar="STUDY", help="The study's folder, or s3://bucket/prefix.", show_default=False)
-]
-FitName = Annotated[str, typer.Option("--fit", help="Name of the fit, a folder below STUDY/fits.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
-Workers = Annotated[int | None, typer.Option(help="Worker processes; by default one a core.", show_default=False)]
-Devices = Annotated[
-    str | None, typer.Option(help="Devices to train on, for example cuda:0,cuda:1 or cpu.", show_default=False)
-]
-PerDevice = Annotated[int | None, typer.Option(help="Workers on each device.", show_default=False)]
-Timeout = Annotated[
-    float | None, typer.Option(help="Seconds one training may take before it is stopped.", show_default=False)
-]
-TaskName = Annotated[
-    str | None,
-    typer.Option(
-        "--task", "-t", help='The task: "module:name", "file.py:name", digits, tabular or command.', show_default=False
-    ),
-]
-Params = Annotated[
-    list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter of the task; repeatable.")
-]
-
-
-def device_names(device: str | None) -> list[str] | None:
-    """["cuda:0", "cuda:1"] of "cuda:0, cuda:1"."""
-    return None if device is None else [name.strip() for name in device.split(",")]
-
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -107,6 +80,9 @@ def run() -> None:
     warnings.showwarning = lambda message, *_args, **_kwargs: err.print(
         f"[yellow]Warning:[/yellow] {escape(str(message))}"
     )
+    sys.argv[1:], notes = renewed(sys.argv[1:])
+    for note in notes:
+        err.print(f"[yellow]Note:[/yellow] {escape(note)}", soft_wrap=True)
     try:
         app()
     except SubtrainError as error:

@@ -1,13 +1,10 @@
-"""What the verbs of `uses` share: lists of numbers in, and a result as a table, as JSON or as a file."""
+"""A result as a table, as JSON or as a file."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from rich.table import Table
 
 from subtrain.cli.shared.app import out, print_json
@@ -16,36 +13,13 @@ from subtrain.store import atomic_files
 from subtrain.system.paths import local_path
 from subtrain.uses.kit.result import Result, table_json
 
-PANEL = "Use datamodels"
-_NUMBER, _LONGEST = re.compile(r"[0-9]{1,15}"), 20_000_000
-Targets = Annotated[
-    str | None, typer.Option(metavar="LIST", help="Which targets, as in 3,8,10-19; by default all.", show_default=False)
-]
-OutFile = Annotated[
-    Path | None, typer.Option("--out", help="Also write it here: .csv, .json or .png.", show_default=False)
-]
 
-
-def numbers(text: str | None, name: str = "targets") -> list[int] | None:
-    """[3, 8, 10, 11] of "3,8,10-11"; None of None."""
-    if text is None:
-        return None
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        whole = _NUMBER.fullmatch(first) and (not dash or _NUMBER.fullmatch(last))
-        if not whole or (dash and not 0 <= int(last) - int(first) < _LONGEST):
-            raise InputError(f"{name} must be numbers with commas, or ranges as 10-19, got {text[:80]!r}")
-        found += range(int(first), int(last or first) + 1)
-    return found
-
-
-def show(result: Result, to: Path | None, as_json: bool, rows: int = 20, weak: str = "") -> None:
+def show(result: Result, to: Path | None, as_json: bool, rows: int = 20) -> None:
     """Print a result, its repr and the first rows of its table, or all of it as JSON; write it where asked.
 
-    weak: a line about the fit, by default the result's own; it comes last, and in JSON by itself.
+    The line about a weak fit comes last, and in JSON by itself.
     """
-    weak = weak or str(getattr(result, "weak", ""))
+    weak = result.weak
     summary = repr(result).removesuffix(f"; {weak}")
     if to is not None:
         write(result, to)

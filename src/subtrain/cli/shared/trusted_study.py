@@ -1,20 +1,15 @@
-"""A study whose training code may have to run: the command names the code before it runs."""
+"""A study whose training code may have to run: a line says before whose code that is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.markup import escape
 
 from subtrain.cli.shared.app import err
 
 if TYPE_CHECKING:
     from subtrain.study import Study
-
-Trust = Annotated[
-    bool, typer.Option("--trust", help="Run the training code that the study names, although somebody else made it.")
-]
 
 
 def open_to_train(study: str, task: str | None, param: list[str] | None, trust: bool = False) -> Study:

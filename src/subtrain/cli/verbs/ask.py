@@ -8,22 +8,24 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from subtrain.cli.shared.app import AsJson, FitName, app, out
-from subtrain.cli.shared.results import PANEL, OutFile, Targets, numbers, show
+from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.options import AsJson, FitName, OutFile, Runs, Targets, Verify, numbers
+from subtrain.cli.shared.question import PANEL
+from subtrain.cli.shared.results import show
 from subtrain.errors import InputError
 
 
 @app.command(rich_help_panel=PANEL)
 def ask(
-    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="Its name; none lists them all.")] = None,
-    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="The study's folder, or s3://…/prefix.")] = None,
+    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="Name of the question; without one, the verb lists all.")] = None,
+    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="Folder of the study, or s3://bucket/prefix.")] = None,
     fit: FitName = "default",
     targets: Targets = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="One of its keywords; repeatable.")
+        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="A keyword of the question; repeatable.")
     ] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Retrain, and compare.")] = False,
-    runs: Annotated[int, typer.Option(help="Models to retrain of each training set.")] = 10,
+    verify: Verify = False,
+    runs: Runs = 10,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from subtrain.cli.shared.app import AsJson, Params, app, err, out, print_json
+from subtrain.cli.shared.app import app, err, out, print_json
+from subtrain.cli.shared.options import AsJson, Params
 from subtrain.cli.verbs.create import design_kind
 from subtrain.errors import CollectError
 
@@ -21,19 +22,19 @@ def check(
     ],
     param: Params = None,
     alpha: Annotated[float, typer.Option(help="Fraction of the units in each subset.")] = 0.5,
-    models: Annotated[int, typer.Option(help="Models of the study to come, for the estimate.")] = 1000,
+    models: Annotated[int, typer.Option(help="Number of models in the planned study, for the estimate.")] = 1000,
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds before a check that hangs is stopped.", show_default=False)
+        float | None, typer.Option(help="Seconds after which a check that hangs stops.", show_default=False)
     ] = None,
-    kind: Annotated[str, typer.Option(help="fixed, stratified or bernoulli, as in create.")] = "fixed",
+    kind: Annotated[str, typer.Option(help="Kind of the design: fixed, stratified or bernoulli.")] = "fixed",
     stratified: Annotated[
-        bool, typer.Option("--stratified", help="Keep every class of the task's labels present: --kind stratified.")
+        bool, typer.Option("--stratified", help="The same as --kind stratified, by the labels of the task.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a few models of a task to see that it works, can be repeated, and what a study of it will cost here.
+    """Train a few models of a task to see that it works, that it can be repeated, and what a study of it costs here.
 
-    Trains one model twice, in a fresh process and beside neighbors; says what differs, and names common mistakes.
+    The check trains one model twice, in a fresh process and beside others. It names differences and common mistakes.
     Example: subtrain check mycode.py:task
     """
     from subtrain.collection.check.task_check import check as look

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from subtrain.cli.shared.app import Params, StudyPath, TaskName, app, out
+from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.options import Params, StudyPath, TaskName
 from subtrain.errors import InputError
 from subtrain.system.paths import local_path
 
@@ -19,20 +20,28 @@ def create(
     task: TaskName = None,
     param: Params = None,
     alpha: Annotated[
-        str, typer.Option(help="Fraction of the units in each subset; several, as in 0.2,0.4,0.6, are drawn from.")
+        str,
+        typer.Option(help="Fraction of the units in each subset; each subset draws one of several, as in 0.2,0.4,0.6."),
     ] = "0.5",
-    models: Annotated[int, typer.Option(help="Distinct subsets to fit on, one model each.")] = 1000,
+    models: Annotated[int, typer.Option(help="Number of distinct subsets to fit on, one model each.")] = 1000,
     heldout: Annotated[
         int | None,
-        typer.Option(help="Further subsets, only for judging. [default: models / 20, in 20..300]", show_default=False),
+        typer.Option(
+            help="Number of held-out subsets, only for evaluation. (default: models / 20, from 20 to 300)",
+            show_default=False,
+        ),
     ] = None,
-    replicates: Annotated[int, typer.Option(help="Models for each held-out subset; 2 or more bound the LDS.")] = 2,
+    replicates: Annotated[
+        int, typer.Option(help="Number of models for each held-out subset; 2 or more give the LDS an upper bound.")
+    ] = 2,
     kind: Annotated[
         str,
-        typer.Option(help="fixed: exactly alpha * n units; stratified: so of every class; bernoulli: each by itself."),
+        typer.Option(
+            help="fixed: alpha * n units; stratified: that fraction of each class; bernoulli: each unit by chance."
+        ),
     ] = "fixed",
     stratified: Annotated[
-        bool, typer.Option("--stratified", help="Keep every class of the task's labels present: --kind stratified.")
+        bool, typer.Option("--stratified", help="The same as --kind stratified, by the labels of the task.")
     ] = False,
     strata: Annotated[
         Path | None,
@@ -42,10 +51,12 @@ def create(
         Path | None, typer.Option(help=".npy file: the unit of each training example, 0, 1, 2, …", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the whole design.")] = 0,
-    segment: Annotated[int, typer.Option(help="Models that are trained and committed together.")] = 64,
-    view: Annotated[bool, typer.Option(help="Store what is shown of examples: images, labels, texts, rows.")] = True,
+    segment: Annotated[int, typer.Option(help="Number of models that are trained and committed together.")] = 64,
+    view: Annotated[
+        bool, typer.Option(help="Store images, labels, texts and rows of examples, to show them later.")
+    ] = True,
 ) -> None:
-    """Create a study: who is in which subset, and what is trained on it. Nothing is trained yet.
+    """Create a study: the subsets, and the task that trains a model on each. This trains nothing yet.
 
     Example: subtrain create runs/wine --task tabular --param data=wine --models 500
     """
@@ -65,7 +76,7 @@ def create(
     out.print(f"Created {study}: {made.models:,} models over {made.n:,} units, alpha {alpha}")
     for name, spec in made.outputs.items():
         out.print(f"  {name} {list(spec.shape)} {spec.dtype}: {spec.meaning}")
-    out.print(f"  {made.models * each / 1e6:,.1f} MB of outputs to come")
+    out.print(f"  {made.models * each / 1e6:,.1f} MB of outputs to collect")
     unsigned = made.source is not None and made.signature is None
     if unsigned:
         note = "Note: the study does not show that it is yours, so collect asks for --task: "

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from subtrain.cli.shared.app import Workers, app, err, out
+from subtrain.cli.shared.app import app, err, out
+from subtrain.cli.shared.options import Workers
 
 if TYPE_CHECKING:
     from subtrain.demo import Demo
@@ -16,18 +17,16 @@ if TYPE_CHECKING:
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--out", help="Where to write the studies and the report.")] = Path(
-        "runs/demo"
-    ),
-    models: Annotated[int, typer.Option(help="Networks to fit on.")] = 2000,
-    heldout: Annotated[int, typer.Option(help="Held-out subsets to judge on.")] = 300,
-    replicates: Annotated[int, typer.Option(help="Networks for each held-out subset.")] = 5,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the studies and the page.")] = Path("runs/demo"),
+    models: Annotated[int, typer.Option(help="Number of networks to fit on.")] = 2000,
+    heldout: Annotated[int, typer.Option(help="Number of held-out subsets to evaluate on.")] = 300,
+    replicates: Annotated[int, typer.Option(help="Number of networks for each held-out subset.")] = 5,
     init: Annotated[str, typer.Option(help="Initialization: shared, own, or both.")] = "both",
     workers: Workers = None,
 ) -> None:
-    """Train thousands of networks on random halves of real handwritten digits, and see which digits matter to which.
+    """Train thousands of networks on random halves of handwritten digits, and see which digits matter to which.
 
-    Ends with how good the datamodels are and a page to open. Run it again and it goes on where it stopped.
+    The demo ends with the scores of the datamodels and a page to open. Run it again to continue where it stopped.
     """
     from subtrain.demo import run_demo
 
@@ -58,9 +57,9 @@ def _show(made: Demo) -> None:
     out.print()
     out.print(table)
     out.print(
-        f"\nLDS says how well the datamodels of {first.targets} test digits rank {first.subsets} subsets they never "
-        "saw (Spearman per target, mean over targets). A perfect predictor would score at most the upper bound: "
-        "networks trained twice on the same subset differ, and more so from initializations of their own.\n",
+        f"\nThe LDS measures how well the datamodels of {first.targets} test digits rank {first.subsets} new subsets "
+        "(Spearman per target, mean over targets). A perfect predictor would score at most the upper bound: two "
+        "networks that are trained on the same subset differ, and more so from their own initializations.\n",
         style="dim",
     )
     trained = sum(part.trained for part in made.parts)

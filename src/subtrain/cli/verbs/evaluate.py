@@ -1,4 +1,4 @@
-"""`subtrain evaluate`: what the datamodels are worth."""
+"""`subtrain evaluate`: how well the datamodels predict."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from subtrain.cli.shared.app import AsJson, FitName, StudyPath, app, out, print_json
+from subtrain.cli.shared.app import app, out, print_json
+from subtrain.cli.shared.options import AsJson, FitName, StudyPath
 from subtrain.formatting import number
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False) -> None:
-    """Judge a fit on held-out subsets it never saw: LDS with its interval beside the noise ceiling, an upper bound."""
+    """Evaluate a fit on held-out subsets that it never saw: the LDS beside its noise ceiling (an upper bound)."""
     from subtrain.evaluation import evaluate as judge
     from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit
     from subtrain.store.seal import put_sealed
@@ -34,7 +35,7 @@ def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False
     if found.weak:
         out.print(found.weak, style="yellow", soft_wrap=True, markup=False)
     for text in datamodels.meta.get("notes", []):
-        out.print(f"Said when it was fitted: {text}", soft_wrap=True, markup=False)
+        out.print(f"Warning of the fit: {text}", soft_wrap=True, markup=False)
     out.print(f"Written to {opened.store.location(name)}", soft_wrap=True)
     out.print(f"Next: subtrain report {study}")
 
@@ -63,7 +64,7 @@ def show(found: Evaluation) -> None:
         table.add_row(f"[dim]baseline: {name}[/dim]", f"LDS {number(baseline['lds'])}", f"MSE {baseline['mse']:.4g}")
     out.print(table)
     out.print(
-        f"Per target, mean over {found.over}; pooled: one figure over all (subset, target) pairs.",
+        f"Scores are means over {found.over}. A pooled score is one number over all (subset, target) pairs.",
         style="dim",
         soft_wrap=True,
     )

@@ -8,43 +8,42 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from subtrain.cli.shared.app import Params, StudyPath, TaskName, app, out
+from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.options import Params, StudyPath, TaskName, Trust
 from subtrain.cli.shared.progress import stages
-from subtrain.cli.shared.trusted_study import Trust, open_to_train
+from subtrain.cli.shared.trusted_study import open_to_train
 from subtrain.errors import InputError
 
 
 @app.command()
 def explore(
     study: StudyPath,
-    fit: Annotated[str | None, typer.Option(help="Fit to show first, a folder below STUDY/fits.")] = None,
+    fit: Annotated[str | None, typer.Option(help="Name of the fit to show first, a folder below STUDY/fits.")] = None,
     compare: Annotated[
-        str | None, typer.Option(metavar="STUDY_B", help="A second study to set beside this one.", show_default=False)
+        str | None, typer.Option(metavar="STUDY_B", help="A second study to compare with this one.", show_default=False)
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to serve on. On one that others can reach, a token is asked for.")
+        str, typer.Option(help="Address to serve on. An address that others can reach asks for a token.")
     ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port; by default 8420, or a free one.", show_default=False)
+        int | None, typer.Option(min=0, max=65535, help="Port. (default: 8420, or a free one)", show_default=False)
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="A name by which a proxy makes this server known; repeatable.", show_default=False
-        ),
+        typer.Option(metavar="NAME", help="A name that a proxy gives this server; repeatable.", show_default=False),
     ] = None,
     root_path: Annotated[
         str,
-        typer.Option(
-            metavar="/PATH", help="Path that a proxy leaves before every address it passes on.", show_default=False
-        ),
+        typer.Option(metavar="/PATH", help="Path that a proxy leaves before each address.", show_default=False),
     ] = "",
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Write one self-contained page instead.", show_default=False),
+        typer.Option(
+            metavar="FILE.html", help="Write the page as one file instead, as subtrain report does.", show_default=False
+        ),
     ] = None,
-    targets: Annotated[int, typer.Option(min=1, help="Targets in an exported page.")] = 200,
+    most: Annotated[int, typer.Option(min=1, help="With --export: largest number of targets in the file.")] = 200,
     task: TaskName = None,
     param: Params = None,
     task_b: Annotated[
@@ -57,9 +56,9 @@ def explore(
     ] = None,
     trust: Trust = False,
 ) -> None:
-    """Look at a study in a browser: targets, the data that made their predictions, what-ifs, maps, suspect pairs.
+    """Explore a study in a browser: its targets, the units behind them, what-ifs, maps, suspect pairs.
 
-    Looking runs no code of the study; verifying a what-if on the page trains, and so runs its task.
+    Exploring runs no code of the study. Verifying a what-if on the page trains models, and so runs its task.
     """
     from subtrain.explorer.serve import library_of, serve
     from subtrain.explorer.single_file import write_page
@@ -71,11 +70,11 @@ def explore(
     with stages() as progress:
         library = library_of(opened, fit, other, progress)
         if export is not None:
-            made = write_page(library, export, None, targets, progress)
+            made = write_page(library, export, None, most, progress)
     if export is not None:
         out.print(f"Written to {export}: {made}", soft_wrap=True)
         return
-    out.print(f"Exploring {escape(opened.location)}; Ctrl+C stops, and loses nothing", soft_wrap=True)
+    out.print(f"Exploring {escape(opened.location)}; Ctrl+C stops the server, and loses nothing", soft_wrap=True)
     serve(
         library,
         host,

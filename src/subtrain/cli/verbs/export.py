@@ -7,21 +7,23 @@ from typing import Annotated
 
 import typer
 
-from subtrain.cli.shared.app import StudyPath, app, out
+from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.options import StudyPath
 
 
 @app.command()
 def export(
     study: StudyPath,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write to.", show_default=False)],
     name: Annotated[
-        str | None, typer.Option(help="Data set name; by default the study's folder name.", show_default=False)
+        str | None,
+        typer.Option(help="Name of the data set. (default: the name of the study's folder)", show_default=False),
     ] = None,
 ) -> None:
     """Write masks and outputs as plain .npy files in the layout of the published data.
 
     FOLDER/NAME/data/train_masks_50pct.npy (bool), test_margins_50pct.npy and so on, each with its sha256 beside it.
-    Kill it whenever you like; the same command goes on.
+    You can kill it at any time: the same command continues.
     """
     from subtrain.cli.shared.progress import stages
     from subtrain.studies.export import export as write

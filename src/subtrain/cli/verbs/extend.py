@@ -6,19 +6,21 @@ from typing import Annotated
 
 import typer
 
-from subtrain.cli.shared.app import StudyPath, app, out
+from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.options import StudyPath
 
 
 @app.command()
 def extend(
     study: StudyPath,
-    models: Annotated[int, typer.Option(help="Further subsets to fit on.")] = 0,
-    heldout: Annotated[int, typer.Option(help="Further held-out subsets.")] = 0,
+    models: Annotated[int, typer.Option(help="Number of further subsets to fit on.")] = 0,
+    heldout: Annotated[int, typer.Option(help="Number of further held-out subsets.")] = 0,
     replicates: Annotated[
-        int | None, typer.Option(help="Models for each of them; by default as before.", show_default=False)
+        int | None,
+        typer.Option(help="Number of models for each held-out subset. (default: as before)", show_default=False),
     ] = None,
 ) -> None:
-    """Add models to a study; those that are there stay as they are."""
+    """Add models to a study. The models that it has stay as they are."""
     from subtrain.study import Study
 
     longer = Study.open(study).extend(models, heldout, replicates)

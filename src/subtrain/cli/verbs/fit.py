@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from subtrain.cli.shared.app import StudyPath, app, err, out
+from subtrain.cli.shared.app import app, err, out
+from subtrain.cli.shared.options import OutputName, StudyPath
 from subtrain.cli.shared.progress import stages
 from subtrain.regression.estimators import ESTIMATORS
 
@@ -20,32 +21,33 @@ def _own(text: str) -> Any:
 @app.command()
 def fit(
     study: StudyPath,
-    output: Annotated[
-        str | None, typer.Option(help="Which output; by default the study's first.", show_default=False)
-    ] = None,
+    output: OutputName = None,
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
     estimator: Annotated[str, typer.Option(help=f"{', '.join(ESTIMATORS)}.")] = "lasso",
-    lambdas: Annotated[int | None, _own("Values of λ on each target's path; 100 for lasso.")] = None,
-    eps: Annotated[float | None, _own("Smallest λ as a fraction of the largest; 0.001 for lasso.")] = None,
-    tol: Annotated[float | None, _own("Relative duality gap to reach; 0.0001 for lasso.")] = None,
+    lambdas: Annotated[int | None, _own("Number of values of λ on each target's path; lasso: 100.")] = None,
+    eps: Annotated[float | None, _own("Smallest λ as a fraction of the largest; lasso: 0.001.")] = None,
+    tol: Annotated[float | None, _own("Largest relative duality gap of a fitted target; lasso: 0.0001.")] = None,
     validation: Annotated[
-        float | None, _own("Share of the models that choose λ, 0.1; from 2 on, the folds of a cross-validation.")
+        float | None, _own("Share of the models that choose λ; from 2 on, number of folds; lasso: 0.1.")
     ] = None,
-    objective: Annotated[str | None, _own("standardized (the paper's, the default) or raw masks.")] = None,
-    seed: Annotated[int | None, _own("Draws the validation models; 0.")] = None,
-    device: Annotated[str | None, _own("cpu, or a CUDA device of PyTorch for the LASSO (experimental).")] = None,
-    engine: Annotated[str, typer.Option(help="Where to count and solve: local or ray; the same numbers.")] = "local",
+    objective: Annotated[str | None, _own("Masks of the LASSO: standardized (as in the paper) or raw.")] = None,
+    seed: Annotated[int | None, _own("Seed that draws the validation models.")] = None,
+    device: Annotated[str | None, _own("Where the LASSO solves: cpu, or a CUDA device of PyTorch (experimental).")] = None,
+    engine: Annotated[str, typer.Option(help="Where to count and solve: local or ray. Both give the same numbers.")] = "local",
     address: Annotated[
-        str | None, typer.Option(help="ray: HOST:PORT of the cluster's head; else RAY_ADDRESS.", show_default=False)
+        str | None,
+        typer.Option(
+            help="With --engine ray: HOST:PORT of the cluster's head. (default: RAY_ADDRESS)", show_default=False
+        ),
     ] = None,
     keep_counts: Annotated[
-        bool, typer.Option(help="Keep the counts in the study, to go on after an interruption and to add models.")
+        bool, typer.Option(help="Keep the counts in the study, to continue after an interruption and to add models.")
     ] = True,
     drop_nonfinite: Annotated[
         bool, typer.Option("--drop-nonfinite", help="Leave out imported models with an output that is inf or NaN.")
     ] = False,
 ) -> None:
-    """Fit a datamodel for every target: LASSO, λ chosen on validation models; held-out models stay unseen."""
+    """Fit a datamodel for every target. Validation models choose λ; held-out models stay unseen."""
     from subtrain.fits import fit_prefix, save_fit
     from subtrain.regression import fit as solve
     from subtrain.study import Study

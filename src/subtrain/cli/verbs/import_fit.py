@@ -7,23 +7,30 @@ from typing import Annotated
 
 import typer
 
-from subtrain.cli.shared.app import StudyPath, app, out
+from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.options import StudyPath
 
 
 @app.command(name="import-fit")
 def import_fit(
     study: StudyPath,
-    file: Annotated[Path, typer.Argument(metavar="FILE.pt", help="A dict of weight, bias and lam.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.pt", help="A file with a dict of weight, bias and lam.")],
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "published",
     output: Annotated[
-        str | None, typer.Option(help="Which output they predict, if several have as many targets.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Name of the output that they predict, if several have that number of targets.", show_default=False
+        ),
     ] = None,
     units: Annotated[
         str | None,
-        typer.Option(help="raw or standardized masks; by default found out from the mean outputs.", show_default=False),
+        typer.Option(
+            help="Masks of the weights: raw or standardized. (default: estimated from the mean outputs)",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Take published datamodels, or others of the reference code, into a study, in raw-mask units.
+    """Add published datamodels, or others of the reference code, to a study, in units of raw masks.
 
     subtrain import runs/cifar cifar/ --pct 50
     subtrain import-fit runs/cifar cifar/datamodels/test_50pct.pt
@@ -36,5 +43,7 @@ def import_fit(
     opened = Study.open(study)
     dm = load_published(file, opened, output, units)
     where = save_fit(opened, dm, name)
-    out.print(f"{dm!r}: its weights are of {dm.meta['published_units']} masks; written to {where}", soft_wrap=True)
+    out.print(
+        f"{dm!r}: the file's weights were for {dm.meta['published_units']} masks; written to {where}", soft_wrap=True
+    )
     out.print(f"Next: subtrain evaluate {study} --fit {name}")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from subtrain.cli.shared.app import StudyPath, app, out
+from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.options import StudyPath
 from subtrain.errors import InputError
 from subtrain.quantities import quantity_of
 from subtrain.system.paths import local_path
@@ -28,31 +29,33 @@ def import_(
         typer.Option("--output", "-o", metavar="NAME=FILE", help=".npy file of outputs [M, …]; repeatable."),
     ] = None,
     pct: Annotated[
-        str | None, typer.Option(help="Which alpha, if there are several: 50, or 0.5.", show_default=False)
+        str | None, typer.Option(help="The alpha, if the folder has several: 50, or 0.5.", show_default=False)
     ] = None,
     heldout: Annotated[
         int | None,
         typer.Option(
-            help="How many of the last rows are only for judging. "
-            "[default: as exported; else 10,000 of 20,000 or more; else a tenth]",
+            help="Number of the last rows that are only for evaluation. "
+            "(default: as exported; else 10,000 of 20,000 or more; else a tenth)",
             show_default=False,
         ),
     ] = None,
-    verify: Annotated[bool, typer.Option(help="Compare files of a folder with the sha256 beside them.")] = True,
+    verify: Annotated[bool, typer.Option(help="Compare the files of a folder with the sha256 beside them.")] = True,
     labels: Annotated[
         Path | None,
-        typer.Option(help=".npy file of the test targets' classes: compare margins with logits.", show_default=False),
+        typer.Option(
+            help=".npy file with the classes of the test targets, to compare margins with logits.", show_default=False
+        ),
     ] = None,
     better: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[NAME=]WAY",
-            help="higher, lower or neither: which way the outputs, or that of this name, are better, where their names "
-            "do not tell.",
+            help="Which way all outputs, or the output of this name, are better: higher, lower or neither. "
+            "(default: by their names)",
         ),
     ] = None,
 ) -> None:
-    """Make a study of masks and outputs that exist already; files are read where they lie.
+    """Make a study of existing masks and outputs. The files stay where they are.
 
     subtrain import runs/cifar cifar/ --pct 50
     subtrain import runs/mine --masks masks.npy --output test_margins=margins.npy
@@ -85,9 +88,9 @@ def import_(
         raise InputError("say what to import: a folder, or --masks FILE --output NAME=FILE")
     judged, there = made.done(EVALUATION).size, made.models_done()
     of = f" of {made.models:,} rows" if there < made.models else ""
-    out.print(f"Imported {study}: {there:,} models{of} ({judged:,} only for judging) over {made.n:,} units")
-    out.print(f"Which are for judging: {made.manifest['evaluation_from']}", soft_wrap=True)
-    out.print(f"Which way is better: {_told(made)}", soft_wrap=True)
+    out.print(f"Imported {study}: {there:,} models{of} ({judged:,} only for evaluation) over {made.n:,} units")
+    out.print(f"Held-out models: {made.manifest['evaluation_from']}", soft_wrap=True)
+    out.print(f"Better outputs: {_told(made)}", soft_wrap=True)
     for note in made.manifest["notes"]:
         out.print(note, soft_wrap=True)
     out.print(f"Next: subtrain fit {study}")

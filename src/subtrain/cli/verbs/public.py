@@ -1,4 +1,4 @@
-"""`subtrain public list`, `price` and `show`: what was published, what it costs, a look at a few rows."""
+"""`subtrain public list`, `price`, `show` and `cite`: what was published, what it costs, a look at a few rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from subtrain.cli.shared.app import AsJson, app, out, print_json
+from subtrain.cli.shared.app import app, out, print_json
+from subtrain.cli.shared.options import AsJson
 from subtrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 
 group = typer.Typer(
     no_args_is_help=True,
-    help="""The published four million models: what there is, what it costs, and exactly that part of it.
+    help="""Read the published four million models: see the files, their price, and fetch the parts that you need.
 
-    Their bucket's reader pays: list and price ask for nothing; show --rows, show --check and download do, and refuse
-    what would cost more than --max-cost.""",
+    The reader of their bucket pays. list and price make no request. show --rows, show --check and download make
+    requests, and refuse to spend more than --max-cost.""",
 )
 app.add_typer(group, name="public")
 
 Keys = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY]…", help="By key; or all, or all but logits.", show_default=False),
+    typer.Argument(metavar="[KEY]…", help="Keys of files, or one of the words: all, all but logits.", show_default=False),
 ]
 DatasetName = Annotated[str | None, typer.Option("--dataset", "-d", help="cifar or fmow.", show_default=False)]
 Kind = Annotated[
@@ -41,15 +42,15 @@ CatalogueFile = Annotated[
     Path | None, typer.Option("--catalogue", help="A catalogue of your own, JSON of the same form.", show_default=False)
 ]
 Address = Annotated[
-    str | None, typer.Option(help="The same files elsewhere: s3://bucket/prefix or a folder.", show_default=False)
+    str | None, typer.Option(help="Another place of these files: s3://bucket/prefix or a folder.", show_default=False)
 ]
 Rows = Annotated[str | None, typer.Option(help="Rows of the arrays: 5, 100:200 or 0:1000:10.", show_default=False)]
-Columns = Annotated[str | None, typer.Option(help="Columns of the arrays, in the same form.", show_default=False)]
+Columns = Annotated[str | None, typer.Option(help="Columns of the arrays, as rows.", show_default=False)]
 Bandwidth = Annotated[float, typer.Option(help="Your bandwidth in megabytes a second, for the time.")]
 Latency = Annotated[float, typer.Option(help="Seconds from a request to its first byte.")]
-Parallel = Annotated[int, typer.Option(help="Requests at a time.")]
-MaxCost = Annotated[float, typer.Option(help="Dollars that it may cost.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Whatever it costs.")]
+Parallel = Annotated[int, typer.Option(help="Number of requests at a time.")]
+MaxCost = Annotated[float, typer.Option(help="Largest cost in dollars.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Accept any cost.")]
 
 
 @group.command(name="list")
@@ -57,18 +58,18 @@ def list_(
     dataset: DatasetName = None,
     kind: Kind = None,
     alpha: Alpha = None,
-    missing: Annotated[bool, typer.Option("--missing", help="Only files that are advertised but not there.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="List only advertised files that are missing.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Compare with the bucket's listing; costs some LIST requests.")
+        bool, typer.Option("--check", help="Compare with the listing of the bucket; this makes some LIST requests.")
     ] = False,
     max_cost: MaxCost = 1.0,
     catalogue: CatalogueFile = None,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every file, with shape, dtype, size and price, those known to be missing too.
+    """List the files with shape, dtype, size and price, also the files that are known to be missing.
 
-    Asks the bucket for nothing, but for --check.
+    Only --check makes requests.
     """
     from subtrain.formatting import size
     from subtrain.public.catalogue import percent
@@ -134,7 +135,7 @@ def price(
     catalogue: CatalogueFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """What files, or rows and columns of them, cost in money and time, and how they are best read. Asks for nothing."""
+    """Show what files, or their rows and columns, cost in money and time, and the best way to read them. No request."""
     from subtrain.formatting import duration
     from subtrain.public.catalogue import group_name
     from subtrain.public.catalogue import read_catalogue as read
@@ -150,7 +151,7 @@ def price(
     for offer in offers:
         out.print(f"[bold]{escape(offer['key'])}[/bold]: {offer['text']}", soft_wrap=True)
     total, seconds = (sum(offer[name] for offer in offers) for name in ("dollars", "seconds"))
-    out.print(f"In all {dollars(total)}, {duration(seconds)} at {bandwidth:g} MB/s. Nothing was asked of the bucket.")
+    out.print(f"In all {dollars(total)}, {duration(seconds)} at {bandwidth:g} MB/s. The bucket got no request.")
     quoted = found.quoted.get(group_name(keys or ())) if rows is None and columns is None else None
     if quoted is not None:
         said = f"The data's own page says around ${quoted:g}; ours is the sum of the files that are there."
@@ -162,14 +163,14 @@ def show(
     key: Annotated[str, typer.Argument(metavar="KEY", help="A file by its key.", show_default=False)],
     rows: Rows = None,
     columns: Columns = None,
-    check: Annotated[bool, typer.Option("--check", help="Look at the file's own header; one request.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Read the header of the file; one request.")] = False,
     max_cost: MaxCost = 1.0,
     yes: Yes = False,
     catalogue: CatalogueFile = None,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """One file: what it holds and who says so; with --rows, the values of these rows, and nothing else is read."""
+    """Show one file: its contents, and the sources of that. --rows reads the values of these rows and nothing else."""
     from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.price import whole_price
 
@@ -193,6 +194,14 @@ def show(
         import numpy as np
 
         out.print(escape(str(np.array(values))))
+
+
+@group.command()
+def cite() -> None:
+    """Print the BibTeX entries of the paper and of its published data."""
+    from subtrain.public.citation import bibtex
+
+    print(bibtex(), end="")
 
 
 def _read(

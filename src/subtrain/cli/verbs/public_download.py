@@ -28,7 +28,7 @@ from subtrain.cli.verbs.public import (
 
 @group.command()
 def download(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write to.", show_default=False)],
     keys: Keys = None,
     dataset: DatasetName = None,
     kind: Kind = None,
@@ -36,18 +36,18 @@ def download(
     max_cost: MaxCost = 1.0,
     yes: Yes = False,
     limit_rate: Annotated[
-        float | None, typer.Option(help="Megabytes a second at most, in all.", show_default=False)
+        float | None, typer.Option(help="Largest total rate in megabytes a second.", show_default=False)
     ] = None,
     parallel: Parallel = 16,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Drop what came of a version that has been replaced.")
+        bool, typer.Option("--restart", help="Drop the parts of a version that has been replaced.")
     ] = False,
     catalogue: CatalogueFile = None,
     address: Address = None,
 ) -> None:
     """Fetch whole files into FOLDER, each at its key, verified, with its sha256 beside it.
 
-    The price is shown before anything is asked for. Kill it whenever you like; the same command fetches only the rest.
+    The price is shown before the first request. You can kill it at any time: the same command fetches only the rest.
     """
     from subtrain.formatting import size
     from subtrain.public.catalogue import read_catalogue as read

@@ -14,29 +14,29 @@ from subtrain.cli.shared.app import app, out
 def import_reference(
     logdir: Annotated[Path, typer.Argument(metavar="LOGDIR", help="A folder with _completed.npy and arrays.")],
     study: Annotated[
-        Path | None, typer.Argument(metavar="[STUDY]", help="The new study's folder. [default: LOGDIR-study]")
+        Path | None, typer.Argument(metavar="[STUDY]", help="The new study's folder. (default: LOGDIR-study)")
     ] = None,
     masks: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY", help='Array that holds the masks. [default: the one called "mask"]', show_default=False
+            metavar="KEY", help='Array that holds the masks. (default: the one called "mask")', show_default=False
         ),
     ] = None,
     spec: Annotated[
         Path | None,
-        typer.Option(
-            help="The spec.json it was made with. [default: every .npy with a row a model]", show_default=False
-        ),
+        typer.Option(help="The spec.json of the logdir. (default: every .npy with a row a model)", show_default=False),
     ] = None,
     heldout: Annotated[
         int | None,
-        typer.Option(help="How many of the last rows are only for judging. [default: a tenth]", show_default=False),
+        typer.Option(
+            help="Number of the last rows that are only for evaluation. (default: a tenth)", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Make a study of what the reference code's workers have trained; models not completed are left out.
+    """Make a study of the models that workers of the reference code have trained. Incomplete models are left out.
 
-    LOGDIR is only read. If all models are completed its arrays are read where they lie, else they are copied.
-    It may also be a study that collect --reference-module is filling: then the models that have landed are copied.
+    The verb only reads LOGDIR. The study uses its arrays where they are if all models are complete, or copies them.
+    LOGDIR may also be a study that collect --reference-module is filling: the study then copies its models so far.
     """
     from subtrain.designs.drawn import EVALUATION
     from subtrain.study import Study
@@ -45,7 +45,7 @@ def import_reference(
     judged, left_out = made.done(EVALUATION).size, made.manifest["left_out"]
     of = f" of {made.models + left_out:,}" if left_out else ""
     out.print(
-        f"Imported {made.path}: {made.models:,}{of} models, the completed ones ({judged:,} only for judging), over "
+        f"Imported {made.path}: {made.models:,}{of} models, the completed ones ({judged:,} only for evaluation), over "
         f"{made.n:,} units",
         soft_wrap=True,
     )

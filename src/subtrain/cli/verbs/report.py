@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from subtrain.cli.shared.app import FitName, StudyPath, app, out
+from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.options import FitName, StudyPath, Targets, numbers
 from subtrain.cli.shared.progress import stages
-from subtrain.cli.shared.results import Targets, numbers
 
 
 @app.command()
@@ -21,7 +21,6 @@ def report(
     to: Annotated[
         Path | None, typer.Option("--out", help="File to write; by default STUDY/report.html.", show_default=False)
     ] = None,
-    target: Annotated[list[int] | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Write the explorer as one HTML file: targets, the units behind them, and how far to trust the datamodels.
 
@@ -32,7 +31,7 @@ def report(
     from subtrain.study import Study
 
     opened = Study.open(study)
-    which = numbers(targets) if target is None else target
+    which = numbers(targets)
     with stages() as progress:
         library = Library({"": opened}, fit, progress=progress)
         library.fit(fit)

@@ -2,76 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from subtrain.cli.shared.app import AsJson, FitName, Params, StudyPath, TaskName, app
-from subtrain.cli.shared.results import PANEL, OutFile, Targets, numbers, show
-from subtrain.cli.shared.trusted_study import Trust, open_to_train
+from subtrain.cli.shared.question import Asked, question
 from subtrain.errors import InputError
-
-if TYPE_CHECKING:
-    from subtrain.datamodels import Datamodels
-    from subtrain.study import Study
-    from subtrain.uses.select import Selection
-
-Better = Annotated[
-    str | None,
-    typer.Option(help="higher or lower: which way the output is better, if it does not tell.", show_default=False),
-]
-Verify = Annotated[int, typer.Option(metavar="RUNS", help="Retrain so many times on each training set compared.")]
+from subtrain.uses.kit.result import Result
 
 
-@app.command(rich_help_panel=PANEL)
+@question()
 def select(
-    study: StudyPath,
-    fit: FitName = "default",
-    keep: Annotated[int | None, typer.Option(help="How many units to keep.", show_default=False)] = None,
-    drop: Annotated[int | None, typer.Option(help="How many to leave out instead.", show_default=False)] = None,
-    targets: Targets = None,
-    judge: Annotated[float, typer.Option(help="Share of the targets that only judge.")] = 0.5,
+    asked: Asked,
+    keep: Annotated[int | None, typer.Option(help="Number of units to keep.", show_default=False)] = None,
+    drop: Annotated[int | None, typer.Option(help="Number of units to leave out.", show_default=False)] = None,
+    judge: Annotated[float, typer.Option(help="Share of the targets that only evaluate the choice.")] = 0.5,
     worst_label: Annotated[
-        bool, typer.Option("--worst-label", help="Choose for the label on which the models do worst (with --drop).")
+        bool, typer.Option("--worst-label", help="With --drop: choose for the label on which the models do worst.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Draws the targets that judge, and the random sets.")] = 0,
-    better: Better = None,
-    verify: Verify = 0,
-    randoms: Annotated[int, typer.Option(help="Random sets to compare with.")] = 5,
-    task: TaskName = None,
-    param: Params = None,
-    trust: Trust = False,
-    to: OutFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Which units to train on for the sake of some targets; with --verify, what models trained on them reach."""
-    from subtrain.fits import load_fit
-    from subtrain.uses.select import select as choose
+    seed: Annotated[int, typer.Option(help="Seed that draws the evaluating targets and the random sets.")] = 0,
+    better: Annotated[
+        str | None, typer.Option(help="Which way the output is better: higher or lower. (default: as declared)")
+    ] = None,
+    randoms: Annotated[int, typer.Option(help="With --verify: number of random sets to compare with.")] = 5,
+) -> Result:
+    """Choose the units to train on for the sake of some targets.
 
-    opened = open_to_train(study, task, param, trust)
-    dm = load_fit(opened, fit)
-    chosen = (
-        _for_worst_label(dm, opened, keep, drop, targets, judge, seed, better)
-        if worst_label
-        else choose(dm, opened, keep, drop, numbers(targets), judge, seed, better)
-    )
-    show(chosen.verify(verify, randoms, seed) if verify else chosen, to, as_json)
-
-
-def _for_worst_label(
-    dm: Datamodels,
-    study: Study,
-    keep: int | None,
-    drop: int | None,
-    targets: str | None,
-    judge: float,
-    seed: int,
-    better: str | None,
-) -> Selection:
+    --verify trains on the chosen units, on as many random ones, and on all.
+    """
     from subtrain.uses.group_debias import debias_group
     from subtrain.uses.kit.unit_names import target_labels
+    from subtrain.uses.select import select as choose
 
-    if drop is None or keep is not None or targets is not None:
+    asked.verify_with = {"randoms": randoms, "seed": seed}
+    dm, study = asked.dm, asked.study
+    if not worst_label:
+        return choose(dm, study, keep, drop, asked.targets, judge, seed, better)
+    if drop is None or keep is not None or asked.targets is not None:
         raise InputError("--worst-label goes with --drop, not with --keep or --targets")
     labels = target_labels(study, str(dm.meta.get("output")))
     if labels is None:

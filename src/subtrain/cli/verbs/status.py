@@ -11,7 +11,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from subtrain.cli.shared.app import AsJson, StudyPath, app, out, print_json
+from subtrain.cli.shared.app import app, out, print_json
+from subtrain.cli.shared.options import AsJson, StudyPath
 from subtrain.errors import CorruptError
 from subtrain.formatting import number
 
@@ -27,18 +28,22 @@ EVERY = 2.0
 def status(
     study: StudyPath,
     as_json: AsJson = False,
-    check: Annotated[bool, typer.Option("--check", help="Read every byte and verify it; damage exits with 4.")] = False,
-    curve: Annotated[
-        bool, typer.Option("--curve", help="Fit on what has landed so far, and show LDS against models.")
+    check: Annotated[
+        bool, typer.Option("--check", help="Read every byte and verify it; the exit code 4 means damage.")
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until nothing is missing.")] = False,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Fit on the models so far, and show the LDS by their number.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show the status again and again until no model is missing.")
+    ] = False,
     prometheus: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write it for Prometheus, whole or not at all.")
+        Path | None, typer.Option(metavar="FILE", help="Also write the status to this file for Prometheus.")
     ] = None,
 ) -> None:
-    """Show models done, running and failed by host, how fast they land, the disk they use, and the fits made from them.
+    """Show done, running and failed models by host, their rate, the disk space, and the fits.
 
-    All of it can be asked while a collect runs.
+    You can ask at any time, also while a collect runs.
     """
     from subtrain.collection import status as looks
     from subtrain.collection.prometheus import write_prometheus
@@ -60,7 +65,7 @@ def status(
         for note in notes:
             out.print(escape(f"Note: {note}"), soft_wrap=True)
         if check:
-            out.print("Everything that has a digest is as it was written", style="dim")
+            out.print("Every file with a digest is as it was written", style="dim")
     if found and not as_json:
         _show(found)
 
@@ -100,14 +105,14 @@ def _table(now: Status) -> Table:
 
     table = Table(title=f"Study {escape(now.path)}", show_header=False, title_justify="left", box=None)
     table.add_row("models to fit on", f"{now.fit_done:,} of {now.fit_models:,}")
-    table.add_row("models to judge on", f"{now.evaluation_done:,} of {now.evaluation_models:,}")
+    table.add_row("models to evaluate on", f"{now.evaluation_done:,} of {now.evaluation_models:,}")
     table.add_row("units, alpha", f"{now.units:,}, {now.alpha}")
     table.add_row("outputs", ", ".join(f"{name} {shape}" for name, shape in now.outputs.items()))
-    table.add_row("on disk", f"{now.bytes_done / 1e6:,.1f} MB, {now.bytes_to_come / 1e6:,.1f} MB to come")
+    table.add_row("on disk", f"{now.bytes_done / 1e6:,.1f} MB, {now.bytes_to_come / 1e6:,.1f} MB to collect")
     table.add_row("fits", ", ".join(now.fits) or "none yet")
     if now.missing:
         eta = f", {clock(now.eta_seconds)} left" if now.eta_seconds is not None else ""
-        table.add_row("lately", f"{now.rate:,.3g} models/s{eta}" if now.rate else "nothing has landed")
+        table.add_row("lately", f"{now.rate:,.3g} models/s{eta}" if now.rate else "no model was committed")
     of = "" if now.hosts_of == now.done else f" (of the newest {now.hosts_of:,} models)"
     for host in now.hosts if now.missing or len(now.hosts) > 1 else ():
         table.add_row(
@@ -142,8 +147,8 @@ def _curve(study: Study) -> LearningCurve:
 
 def _show(found: LearningCurve) -> None:
     out.print(
-        f"\n[bold]{found.output}[/bold], {found.targets} targets, judged on the {found.subsets:,} held-out subsets x "
-        f"{found.replicates} runs that have landed",
+        f"\n[bold]{found.output}[/bold], {found.targets} targets, evaluated on the {found.subsets:,} held-out subsets "
+        f"x {found.replicates} runs that are committed",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)

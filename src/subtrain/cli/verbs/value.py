@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from subtrain.cli.shared.app import AsJson, StudyPath, app
-from subtrain.cli.shared.results import PANEL, OutFile, Targets, numbers, show
+from subtrain.cli.shared.question import Asked, question
 from subtrain.errors import InputError
-
-if TYPE_CHECKING:
-    from subtrain.study import Study
-    from subtrain.uses.kit.result import Result
+from subtrain.uses.kit.result import Result
 
 GAMES = ("banzhaf", "shapley", "ame")
 PAIRS = ("influence", "memorization")
 
 
-@app.command(rich_help_panel=PANEL)
+@question(fit=False, verify=False)
 def value(
-    study: StudyPath,
+    asked: Asked,
     method: Annotated[str, typer.Option(help=f"{', '.join(PAIRS + GAMES)}.")] = "banzhaf",
-    output: Annotated[
-        str | None, typer.Option(help="Which output; by default the first that suits.", show_default=False)
-    ] = None,
+    output: Annotated[str | None, typer.Option(help="Name of an output. (default: the first that suits)")] = None,
     utility: Annotated[
         str | None,
-        typer.Option(help="banzhaf, shapley, ame: accuracy over targets, or mean of the output.", show_default=False),
+        typer.Option(help="For banzhaf, shapley, ame: accuracy over the targets, or mean of the output."),
     ] = None,
-    targets: Targets = None,
-    to: OutFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """What units are worth, by differences of means with standard errors; needs no fit."""
-    from subtrain.study import Study
-
-    show(_valued(Study.open(study), method, output, utility, numbers(targets)), to, as_json)
-
-
-def _valued(study: Study, method: str, output: str | None, utility: str | None, targets: list[int] | None) -> Result:
+) -> Result:
+    """Estimate the value of each unit from differences of means, with standard errors. This needs no fit."""
     from subtrain.uses import memorization, valuation
 
+    study, targets = asked.study, asked.targets
     if method in GAMES:
         found: Result = getattr(valuation, method)(study, output, utility, targets)
         return found

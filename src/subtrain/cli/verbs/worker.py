@@ -6,19 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from subtrain.cli.shared.app import (
+from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.options import (
     Devices,
     Params,
     PerDevice,
     StudyPath,
     TaskName,
     Timeout,
+    Trust,
     Workers,
-    app,
     device_names,
-    out,
 )
-from subtrain.cli.shared.trusted_study import Trust, open_to_train
+from subtrain.cli.shared.trusted_study import open_to_train
 
 
 @app.command()
@@ -26,7 +26,7 @@ def worker(
     study: StudyPath,
     segments: Annotated[
         str,
-        typer.Option(metavar="A:B", help="Segment numbers A to B - 1, from 0 on; or a list, as in 0:8,11,20:24."),
+        typer.Option(metavar="A:B", help="Numbers of segments, from A to B - 1; or a list, as in 0:8,11,20:24."),
     ],
     workers: Workers = None,
     device: Devices = None,
@@ -39,10 +39,11 @@ def worker(
 ) -> None:
     """Train these segments of a study on this machine, and skip what is committed already.
 
-    For GNU parallel, Kubernetes Jobs, AWS Batch or cron: any number of them may run at once, be killed, and be run
-    again, on any machines that share the study. A model that fails stops nothing else. Numbers beyond the last segment
-    are no error, as long as one is there.
-    It runs the task of a study that you created on this machine, or with its key; else say --task or --trust.
+    Use it with GNU parallel, Kubernetes Jobs, AWS Batch or cron: any number of workers may run at once on any machines
+    that share the study. You can kill and repeat each of them. A model that fails stops no other. Numbers beyond the
+    last segment are no error, as long as one of the segments exists.
+    It runs the task of a study that you created on this machine, or with its key. For another study, give --task or
+    --trust.
     Exit codes: 0 when all of these segments are committed, 5 when some were given up, else as everywhere.
     """
     from subtrain.collection import collect
