@@ -18,7 +18,9 @@ from pathlib import Path
 TEMPLATE = """
 import json, os, sys
 import matplotlib.figure, numba, scipy.stats, sklearn.linear_model
-from subtrain.cli.main import main
+from subtrain.cli.main import load, main
+
+load()
 
 for line in sys.stdin:
     order = json.loads(line)

@@ -189,7 +189,7 @@ def test_an_extension_that_is_missing_is_refused(whole, tmp_path):
 def test_the_command_line_refuses_with_4(whole, tmp_path):
     path = tmp_path / "copy"
     shutil.copytree(whole, path)
-    assert "Everything that has a digest is as it was written" in run("status", path, "--check").stdout
+    assert "Every file with a digest is as it was written" in run("status", path, "--check").stdout
     file = path / FITTED / "weight.npy"
     raw = bytearray(file.read_bytes())
     raw[-2] ^= 0x40

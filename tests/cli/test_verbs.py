@@ -58,7 +58,7 @@ def test_export_import_round_trip(wine, tmp_path):
     assert masks.shape == (240, 124)
     assert masks.dtype == bool
     again = tmp_path / "again"
-    assert "40 only for judging" in ok("import", again, tmp_path / "out/wine")
+    assert "40 only for evaluation" in ok("import", again, tmp_path / "out/wine")
     ok("fit", again)
     mine, theirs = (np.load(folder / "fits/default/weight.npy") for folder in (wine, again))
     np.testing.assert_array_equal(mine, theirs)

@@ -144,7 +144,7 @@ def test_two_thousand_models_through_every_mishap(cluster, place):
     assert len(list((study.path / "slurm").iterdir())) <= arrays + 2, "running jobs are not submitted again"
     said = subprocess.run([sys.executable, "-m", "subtrain", "cancel", study.path], capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
-    assert "Cancelled" in said.stdout
+    assert "Canceled" in said.stdout
     out, err = second.communicate(timeout=LONG)
     assert second.returncode == 5, err
     assert "were cancelled; what finished is kept" in err

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from subtrain import Design, Study
+from subtrain.cli.main import load
 from subtrain.cli.shared.app import app
 from subtrain.errors import InputError
 from subtrain.store.seal import sealed
@@ -21,12 +22,12 @@ from subtrain.studies import trust
 from subtrain.tasks import Source, importable, load_task
 from subtrain.tasks.loading.task_factory import task_factory
 
+load()
+
 CODE = """
 import numpy as np
 import subtrain as st
 from helper import TARGETS
-
-load()
 
 def train(masks, seeds):
     return {"test_margins": masks[:, :TARGETS].astype("float32")}

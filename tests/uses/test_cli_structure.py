@@ -9,7 +9,7 @@ import pytest
 
 from subtrain import fit, load_fit, significance
 from subtrain.cli.main import main
-from subtrain.cli.shared.results import numbers
+from subtrain.cli.shared.options import numbers
 from subtrain.errors import InputError
 from subtrain.fits import save_fit
 

@@ -9,12 +9,14 @@ import pytest
 
 import subtrain as st
 from commands import ok
-from subtrain.cli.main import main  # noqa: F401  registers the verbs
+from subtrain.cli.main import load
 from subtrain.cli.shared.app import app
 from subtrain.errors import InputError
 from subtrain.fits import save_fit
 from subtrain.uses import OURS, USES, use_of
 from subtrain.uses.kit.result import Result
+
+load()
 
 
 @pytest.mark.parametrize("name", OURS)

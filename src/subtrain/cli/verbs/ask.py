@@ -17,12 +17,17 @@ from subtrain.errors import InputError
 
 @app.command(rich_help_panel=PANEL)
 def ask(
-    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="Name of the question; without one, the verb lists all.")] = None,
-    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="Folder of the study, or s3://bucket/prefix.")] = None,
+    question: Annotated[
+        str | None, typer.Argument(metavar="QUESTION", help="Name of the question; without one, the verb lists all.")
+    ] = None,
+    study: Annotated[
+        str | None, typer.Argument(metavar="STUDY", help="Folder of the study, or s3://bucket/prefix.")
+    ] = None,
     fit: FitName = "default",
     targets: Targets = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="A keyword of the question; repeatable.")
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="KEY=VALUE", help="A keyword of the question; repeatable."),
     ] = None,
     verify: Verify = False,
     runs: Runs = 10,

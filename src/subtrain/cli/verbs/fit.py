@@ -32,8 +32,12 @@ def fit(
     ] = None,
     objective: Annotated[str | None, _own("Masks of the LASSO: standardized (as in the paper) or raw.")] = None,
     seed: Annotated[int | None, _own("Seed that draws the validation models.")] = None,
-    device: Annotated[str | None, _own("Where the LASSO solves: cpu, or a CUDA device of PyTorch (experimental).")] = None,
-    engine: Annotated[str, typer.Option(help="Where to count and solve: local or ray. Both give the same numbers.")] = "local",
+    device: Annotated[
+        str | None, _own("Where the LASSO solves: cpu, or a CUDA device of PyTorch (experimental).")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="Where to count and solve: local or ray. Both give the same numbers.")
+    ] = "local",
     address: Annotated[
         str | None,
         typer.Option(

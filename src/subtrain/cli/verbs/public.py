@@ -29,7 +29,9 @@ app.add_typer(group, name="public")
 
 Keys = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY]…", help="Keys of files, or one of the words: all, all but logits.", show_default=False),
+    typer.Argument(
+        metavar="[KEY]…", help="Keys of files, or one of the words: all, all but logits.", show_default=False
+    ),
 ]
 DatasetName = Annotated[str | None, typer.Option("--dataset", "-d", help="cifar or fmow.", show_default=False)]
 Kind = Annotated[
