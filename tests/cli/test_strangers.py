@@ -54,6 +54,7 @@ READS = {
     "mislabeled": ["{s}"],
     "poison": ["{s}", "--fit", "train", "--size", "4"],
     "value": ["{s}"],
+    "ask": ["support", "{s}"],
     "explore": ["{s}", "--export", "{tmp}/page.html"],
 }
 TRAINS = {
@@ -62,12 +63,12 @@ TRAINS = {
     "collect slurm": ["{s}", "--engine", "slurm", "--dry-run"],
     "counterfactual": ["{s}", "--targets", "0", "--verify"],
     "support": ["{s}", "--verify"],
-    "compare": ["{s}", "{s}", "--fit-b", "same", "--verify", "0", "--units", "2"],
+    "compare": ["{s}", "{s}", "--fit-b", "same", "--verify", "--component", "0", "--units", "2"],
     "audit": ["{s}", "--linearity"],
     "budget": ["{s}", "--alphas", "0.5", "--pilot", "50"],
-    "select": ["{s}", "--keep", "10", "--verify", "1"],
-    "mislabeled": ["{s}", "--drop", "2", "--verify", "1"],
-    "poison": ["{s}", "--fit", "train", "--size", "4", "--verify", "1"],
+    "select": ["{s}", "--keep", "10", "--verify", "--runs", "1"],
+    "mislabeled": ["{s}", "--drop", "2", "--verify", "--runs", "1"],
+    "poison": ["{s}", "--fit", "train", "--size", "4", "--verify", "--runs", "1"],
 }
 OTHERS = {"demo", "check", "create", "import", "import-reference", "public", "leakage-review"}
 
@@ -112,7 +113,7 @@ def stranger(sent, tmp_path, monkeypatch):
         raise AssertionError("a task was made")
 
     monkeypatch.setattr(trust, "load_task", refuse)
-    monkeypatch.setattr("subtrain.studies.stored_study.load_task", refuse)
+    monkeypatch.setattr("subtrain.studies.new_study.load_task", refuse)
     yield tmp_path / "study"
     assert not (sent / "ran").exists()
 

@@ -78,7 +78,7 @@ def test_list_compares_with_what_is_there(folder, mirror):
 def test_price_asks_for_nothing_and_explains():
     text = cli("price", "-d", "cifar", "-a", 0.5, "-k", "train_masks")
     assert "15.5 GB in 925 requests: $1.30, 20 min 40 s" in text
-    assert "Nothing was asked of the bucket." in text
+    assert "The bucket got no request." in text
     [offer] = json.loads(cli("price", "cifar/data/train_masks_50pct.npy", "--columns", "0:100", "--json"))
     assert offer["requests"] == 310_000
     assert "a request" in offer["text"] or "310,000 pieces of 100 B" in offer["text"]
