@@ -189,7 +189,11 @@ def fold(
     rate: NDArray[np.int64],
     m: int,
 ) -> int:
-    """Counts that fit go into the deviations and leave -1 in the band; the others stay; returns how many."""
+    """Counts that fit go into the deviations and leave -1 in the band; the others stay; returns how many.
+
+    For each pair, O(1): 1. what the old prediction and the new one differ by; 2. the deviation with the new count and
+    this difference; 3. keep it if int16 holds it.
+    """
     escapes = 0
     half = 1 << (2 * RATE_BITS - 1)
     for p in range(band.shape[0]):
@@ -246,7 +250,7 @@ def exact_block(
     columns: NDArray[np.int64],
     out: NDArray[np.signedinteger],
 ) -> None:
-    """out[a, b] = the exact count of the units rows[a] and columns[b]."""
+    """out[a, b] = the exact count of the units rows[a] and columns[b]: O(1) each, O(log e) for one of e escapes."""
     n = deviation.shape[0]
     half = 1 << (2 * RATE_BITS - 1)
     for a in range(rows.size):

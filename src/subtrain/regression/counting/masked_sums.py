@@ -110,7 +110,7 @@ def summarise(
 def split(
     y: Floats, bits: int, shift: Floats, whole: NDArray[np.int32], rests: NDArray[np.int64], up: Floats, down: Floats
 ) -> None:
-    """Fill whole with 2^bits (y - shift) cut to whole numbers, for the rests.size rows of models.
+    """Fill whole with 2^bits (y - shift) cut to whole numbers, for the rests.size rows of models; O(1) an output.
 
     rests: how many remainders of each row are not zero. up, down: float64 [words], the greatest sum over t of the
     positive and of the negative whole numbers of a word.

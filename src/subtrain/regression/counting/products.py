@@ -28,7 +28,9 @@ def turn_bits(
 ) -> None:
     """Bit k of by_unit[j, w] and of by_word[w, j] is mask 64 w + k at unit j, for words first <= w < last.
 
-    rows: uint64 [m, ceil(n / 64)], one mask a row. Either result may be empty [0, 0], and is then left out.
+    rows: uint64 [m, ceil(n / 64)], one mask a row. Either result may be empty [0, 0], and is then left out. Squares of
+    64 x 64 bits, m n / 4096 of them: 1. gather 64 words; 2. transpose them by six rounds of swapped halves (Warren,
+    Hacker's Delight, section 7-3), 192 swaps; 3. write 64 words.
     """
     m, columns = rows.shape
     n = max(by_unit.shape[0], by_word.shape[1])
@@ -64,7 +66,8 @@ def add_gram(by_unit: NDArray[np.uint64], first: int, last: int, band: NDArray[n
     """band[i - first, j] += models that hold both i and j, for first <= i < last and j <= i.
 
     by_unit: uint64 [n rounded up to 4, words rounded up to 8] on a cache line, zero beyond the masks; first is a
-    multiple of 4.
+    multiple of 4. Tiles of 4 x 4 pairs: 1. and, popcount and add, a word of 64 models at a time; 2. add the 16 sums to
+    the band. m n^2 / 128 words in all for a whole Gram.
     """
     counts = np.empty(SIDE * SIDE, np.int32)
     for strip in range(0, last, STRIP):
@@ -102,7 +105,9 @@ def add_products(
 ) -> None:
     """sums[j - first] += outputs summed over the models that hold unit j, for first <= j < last.
 
-    outputs: float64 [64 * words, PANEL], zero beyond the models; table: scratch [TABLE_ROWS, PANEL].
+    outputs: float64 [64 * words, PANEL], zero beyond the models; table: scratch [TABLE_ROWS, PANEL]. For each word of
+    64 models (the method of four Russians, Arlazarov et al. 1970): 1. the sums of all subsets of each group of 5
+    outputs, 13 tables of 32 rows; 2. for every unit, add the 13 rows that its bits select, in place of 64 products.
     """
     for w in range(by_word.shape[0]):
         for group in range(GROUPS):

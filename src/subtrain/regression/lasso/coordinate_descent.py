@@ -38,7 +38,7 @@ class Moments(NamedTuple):
 
 @kernel
 def extend(moments: Moments, members: NDArray[np.int64], old: int, new: int, block: NDArray[np.float32]) -> None:
-    """Fill block = C over members[:new], where it already is C over members[:old]."""
+    """Fill block = C over members[:new], where it already is C over members[:old]; O(new (new - old))."""
     inside = members[:new]
     ready = gathered(moments.gram, inside)
     mean, offset, inverse = moments.mean[inside], moments.offset[inside], moments.inverse[inside]
@@ -62,8 +62,9 @@ def slopes(
 ) -> None:
     """slope[s] = rho - C w over all units, in float64 from the exact counts, for GROUP coefficient vectors at once.
 
-    w is coefs[s] at members and 0 elsewhere. coefs: [s, size], product: [GROUP, CHUNK], slope: [s, n], s <= GROUP. The
-    rows of the Gram are read once for all of them: at large n reading is what this costs.
+    O(u n) for u members with a coefficient. w is coefs[s] at members and 0 elsewhere. coefs: [s, size], product:
+    [GROUP, CHUNK], slope: [s, n], s <= GROUP. The rows of the Gram are read once for all of them: at large n reading is
+    what this costs.
     """
     n = moments.mean.size
     count, width = coefs.shape
@@ -96,7 +97,9 @@ def slopes(
 
 @kernel
 def duality_gap(variance: float, fitted: float, residual: float, penalty: float, excess: float) -> float:
-    """Primal minus the best dual value along the residual, all from sufficient statistics.
+    """Primal minus the best dual value along the residual, all from sufficient statistics, O(1).
+
+    The dual point is the residual scaled into the feasible set, as in Kim, Koh, Lustig, Boyd & Gorinevsky 2007.
 
     fitted = v - rho^T w (the residual against y), residual = v - rho^T w - q^T w (the residual against itself),
     penalty = sum bound |w|, excess = the largest |q_j| / bound_j, at least 1. The dual point is c times the residual:
@@ -122,6 +125,10 @@ def descend(
 ) -> int:
     """Sweep the working set until its duality gap is at most `goal`, or 1e-3 of what it was; the sweeps it took.
 
+    1. Certify: the gap within the set, O(s). 2. Stop where it is small enough. 3. Now and then, Newton steps on the
+    support (`newton_step`). 4. Sweep: each coefficient in turn to its optimum, soft(q_i + C_ii w_i, bound_i) / C_ii
+    (Friedman, Hastie & Tibshirani 2010, section 2), and O(s) for each that changes.
+
     coef [size] and slope [size], its q, are updated. What the sweeps change of q is held in float32 apart from it, so
     rounding is relative to the change and a caller that refreshes the slope reaches float64 accuracy.
     """
@@ -132,6 +139,7 @@ def descend(
     # A factorisation costs as much as size / 2 sweeps or so, and seldom is needed at all.
     patience = 8 + size // 8
     while True:
+        # 1. Certify.
         fitted = variance
         residual = variance
         penalty = 0.0
@@ -145,16 +153,19 @@ def descend(
         gap = duality_gap(variance, fitted, residual, penalty, excess)
         if taken == 0:
             target = max(goal, 1e-3 * gap)
-        # At least one sweep: else the path of a noiseless target would stand still between lambdas, within tolerance.
+        # 2. Stop, but after one sweep at least: else the path of a noiseless target, which is within tolerance at once,
+        # would stand still between lambdas.
         if taken and (gap <= target or taken >= passes):
             for i in range(size):
                 slope[i] += drift[i]
             return taken
         taken += 1
+        # 3. Newton steps.
         if taken % patience == 0:
             for _ in range(STEPS):
                 if not newton_step(block, coef, slope, drift, bound):
                     break
+        # 4. Sweep.
         for i in range(size):
             row = block[i]
             before = coef[i]

@@ -87,7 +87,17 @@ def solve_target(
 ) -> Block:
     """Fill `found` for target t; penalty: float64 [n], 0 for a unit that is left out. held.outputs: [1, m], of t.
 
-    block: room for covariances, as another target left it; returned larger if it was too small.
+    block: room for covariances, as another target left it; returned larger if it was too small. With s units in the
+    working set, u of them with a weight and n in all, a path repeats these steps down its lambdas:
+
+    1. Working set: drop zero members that the strong rule no longer holds, O(s^2), and look how many would join, O(n);
+       the rule is that of Tibshirani et al. 2012 (Strong rules for discarding predictors).
+    2. Solve: covariances of those that join, O(s) each; coordinate descent, O(s^2) a sweep, of several lambdas at once
+       where a full slope costs more than sweeps over a larger set.
+    3. Certify: the slopes of all units from the counts, O(u n), and the duality gap; who violates the conditions
+       joins, and step 2 is repeated.
+    4. Validate: the error on the validation models, O(m u) from their bits or O(s^2) from their counts.
+    5. Stop: keep the best lambda so far; end where `ended` says that no better one is coming.
     """
     n = penalty.size
     work = Working(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n), np.empty(n), np.empty((GROUP, CHUNK)))
@@ -103,7 +113,7 @@ def solve_target(
     step = 0
     together = 1
     while step < lambdas.size:
-        # Worth it where a full slope costs more than the sweeps over a larger set.
+        # 1. Working set. Several lambdas are worth it where a full slope costs more than sweeps over a larger set.
         count = min(together, lambdas.size - step) if NARROW * size <= n else 1
         cut = strong_cut(lambdas, step, count)
         while count > 1 and size + outside(work, penalty, cut, rules.positive) > max(GROWTH * size, size + 64):
@@ -111,6 +121,7 @@ def solve_target(
             cut = strong_cut(lambdas, step, count)
         size = shrink(work, size, penalty, cut, block, check)
         checked = min(checked, size)
+        # 2 and 3. Solve and certify, as many lambdas as the group allows, or one.
         done = 0
         if count > 1:
             ahead = lambdas[step : step + count]
@@ -133,6 +144,7 @@ def solve_target(
             if rules.keep:
                 for i in range(size):
                     found.every[t, step, inside[i]] = coef[i]
+            # 4. Validate.
             error = 0.0
             if held.bits.size:
                 error = bits_error(train, held, inside, coef, left)
@@ -144,6 +156,7 @@ def solve_target(
                 for i in range(size):
                     error -= 2.0 * targets.rho_validation[t, inside[i]] * coef[i]
                 found.error[t, step] = error
+            # 5. Keep the best, or stop.
             if error < lowest or (validation.models == 0 and held.bits.size == 0):
                 lowest = error
                 found.best[t] = step

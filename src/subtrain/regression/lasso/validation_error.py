@@ -146,7 +146,8 @@ def leave(
 ) -> float:
     """left[i] = outputs[i] + centre - sum of raw over the rows whose unit mask i holds; returns its mean square.
 
-    left: float32 [64 words].
+    left: float32 [64 words]. 1. Start from outputs + centre, O(m). 2. Of each tile of 256 models, subtract the rows
+    that their bits select, O(u) vectors of bits. 3. The mean square in float64, O(m).
     """
     m = outputs.size
     left[:] = np.float32(0.0)

@@ -146,8 +146,12 @@ def solve(
 ) -> tuple[int, Block, float, int]:
     """One lambda from the coefficients at hand, until the gap over all units is at most tol * variance / 2.
 
-    Returns the new size, the block, the gap and the sweeps. Rounds end when a full slope, in float64 from the counts,
-    certifies the gap; units that violate the optimality conditions join the set.
+    Returns the new size, the block, the gap and the sweeps. With s units in the set, u of them with a coefficient:
+
+    1. Working set: units whose slope is above the cut join, O(n), and their covariances are counted, O(s) each.
+    2. Solve within the set, O(s^2) a sweep.
+    3. Certify over all n units: slopes in float64 from the counts, O(u n), and the duality gap, O(n).
+    4. Stop there, or take in the units that violate the optimality conditions: from step 1, with the cut at lam.
     """
     goal = 0.5 * rules.tol * variance
     taken = 0

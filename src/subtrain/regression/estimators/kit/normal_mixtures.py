@@ -103,6 +103,10 @@ def update_block(
     """Coordinate updates within a block of b units. pull: scratch [T, b]; coef, seen: [T, b], written; blur,
     centre, scale: [T, b]; covariance: [b, b]; spread [T] gains the predictions' posterior variance, given [K] the
     responsibilities.
+
+    For each target and unit (Kim et al. 2024, section 3): 1. what the data alone say of the weight, O(1); 2. how likely
+    each of the K components is, O(K); 3. the posterior mean and second moment, O(K); 4. the step, and the pull of the
+    other units, O(b).
     """
     size = share.size
     odds, prior = np.empty(size), np.log(share)
@@ -111,9 +115,11 @@ def update_block(
             v, s = blur[t, j], scale[t, j]
             if v == np.inf:
                 continue
+            # 1. The weight as the data give it.
             z = coef[t, j] + pull[t, j] / covariance[j, j]
             most = -np.inf
             off = z - centre[t, j]
+            # 2. The components.
             for k in range(size):
                 a = v + s * MIXTURE[k]
                 odds[k] = prior[k] - 0.5 * (np.log(a) + off * off / a)
@@ -122,6 +128,7 @@ def update_block(
             for k in range(size):
                 odds[k] = np.exp(odds[k] - most)
                 total += odds[k]
+            # 3. The posterior.
             mean, second = 0.0, 0.0
             for k in range(size):
                 p, a = odds[k] / total, s * MIXTURE[k]
@@ -131,6 +138,7 @@ def update_block(
                 given[k] += p
             seen[t, j] = z
             spread[t] += covariance[j, j] * (second - mean * mean)
+            # 4. The step.
             step = centre[t, j] + mean - coef[t, j]
             coef[t, j] += step
             change[t, j] = step
