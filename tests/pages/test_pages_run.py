@@ -42,6 +42,7 @@ SLOW = {
     "how-to/questions/select",
     "how-to/questions/support",
     "how-to/questions/units",
+    "how-to/questions/valuation",
 }
 # What begins like this is not run here: by whom it is run, or why nobody can.
 ELSEWHERE = {
