@@ -130,7 +130,7 @@ def run(command: Command, capsys, monkeypatch) -> None:
             main()
         said = capsys.readouterr()
         assert not stop.value.code, f"{part}: {said.err}"
-    printed = skeleton(said.out.replace("\n", " "))
+    printed = skeleton(f"{said.out} {said.err}".replace("\n", " "))
     for line in command.printed:
         assert skeleton(line) in printed, f"{part} does not print {line!r}, but {said.out}"
 
