@@ -31,7 +31,7 @@ import numpy as np
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression import FitWarning, LassoLarge
 from subtrain.regression.counting.threads import thread_count
-from subtrain.regression.estimators.lasso_large import Part
+from subtrain.regression.estimators.lasso_large import ModelPart
 from subtrain.regression.large.mask_passes import correlate
 from subtrain.regression.large.model_spool import room
 from subtrain.regression.large.solver import plan_layout
@@ -117,7 +117,7 @@ def peak_memory() -> int:
 def fit(work: Work, folder: Path) -> dict:
     """What the child process does and measures."""
     parts = [
-        Part(models, lambda rows, name=name: blocks(folder / name, work.units, rows))
+        ModelPart(models, lambda rows, name=name: blocks(folder / name, work.units, rows))
         for name, models in sizes(work).items()
     ]
     model = LassoLarge(work.lambdas, work.eps, early_stop=2, memory=work.memory, folder=folder / "work")

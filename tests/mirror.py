@@ -11,7 +11,7 @@ import numpy as np
 import obstore
 from obstore.store import MemoryStore
 
-from subtrain.public.remote.source import Source
+from subtrain.public.remote.source import RemoteSource
 
 MODELS, HELDOUT, UNITS, TARGETS = 260, 60, 24, 5
 ADDRESS = "s3://mirror"
@@ -82,7 +82,7 @@ def came(journal: Path) -> int:
 
 
 @dataclass(frozen=True)
-class Watched(Source):
+class Watched(RemoteSource):
     """A source that remembers which bytes were asked of it."""
 
     asked: list[tuple[str, int, int]] = field(default_factory=list)

@@ -122,3 +122,17 @@ def test_no_module_shadows_a_public_function():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "[]"
+
+
+# Classes whose names are given: the answers of the explorer's API, and networks that a task's fingerprint names.
+GIVEN = ("explorer/answers/", "explorer/server/", "trainers/torch/models/")
+
+
+def test_no_class_has_the_name_of_another():
+    found = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = path.relative_to(SOURCE).as_posix()
+        for node in ast.parse(path.read_text()).body if not name.startswith(GIVEN) else ():
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(name)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}

@@ -21,7 +21,7 @@ INITS = {"shared": "shared initialization", "own": "own initializations"}
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class DemoPart:
     """One study of the demo, from collecting to judging. accuracy: of the held-out models on the targets."""
 
     init: str
@@ -42,7 +42,7 @@ class Part:
 class Demo:
     """What the demo made: its studies, the first of which is the one reported on."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[DemoPart, ...]
     report: Path
     seconds: float
 
@@ -77,7 +77,7 @@ def run_demo(
     return Demo(parts, report, time.monotonic() - began)
 
 
-def _part(folder: Path, init: str, design: Design, workers: int | None, say: Callable[[str], None]) -> Part:
+def _part(folder: Path, init: str, design: Design, workers: int | None, say: Callable[[str], None]) -> DemoPart:
     from subtrain.fits import save_fit
     from subtrain.regression import fit
 
@@ -89,4 +89,4 @@ def _part(folder: Path, init: str, design: Design, workers: int | None, say: Cal
     save_fit(study, datamodels)
     evaluation = evaluate(datamodels, study)
     accuracy = float(np.mean(study.read("test_margins", study.done(EVALUATION)) > 0))
-    return Part(init, study, datamodels, evaluation, accuracy, done.trained, done.seconds)
+    return DemoPart(init, study, datamodels, evaluation, accuracy, done.trained, done.seconds)

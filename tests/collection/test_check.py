@@ -18,7 +18,7 @@ import worlds
 from subtrain import Design, check
 from subtrain.collection.check.hard_subsets import hard_subsets
 from subtrain.collection.check.import_time import timed_imports
-from subtrain.collection.check.report import Agreement, Checked
+from subtrain.collection.check.report import CheckReport, Repeatability
 from subtrain.errors import InputError
 from subtrain.tasks import batch, command, function
 
@@ -42,7 +42,7 @@ def notes(found):
 def test_a_task_that_is_right():
     found = check(one(right), models=500)
     assert (found.usable, found.deterministic, found.notes) == (True, True, ())
-    assert (found.again, found.fresh, found.beside) == (Agreement(True), Agreement(True), None)
+    assert (found.again, found.fresh, found.beside) == (Repeatability(True), Repeatability(True), None)
     assert found.n == N
     assert found.outputs == {"test_margins": "[6] float16"}
     assert found.models == 550
@@ -69,7 +69,7 @@ def test_what_is_watched_and_what_is_not_is_said(tmp_path):
 
 def test_of_many_parts_and_packages_a_few_are_shown_and_all_are_told():
     many = tuple(f"part{k:02d}" for k in range(20))
-    checked = Checked("x", 2, 1, {}, 2, 0.5, watched=many, packages={f"p{k}": "1.0" for k in range(20)})
+    checked = CheckReport("x", 2, 1, {}, 2, 0.5, watched=many, packages={f"p{k}": "1.0" for k in range(20)})
     assert "part11 and 8 more\n" in str(checked)
     assert "p11 1.0, …)" in str(checked)
     assert checked.to_json()["watched"] == many
@@ -85,7 +85,7 @@ def test_a_task_of_settings_and_data_alone_says_so():
 def test_a_task_by_name_and_with_neighbours():
     found = check(f"{worlds.__file__}:linear", {"noise": 0.5})
     assert found.name == f"{worlds.__file__}:linear"
-    assert found.beside == Agreement(True)
+    assert found.beside == Repeatability(True)
     assert "beside 3 neighbors: identical" in str(found)
     assert "train_margins holds only 0 and 1" in notes(found), "here they are the masks"
 
@@ -118,7 +118,7 @@ def test_what_a_process_keeps_from_one_training_to_the_next():
     calls = itertools.count()
     found = check(one(lambda indices, seed: right(indices, seed) + next(calls)))
     assert "something is left over" in notes(found)
-    assert found.fresh == Agreement(True)
+    assert found.fresh == Repeatability(True)
     assert found.again.difference == pytest.approx(1, abs=0.01)
 
 
@@ -349,7 +349,7 @@ def test_from_the_command_line(tmp_path):
     assert "Not usable: ValueError: bad [bold]luck" in bad.stdout
     assert "in train" in bad.stderr
     data = subtrain("mine.py:make", "--json", cwd=tmp_path)
-    assert set(json.loads(data.stdout)) >= set(Checked.__dataclass_fields__) | {"usable", "deterministic"}
+    assert set(json.loads(data.stdout)) >= set(CheckReport.__dataclass_fields__) | {"usable", "deterministic"}
     missing = subtrain("mine.py:nothing", cwd=tmp_path)
     assert missing.returncode == 2
     assert "has nothing named 'nothing'" in " ".join(missing.stderr.split())

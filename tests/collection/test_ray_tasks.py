@@ -8,7 +8,7 @@ import pytest
 
 from subtrain.collection.engines.ray import cluster as ray
 from subtrain.collection.engines.ray import executor
-from subtrain.collection.engines.ray.cluster import Cluster, LostError, RayOptions
+from subtrain.collection.engines.ray.cluster import LostError, RayCluster, RayOptions
 from subtrain.collection.retries import ATTEMPTS
 from subtrain.errors import CollectError, InputError, StorageError
 from subtrain.studies.segments import segment_file
@@ -148,11 +148,11 @@ def test_room_is_counted_node_by_node():
             room = ({"CPU": 8.0, "GPU": 1.0}, {"CPU": 1.0, "GPU": 4.0}, {"CPU": 64.0})
             return [{"Alive": True, "Resources": some} for some in room] + [{"Alive": False, "Resources": room[0]}]
 
-    assert Cluster(Api(), RayOptions(num_gpus=0.25)).slots == 4 + 1
-    assert Cluster(Api(), RayOptions(num_gpus=0.25, num_cpus=0)).slots == 4 + 16
-    assert Cluster(Api(), RayOptions()).slots == 8 + 1 + 64
-    assert Cluster(Api(), RayOptions(workers=3)).slots == 3
-    assert Cluster(Api(), RayOptions(num_gpus=8)).slots == 0
+    assert RayCluster(Api(), RayOptions(num_gpus=0.25)).slots == 4 + 1
+    assert RayCluster(Api(), RayOptions(num_gpus=0.25, num_cpus=0)).slots == 4 + 16
+    assert RayCluster(Api(), RayOptions()).slots == 8 + 1 + 64
+    assert RayCluster(Api(), RayOptions(workers=3)).slots == 3
+    assert RayCluster(Api(), RayOptions(num_gpus=8)).slots == 0
 
 
 @pytest.mark.parametrize(

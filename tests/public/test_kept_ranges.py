@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from subtrain.public.remote.range_cache import Kept
-from subtrain.public.remote.source import Version
+from subtrain.public.remote.range_cache import RangeCache
+from subtrain.public.remote.source import FileVersion
 
 DATA = np.random.default_rng(0).bytes(5000)
 
@@ -29,7 +29,7 @@ class Counted:
 
 @pytest.fixture
 def kept(tmp_path):
-    return Kept(tmp_path / "kept", 10**6)
+    return RangeCache(tmp_path / "kept", 10**6)
 
 
 SPANS = st.lists(st.tuples(st.integers(0, 4999), st.integers(1, 900)), min_size=1, max_size=12)
@@ -38,7 +38,7 @@ SPANS = st.lists(st.tuples(st.integers(0, 4999), st.integers(1, 900)), min_size=
 @given(SPANS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_byte_is_fetched_twice_and_every_one_is_right(tmp_path_factory, spans):
-    file = Kept(tmp_path_factory.mktemp("kept"), 10**6).of("s3://b/k", Version(5000, "a"))
+    file = RangeCache(tmp_path_factory.mktemp("kept"), 10**6).of("s3://b/k", FileVersion(5000, "a"))
     fetch, seen = Counted(), np.zeros(5000, bool)
     for start, length in spans:
         stop = min(start + length, 5000)
@@ -49,14 +49,14 @@ def test_no_byte_is_fetched_twice_and_every_one_is_right(tmp_path_factory, spans
 
 
 def test_another_process_finds_it_and_another_version_does_not(kept):
-    kept.of("s3://b/k", Version(5000, "a")).read(0, 100, Counted())
+    kept.of("s3://b/k", FileVersion(5000, "a")).read(0, 100, Counted())
     fetch = Counted()
-    assert Kept(kept.folder).of("s3://b/k", Version(5000, "a")).read(0, 100, fetch) == DATA[:100]
+    assert RangeCache(kept.folder).of("s3://b/k", FileVersion(5000, "a")).read(0, 100, fetch) == DATA[:100]
     assert fetch.asked == []
     for address, version in (
-        ("s3://b/k", Version(5000, "b")),
-        ("s3://b/k", Version(4999, "a")),
-        ("s3://c/k", Version(5000, "a")),
+        ("s3://b/k", FileVersion(5000, "b")),
+        ("s3://b/k", FileVersion(4999, "a")),
+        ("s3://c/k", FileVersion(5000, "a")),
     ):
         fetch = Counted()
         kept.of(address, version).read(0, 100, fetch)
@@ -65,7 +65,7 @@ def test_another_process_finds_it_and_another_version_does_not(kept):
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
 def test_what_is_damaged_is_fetched_again(kept, damage):
-    file = kept.of("s3://b/k", Version(5000, "a"))
+    file = kept.of("s3://b/k", FileVersion(5000, "a"))
     file.read(0, 100, Counted())
     [path] = kept.folder.glob("*/*-*")
     data = bytearray(path.read_bytes())
@@ -81,8 +81,8 @@ def test_what_is_damaged_is_fetched_again(kept, damage):
 
 
 def test_the_ranges_unused_longest_go_first(tmp_path):
-    kept = Kept(tmp_path / "kept", 3000)
-    file = kept.of("s3://b/k", Version(5000, "a"))
+    kept = RangeCache(tmp_path / "kept", 3000)
+    file = kept.of("s3://b/k", FileVersion(5000, "a"))
     for k in range(5):
         file.read(1000 * k, 1000 * k + 500, Counted())
         os.utime(file.folder / f"{1000 * k}-{1000 * k + 500}", (k, k))
@@ -90,7 +90,7 @@ def test_the_ranges_unused_longest_go_first(tmp_path):
     file.read(0, 500, fetch)
     assert fetch.asked == [], "used again, so it is the newest now"
     for k in range(4):
-        kept.of(f"s3://b/other{k}", Version(5000, "a")).read(0, 500, Counted())
+        kept.of(f"s3://b/other{k}", FileVersion(5000, "a")).read(0, 500, Counted())
         assert used(kept) <= 3000
     assert file.read(0, 500, fetch) == DATA[:500]
     assert fetch.asked == []
@@ -99,17 +99,17 @@ def test_the_ranges_unused_longest_go_first(tmp_path):
 
 
 def test_a_range_larger_than_a_quarter_of_the_limit_is_not_kept(tmp_path):
-    kept = Kept(tmp_path / "kept", 3000)
-    assert kept.of("s3://b/k", Version(5000, "a")).read(0, 1000, Counted()) == DATA[:1000]
+    kept = RangeCache(tmp_path / "kept", 3000)
+    assert kept.of("s3://b/k", FileVersion(5000, "a")).read(0, 1000, Counted()) == DATA[:1000]
     assert used(kept) == 0
 
 
 def test_a_folder_that_cannot_be_written_is_no_reason_to_fail(tmp_path):
     (tmp_path / "file").write_text("")
-    kept = Kept(tmp_path / "file" / "kept", 10**6)
-    assert kept.of("s3://b/k", Version(5000, "a")).read(5, 9, Counted()) == DATA[5:9]
+    kept = RangeCache(tmp_path / "file" / "kept", 10**6)
+    assert kept.of("s3://b/k", FileVersion(5000, "a")).read(5, 9, Counted()) == DATA[5:9]
 
 
-def used(kept: Kept) -> int:
+def used(kept: RangeCache) -> int:
     found = [path.stat() for path in kept.folder.rglob("*")]
     return sum(state.st_size for state in found if stat.S_ISREG(state.st_mode))

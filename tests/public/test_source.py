@@ -6,7 +6,7 @@ from obstore.store import MemoryStore
 
 from mirror import ADDRESS
 from subtrain.errors import InputError, StorageError
-from subtrain.public.remote.source import Source, open_source
+from subtrain.public.remote.source import RemoteSource, open_source
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_refusals(monkeypatch, error, said):
 
     monkeypatch.setattr("obstore.get", refuse)
     with pytest.raises(StorageError, match=said) as caught:
-        Source(MemoryStore(), ADDRESS, True).look("a/b.npy")
+        RemoteSource(MemoryStore(), ADDRESS, True).look("a/b.npy")
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"cannot read {ADDRESS}/a/b.npy: ")
 
@@ -48,7 +48,7 @@ def test_addresses_that_cannot_be():
     ):
         with pytest.raises(InputError, match=said):
             open_source(address, False)
-    source = Source(MemoryStore(), ADDRESS, True)
+    source = RemoteSource(MemoryStore(), ADDRESS, True)
     assert open_source(source, True) is source
     for key in ("../a", "/a", "a//b", ".hidden"):
         with pytest.raises(InputError, match="no name of a file"):

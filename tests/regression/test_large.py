@@ -10,7 +10,7 @@ import pytest
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.regression import FitWarning, count, lasso_path
-from subtrain.regression.large.mask_passes import Columns, correlate
+from subtrain.regression.large.mask_passes import MaskColumns, correlate
 from subtrain.regression.large.solver import lasso_large, plan_layout
 
 MIB = 2**20
@@ -225,7 +225,7 @@ def test_one_pass_multiplies_exactly(m, n, columns) -> None:
 def test_chosen_columns_are_the_masks_columns() -> None:
     random = np.random.default_rng(0)
     masks = random.random((2500, 333)) < 0.4
-    columns = Columns(pack(masks), 2500)
+    columns = MaskColumns(pack(masks), 2500)
     columns.add(np.array([5, 332, 0]))
     columns.add(np.array([64, 63, 100, 7, 8, 9, 200]))
     order = np.array([5, 332, 0, 64, 63, 100, 7, 8, 9, 200])

@@ -11,7 +11,7 @@ from typing import Any
 from subtrain.collection.engines.engine import Executor, default_engine, in_process, make_executor
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.progress_display import Display
-from subtrain.collection.report import Collected, Failure, Tally, runner_file
+from subtrain.collection.report import Collected, SegmentFailure, Tally, runner_file
 from subtrain.collection.retries import models_done
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import train_segment
@@ -136,7 +136,7 @@ def _sweep(study: StoredStudy) -> None:
         checkpoint.sweep(study)
 
 
-def _sentence(study: StoredStudy, tally: Tally, left: int, failures: list[Failure]) -> str:
+def _sentence(study: StoredStudy, tally: Tally, left: int, failures: list[SegmentFailure]) -> str:
     more = f"; and {len(failures) - 3} more segments, see subtrain status {study.location}" if len(failures) > 3 else ""
     return (
         f"{left} of {tally.total} models are missing after repeated failures, everything else is kept: "
@@ -168,7 +168,7 @@ def _silent() -> None:
     pass
 
 
-def _run(executor: Executor, tally: Tally, progress: bool) -> list[Failure]:
+def _run(executor: Executor, tally: Tally, progress: bool) -> list[SegmentFailure]:
     with Display(tally, bar=not in_process(executor)) if progress else nullcontext(_silent) as show:
         written, beat = 0.0, 1.0 if tally.store.path() else 5.0
 

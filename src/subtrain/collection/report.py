@@ -20,7 +20,7 @@ WINDOW = 30.0
 
 
 @dataclass(frozen=True)
-class Failure:
+class SegmentFailure:
     """A segment given up: which models failed, why, and where to read more."""
 
     start: int

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from subtrain.collection.alike import Alike
-from subtrain.collection.report import Failure, Tally
+from subtrain.collection.report import SegmentFailure, Tally
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import describe, recorded_failures
 from subtrain.designs.drawn import Span
@@ -25,14 +25,14 @@ class Attempts:
     def __init__(self, study: StoredStudy, tally: Tally) -> None:
         self.study, self.tally = study, tally
         self.attempts: Counter[Span] = Counter()
-        self.given_up: list[Failure] = []
+        self.given_up: list[SegmentFailure] = []
         self.fruitful = tally.done > 0
         self.alike = Alike()
 
     def give_up(self, span: Span, models: Mapping[int, str], why: str = "") -> None:
         """No more attempts for this segment, whose `models` failed; `why`: what to say where none of them is known."""
         sentence = describe(self.study, models) if models else f"models {span[0]} to {span[1] - 1}: {why}"
-        self.given_up.append(Failure(*span, sentence, tuple(models)))
+        self.given_up.append(SegmentFailure(*span, sentence, tuple(models)))
         self.tally.failed += len(models)
 
     @property
@@ -81,7 +81,7 @@ class Ledger(Attempts):
         """Not one segment has landed, and enough were given up: the task is broken, not a model of it."""
         return not self.fruitful and (len(self.given_up) >= HOPELESS or self.all_alike)
 
-    def over(self) -> list[Failure]:
+    def over(self) -> list[SegmentFailure]:
         """The segments given up; CollectError that names the cause if all that was tried failed of the same."""
         if self.waiting and self.all_alike:
             raise CollectError(self.alike.sentence(self.study))

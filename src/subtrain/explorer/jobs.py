@@ -18,7 +18,7 @@ AGAIN = 60.0
 
 
 @dataclass(eq=False)
-class Job:
+class BackgroundJob:
     """state: queued, computing, done or failed; value: its result when it is done; why: a sentence when it failed."""
 
     state: State = "queued"
@@ -32,15 +32,15 @@ class Jobs:
     """A worker thread, so that at most one long computation competes with answers, and results by key."""
 
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "subtrain-explorer"), repr=False)
-    _jobs: OrderedDict[Hashable, Job] = field(default_factory=OrderedDict, repr=False)
+    _jobs: OrderedDict[Hashable, BackgroundJob] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def once(self, key: Hashable, compute: Callable[[], Any]) -> Job:
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> BackgroundJob:
         """The job of this key, started now if it is new, or failed a minute ago; the oldest results are forgotten."""
         with self._lock:
             job = self._jobs.get(key)
             if job is None or (job.state == "failed" and time.monotonic() - job.ended > AGAIN):
-                job = self._jobs[key] = Job()
+                job = self._jobs[key] = BackgroundJob()
                 self._pool.submit(run, job, compute)
                 finished = [old for old, one in self._jobs.items() if one.state in ("done", "failed")]
                 for old in finished[: max(0, len(self._jobs) - KEPT)]:
@@ -52,7 +52,7 @@ class Jobs:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def run(job: Job, compute: Callable[[], Any]) -> None:
+def run(job: BackgroundJob, compute: Callable[[], Any]) -> None:
     """Compute it now; a failure is kept as a sentence."""
     job.state = "computing"
     try:

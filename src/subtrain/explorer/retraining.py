@@ -21,7 +21,7 @@ from subtrain.study import Study
 
 
 @dataclass(frozen=True)
-class Order:
+class RetrainOrder:
     """What to retrain: the study, without which units, how often, and the target and output that are asked about.
 
     base: what the units are removed from, the whole training set ("full") or random subsets of the design's size that

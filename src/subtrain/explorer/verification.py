@@ -13,7 +13,7 @@ from typing import Any
 
 from subtrain.errors import InputError, SubtrainError
 from subtrain.explorer.data.leakage_review import REVIEWS
-from subtrain.explorer.retraining import Order
+from subtrain.explorer.retraining import RetrainOrder
 from subtrain.store.seal import put_sealed, read_sealed
 from subtrain.studies.manifest import UNSEALED
 from subtrain.study import Study
@@ -26,7 +26,7 @@ RUNS = 100
 class Verification:
     """state: queued, running, done, failed or cancelled; values: outputs of the retrained models by kind."""
 
-    order: Order
+    order: RetrainOrder
     state: str = "queued"
     why: str = ""
     values: Mapping[str, list[float]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Desk:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def take(self, order: Order) -> Verification:
+    def take(self, order: RetrainOrder) -> Verification:
         """The verification of this order, begun now unless it is under way or done; InputError if too many wait."""
         with self._lock:
             held = self._held.get(order.id)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from subtrain.public.catalogue import Catalogue, File
 from subtrain.public.collections import rates_of
 from subtrain.public.price import MAX_COST, Purse, price
-from subtrain.public.remote.source import Source, open_source
+from subtrain.public.remote.source import RemoteSource, open_source
 
 # Files in one LIST answer.
 _PAGE = 1000
@@ -16,7 +16,7 @@ _PAGE = 1000
 def present(
     found: Catalogue,
     files: Sequence[File],
-    address: str | Source | None = None,
+    address: str | RemoteSource | None = None,
     max_cost: float | None = MAX_COST,
 ) -> dict[str, int | None]:
     """The size in the bucket of each of these files by key, None for one that is not there.

@@ -14,8 +14,8 @@ from subtrain.public.price import FREE, MAX_COST, Network, Purse, Rates, price
 from subtrain.public.remote.arrays import Opened, RemoteArray
 from subtrain.public.remote.byte_ranges import Choice, choose, runs_of
 from subtrain.public.remote.npy_header import FIRST, Header, read_header
-from subtrain.public.remote.range_cache import LIMIT, Kept
-from subtrain.public.remote.source import Source, Version, open_source
+from subtrain.public.remote.range_cache import LIMIT, RangeCache
+from subtrain.public.remote.source import FileVersion, RemoteSource, open_source
 from subtrain.store.addresses import cache
 
 FITTING, EVALUATION = "fitting", "evaluation"
@@ -30,13 +30,13 @@ class Published:
     """
 
     catalogue: Catalogue
-    source: Source
+    source: RemoteSource
     dataset: str
     pct: float
     heldout: int
     network: Network
     purse: Purse
-    kept: Kept | None
+    kept: RangeCache | None
     split: str = ""
     _opened: dict[str, RemoteArray] = field(default_factory=dict, repr=False)
 
@@ -104,7 +104,7 @@ def open(
     alpha: float,
     *,
     catalogue_file: str | Path | None = None,
-    address: str | Source | None = None,
+    address: str | RemoteSource | None = None,
     max_cost: float | None = MAX_COST,
     heldout: int | None = None,
     network: Network = Network(),
@@ -113,7 +113,8 @@ def open(
     """The published models of a data set ("cifar", "fmow") at one alpha (0.5 or 50); nothing is asked for or paid.
 
     catalogue_file: another catalogue than the published data's; address: another place for the same files, a mirror's
-    bucket, a folder, or a `Source`. max_cost: what all reading through this may cost, in dollars; None for no limit.
+    bucket, a folder, or a `RemoteSource`. max_cost: what all reading through this may cost, in dollars, None for no
+    limit.
     heldout: how many of the last models are for evaluation, by default as the catalogue says. cache_bytes: how much of
     what is read is kept on this machine, 0 for none. Raises InputError for what the catalogue does not have.
     """
@@ -132,7 +133,7 @@ def open(
         heldout=found.datasets[dataset].heldout if heldout is None else heldout,
         network=network,
         purse=Purse(max_cost),
-        kept=Kept(cache() / "public", cache_bytes) if cache_bytes else None,
+        kept=RangeCache(cache() / "public", cache_bytes) if cache_bytes else None,
     )
 
 
@@ -142,7 +143,9 @@ def open_file(found: Catalogue, file: File, purse: Purse, address: str | None = 
     return _opened(source, file, rates_of(found, source), Network(), purse, None)
 
 
-def _opened(source: Source, file: File, rates: Rates, network: Network, purse: Purse, keep: Kept | None) -> RemoteArray:
+def _opened(
+    source: RemoteSource, file: File, rates: Rates, network: Network, purse: Purse, keep: RangeCache | None
+) -> RemoteArray:
     purse.pay(price(FIRST, 1, rates, network), f"looking at {file.key}")
     version, header = look(source, file)
     kept = keep.of(source.location(file.key), version) if keep else None
@@ -159,12 +162,12 @@ def priced(found: Catalogue, file: File, rows: slice, columns: slice, network: N
     return choose(runs_of(header, chosen), file.size, found.rates, network)
 
 
-def rates_of(found: Catalogue, source: Source) -> Rates:
+def rates_of(found: Catalogue, source: RemoteSource) -> Rates:
     """What reading from this source costs: nothing from a folder."""
     return found.rates if source.address.startswith("s3://") else FREE
 
 
-def look(source: Source, file: File) -> tuple[Version, Header]:
+def look(source: RemoteSource, file: File) -> tuple[FileVersion, Header]:
     """The version of an array that is there, and its header, once they are as the catalogue says; one request.
 
     Raises CorruptError for a file that is not a whole plain array, MismatchError for one of another dtype or shape. A

@@ -20,6 +20,7 @@ from subtrain.designs.drawn import FIT
 from subtrain.errors import InputError
 from subtrain.study import Study
 from subtrain.system.paths import local_path
+from subtrain.system.types import Floats
 
 RAW, STANDARDIZED = "raw", "standardized"
 SAMPLE = 2000
@@ -28,11 +29,10 @@ _ROWS = 4096
 # Mask bits up to which means and deviations of the study's own masks are taken; beyond, alpha's are as good.
 _BITS = 1 << 33
 _SAY = f"say which they are with units (--units {RAW} or --units {STANDARDIZED})"
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class MaskMoments:
     """Mean and standard deviation of each unit's mask bit over the models to fit on, float64 [n]."""
 
     mean: Floats
@@ -78,7 +78,7 @@ def load_published(
     return replace(found if kind == RAW else standardized_to_raw(found, columns), meta=meta)
 
 
-def standardized_to_raw(found: Datamodels, columns: Columns) -> Datamodels:
+def standardized_to_raw(found: Datamodels, columns: MaskMoments) -> Datamodels:
     """The same functions of a mask, with weights in raw-mask units; lam stays that of the standardized problem."""
     inverse = columns.inverse
     shift = weighted_sums(found.weight, columns.mean * inverse)
@@ -115,17 +115,17 @@ def found_units(
     return best
 
 
-def mask_columns(study: Study) -> Columns:
+def mask_columns(study: Study) -> MaskMoments:
     """Means and deviations of the masks that the study's datamodels may be fitted on; alpha's where they are many."""
     rows = study.done(FIT)
     if rows.size < 2 or rows.size * study.n > _BITS:
         alpha = np.full(study.n, float(np.mean(study.design.alpha)))
-        return Columns(alpha, np.sqrt(alpha * (1 - alpha)))
+        return MaskMoments(alpha, np.sqrt(alpha * (1 - alpha)))
     ones = np.zeros(study.n, np.int64)
     for first in range(0, rows.size, _ROWS):
         ones += study.masks(rows[first : first + _ROWS]).unpack().sum(axis=0)
     mean = ones / rows.size
-    return Columns(mean, np.sqrt(mean * (1 - mean)))
+    return MaskMoments(mean, np.sqrt(mean * (1 - mean)))
 
 
 def weighted_sums(weight: NDArray[Any], factor: Floats) -> Floats:

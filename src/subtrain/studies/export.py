@@ -14,7 +14,7 @@ from subtrain.errors import InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.seal import sealed
 from subtrain.studies.manifest import FORMAT
-from subtrain.studies.segments.npy_writer import Array, Journal, Progress, part_of, write_array
+from subtrain.studies.segments.npy_writer import Array, ExportJournal, Progress, part_of, write_array
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.paths import local_path
 
@@ -47,7 +47,7 @@ def _write(study: StoredStudy, data: Path, progress: Progress | None) -> list[Pa
     pct = _percent(study) + "pct"
     arrays = _arrays(study, pct)
     of = {"study": study.identity, "rows": study.models, "bytes": {array.name: array.bytes() for array in arrays}}
-    journal = Journal.open(data / f".export_{pct}.json", of)
+    journal = ExportJournal.open(data / f".export_{pct}.json", of)
     _check_space(data, arrays, journal)
     written = [write_array(data, array, journal, progress) for array in arrays]
     about = data / f"study_{pct}.json"
@@ -86,7 +86,7 @@ def _rows(each: int) -> int:
     return max(1, _BLOCK_BYTES // max(1, each))
 
 
-def _check_space(data: Path, arrays: list[Array], journal: Journal) -> None:
+def _check_space(data: Path, arrays: list[Array], journal: ExportJournal) -> None:
     """StorageError before anything is written if the disk will not hold it; old files stay until the new are whole."""
     room = shutil.disk_usage(data).free
     for array in arrays:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.trainers.kit import convolution, rng
 from subtrain.trainers.kit.many_models import Floats, check_examples, check_layers, check_models, train_each
-from subtrain.trainers.kit.network_shape import Net
+from subtrain.trainers.kit.network_shape import NetworkShape
 from subtrain.trainers.kit.sgd import Sgd
 
 
@@ -52,7 +52,7 @@ def train_cnn(
 
 def network(
     shape: Sequence[int], channels: Sequence[int], kernel: int, pool: int, widths: Sequence[int], classes: int
-) -> Net:
+) -> NetworkShape:
     """The network for images of this shape [N, H, W(, C)]; InputError if there can be none."""
     check_layers(widths, classes)
     if len(shape) not in (3, 4) or 0 in shape:
@@ -74,10 +74,10 @@ def network(
             "give fewer channels or a smaller pool"
         )
     sizes = np.array([height * width * inputs, *widths, classes], np.int64)
-    return Net(np.array(blocks, np.int64), int(kernel), int(pool), sizes)
+    return NetworkShape(np.array(blocks, np.int64), int(kernel), int(pool), sizes)
 
 
-def initial_parameters(net: Net, seed: int) -> Floats:
+def initial_parameters(net: NetworkShape, seed: int) -> Floats:
     """Weights and biases before training, one float32 vector laid out as `trainers.kit.convolution` says.
 
     Uniform on ±1/sqrt(inputs of one output), as torch.nn.Conv2d and torch.nn.Linear begin.

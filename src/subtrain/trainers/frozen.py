@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.trainers.kit.checks import check_labels
-from subtrain.trainers.kit.feature_passes import Floats, Ints, Moments, moments
+from subtrain.trainers.kit.feature_passes import FeatureMoments, Floats, Ints, moments
 
 _SLICE = 8192
 _LARGEST = 1e15
@@ -29,7 +29,7 @@ class Frozen:
     evaluate: tuple[Floats, ...]
 
     @cached_property
-    def whole(self) -> Moments:
+    def whole(self) -> FeatureMoments:
         """Moments of all rows."""
         return moments(self.x, self.y, self.classes, np.arange(len(self.x)))
 

@@ -9,7 +9,7 @@ from scipy import linalg
 from subtrain.errors import InputError
 from subtrain.trainers.frozen import Frozen, one_hot
 from subtrain.trainers.kit.checks import positive, subsets
-from subtrain.trainers.kit.feature_passes import Doubles, Floats, Ints, Moments, moments, one_blas_thread, swept
+from subtrain.trainers.kit.feature_passes import Doubles, FeatureMoments, Floats, Ints, moments, one_blas_thread, swept
 
 TOLERANCE = 1e-5
 """Refinement ends when one more step would, by the pace so far, move no evaluated logit by more than this."""
@@ -54,7 +54,7 @@ def predict(data: Frozen, weight: Doubles, bias: Doubles, logits: list[Floats]) 
         np.add(x @ w, b, out=z)
 
 
-def subset_moments(data: Frozen, rows: Ints, exact: bool = False) -> Moments:
+def subset_moments(data: Frozen, rows: Ints, exact: bool = False) -> FeatureMoments:
     """Moments of the rows, from those of the others where these are fewer."""
     if exact or 2 * rows.size <= len(data.x):
         return moments(data.x, data.y, data.classes, rows, exact)
@@ -83,7 +83,7 @@ def _fitted(data: Frozen, rows: Ints, lam: float, exact: bool) -> tuple[Doubles,
 
 
 def _refined(
-    data: Frozen, rows: Ints, lam: float, factor: tuple[Doubles, bool], found: Moments, weight: Doubles
+    data: Frozen, rows: Ints, lam: float, factor: tuple[Doubles, bool], found: FeatureMoments, weight: Doubles
 ) -> Doubles | None:
     """Iterative refinement: solve for what the residuals of the data say is missing, with the factor there is."""
     target, mean, share = one_hot(data.y[rows], data.classes), found.mean, found.counts / rows.size

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from subtrain.collection import collect
 from subtrain.collection.committed_segments import landed, trained
@@ -19,6 +18,7 @@ from subtrain.regression import fit
 from subtrain.store.addresses import open_store
 from subtrain.studies.new_study import create_study
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.effect_agreement import told
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Result, Table, new_figure
@@ -27,7 +27,6 @@ from subtrain.uses.retrain import task_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 FOLDER = "pilots"
 HELDOUT, REPLICATES = 60, 2
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.designs.drawn import EVALUATION, STRATIFIED
@@ -17,6 +16,7 @@ from subtrain.evaluation import Interval, ceiling_said, ceilings, rank
 from subtrain.evaluation_models import evaluation_outputs
 from subtrain.formatting import number
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.noise_stability import correlated, decay, weights_by_degree
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Result, Table, new_figure
@@ -25,7 +25,6 @@ from subtrain.uses.retrain import retrain
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 RHOS = (0.3, 0.6, 0.9)
 RUNS = (1, 2, 3, 5, 10, 20)
 BOOTSTRAP = 300

@@ -15,6 +15,7 @@ from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.errors import InputError
 from subtrain.quantities import split_of
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import ranked
 from subtrain.uses.kit.result import Result, Table, new_figure
@@ -24,7 +25,6 @@ from subtrain.uses.support import margins_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 _MODELS_FOR_LABELS = 200
 PAPER_MEDIAN = 35
 

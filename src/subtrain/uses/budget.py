@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from subtrain.collection.committed_segments import landed, trained
 from subtrain.errors import InputError
@@ -15,6 +14,7 @@ from subtrain.evaluation import Interval
 from subtrain.formatting import duration, number
 from subtrain.study import Study
 from subtrain.system.machine import cores
+from subtrain.system.types import Floats
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Result, Table
 from subtrain.uses.learning_curve import LEAST, LearningCurve, learning_curve
@@ -22,7 +22,6 @@ from subtrain.uses.learning_curve import LEAST, LearningCurve, learning_curve
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 DRAWS, MOST = 100, 1e9
 POINTS = 5
 # Mean and standard deviation of what is believed beforehand: the limit over the noise ceiling, and how error falls.

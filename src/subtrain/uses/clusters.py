@@ -22,7 +22,6 @@ from subtrain.uses.kit.result import Result, Table, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 SHOWN = 5
 

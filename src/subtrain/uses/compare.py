@@ -14,6 +14,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.datamodel_vectors import Rows, vectors
 from subtrain.uses.kit.intervals import signed
 from subtrain.uses.kit.question import question
@@ -24,7 +25,6 @@ from subtrain.uses.kit.result import Result, Table, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 # Models that tell how much outputs vary.
 SOME = 1000

@@ -16,6 +16,7 @@ from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import direction_note, quantity_fitted
 from subtrain.uses.kit.effect_agreement import Agreement, agreement, told
 from subtrain.uses.kit.question import question
@@ -26,7 +27,6 @@ from subtrain.uses.retrain import retrain
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 FULL, ALPHA = "full", "alpha"
 DEFAULT_TARGETS = 50
 

@@ -16,6 +16,7 @@ from subtrain.evaluation import correlation
 from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.system.plotting import matplotlib
+from subtrain.system.types import Floats
 from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
 from subtrain.uses.kit.intervals import signed
 from subtrain.uses.kit.question import question
@@ -26,7 +27,6 @@ from subtrain.uses.kit.result import Result, Table, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 ENDS = ("positive end", "negative end")
 

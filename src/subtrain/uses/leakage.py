@@ -13,6 +13,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.counterfactual import Counterfactuals, verify_removals
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import Removal
@@ -21,7 +22,6 @@ from subtrain.uses.kit.result import Result, Table, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 FEW_TARGETS, NEAREST = 20, 1e-6
 BLOCK = 1 << 23
 """Weights that are sorted at a time."""

@@ -12,6 +12,7 @@ from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.regression.study_models import models_to_average
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import direction_note, quantity
 from subtrain.uses.kit.mean_differences import differences, own_differences, right
 from subtrain.uses.kit.question import question
@@ -21,7 +22,6 @@ from subtrain.uses.kit.unit_names import Columns, example_labels, own_unit, unit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 # Feldman & Zhang 2020, section 3: pairs count as influential from this difference in accuracy on.
 INFLUENTIAL = 0.15
 

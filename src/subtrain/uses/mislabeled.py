@@ -16,6 +16,7 @@ from subtrain.formatting import number
 from subtrain.quantities import LOWER, MARGIN, Quantity
 from subtrain.regression.study_models import Models, models_to_average
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import directed, quantity
 from subtrain.uses.kit.mean_differences import own_differences, right
 from subtrain.uses.kit.question import question
@@ -26,7 +27,6 @@ from subtrain.uses.training_sets import Targets, TrainingSets, compare_without
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 # Every score: whether high values (1) or low ones (-1) of it are suspicious, where more of the output is better, and
 # what it is. Where less is better, as of losses, it is the other way round.
 SCORES = {

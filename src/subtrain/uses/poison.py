@@ -13,8 +13,9 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.formatting import number
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import directed, quantity_fitted
-from subtrain.uses.kit.heaviest_submatrix import Found, densest_submatrix, largest_submatrix, symmetric
+from subtrain.uses.kit.heaviest_submatrix import HeaviestSubmatrix, densest_submatrix, largest_submatrix, symmetric
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Result, Table, new_figure
 from subtrain.uses.kit.unit_names import Columns, flags, own_unit, unit_columns
@@ -22,8 +23,6 @@ from subtrain.uses.training_sets import Targets, TrainingSets, compare_without
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -174,7 +173,7 @@ def poison(
     if not 2 <= (size or 2) <= most:
         raise InputError(f"a set must have 2 to {most} of {searched.size} units, got {size or 2}")
     part = matrix[searched][:, searched]
-    tried: list[Found] = []
+    tried: list[HeaviestSubmatrix] = []
     if size is None:
         best = densest_submatrix(part, max(2, most // 2), starts, seed, tried.append)
     else:

@@ -14,6 +14,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.quantities import LOWER, Quantity
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import directed, quantity_fitted
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import only
@@ -24,7 +25,6 @@ from subtrain.uses.training_sets import TrainingSets, compare_training_sets, ran
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 

@@ -14,6 +14,7 @@ from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.regression.counting.threads import Progress
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.debias import Estimates
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Result, Table, new_figure
@@ -21,8 +22,6 @@ from subtrain.uses.kit.standard_errors import chosen_targets, estimates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

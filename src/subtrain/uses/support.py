@@ -15,6 +15,7 @@ from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import quantity_fitted
 from subtrain.uses.kit.intervals import proportion
 from subtrain.uses.kit.question import question
@@ -25,7 +26,6 @@ from subtrain.uses.retrain import retrain
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 PAPER_SHARES = {1.0: 0.67, 1.2: 0.92}
 
 

@@ -14,6 +14,7 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import direction_note, quantity
 from subtrain.uses.kit.intervals import difference_interval, mean_interval
 from subtrain.uses.kit.mean_differences import right
@@ -26,7 +27,6 @@ from subtrain.uses.retrain import retrain
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 Arms = Mapping[str, ArrayLike]
 Targets = Mapping[str, Sequence[int] | NDArray[np.int64]]
 

@@ -14,6 +14,7 @@ from subtrain.designs.samplers import Strata
 from subtrain.errors import InputError
 from subtrain.regression.study_models import Models, models_to_average
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import direction_note, quantity
 from subtrain.uses.kit.mean_differences import Reading, differences, right
 from subtrain.uses.kit.question import question
@@ -23,7 +24,6 @@ from subtrain.uses.kit.unit_names import Columns, unit_columns
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 UTILITIES = ("accuracy", "mean")
 # What a kind of design takes from the claim.
 SPREADS = {

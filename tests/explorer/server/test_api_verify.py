@@ -8,7 +8,7 @@ import pytest
 import worlds
 from subtrain import Datamodels, Study
 from subtrain.explorer.data.retrained_outputs import effect, summary
-from subtrain.explorer.retraining import Order
+from subtrain.explorer.retraining import RetrainOrder
 from subtrain.fits import save_fit
 from worlds import weights
 
@@ -76,9 +76,9 @@ def test_one_that_waits_can_be_cancelled(trainable, serve):
 
 def test_training_that_fails_says_why(trainable, serve, monkeypatch):
     with serve(trainable) as client:
-        whole = Order.to_json
+        whole = RetrainOrder.to_json
         gone = str(trainable.path / "gone")
-        monkeypatch.setattr(Order, "to_json", lambda self: whole(self) | {"study": gone})
+        monkeypatch.setattr(RetrainOrder, "to_json", lambda self: whole(self) | {"study": gone})
         answer = finished(client, client.post("/api/verify", json={"target": 0, "removed": [1]}).json()["job"])
     assert answer["state"] == "failed"
     assert "is not a study" in answer["error"]
@@ -89,7 +89,7 @@ def test_a_task_that_cannot_be_sent_to_the_process_that_trains_says_so(trainable
         raise TypeError("cannot pickle this")
 
     with serve(trainable) as client:
-        monkeypatch.setattr(Order, "to_json", refuse)
+        monkeypatch.setattr(RetrainOrder, "to_json", refuse)
         answer = finished(client, client.post("/api/verify", json={"target": 0, "removed": [1]}).json()["job"])
     assert (answer["state"], answer["error"]) == ("failed", "cannot pickle this")
 
@@ -114,10 +114,10 @@ def test_what_cannot_be_verified_is_refused(world, trainable, serve):
 
 
 def test_masks_with_and_without(world):
-    whole = Order(world, "test_margins", 0, (3, 4), 5, "full", {}).masks()
+    whole = RetrainOrder(world, "test_margins", 0, (3, 4), 5, "full", {}).masks()
     assert whole[0].all()
     assert np.flatnonzero(~whole[1]).tolist() == [3, 4]
-    pairs = Order(world, "test_margins", 0, (3, 4), 5, "alpha", {}).masks()
+    pairs = RetrainOrder(world, "test_margins", 0, (3, 4), 5, "alpha", {}).masks()
     assert pairs.shape == (10, 20)
     assert pairs[0::2, [3, 4]].all()
     assert not pairs[1::2, [3, 4]].any()

@@ -13,7 +13,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Repeatability:
     """How two trainings of one model agree: identical bits, or the largest difference, in which output.
 
     spread: standard deviation of the difference that another subset makes to that output.
@@ -31,7 +31,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckReport:
     """A task on this machine. Seconds and bytes are of this machine; the study's are estimates.
 
     failure: why no study can be made of it, "" if one can; details: the traceback or what was printed. again, fresh and
@@ -50,9 +50,9 @@ class Checked:
     alpha: float
     failure: str = ""
     details: str = ""
-    again: Agreement | None = None
-    fresh: Agreement | None = None
-    beside: Agreement | None = None
+    again: Repeatability | None = None
+    fresh: Repeatability | None = None
+    beside: Repeatability | None = None
     watched: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

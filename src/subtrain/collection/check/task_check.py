@@ -14,7 +14,7 @@ import numpy as np
 from subtrain.collection.check import task_warnings
 from subtrain.collection.check.hard_subsets import Hard, hard_subsets
 from subtrain.collection.check.probe import Probed, Trial, probe
-from subtrain.collection.check.report import Agreement, Checked
+from subtrain.collection.check.report import CheckReport, Repeatability
 from subtrain.collection.check.task_warnings import Arrays
 from subtrain.collection.engines.local.slots import Slots, pick_slots
 from subtrain.designs.drawn import Design
@@ -40,7 +40,7 @@ def check(
     models: int = 1000,
     timeout: float | None = None,
     kind: str = "fixed",
-) -> Checked:
+) -> CheckReport:
     """Train a few models of a task in processes like collect's, and compare them.
 
     The same model is trained twice, in a fresh process, and beside neighbors if the task takes several a call; another
@@ -74,7 +74,7 @@ def check(
     hard = hard_subsets(found, design)
     rows = hard.order(design.rows)
     sweep = rows, Trial(design.masks(rows).unpack(), design.seeds(rows))
-    result = Checked(
+    result = CheckReport(
         name=task if isinstance(task, str) else (source.name if source else type(found).__name__),
         n=found.n,
         batch=_batch(found),
@@ -151,10 +151,10 @@ def _probed(
         return probe(task, source, trials, Path(folder), slots.devices[0] if slots.told else None, timeout, sweep)
 
 
-def _compared(result: Checked, task: Task, one: Probed, other: Probed) -> Checked:
+def _compared(result: CheckReport, task: Task, one: Probed, other: Probed) -> CheckReport:
     model, seed, mask = (_model(one.outputs[k]) for k in (FIRST, SEED, MASK))
 
-    def agreement(arrays: Arrays) -> Agreement:
+    def agreement(arrays: Arrays) -> Repeatability:
         return _agreement(model, arrays, mask)
 
     again, fresh = agreement(_model(one.outputs[AGAIN])), agreement(_model(other.outputs[FIRST]))
@@ -174,20 +174,20 @@ def _model(outputs: Arrays, k: int = 0) -> Arrays:
     return {name: array[k] for name, array in outputs.items()}
 
 
-def _agreement(model: Arrays, other: Arrays, another_mask: Arrays) -> Agreement:
+def _agreement(model: Arrays, other: Arrays, another_mask: Arrays) -> Repeatability:
     if task_warnings.same(model, other):
-        return Agreement(True)
+        return Repeatability(True)
     apart = {name: _difference(model[name], other[name]) for name in model}
     spreads = {name: float(_difference(model[name], another_mask[name]).std()) for name in model}
     worst = max(apart, key=lambda name: apart[name].max() / (spreads[name] or 1.0))
-    return Agreement(False, worst, float(apart[worst].max()), spreads[worst])
+    return Repeatability(False, worst, float(apart[worst].max()), spreads[worst])
 
 
 def _difference(a: Any, b: Any) -> Any:
     return np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
 
 
-def _repeated(again: Agreement, fresh: Agreement, beside: Agreement | None) -> str:
+def _repeated(again: Repeatability, fresh: Repeatability, beside: Repeatability | None) -> str:
     what_for = "; a study of it can be collected and resumed, but verify and retrain give other numbers than it holds"
     if not again.identical and fresh.identical:
         return (
@@ -221,7 +221,7 @@ def _slow_start(one: Probed) -> str:
     return f"{said}, most for {most} ({duration(one.imports[most])}): import only what is needed"
 
 
-def _priced(result: Checked, task: Task, one: Probed, design: Design) -> Checked:
+def _priced(result: CheckReport, task: Task, one: Probed, design: Design) -> CheckReport:
     together = len(one.outputs) > BESIDE
     each = one.seconds[BESIDE] / len(next(iter(one.outputs[BESIDE].values()))) if together else one.seconds[AGAIN]
     slots = _slots(task, design.rows, one.memory)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from subtrain.collection.engines import ENGINES, refuse_options
-from subtrain.collection.report import Failure, Tally
+from subtrain.collection.report import SegmentFailure, Tally
 from subtrain.designs.drawn import Span
 from subtrain.errors import InputError
 from subtrain.store.memory import Memory
@@ -22,7 +22,7 @@ class Executor(Protocol):
     `in_process = True`; no other executor is given a study that lies in memory.
     """
 
-    def run(self, tick: Callable[[], None]) -> list[Failure]:
+    def run(self, tick: Callable[[], None]) -> list[SegmentFailure]:
         """Work until each segment is committed or given up; returns those given up, in the words a person reads.
 
         Calls `tick` several times a second, and keeps the tally it was made with. A segment is given up after ATTEMPTS

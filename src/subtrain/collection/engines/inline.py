@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from subtrain.collection.report import Failure, Tally
+from subtrain.collection.report import SegmentFailure, Tally
 from subtrain.collection.segment_order import Agenda
 from subtrain.collection.workers.train_segment import train_segment
 from subtrain.designs.drawn import Span
@@ -29,7 +29,7 @@ class InlineExecutor:
         self.todo = Agenda(study, sorted(segments), tally, anywhere=False)
         tally.workers, tally.slots = 1, "1 model at a time in this process"
 
-    def run(self, tick: Callable[[], None]) -> list[Failure]:
+    def run(self, tick: Callable[[], None]) -> list[SegmentFailure]:
         """Train every segment in turn; none is given up, for the first exception ends it all."""
         from threadpoolctl import threadpool_limits
 

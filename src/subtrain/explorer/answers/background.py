@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from subtrain.explorer.jobs import Job, State, run
+from subtrain.explorer.jobs import BackgroundJob, State, run
 
 
 class Background(TypedDict):
@@ -20,7 +20,7 @@ class Background(TypedDict):
     why: str
 
 
-def answer(job: Job, empty: Mapping[str, Any]) -> Any:
+def answer(job: BackgroundJob, empty: Mapping[str, Any]) -> Any:
     """What a job has found, or how it stands beside an empty answer."""
     found = job.value if job.state == "done" else empty
     return {"state": job.state, "why": job.why, **found}
@@ -28,6 +28,6 @@ def answer(job: Job, empty: Mapping[str, Any]) -> Any:
 
 def computed(compute: Callable[[], Mapping[str, Any]], empty: Mapping[str, Any]) -> Any:
     """The same answer, computed now."""
-    job = Job()
+    job = BackgroundJob()
     run(job, compute)
     return answer(job, empty)

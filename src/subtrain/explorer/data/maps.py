@@ -38,7 +38,7 @@ class Map:
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class MapGroup:
     """A cluster of targets, and the units of the strongest mean weight for them."""
 
     members: NDArray[np.int64]
@@ -75,7 +75,7 @@ def draw_map(fit: OpenFit, of: str, how: str) -> Map:
 NAMES = {"pca": "principal components", "spectral": "spectral embedding", "tsne": "t-SNE"}
 
 
-def groups(fit: OpenFit, found: Map) -> list[Group]:
+def groups(fit: OpenFit, found: Map) -> list[MapGroup]:
     """The clusters of a map of targets, largest first."""
     weight = fit.sidecar.weight
     out = []
@@ -88,7 +88,7 @@ def groups(fit: OpenFit, found: Map) -> list[Group]:
         units = np.argsort(-np.abs(mean), kind="stable")[:SHOWN]
         units = units[mean[units] != 0]
         labels = Counter(fit.labels[t] for t in members.tolist()) if fit.labels else Counter()
-        out.append(Group(members, units, mean[units], dict(labels.most_common())))
+        out.append(MapGroup(members, units, mean[units], dict(labels.most_common())))
     return out
 
 

@@ -16,7 +16,7 @@ Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class TargetColumns:
     """What targets are found and sorted by."""
 
     fit: OpenFit = field(repr=False)
@@ -71,8 +71,8 @@ class Columns:
 
 
 @lru_cache(maxsize=8)
-def columns(fit: OpenFit) -> Columns:
-    return Columns(fit)
+def columns(fit: OpenFit) -> TargetColumns:
+    return TargetColumns(fit)
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ from subtrain.errors import InputError
 from subtrain.explorer.answers.examples import check_target, check_unit
 from subtrain.explorer.data.retrained_outputs import ALPHA, effect, summary
 from subtrain.explorer.open_studies import OpenFit
-from subtrain.explorer.retraining import Order, why_not_retrained
+from subtrain.explorer.retraining import RetrainOrder, why_not_retrained
 from subtrain.explorer.server.parameters import Books, Fit
 from subtrain.explorer.verification import RUNS, Desk, Verification, kept
 
@@ -98,7 +98,7 @@ def verify(fit: Fit, library: Books, request: Request, wanted: Wanted) -> Starte
     if why_not:
         raise HTTPException(409, why_not)
     predicted = _predicted(fit, wanted.target, removed, wanted.base)
-    order = Order(fit.study, fit.output, wanted.target, removed, wanted.runs, wanted.base, predicted)
+    order = RetrainOrder(fit.study, fit.output, wanted.target, removed, wanted.runs, wanted.base, predicted)
     try:
         return {"job": _desk(request).take(order).order.id}
     except InputError as error:

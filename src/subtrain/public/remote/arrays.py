@@ -17,7 +17,7 @@ from subtrain.public.remote.byte_ranges import Choice, Indices, Runs, choose, ru
 from subtrain.public.remote.npy_header import Header
 from subtrain.public.remote.parallel import at_once
 from subtrain.public.remote.range_cache import KeptFile
-from subtrain.public.remote.source import Source, Version
+from subtrain.public.remote.source import FileVersion, RemoteSource
 from subtrain.system.machine import available_memory
 
 # A reading in more requests than this says so, and what it costs.
@@ -40,9 +40,9 @@ class _BeyondError(InputError, IndexError):
 class Opened:
     """A file that was looked at: its version and header, what reading costs, and where what is read is kept."""
 
-    source: Source
+    source: RemoteSource
     key: str
-    version: Version
+    version: FileVersion
     header: Header
     rates: Rates = FREE
     network: Network = field(default_factory=Network)

@@ -19,7 +19,7 @@ _PIECE = 8 << 20
 
 
 @dataclass(frozen=True)
-class Journal:
+class DownloadJournal:
     """A file with a line of JSON for every chunk that was written: from where to where, and its sha256.
 
     Its first line says of which version of which file. Lines are appended whole by one write; the last one of a process

@@ -16,12 +16,12 @@ from subtrain.formatting import size
 from subtrain.public.catalogue import File, read_catalogue
 from subtrain.public.collections import look, rates_of
 from subtrain.public.price import MAX_COST, PIECE, Network, Purse, Rates, price, whole_price
-from subtrain.public.remote.download_journal import Journal, Span, rest, there
-from subtrain.public.remote.file_check import Checked, check_whole
+from subtrain.public.remote.download_journal import DownloadJournal, Span, rest, there
+from subtrain.public.remote.file_check import CheckedFile, check_whole
 from subtrain.public.remote.npy_header import FIRST
 from subtrain.public.remote.parallel import at_once
 from subtrain.public.remote.rate_limit import Pace
-from subtrain.public.remote.source import Source, Version, open_source
+from subtrain.public.remote.source import FileVersion, RemoteSource, open_source
 from subtrain.store import atomic_files
 from subtrain.studies.segments.npy_writer import locked, part_of, write_sha256
 from subtrain.system.paths import local_path
@@ -50,9 +50,9 @@ class Downloaded:
 class _Fetch:
     """One file on its way."""
 
-    source: Source
+    source: RemoteSource
     file: File
-    version: Version
+    version: FileVersion
     purse: Purse
     rates: Rates
     network: Network
@@ -63,7 +63,7 @@ def download(
     folder: str | Path,
     *keys: str,
     catalogue_file: str | Path | None = None,
-    address: str | Source | None = None,
+    address: str | RemoteSource | None = None,
     max_cost: float | None = MAX_COST,
     bandwidth: float | None = None,
     network: Network = Network(),
@@ -123,10 +123,10 @@ def _there(path: Path, file: File, progress: Progress | None) -> Downloaded:
     return Downloaded(path, path.stat().st_size, 0, checked.sha256, False, 0.0)
 
 
-def _fetched(fetch: _Fetch, path: Path, restart: bool, progress: Progress | None) -> tuple[int, Checked]:
+def _fetched(fetch: _Fetch, path: Path, restart: bool, progress: Progress | None) -> tuple[int, CheckedFile]:
     """Bring the file into its place; how many bytes of it came now."""
     part, version = part_of(path), fetch.version
-    journal = Journal(
+    journal = DownloadJournal(
         path.with_name(f".{path.name}.journal"),
         {"file": fetch.source.location(fetch.file.key), "size": version.size, "tag": version.tag},
     )
@@ -165,7 +165,9 @@ def _piece(fetch: _Fetch) -> int:
     return int(min(PIECE, max(_CHUNK, 10 * fetch.pace.rate / fetch.network.parallel)))
 
 
-def _fill(fetch: _Fetch, descriptor: int, spans: list[Span], journal: Journal, shown: Callable[[int], None]) -> None:
+def _fill(
+    fetch: _Fetch, descriptor: int, spans: list[Span], journal: DownloadJournal, shown: Callable[[int], None]
+) -> None:
     """Fetch these spans into the file, several at once; the first error ends the rest."""
     stop = threading.Event()
     # Small where they come slowly: what is noted is never fetched again.

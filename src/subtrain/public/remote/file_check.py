@@ -25,14 +25,16 @@ _TAG = re.compile(r'"?([0-9a-f]{32})(?:-(\d{1,5}))?"?')
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedFile:
     """sha256 of a whole file; by_tag: whether its ETag, too, was found to be that of these bytes."""
 
     sha256: str
     by_tag: bool
 
 
-def check_whole(path: Path, file: File, tag: str, progress: Callable[[int], None], name: str | None = None) -> Checked:
+def check_whole(
+    path: Path, file: File, tag: str, progress: Callable[[int], None], name: str | None = None
+) -> CheckedFile:
     """Read a fetched file once and compare it with its header, the catalogue and its ETag.
 
     An ETag of one part is the MD5 of the file; one of several parts that of their MD5s, if they were cut as common
@@ -61,7 +63,7 @@ def check_whole(path: Path, file: File, tag: str, progress: Callable[[int], None
     fits = any(each.tag() == tag.strip('"') for each in sums)
     if not fits and (found := _TAG.fullmatch(tag)) and not found[2]:
         raise CorruptError(f"{location} is damaged: its MD5 is not that of the file in the bucket; fetch it again")
-    return Checked(sha.hexdigest(), fits)
+    return CheckedFile(sha.hexdigest(), fits)
 
 
 def check_archive(path: Path, location: object) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from subtrain.errors import StorageError
-from subtrain.public.remote.source import Version
+from subtrain.public.remote.source import FileVersion
 from subtrain.store import atomic_files
 
 LIMIT = 4 << 30
@@ -24,7 +24,7 @@ Fetch = Callable[[int, int], bytes]
 
 
 @dataclass(eq=False)
-class Kept:
+class RangeCache:
     """A folder of ranges, at most `limit` bytes of them in all.
 
     A range lies in a folder named after the file's address, size and ETag: what was read of a file that has changed
@@ -36,7 +36,7 @@ class Kept:
     _used: int | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def of(self, address: str, version: Version) -> KeptFile:
+    def of(self, address: str, version: FileVersion) -> KeptFile:
         """What is kept of one version of a file."""
         name = hashlib.sha256(f"{address}\n{version.size}\n{version.tag}".encode()).hexdigest()
         return KeptFile(self, self.folder / name[:40])
@@ -69,7 +69,7 @@ class Kept:
 class KeptFile:
     """Ranges of one version of one file."""
 
-    kept: Kept
+    kept: RangeCache
     folder: Path
     _known: list[tuple[int, int]] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

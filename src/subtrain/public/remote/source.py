@@ -28,7 +28,7 @@ _PAYS = f"its reader pays, so it answers nobody without credentials: {_SET}"
 
 
 @dataclass(frozen=True)
-class Version:
+class FileVersion:
     """One version of a file: its size in bytes and its ETag, which changes whenever the file does."""
 
     size: int
@@ -36,10 +36,10 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Source:
+class RemoteSource:
     """The files at an address. Every method makes requests that the requester pays for; none makes one unasked.
 
-    All raise InputError for a file that is not there, CorruptError for one that has changed since its `Version` was
+    All raise InputError for a file that is not there, CorruptError for one that has changed since its `FileVersion` was
     seen, StorageError, in one sentence and without any credentials, for a bucket that refuses or is out of reach.
     """
 
@@ -51,7 +51,7 @@ class Source:
         """The file as messages name it."""
         return f"{self.address}/{key}" if key else self.address
 
-    def look(self, key: str, first: int = FIRST) -> tuple[Version, bytes]:
+    def look(self, key: str, first: int = FIRST) -> tuple[FileVersion, bytes]:
         """The version that is there now, and its first bytes; one request."""
         import obstore
 
@@ -71,11 +71,11 @@ class Source:
             )
         return version, start
 
-    def read(self, key: str, start: int, stop: int, version: Version) -> bytes:
+    def read(self, key: str, start: int, stop: int, version: FileVersion) -> bytes:
         """Bytes start..stop-1 of that version, whole."""
         return b"".join(self.stream(key, start, stop, version))
 
-    def stream(self, key: str, start: int, stop: int, version: Version, chunk: int = _CHUNK) -> Iterator[bytes]:
+    def stream(self, key: str, start: int, stop: int, version: FileVersion, chunk: int = _CHUNK) -> Iterator[bytes]:
         """The same a chunk at a time. What breaks off goes on where it stopped."""
         import obstore
 
@@ -108,11 +108,11 @@ class Source:
             for some in obstore.list(self.objects, checked(below)):
                 yield from (Entry(e["path"], e["size"], e["last_modified"].timestamp()) for e in some)
 
-    def _version(self, key: str, meta: Any) -> Version:
+    def _version(self, key: str, meta: Any) -> FileVersion:
         # Without one, nobody could tell when the file changes.
         if not meta["e_tag"]:
             raise StorageError(f"{self.location(key)} has no ETag")
-        return Version(int(meta["size"]), str(meta["e_tag"]))
+        return FileVersion(int(meta["size"]), str(meta["e_tag"]))
 
     def _give_up(self, key: str, error: Exception, left: int) -> None:
         if not left:
@@ -155,13 +155,13 @@ class _BrokenOffError(Exception):
     """An answer that ended before it was whole; what came of it may be used."""
 
 
-def open_source(address: str | Source, pays: bool) -> Source:
+def open_source(address: str | RemoteSource, pays: bool) -> RemoteSource:
     """The files at `s3://bucket[/prefix]` or in a folder; a source is passed through. Nothing is asked of it yet.
 
     With `pays`, every request, HEAD and LIST too, says that the requester pays for it. Raises InputError where obstore
     is not installed, for an address of another kind, and for anonymous requests, which such a bucket refuses.
     """
-    if isinstance(address, Source):
+    if isinstance(address, RemoteSource):
         return address
     try:
         from obstore.store import LocalStore
@@ -172,13 +172,13 @@ def open_source(address: str | Source, pays: bool) -> Source:
             raise InputError(f"{address} is neither a folder nor an s3://bucket/prefix")
         if not local_path(address).is_dir():
             raise InputError(f"there is no folder {address}")
-        return Source(LocalStore(str(local_path(address).resolve())), address, False)
+        return RemoteSource(LocalStore(str(local_path(address).resolve())), address, False)
     if pays and os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("1", "true", "yes"):
         raise InputError(f"AWS_SKIP_SIGNATURE asks for anonymous requests to {address}, but {_PAYS}, and unset it")
     bucket, _, prefix = address.removeprefix("s3://").strip("/").partition("/")
     if not bucket:
         raise InputError(f"{address} must name a bucket: s3://bucket/prefix")
-    return Source(s3_objects(bucket, prefix, requester_pays=pays), address.rstrip("/"), pays)
+    return RemoteSource(s3_objects(bucket, prefix, requester_pays=pays), address.rstrip("/"), pays)
 
 
 def _changed(location: str) -> str:

@@ -164,7 +164,7 @@ def _add_panel(
 
 
 def _by_wholes(
-    by_word: NDArray[np.uint64], first: int, last: int, panel: masked_sums.Scaled, ones: NDArray[np.int64]
+    by_word: NDArray[np.uint64], first: int, last: int, panel: masked_sums.FixedPoint, ones: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     table, narrow, wide = masked_sums.int_scratch(last - first)
     masked_sums.add_wholes(by_word, first, last, panel.whole, panel.flush, table, narrow, wide)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # The fields of `Counts` that hold one number a target.
 OF_OUTPUTS = ("y_sum", "y_sq", "y_min", "y_max", "y_dev")
 # Rows of outputs checked at a time, so that the check of a memory map takes no memory to speak of.

@@ -13,8 +13,8 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from subtrain.regression.counting.compact_gram import ESCAPED, RATE_BITS, CompactGram
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # Coefficient vectors multiplied together, and units whose running products stay in a level-2 cache.
 GROUP = 4
 CHUNK = 4096

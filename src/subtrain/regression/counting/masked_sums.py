@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from subtrain.regression.counting.products import aligned
 from subtrain.regression.counting.vector_loops import GROUP_BITS, GROUPS, INTS, TABLE_ROWS, add_ints, move_ints
 from subtrain.system.kernel import kernel
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 TOP = 2.0**31 - 1.0
 # Nanoseconds a product of outputs and mask bits: what doubles cost more than int32, a flush of the int32 sums before
 # every word, and a remainder in every output. Only their ratios matter, and only to speed.
@@ -24,7 +24,7 @@ BY_DOUBLES, FLUSH, REMAINDER = 0.005, 0.0045, 0.25
 LSB_LOW, LSB_HIGH = -60, 40
 
 
-class Scaled(NamedTuple):
+class FixedPoint(NamedTuple):
     """A panel of outputs: y[i, t] = shift[t] + 2^-bits (whole[i, t]) + remainder, exactly.
 
     whole: int32 [64 words, INTS]. flush: bool [words], whether int32 sums must be moved to int64 before that word.
@@ -201,7 +201,7 @@ def add_rests(
             sums[t, j - first] += value * np.float64((by_word[word, j] >> bit) & np.uint64(1))
 
 
-def scaled(y: Floats, rows: int, mean: Floats, spread: float, whole: NDArray[np.int32]) -> Scaled | None:
+def scaled(y: Floats, rows: int, mean: Floats, spread: float, whole: NDArray[np.int32]) -> FixedPoint | None:
     """The panel y [64 words, INTS], zero beyond `rows`, as whole numbers; None where doubles are the faster way.
 
     mean: float64 [INTS], about which it is split; spread: its greatest distance from there; whole: scratch, kept.
@@ -223,7 +223,7 @@ def scaled(y: Floats, rows: int, mean: Floats, spread: float, whole: NDArray[np.
     place, rest = np.empty((count, 2), np.int64), np.empty(count)
     if count:
         remainders(y, bits, shift, whole, rests, place, rest)
-    return Scaled(bits, shift, whole, flush, place, rest)
+    return FixedPoint(bits, shift, whole, flush, place, rest)
 
 
 def best_bits(sample: Floats, deviation: float, spread: float) -> int | None:

@@ -32,7 +32,7 @@ BITS = 54
 
 
 @dataclass(frozen=True)
-class Sums:
+class DeviceSums:
     """Running sums over padded units and targets. gram: int32 [n, n], its lower triangle of tiles; xty: float64
     [n, T]; rest: float64 [5, T], the outputs' sum, sum of squares, least and greatest value, and squared
     deviations."""
@@ -187,7 +187,7 @@ def _arrived(sent: list[Any], arrival: Any) -> tuple[Any, Any]:
     return sent[0], sent[1]
 
 
-def _nothing(width: int, targets: int, plan: CountPlan, device: Any) -> Sums:
+def _nothing(width: int, targets: int, plan: CountPlan, device: Any) -> DeviceSums:
     import torch
 
     gram = torch.zeros((width, width), dtype=torch.int32, device=device)
@@ -195,7 +195,7 @@ def _nothing(width: int, targets: int, plan: CountPlan, device: Any) -> Sums:
     xty = torch.zeros((width, targets), dtype=torch.float64, device=place)
     rest = torch.zeros((5, targets), dtype=torch.float64, device=device)
     rest[2], rest[3] = float("inf"), -float("inf")
-    return Sums(gram, xty, rest)
+    return DeviceSums(gram, xty, rest)
 
 
 def _unpacked(bits: Any) -> Any:
@@ -207,7 +207,7 @@ def _unpacked(bits: Any) -> Any:
     return ((turned[:, None, :] >> shifts[None, :, None]) & 1).view(torch.int8).reshape(-1, turned.shape[1])
 
 
-def _add(sums: Sums, bits: Any, outputs: Any, plan: CountPlan, before: int) -> None:
+def _add(sums: DeviceSums, bits: Any, outputs: Any, plan: CountPlan, before: int) -> None:
     """Add models to the sums of `before` models."""
     import torch
 
@@ -233,7 +233,7 @@ def _add(sums: Sums, bits: Any, outputs: Any, plan: CountPlan, before: int) -> N
         rest[3] = torch.maximum(rest[3], wide.amax(dim=0))
 
 
-def _result(sums: Sums, m: int, n: int, plan: CountPlan) -> Counts:
+def _result(sums: DeviceSums, m: int, n: int, plan: CountPlan) -> Counts:
     import torch
 
     gram = np.empty((n, n), np.int32)

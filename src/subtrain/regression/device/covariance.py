@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Covariance:
 
 
 @dataclass(frozen=True)
-class Block:
+class DeviceBlock:
     """Some units: which, their covariances with one another float32 [b, b], and 1 / the largest eigenvalue of these."""
 
     units: slice
@@ -57,7 +56,7 @@ class Fast:
     its rounding leaves undone is relative to the change and the exact C finds it afterwards."""
 
     matrix: Any
-    blocks: list[Block]
+    blocks: list[DeviceBlock]
 
 
 def covariance(
@@ -87,5 +86,5 @@ def fast(exact: Covariance, block: int, dtype: Any) -> Fast:
         inner = matrix[units, units].float().contiguous()
         largest = float(torch.linalg.eigvalsh(inner.double())[-1])
         # Rounding may have made it smaller by a little; a block of units that are left out has none.
-        blocks.append(Block(units, inner, 0.999 / largest if largest > 0 else 1.0))
+        blocks.append(DeviceBlock(units, inner, 0.999 / largest if largest > 0 else 1.0))
     return Fast(matrix, blocks)

@@ -13,7 +13,7 @@ from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.device.covariance import Covariance, covariance, fast
 from subtrain.regression.device.memory import UNPROVEN, PathPlan, free_bytes, open_device, plan_path
-from subtrain.regression.device.solve import Model, Rules, State, certify, solve
+from subtrain.regression.device.solve import DescentState, DeviceRules, Model, certify, solve
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions, with_chosen
 from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.path import Path, grid_of
@@ -21,8 +21,7 @@ from subtrain.regression.lasso.path_stopping import Stop, ended, floors, stoppin
 from subtrain.regression.lasso.problem import Problem, check_same, lambda_max, problem, validation_moments
 from subtrain.regression.lasso.zero_targets import warn_of
 from subtrain.system.experimental import experimental
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def _solve_targets(
     at: NDArray[np.int64],
     start: Floats | None,
     floor: NDArray[np.int64],
-    rules: Rules,
+    rules: DeviceRules,
     found: Path,
 ) -> None:
     """Fill `found` for the targets `at`, all of which are on the device together; floor: where each path may end."""
@@ -140,7 +139,7 @@ def _solve_targets(
     rho = send(plan.rho[at]).t().contiguous()
     lambdas, variance = send(found.lambdas[at]), send(plan.variance[at])
     coef = torch.zeros_like(rho) if start is None else send(start).t().contiguous()
-    state = State(coef, rho.clone(), rho, variance)
+    state = DescentState(coef, rho.clone(), rho, variance)
     if start is not None:
         certify(model, state, lambdas[:, 0], rules.positive)
     weight = torch.zeros_like(rho)
@@ -200,13 +199,13 @@ def _validation(plan: Problem, validation: Counts, layout: PathPlan, place: Any)
     return Validation(exact, rho, spread)
 
 
-def _rules(how: LassoOptions, stop: Stop) -> Rules:
+def _rules(how: LassoOptions, stop: Stop) -> DeviceRules:
     if not how.tol > 0:
         raise InputError(f"tol must be positive, got {how.tol}")
-    return Rules(float(how.tol), max(1, how.max_iter), stop, bool(how.positive))
+    return DeviceRules(float(how.tol), max(1, how.max_iter), stop, bool(how.positive))
 
 
-def _nothing_found(plan: Problem, grid: Floats, validation: Counts | None, rules: Rules) -> Path:
+def _nothing_found(plan: Problem, grid: Floats, validation: Counts | None, rules: DeviceRules) -> Path:
     """What is filled in; targets without a path keep their all-zero weights, which are exact."""
     count, k = grid.shape
     free = (lambda_max(plan, rules.positive) > 0)[:, None]

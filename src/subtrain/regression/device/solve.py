@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from subtrain.regression.device.covariance import Block, Covariance, Fast
+from subtrain.regression.device.covariance import Covariance, DeviceBlock, Fast
 from subtrain.regression.lasso.path_stopping import Stop
 
 # Sweeps over all blocks before a certificate, and proximal steps in a block: at first, and at most. Both double while
@@ -24,7 +24,7 @@ STEPS = (4, 256)
 
 
 @dataclass(frozen=True)
-class Rules:
+class DeviceRules:
     """tol: relative gap to reach. sweeps: at most for one lambda. stop: when a validated path ends. positive: weights
     may not be negative."""
 
@@ -44,7 +44,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class State:
+class DescentState:
     """t targets, float64: coef [n, t]; slope = rho - C coef [n, t]; rho [n, t]; variance [t]."""
 
     coef: Any
@@ -52,17 +52,17 @@ class State:
     rho: Any
     variance: Any
 
-    def take(self, at: Any) -> State:
+    def take(self, at: Any) -> DescentState:
         """A copy of the targets `at`."""
-        return State(self.coef[:, at], self.slope[:, at], self.rho[:, at], self.variance[at])
+        return DescentState(self.coef[:, at], self.slope[:, at], self.rho[:, at], self.variance[at])
 
-    def put(self, at: Any, part: State) -> None:
+    def put(self, at: Any, part: DescentState) -> None:
         """Write back what `take` gave."""
         self.coef[:, at] = part.coef
         self.slope[:, at] = part.slope
 
 
-def solve(model: Model, state: State, lam: Any, rules: Rules) -> tuple[Any, Any]:
+def solve(model: Model, state: DescentState, lam: Any, rules: DeviceRules) -> tuple[Any, Any]:
     """Bring every target to its lambda [t]; the duality gaps and the sweeps taken, [t]. state is updated."""
     import torch
 
@@ -87,7 +87,7 @@ def solve(model: Model, state: State, lam: Any, rules: Rules) -> tuple[Any, Any]
     raise AssertionError("unreachable")
 
 
-def certify(model: Model, state: State, lam: Any, positive: bool) -> Any:
+def certify(model: Model, state: DescentState, lam: Any, positive: bool) -> Any:
     """Recompute the slopes from the counts, and the duality gap [t] of the coefficients as they are; inf for NaN."""
     import torch
 
@@ -117,7 +117,7 @@ def _gap(fitted: Any, residual: Any, l1: Any, excess: Any) -> Any:
     return (0.5 * residual + l1 - scale * fitted + 0.5 * scale.square() * residual).clamp_min(0.0)
 
 
-def _descend(model: Model, state: State, lam: Any, rules: Rules, sweeps: int, steps: int) -> None:
+def _descend(model: Model, state: DescentState, lam: Any, rules: DeviceRules, sweeps: int, steps: int) -> None:
     """Some sweeps over all blocks of units, from slopes that are exact for the coefficients at entry."""
     import torch
 
@@ -140,7 +140,7 @@ def _descend(model: Model, state: State, lam: Any, rules: Rules, sweeps: int, st
             moving = True
 
 
-def _stride(model: Model, state: State, lam: Any, positive: bool) -> Any:
+def _stride(model: Model, state: DescentState, lam: Any, positive: bool) -> Any:
     """The largest change of a coefficient in one proximal step, [t]; 1 where nothing changes."""
     import torch
 
@@ -153,7 +153,7 @@ def _stride(model: Model, state: State, lam: Any, positive: bool) -> Any:
     return largest.where(largest > 0, 1.0)
 
 
-def _block(block: Block, coef: Any, slope: Any, bound: Any, positive: bool, steps: int) -> Any:
+def _block(block: DeviceBlock, coef: Any, slope: Any, bound: Any, positive: bool, steps: int) -> Any:
     """Coefficients [b, t] after accelerated proximal steps with restarts; slope: at `coef`, other units held."""
     import torch
 

@@ -16,7 +16,7 @@ from subtrain.masks import Masks
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.shards import are_flat
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.estimators.elastic_net import Rules, net_path, net_refit
+from subtrain.regression.estimators.elastic_net import ElasticNetRules, net_path, net_refit
 from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator
@@ -26,8 +26,8 @@ from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.path_stopping import stopping
 from subtrain.regression.lasso.problem import RESOLUTION
 from subtrain.regression.study_models import Models
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 ByAlpha = Mapping[float, Counts]
 # Every alpha has a Gram of its own.
 ALPHAS = 32
@@ -150,15 +150,15 @@ class AME(LinearEstimator):
         self, train: ByAlpha, validation: ByAlpha | None, everything: ByAlpha, progress: Progress | None
     ) -> Fitted:
         check_memory(self.n_features_in_, 3)
-        scaled = Scaled(train, self.by_alpha)
+        scaled = ScaledOutputs(train, self.by_alpha)
         fitting, validating = (sum(c.m for c in part.values()) for part in (train, validation or {}))
         stop = stopping(self.early_stop, fitting, self.n_features_in_, validating)
-        rules = Rules(1.0, self.tol, self.max_iter, False, stop, self.threads)
+        rules = ElasticNetRules(1.0, self.tol, self.max_iter, False, stop, self.threads)
         check = None if validation is None else scaled.moments(validation)
         path = net_path(scaled.moments(train), check, self.lambdas, self.eps, rules, progress)
         grid, error, lam, sweeps, best = path.lambdas, path.error, path.lam, path.sweeps, path.best
         if validation is not None and self.refit:
-            again = Scaled(everything, self.by_alpha)
+            again = ScaledOutputs(everything, self.by_alpha)
             # The same effects are other coefficients under another v.
             start = path.coef * (scaled.root / again.root)
             scaled = again
@@ -182,7 +182,7 @@ class AME(LinearEstimator):
         )
 
 
-class Scaled:
+class ScaledOutputs:
     """The paper's features of models counted by alpha, about their means and those of the outputs.
 
     A feature is mask * (high + low) - low: high = 1 / (root alpha), low = 1 / (root (1 - alpha)), root = sqrt(v).

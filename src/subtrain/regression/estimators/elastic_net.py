@@ -17,8 +17,8 @@ from subtrain.regression.fit_warnings import warn_ends, warn_gaps
 from subtrain.regression.lasso.lambda_grid import check_choice, lambda_grid
 from subtrain.regression.lasso.path_stopping import Stop, ended, floors, stopping
 from subtrain.regression.lasso.problem import problem
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # Lambdas solved between looks at the validation error.
 STRETCH = 5
 
@@ -79,7 +79,7 @@ class ElasticNet(LinearEstimator):
         check_memory(train.n, 3)
         plan = problem(train, self.objective)
         stop = stopping(self.early_stop, train.m, train.n, 0 if validation is None else validation.m)
-        rules = Rules(self.l1_ratio, self.tol, self.max_iter, self.positive, stop, self.threads)
+        rules = ElasticNetRules(self.l1_ratio, self.tol, self.max_iter, self.positive, stop, self.threads)
         check = None if validation is None else validation_problem(plan, validation)
         path = net_path(dense(plan), check, self.lambdas, self.eps, rules, progress)
         grid, error, n_iter, lam, best = path.lambdas, path.error, path.sweeps, path.lam, path.best
@@ -106,7 +106,7 @@ class ElasticNet(LinearEstimator):
 
 
 @dataclass(frozen=True)
-class Rules:
+class ElasticNetRules:
     """l1_ratio, positive: of the penalty; tol: relative gap; sweeps: at most for one lambda; stop: when a validated
     path ends."""
 
@@ -141,7 +141,12 @@ class NetPath:
 
 
 def net_path(
-    task: Dense, check: Dense | None, lambdas: int | ArrayLike, eps: float, rules: Rules, progress: Progress | None
+    task: Dense,
+    check: Dense | None,
+    lambdas: int | ArrayLike,
+    eps: float,
+    rules: ElasticNetRules,
+    progress: Progress | None,
 ) -> NetPath:
     """Every target's path, and the lambda with the least squared error under `check` (the last one without)."""
     pull = task.rho if rules.positive else np.abs(task.rho)
@@ -150,7 +155,7 @@ def net_path(
     return _solve(task, check, grid, top, np.zeros(task.rho.shape), rules, progress, "path")
 
 
-def net_refit(task: Dense, lam: Floats, start: Floats, rules: Rules, progress: Progress | None) -> NetPath:
+def net_refit(task: Dense, lam: Floats, start: Floats, rules: ElasticNetRules, progress: Progress | None) -> NetPath:
     """One lambda a target [T], from coefficients `start`; a target without any lambda keeps its zeros."""
     free = np.where(task.variance > 0, lam, 0.0)
     return _solve(task, None, np.ascontiguousarray(lam[:, None]), free, start, rules, progress, "refit")
@@ -162,17 +167,17 @@ def _solve(
     grid: Floats,
     largest: Floats,
     start: Floats,
-    rules: Rules,
+    rules: ElasticNetRules,
     progress: Progress | None,
     stage: str,
 ) -> NetPath:
-    from subtrain.regression.estimators.kit.elastic_descent import Net, net_target
+    from subtrain.regression.estimators.kit.elastic_descent import ElasticProblem, net_target
 
     targets, k = grid.shape
     free, floor = largest > 0, floors(grid, largest)
     # Read-only or otherwise laid out arrays would compile the kernel again.
     covariance, rho = (np.require(a, requirements=["C", "W"]) for a in (task.covariance, task.rho))
-    net = Net(
+    net = ElasticProblem(
         covariance, rho, task.variance, grid, float(rules.l1_ratio), float(rules.tol), rules.sweeps, rules.positive
     )
     error = np.full(grid.shape, np.nan)

@@ -25,8 +25,8 @@ from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows
 from subtrain.regression.estimators.kit.lasso_parameters import LassoParameters
 from subtrain.regression.fit_plan import FitPlan
 from subtrain.regression.fit_warnings import warn, warn_constant, warn_ends, warn_gaps
-from subtrain.regression.large.model_spool import Many, Room, check_disk, room, spooled
-from subtrain.regression.large.options import LargePath, Rules
+from subtrain.regression.large.model_spool import Many, SpoolRoom, check_disk, room, spooled
+from subtrain.regression.large.options import LargePath, PassRules
 from subtrain.regression.large.solver import checked_rules, large_paths, plan_layout
 from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.sample_split import check_one_way
@@ -41,7 +41,7 @@ STAGES = ("path", "refit")
 
 
 @dataclass(frozen=True)
-class Part:
+class ModelPart:
     """Models to be read once: how many, and blocks(rows), at most so many at a time."""
 
     models: int
@@ -141,8 +141,10 @@ class LassoLarge(LassoParameters):
         if not self.folder and models.study.store.path() is not None:
             make_inside(Path(folder).parent)
 
-        def part(numbers: Rows) -> Part:
-            return Part(numbers.size, lambda k: (models.read(numbers[i : i + k]) for i in range(0, numbers.size, k)))
+        def part(numbers: Rows) -> ModelPart:
+            return ModelPart(
+                numbers.size, lambda k: (models.read(numbers[i : i + k]) for i in range(0, numbers.size, k))
+            )
 
         return self.fit_parts(
             [part(rows) for rows in parts.values()],
@@ -153,7 +155,7 @@ class LassoLarge(LassoParameters):
             progress,
         )
 
-    def _room(self, models: list[int], n: int, targets: int, itemsize: int) -> tuple[Room, Rules]:
+    def _room(self, models: list[int], n: int, targets: int, itemsize: int) -> tuple[SpoolRoom, PassRules]:
         """What goes where, and the rules; InputError when the memory is too little."""
         penalty = None if self.penalty is None else np.asarray(self.penalty, np.float64)
         options = self.objective, penalty, self.positive, self.tol, self.max_iter, self.early_stop, self.threads
@@ -165,7 +167,7 @@ class LassoLarge(LassoParameters):
 
     def fit_parts(
         self,
-        parts: list[Part],
+        parts: list[ModelPart],
         n: int,
         targets: int,
         itemsize: int = 8,
@@ -191,7 +193,7 @@ class LassoLarge(LassoParameters):
         return self
 
     def _solve(
-        self, models: list[Many], rules: Rules, memory: int, resume: Path | None, progress: Progress | None
+        self, models: list[Many], rules: PassRules, memory: int, resume: Path | None, progress: Progress | None
     ) -> None:
         validation = models[1] if len(models) > 1 else None
         fitting, refitting = STAGES
@@ -241,13 +243,13 @@ def _staged(progress: Progress, stage: str, _: str, done: int, total: int) -> No
     progress(stage, done, total)
 
 
-def _split(models: Stack, validating: NDArray[np.bool_] | None) -> list[Part]:
+def _split(models: Stack, validating: NDArray[np.bool_] | None) -> list[ModelPart]:
     if validating is None:
         return [_some(models, np.ones(len(models), np.bool_))]
     return [_some(models, ~validating), _some(models, validating)]
 
 
-def _some(models: Stack, which: NDArray[np.bool_]) -> Part:
+def _some(models: Stack, which: NDArray[np.bool_]) -> ModelPart:
     def blocks(rows: int) -> Iterator[Block]:
         for start in range(0, len(models), rows):
             at = which[start : start + rows]
@@ -255,7 +257,7 @@ def _some(models: Stack, which: NDArray[np.bool_]) -> Part:
                 masks, outputs = models.read(start, start + len(at))
                 yield masks[at], outputs[at].astype(models.dtype, copy=False)
 
-    return Part(int(which.sum()), blocks)
+    return ModelPart(int(which.sum()), blocks)
 
 
 @contextmanager

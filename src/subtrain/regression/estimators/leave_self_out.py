@@ -23,8 +23,7 @@ from subtrain.regression.fit_plan import FitPlan, plan_fit
 from subtrain.regression.fit_warnings import heard, warn
 from subtrain.regression.lasso.zero_targets import left_out, left_out_among
 from subtrain.regression.study_models import Models
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 
 @dataclass(eq=False, repr=False)

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, all_counts
 from subtrain.regression.lasso.problem import problem
 from subtrain.regression.study_models import Models, biased
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 
 @dataclass(eq=False, repr=False)

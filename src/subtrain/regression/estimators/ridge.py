@@ -15,8 +15,8 @@ from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEs
 from subtrain.regression.fit_warnings import warn_ends
 from subtrain.regression.lasso.lambda_grid import check_choice, lambda_grid
 from subtrain.regression.lasso.problem import Problem, problem
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # The largest lambda over the mean eigenvalue: shrinks all but targets that a few models explain to nothing.
 TOP = 1e4
 

@@ -14,9 +14,9 @@ from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense
-from subtrain.regression.estimators.kit.learned_prior import Floats, Prior
+from subtrain.regression.estimators.kit.learned_prior import Prior
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, fitted_lasso
-from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, State, start, sweep
+from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, MixtureState, start, sweep
 from subtrain.regression.estimators.kit.pairs import Pairs, pairs_of_study
 from subtrain.regression.estimators.ridge import Ridge
 from subtrain.regression.fit_warnings import heard, warn
@@ -26,6 +26,7 @@ from subtrain.regression.lasso.problem import problem
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.study_models import Models
+from subtrain.system.types import Floats
 
 # Sweeps at rank 1 before the scales are split; sweeps before means count, which then move after every second sweep;
 # updates of the scales after each sweep.
@@ -182,7 +183,7 @@ class SharedPrior(LinearEstimator):
                 raise InputError(f"pairs are of shape {list(table.shape)}, not [{counts.n}, {counts.targets}]")
         return pairs
 
-    def _solved(self, task: Dense, models: int, rank: int, pairs: Pairs, progress: Progress | None) -> State:
+    def _solved(self, task: Dense, models: int, rank: int, pairs: Pairs, progress: Progress | None) -> MixtureState:
         """Sweeps, each followed by what it teaches of the scales, until little moves."""
         state = start(task)
         level = task.variance / max(2.0 * np.trace(task.covariance), np.finfo(float).tiny)

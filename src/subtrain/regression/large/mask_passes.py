@@ -14,8 +14,8 @@ from subtrain.regression.counting import products
 from subtrain.regression.counting.threads import each
 from subtrain.regression.counting.vector_loops import PANEL
 from subtrain.system.kernel import kernel
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 Source = Masks | Callable[[], Iterable[Masks]]
 
 # Models and units of one piece of work: its turned bits and sums stay near a core.
@@ -70,7 +70,7 @@ def _add_units(piece: Masks, panels: list[Floats], out: Floats, unit: int) -> No
         to += sums[:, : to.shape[1]]
 
 
-class Columns:
+class MaskColumns:
     """Chosen units of a source, packed again: `masks` [m, size], in the order in which they were added."""
 
     def __init__(self, source: Source, models: int) -> None:

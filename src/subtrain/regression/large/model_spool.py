@@ -59,7 +59,7 @@ class Many:
 
 
 @dataclass(frozen=True)
-class Room:
+class SpoolRoom:
     """How `models` models over n units with T outputs of `itemsize` bytes are held within `memory` bytes.
 
     masks, outputs: whether they stay in memory; rows: models of a block; left: bytes for the rest of the work; disk:
@@ -73,7 +73,7 @@ class Room:
     disk: int
 
 
-def room(models: int, n: int, targets: int, itemsize: int, memory: int) -> Room:
+def room(models: int, n: int, targets: int, itemsize: int, memory: int) -> SpoolRoom:
     """What goes where."""
     bits, values = row_bytes(n), targets * itemsize
     masks, outputs = models * bits <= memory // MASKS, models * values <= memory // OUTPUTS
@@ -81,7 +81,7 @@ def room(models: int, n: int, targets: int, itemsize: int, memory: int) -> Room:
     held = models * (bits * masks + values * outputs)
     files = models * (bits * (not masks) + values * (not outputs))
     # Two blocks: one at work, the next one read or made.
-    return Room(masks, outputs, rows, memory - held - 2 * min(rows, models) * (bits + values), files)
+    return SpoolRoom(masks, outputs, rows, memory - held - 2 * min(rows, models) * (bits + values), files)
 
 
 def check_disk(folder: Path, needed: int) -> None:
@@ -94,7 +94,7 @@ def check_disk(folder: Path, needed: int) -> None:
         )
 
 
-def spooled(blocks: Iterable[Block], models: int, plan: Room, folder: Path) -> Many:
+def spooled(blocks: Iterable[Block], models: int, plan: SpoolRoom, folder: Path) -> Many:
     """These models in memory, or in the folder, as `plan` says: in files without a name, which no crash can leave."""
     stream = iter(blocks)
     first = next(stream, None)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
+
 Entry = tuple[NDArray[np.int64], Floats]
 
 
@@ -54,7 +55,7 @@ class LargePath:
 
 
 @dataclass(frozen=True)
-class Rules:
+class PassRules:
     """What holds for every target; see `lasso_large`."""
 
     objective: str

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.regression.large.mask_passes import Source, pieces
-from subtrain.regression.large.options import LargePath, Rules
+from subtrain.regression.large.options import LargePath, PassRules
 from subtrain.regression.lasso.path_stopping import RULE
 from subtrain.regression.lasso.saved_results import digest, load, save
 
@@ -30,7 +30,7 @@ def masks_digest(source: Source) -> str:
     return found.hexdigest()
 
 
-def rules_digest(rules: Rules) -> str:
+def rules_digest(rules: PassRules) -> str:
     """What holds for all targets, but for the threads, which change nothing."""
     values = asdict(rules) | {"threads": 0, "penalty": None, "stop": RULE}
     return digest(values, np.zeros(0) if rules.penalty is None else rules.penalty)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import as_outputs, check_finite
@@ -18,15 +18,15 @@ from subtrain.regression.counting.threads import Progress, thread_count
 from subtrain.regression.fit_warnings import warn, warn_gaps
 from subtrain.regression.large.mask_passes import FEW, ROWS, UNITS, Source, pieces
 from subtrain.regression.large.model_spool import Many
-from subtrain.regression.large.options import LargePath, Layout, Rules, joined
+from subtrain.regression.large.options import LargePath, Layout, PassRules, joined
 from subtrain.regression.large.saved_groups import kept, masks_digest, rules_digest
-from subtrain.regression.large.target_group import SOME, Group
+from subtrain.regression.large.target_group import SOME, TargetGroup
 from subtrain.regression.lasso.lambda_grid import lambda_grid
 from subtrain.regression.lasso.path import PASSES
 from subtrain.regression.lasso.path_stopping import check_early_stop
 from subtrain.regression.lasso.saved_results import digest
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # Lambdas solved ahead of one certifying pass, at most: the strong rule weakens with every one.
 AHEAD = 4
 
@@ -82,12 +82,12 @@ def checked_rules(
     max_iter: int,
     early_stop: int | None,
     threads: int | None,
-) -> Rules:
+) -> PassRules:
     """These options; InputError for what cannot be."""
     if not tol > 0:
         raise InputError(f"tol must be positive, got {tol}")
     check_early_stop(early_stop)
-    return Rules(objective, penalty, positive, tol, max_iter, early_stop, thread_count(threads))
+    return PassRules(objective, penalty, positive, tol, max_iter, early_stop, thread_count(threads))
 
 
 def large_paths(
@@ -95,7 +95,7 @@ def large_paths(
     validation: Many | None,
     lambdas: int | ArrayLike,
     eps: float,
-    rules: Rules,
+    rules: PassRules,
     memory: int,
     start: LargePath | None = None,
     resume: Path | None = None,
@@ -117,7 +117,7 @@ def large_paths(
         begin = None if start is None else [start.best_entry(t) for t in range(*some.indices(targets))]
 
         def solve(y: Floats = y, held: Any = held, begin: Any = begin, ours: Any = ours) -> LargePath:
-            return Group(models.source, y, held, rules, layout, n).solve(ours, eps, progress, begin)
+            return TargetGroup(models.source, y, held, rules, layout, n).solve(ours, eps, progress, begin)
 
         if resume is None:
             parts.append(solve())

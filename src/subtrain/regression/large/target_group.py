@@ -10,21 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.large.mask_passes import Columns, Source, correlate
-from subtrain.regression.large.options import Entry, LargePath, Layout, Rules
+from subtrain.regression.large.mask_passes import MaskColumns, Source, correlate
+from subtrain.regression.large.options import Entry, LargePath, Layout, PassRules
 from subtrain.regression.lasso.lambda_grid import lambda_grid
 from subtrain.regression.lasso.path import solve_at
 from subtrain.regression.lasso.path_stopping import ended, floors, stopping
 from subtrain.regression.lasso.problem import problem
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # Units scored at a time.
 SOME = 65_536
 # Passes for one stretch of lambdas, at most.
 ROUNDS = 50
 
 
-class Group:
+class TargetGroup:
     """Targets that are solved together: their outputs, and the working set that they share."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Group:
         source: Source,
         y: Floats,
         validation: tuple[Source, Floats] | None,
-        rules: Rules,
+        rules: PassRules,
         layout: Layout,
         n: int,
     ) -> None:
@@ -41,8 +41,10 @@ class Group:
         self.y_mean = y.mean(axis=0)
         constant = y.min(axis=0) == y.max(axis=0)
         self.variance = np.where(constant, 0.0, np.square(y - self.y_mean).mean(axis=0))
-        self.columns = Columns(source, len(y))
-        self.validation = None if validation is None else (Columns(validation[0], len(validation[1])), validation[1])
+        self.columns = MaskColumns(source, len(y))
+        self.validation = (
+            None if validation is None else (MaskColumns(validation[0], len(validation[1])), validation[1])
+        )
         validating = 0 if validation is None else len(validation[1])
         free = n if rules.penalty is None else int(np.isfinite(rules.penalty).sum())
         self.stop = stopping(rules.early_stop, len(y), free, validating)
@@ -280,5 +282,5 @@ class Group:
             columns.keep(kept)
         self.counts = None
 
-    def _tables(self) -> list[Columns]:
+    def _tables(self) -> list[MaskColumns]:
         return [self.columns] if self.validation is None else [self.columns, self.validation[0]]

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from subtrain.regression.counting.gram_rows import CHUNK, GROUP, ROWS, add_rows, chosen, gathered, prepared
 from subtrain.regression.lasso.newton_step import newton_step
 from subtrain.system.kernel import kernel, reordering_kernel
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 # Newton steps in a row, each of which takes at least one unit out of the support.
 STEPS = 8
 
 
-class Moments(NamedTuple):
+class TargetMoments(NamedTuple):
     """Second moments of masks about given centres, kept as counts (a `table` of them), never as a matrix of floats.
 
     C[j, k] = (gram[j, k] / models - mean[j] mean[k] + offset[j] offset[k]) inverse[j] inverse[k], where offset is the
@@ -37,7 +36,7 @@ class Moments(NamedTuple):
 
 
 @kernel
-def extend(moments: Moments, members: NDArray[np.int64], old: int, new: int, block: NDArray[np.float32]) -> None:
+def extend(moments: TargetMoments, members: NDArray[np.int64], old: int, new: int, block: NDArray[np.float32]) -> None:
     """Fill block = C over members[:new], where it already is C over members[:old]; O(new (new - old))."""
     inside = members[:new]
     ready = gathered(moments.gram, inside)
@@ -58,7 +57,7 @@ def extend(moments: Moments, members: NDArray[np.int64], old: int, new: int, blo
 
 @kernel
 def slopes(
-    moments: Moments, rho: Floats, members: NDArray[np.int64], coefs: Floats, product: Floats, slope: Floats
+    moments: TargetMoments, rho: Floats, members: NDArray[np.int64], coefs: Floats, product: Floats, slope: Floats
 ) -> None:
     """slope[s] = rho - C w over all units, in float64 from the exact counts, for GROUP coefficient vectors at once.
 

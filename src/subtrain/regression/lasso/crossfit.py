@@ -7,7 +7,6 @@ though it may predict worse; so each half of the models chooses for the other ha
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
@@ -19,8 +18,8 @@ from subtrain.regression.lasso.path import lasso_path
 from subtrain.regression.lasso.problem import problem
 from subtrain.regression.lasso.target_blocks import block_size, target_blocks
 from subtrain.regression.lasso.validation_error import ValidationModels
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # ValidationModels at least, and targets whose predictions at every lambda are held together.
 LEAST, TOGETHER = 4, 64
 

@@ -16,8 +16,7 @@ from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions, of_t
 from subtrain.regression.lasso.path import Path, grid_of, lasso_path
 from subtrain.regression.lasso.problem import problem
 from subtrain.regression.lasso.zero_targets import warn_of
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 
 def lasso_kfold(

@@ -14,8 +14,8 @@ from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.path import PASSES, Path, lasso_path, solve_at
 from subtrain.regression.lasso.problem import lambda_max, problem
 from subtrain.regression.lasso.validation_error import ValidationModels
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 Some = slice | NDArray[np.int64]
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from subtrain.errors import InputError
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 
 def is_choice(lambdas: int | ArrayLike) -> bool:

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.system.kernel import kernel, reordering_kernel
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 # Added to the diagonal, relative: more than float32 rounding of the covariances, so that the factor exists.
 RIDGE = 1e-6

@@ -18,8 +18,8 @@ from subtrain.regression.lasso.lambda_grid import check_positive, lambda_grid
 from subtrain.regression.lasso.path_stopping import NEVER, Stop, floors, stopping
 from subtrain.regression.lasso.problem import Problem, check_same, lambda_max, problem, validation_moments
 from subtrain.regression.lasso.validation_error import ValidationModels
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 PASSES = 5_000
 
 
@@ -123,11 +123,11 @@ def solve_at(
 
 
 def _rules(tol: float, passes: int, stop: Stop, positive: bool, keep: bool) -> Any:
-    from subtrain.regression.lasso.working_set import Rules
+    from subtrain.regression.lasso.working_set import WorkingSetRules
 
     if not tol > 0:
         raise InputError(f"tol must be positive, got {tol}")
-    return Rules(float(tol), int(passes), stop, bool(positive), bool(keep))
+    return WorkingSetRules(float(tol), int(passes), stop, bool(positive), bool(keep))
 
 
 def grid_of(plan: Problem, lambdas: int | ArrayLike, eps: float, positive: bool) -> Floats:
@@ -186,10 +186,10 @@ def _run(
 
 def _nothing_found(solvable: NDArray[np.bool_], spread: Floats, n: int, k: int, keep: bool) -> Any:
     """What the kernel fills in; targets without a path keep their all-zero weights, which are exact."""
-    from subtrain.regression.lasso.target_path import Found
+    from subtrain.regression.lasso.target_path import PathResult
 
     count = solvable.size
-    return Found(
+    return PathResult(
         coef=np.zeros((count, n)),
         best=np.zeros(count, np.int64),
         gap=np.where(solvable[:, None], np.nan, np.zeros((count, k))),
@@ -200,11 +200,13 @@ def _nothing_found(solvable: NDArray[np.bool_], spread: Floats, n: int, k: int, 
 
 
 def _moments(plan: Problem) -> Any:
-    from subtrain.regression.lasso.coordinate_descent import Moments
+    from subtrain.regression.lasso.coordinate_descent import TargetMoments
 
     if len(plan.counts.gram) != plan.counts.n:
         raise InputError(f"{plan.counts} were made without a Gram, which lambda paths need")
-    return Moments(table(plan.counts.gram), float(plan.counts.m), plan.mean, np.zeros(plan.counts.n), plan.inverse)
+    return TargetMoments(
+        table(plan.counts.gram), float(plan.counts.m), plan.mean, np.zeros(plan.counts.n), plan.inverse
+    )
 
 
 def _validation_bits(plan: Problem, validation: Counts | ValidationModels | None) -> Callable[[int], Any]:
@@ -230,12 +232,16 @@ def _spread(plan: Problem, validation: ValidationModels, t: int) -> float:
 
 def _validation(plan: Problem, validation: Counts | None) -> tuple[Any, Floats, Floats]:
     """Moments of the validation models about the fitting models' means, and the outputs' covariances and spread."""
-    from subtrain.regression.lasso.coordinate_descent import Moments
+    from subtrain.regression.lasso.coordinate_descent import TargetMoments
 
     train = plan.counts
     if validation is None:
         none = np.zeros((0, 0), train.gram.dtype)
-        return Moments(none, 0.0, plan.mean, plan.mean, plan.inverse), np.zeros_like(plan.rho), np.zeros(train.targets)
+        return (
+            TargetMoments(none, 0.0, plan.mean, plan.mean, plan.inverse),
+            np.zeros_like(plan.rho),
+            np.zeros(train.targets),
+        )
     mean, offset, rho, spread = validation_moments(plan, validation)
-    moments = Moments(table(validation.gram), float(validation.m), mean, offset, plan.inverse)
+    moments = TargetMoments(table(validation.gram), float(validation.m), mean, offset, plan.inverse)
     return moments, np.ascontiguousarray(rho.T), np.maximum(spread, 0.0)

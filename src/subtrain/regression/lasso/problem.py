@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 OBJECTIVES = ("standardized", "raw")
 # Below this share of its mean square, a target's variance is lost to rounding in the float64 sums.
 RESOLUTION = 1e-20

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.regression.counting.gram_rows import CHUNK, GROUP
-from subtrain.regression.lasso.coordinate_descent import Moments, quadratic
+from subtrain.regression.lasso.coordinate_descent import TargetMoments, quadratic
 from subtrain.regression.lasso.path_stopping import ended
 from subtrain.regression.lasso.validation_error import leave
 from subtrain.regression.lasso.working_set import (
     Block,
-    Group,
-    Rules,
     Working,
+    WorkingGroup,
+    WorkingSetRules,
     filled,
     refresh,
     shrink,
@@ -23,8 +23,8 @@ from subtrain.regression.lasso.working_set import (
     solve_group,
 )
 from subtrain.system.kernel import kernel
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # Lambdas are solved in groups while the working set is smaller than this share of the units, and as long as a group
 # makes the set no more than this much larger: beyond the best lambda it would soon be many times as large.
 NARROW = 4
@@ -52,7 +52,7 @@ class Targets(NamedTuple):
     floor: NDArray[np.int64]
 
 
-class Found(NamedTuple):
+class PathResult(NamedTuple):
     """Filled in. coef: float64 [T, n] at the chosen lambda; best: int64 [T], its place, the last one if nothing
     validates; gap: [T, k], relative; error: [T, k], validation mean square; passes: int64 [T, k]; every: float64
     [T, k, n], coefficients at every lambda, or [0, 0, 0]. What an early stop leaves out stays as it was."""
@@ -75,14 +75,14 @@ class ValidationBits(NamedTuple):
 
 @kernel
 def solve_target(
-    train: Moments,
-    validation: Moments,
+    train: TargetMoments,
+    validation: TargetMoments,
     held: ValidationBits,
     penalty: Floats,
     targets: Targets,
-    rules: Rules,
+    rules: WorkingSetRules,
     t: int,
-    found: Found,
+    found: PathResult,
     block: Block,
 ) -> Block:
     """Fill `found` for target t; penalty: float64 [n], 0 for a unit that is left out. held.outputs: [1, m], of t.
@@ -101,7 +101,7 @@ def solve_target(
     """
     n = penalty.size
     work = Working(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n), np.empty(n), np.empty((GROUP, CHUNK)))
-    group = Group(np.empty((GROUP, n)), np.empty((GROUP, n)), np.empty(GROUP), np.empty(GROUP, np.int64))
+    group = WorkingGroup(np.empty((GROUP, n)), np.empty((GROUP, n)), np.empty(GROUP), np.empty(GROUP, np.int64))
     check = np.empty((0, 0), np.float32)
     rho, variance, lambdas = targets.rho[t], targets.variance[t], targets.lambdas[t]
     size = enter(targets.start[t], penalty, work)
@@ -197,7 +197,7 @@ def outside(work: Working, penalty: Floats, cut: float, positive: bool) -> int:
 
 @kernel
 def bits_error(
-    train: Moments, held: ValidationBits, members: NDArray[np.int64], coef: Floats, left: NDArray[np.float32]
+    train: TargetMoments, held: ValidationBits, members: NDArray[np.int64], coef: Floats, left: NDArray[np.float32]
 ) -> float:
     """Mean squared error of the coefficients on the validation models; `left`: what remains of each output."""
     rows = np.empty(coef.size, np.int64)

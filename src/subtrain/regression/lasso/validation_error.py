@@ -18,8 +18,8 @@ from subtrain.masks import Masks
 from subtrain.regression.counting.counts import Counts, as_outputs, check_finite
 from subtrain.regression.counting.threads import Progress
 from subtrain.system.kernel import kernel
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 LANES = 16
 # Models whose running sums stay in registers while all units pass: 16 vectors of 16.
 TILE = 256

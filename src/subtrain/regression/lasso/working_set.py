@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.regression.lasso.coordinate_descent import Moments, descend, duality_gap, extend, slopes
+from subtrain.regression.lasso.coordinate_descent import TargetMoments, descend, duality_gap, extend, slopes
 from subtrain.regression.lasso.path_stopping import Stop
 from subtrain.system.kernel import kernel
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 Block = NDArray[np.float32]
 
 
-class Rules(NamedTuple):
+class WorkingSetRules(NamedTuple):
     """tol: relative gap to reach. passes: sweeps at most for one lambda. stop: when a validated path ends. positive:
     weights may not be negative. keep: store every lambda's weights."""
 
@@ -37,7 +37,7 @@ class Working(NamedTuple):
     product: Floats
 
 
-class Group(NamedTuple):
+class WorkingGroup(NamedTuple):
     """Results of lambdas solved together. coef, slope: float64 [GROUP, n], the members' coefficients and the slopes of
     all units; gap: float64 [GROUP]; passes: int64 [GROUP]."""
 
@@ -89,7 +89,7 @@ def shrink(work: Working, size: int, penalty: Floats, cut: float, block: Block, 
 
 
 @kernel
-def filled(moments: Moments, members: NDArray[np.int64], old: int, size: int, block: Block) -> Block:
+def filled(moments: TargetMoments, members: NDArray[np.int64], old: int, size: int, block: Block) -> Block:
     """`block` with the covariances of members[old:size] added, moved to a larger array when it is full."""
     if size > block.shape[0]:
         side = max(size, 2 * block.shape[0])
@@ -133,13 +133,13 @@ def full_gap(
 
 @kernel
 def solve(
-    train: Moments,
+    train: TargetMoments,
     rho: Floats,
     variance: float,
     penalty: Floats,
     lam: float,
     cut: float,
-    rules: Rules,
+    rules: WorkingSetRules,
     work: Working,
     size: int,
     block: Block,
@@ -183,24 +183,24 @@ def inside(work: Working, size: int, rho: Floats, penalty: Floats, lam: float) -
 
 
 @kernel
-def refresh(train: Moments, rho: Floats, work: Working, size: int) -> None:
+def refresh(train: TargetMoments, rho: Floats, work: Working, size: int) -> None:
     """work.slope anew, from the counts, of the coefficients at hand."""
     slopes(train, rho, work.members[:size], work.coef[:size].reshape(1, size), work.product, work.slope.reshape(1, -1))
 
 
 @kernel
 def solve_group(
-    train: Moments,
+    train: TargetMoments,
     rho: Floats,
     variance: float,
     penalty: Floats,
     lambdas: Floats,
     cut: float,
-    rules: Rules,
+    rules: WorkingSetRules,
     work: Working,
     size: int,
     block: Block,
-    group: Group,
+    group: WorkingGroup,
 ) -> tuple[int, Block, int]:
     """A few lambdas in a row within one working set, then the slopes of all at once; size, block, lambdas certified.
 

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.regression.fit_warnings import warn, warn_constant, warn_ends, warn_gaps
 from subtrain.regression.lasso.problem import too_close, too_close_said
+from subtrain.system.types import Floats
 
 if TYPE_CHECKING:
     from subtrain.regression.counting.counts import Counts
     from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
 
-Floats = NDArray[np.float64]
 # Steps of float16 between a target's least and greatest output up to which that format is to blame for losing it.
 STEPS = 4
 _left_out: ContextVar[NDArray[np.int64]] = ContextVar("_left_out", default=np.zeros(0, np.int64))  # noqa: B039

@@ -51,7 +51,7 @@ class Array:
 
 
 @dataclass
-class Journal:
+class ExportJournal:
     """How far each file of an export is: rows that are safe on disk, and the sha256 of the file up to them.
 
     It is of one state of one study (`of`); one that is of another, or damaged, counts for nothing.
@@ -62,8 +62,8 @@ class Journal:
     done: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     @staticmethod
-    def open(path: Path, of: dict[str, Any]) -> Journal:
-        journal = Journal(path, of)
+    def open(path: Path, of: dict[str, Any]) -> ExportJournal:
+        journal = ExportJournal(path, of)
         with suppress(FileNotFoundError, CorruptError, KeyError, TypeError, ValueError):
             data = atomic_files.read_json(path)
             if data["of"] == of:
@@ -81,7 +81,7 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def write_array(folder: Path, array: Array, journal: Journal, progress: Progress | None = None) -> Path:
+def write_array(folder: Path, array: Array, journal: ExportJournal, progress: Progress | None = None) -> Path:
     """Write the array's file and its sha256 beside it; what the journal says is there already is checked and kept.
 
     Raises InputError while another process writes the same file, StorageError when the disk is full.
@@ -108,7 +108,7 @@ def write_array(folder: Path, array: Array, journal: Journal, progress: Progress
     return path
 
 
-def _fill(file: BinaryIO, array: Array, journal: Journal, progress: Progress | None) -> str:
+def _fill(file: BinaryIO, array: Array, journal: ExportJournal, progress: Progress | None) -> str:
     """Write what is missing of the file, noting how far it is now and then; returns the sha256 of the whole."""
     rows, sha = _resumed(file, array, journal)
     if not rows:
@@ -134,7 +134,7 @@ def _fill(file: BinaryIO, array: Array, journal: Journal, progress: Progress | N
     return whole
 
 
-def _resumed(file: BinaryIO, array: Array, journal: Journal) -> tuple[int, Any]:
+def _resumed(file: BinaryIO, array: Array, journal: ExportJournal) -> tuple[int, Any]:
     """Rows that are there and as they were noted, with the sha256 so far; the file stands behind them."""
     rows, noted = journal.done.get(array.name, (0, ""))
     sha, left = hashlib.sha256(), array.bytes(rows)

@@ -37,7 +37,7 @@ def _is_docstring(node: Any) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-class File:
+class SourceFile:
     """A file of code, or a cell of a notebook. `tree` is None where its text is not at hand."""
 
     def __init__(self, name: str, globals: dict[str, Any] | None = None) -> None:

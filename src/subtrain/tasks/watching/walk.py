@@ -39,7 +39,7 @@ class Walk:
         self.packages: set[str] = set()
         self._names: dict[Any, str] = {}
         self._waiting: collections.deque[tuple[str, Callable[[], str]]] = collections.deque()
-        self._files: dict[str, syntax.File] = {}
+        self._files: dict[str, syntax.SourceFile] = {}
         self._kept: list[Any] = []
         self._within: list[int] = []
         self._seen: dict[int, tuple[str, bool]] = {}
@@ -295,9 +295,9 @@ class Walk:
         except ValueError:
             return "empty"
 
-    def _file(self, name: str, scope: dict[str, Any] | None = None) -> syntax.File:
+    def _file(self, name: str, scope: dict[str, Any] | None = None) -> syntax.SourceFile:
         if name not in self._files:
-            self._files[name] = syntax.File(name, scope)
+            self._files[name] = syntax.SourceFile(name, scope)
         return self._files[name]
 
     def uses(self, module: str | None) -> None:

@@ -24,7 +24,7 @@ from subtrain.trainers.kit.dense_layers import Floats, Ints
 from subtrain.trainers.kit.gradients import block_gradient, first_gradient
 from subtrain.trainers.kit.network_shape import (
     CACHED,
-    Net,
+    NetworkShape,
     Places,
     Space,
     chunk_of,
@@ -46,7 +46,7 @@ def descend(
     y: Ints,
     order: Places,
     batch: int,
-    net: Net,
+    net: NetworkShape,
     parameters: Floats,
     rates: Floats,
     momentum: Any,
@@ -73,7 +73,7 @@ def descend(
 
 
 @contracting_kernel
-def predict(images: Floats, parameters: Floats, net: Net, logits: Floats) -> None:
+def predict(images: Floats, parameters: Floats, net: NetworkShape, logits: Floats) -> None:
     """Write the logits [N, classes] of framed images [N, C, H, W]."""
     space = space_for(net, _CHUNK)
     everything = np.arange(images.shape[0]).astype(np.int32)
@@ -85,7 +85,7 @@ def predict(images: Floats, parameters: Floats, net: Net, logits: Floats) -> Non
 
 
 @contracting_kernel
-def forward(images: Floats, chosen: Places, net: Net, parameters: Floats, space: Space) -> Floats:
+def forward(images: Floats, chosen: Places, net: NetworkShape, parameters: Floats, space: Space) -> Floats:
     """Fill the maps and activations; returns the logits [rows, classes]."""
     rows = chosen.size
     below = filled = at = 0
@@ -118,7 +118,7 @@ def forward(images: Floats, chosen: Places, net: Net, parameters: Floats, space:
 
 @contracting_kernel
 def backward(
-    images: Floats, chosen: Places, labels: Ints, net: Net, parameters: Floats, space: Space, gradient: Floats
+    images: Floats, chosen: Places, labels: Ints, net: NetworkShape, parameters: Floats, space: Space, gradient: Floats
 ) -> None:
     """Write the gradient of the mean loss."""
     rows, last = chosen.size, net.blocks.shape[0] - 1

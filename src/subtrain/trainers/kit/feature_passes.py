@@ -27,15 +27,15 @@ _BLOCK = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class FeatureMoments:
     """gram [D, D] = sum of x xᵀ, sums [C, D] = sums of x by class, counts [C] = rows by class; all float64."""
 
     gram: Doubles
     sums: Doubles
     counts: Doubles
 
-    def __sub__(self, other: Moments) -> Moments:
-        return Moments(self.gram - other.gram, self.sums - other.sums, self.counts - other.counts)
+    def __sub__(self, other: FeatureMoments) -> FeatureMoments:
+        return FeatureMoments(self.gram - other.gram, self.sums - other.sums, self.counts - other.counts)
 
     @property
     def mean(self) -> Doubles:
@@ -48,7 +48,7 @@ class Moments:
         return np.asarray(self.gram - self.counts.sum() * np.outer(self.mean, self.mean))
 
 
-def moments(x: Floats, y: Ints, classes: int, rows: Ints, exact: bool = False) -> Moments:
+def moments(x: Floats, y: Ints, classes: int, rows: Ints, exact: bool = False) -> FeatureMoments:
     """Moments of the given rows of x [n, D], labeled y [n]; exact: products in float64 too, at half the speed."""
     block = np.empty((_BLOCK, x.shape[1]), np.float64 if exact else np.float32)
     gram, sums = np.zeros((x.shape[1], x.shape[1])), np.zeros((classes, x.shape[1]))
@@ -57,7 +57,7 @@ def moments(x: Floats, y: Ints, classes: int, rows: Ints, exact: bool = False) -
         _gather(x, y, some, block, sums)
         part = block[: some.size]
         gram += part.T @ part
-    return Moments(gram, sums, np.bincount(y[rows], minlength=classes).astype(np.float64))
+    return FeatureMoments(gram, sums, np.bincount(y[rows], minlength=classes).astype(np.float64))
 
 
 def swept(x: Any, rows: Ints, weight: Doubles, bias: Doubles, middle: Middle) -> tuple[Doubles, Doubles]:

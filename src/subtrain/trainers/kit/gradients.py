@@ -7,7 +7,16 @@ import numpy as np
 from subtrain.system.kernel import contracting_kernel
 from subtrain.trainers.kit import dense_layers, vector_loops
 from subtrain.trainers.kit.dense_layers import Floats, Ints
-from subtrain.trainers.kit.network_shape import Net, Places, Space, chunk_of, frame, map_size, pixels_of, taps_of
+from subtrain.trainers.kit.network_shape import (
+    NetworkShape,
+    Places,
+    Space,
+    chunk_of,
+    frame,
+    map_size,
+    pixels_of,
+    taps_of,
+)
 from subtrain.trainers.kit.pooling import unpool_maps
 from subtrain.trainers.kit.windows import image_windows
 
@@ -17,7 +26,7 @@ _add_64, _add_48, _add_32, _add_16, _add_8, _add_1 = (vector_loops.weighted_sum(
 
 
 @contracting_kernel
-def first_gradient(images: Floats, chosen: Places, net: Net, space: Space, gradient: Floats) -> None:
+def first_gradient(images: Floats, chosen: Places, net: NetworkShape, space: Space, gradient: Floats) -> None:
     """Add the gradient of the first block's parameters."""
     rows, outputs, taps, pixels, size = (
         chosen.size,
@@ -52,7 +61,7 @@ def first_gradient(images: Floats, chosen: Places, net: Net, space: Space, gradi
 
 @contracting_kernel
 def block_gradient(
-    net: Net,
+    net: NetworkShape,
     b: int,
     below: Floats,
     below_slopes: Floats,

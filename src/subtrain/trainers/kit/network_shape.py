@@ -17,7 +17,7 @@ CACHED = 1 << 16
 """Numbers that stay in a core's cache while they are worked on."""
 
 
-class Net(NamedTuple):
+class NetworkShape(NamedTuple):
     """A network's shape.
 
     blocks int64 [blocks, 6]: channels in and out, rows and columns of the framed input, rows and columns after pooling.
@@ -48,38 +48,38 @@ class Space(NamedTuple):
 
 
 @contracting_kernel
-def frame(net: Net, b: int) -> Any:
+def frame(net: NetworkShape, b: int) -> Any:
     """Width of the frame of zeros around the map of block b."""
     return net.kernel // 2 if b < net.blocks.shape[0] - 1 else 0
 
 
 @contracting_kernel
-def map_size(net: Net, b: int) -> Any:
+def map_size(net: NetworkShape, b: int) -> Any:
     """Numbers in the framed map of one image after block b."""
     edge = 2 * frame(net, b)
     return (net.blocks[b, 4] + edge) * (net.blocks[b, 5] + edge) * net.blocks[b, 1]
 
 
 @contracting_kernel
-def taps_of(net: Net, b: int) -> Any:
+def taps_of(net: NetworkShape, b: int) -> Any:
     """Inputs of one convolution: what its kernel sees."""
     return net.kernel * net.kernel * net.blocks[b, 0]
 
 
 @contracting_kernel
-def pixels_of(net: Net, b: int) -> Any:
+def pixels_of(net: NetworkShape, b: int) -> Any:
     """Pixels of one image that are pooled."""
     return net.blocks[b, 4] * net.blocks[b, 5] * net.pool * net.pool
 
 
 @contracting_kernel
-def chunk_of(net: Net, b: int) -> Any:
+def chunk_of(net: NetworkShape, b: int) -> Any:
     """Images whose windows fit the cache together."""
     return max(1, CACHED // (pixels_of(net, b) * max(taps_of(net, b), net.blocks[b, 1])))
 
 
 @contracting_kernel
-def space_for(net: Net, rows: int) -> Space:
+def space_for(net: NetworkShape, rows: int) -> Space:
     """Memory for minibatches of this many images."""
     maps = windows = z = 0
     for b in range(net.blocks.shape[0]):

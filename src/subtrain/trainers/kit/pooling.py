@@ -5,14 +5,14 @@ from __future__ import annotations
 from subtrain.system.kernel import contracting_kernel
 from subtrain.trainers.kit import vector_loops
 from subtrain.trainers.kit.dense_layers import Floats
-from subtrain.trainers.kit.network_shape import Net, Places, frame
+from subtrain.trainers.kit.network_shape import NetworkShape, Places, frame
 
 _pool_16, _pool_8, _pool_1 = (vector_loops.pool_lanes(n) for n in (16, 8, 1))
 _unpool_16, _unpool_8, _unpool_1 = (vector_loops.unpool_lanes(n) for n in (16, 8, 1))
 
 
 @contracting_kernel
-def pool_maps(z: Floats, bias: Floats, net: Net, b: int, maps: Floats, winners: Places) -> None:
+def pool_maps(z: Floats, bias: Floats, net: NetworkShape, b: int, maps: Floats, winners: Places) -> None:
     """From z [images, pixels * outputs] to framed maps [images, size], and who won there."""
     height, width, pool, edge = net.blocks[b, 4], net.blocks[b, 5], net.pool, frame(net, b)
     line = width * pool * bias.size
@@ -25,7 +25,7 @@ def pool_maps(z: Floats, bias: Floats, net: Net, b: int, maps: Floats, winners: 
 
 
 @contracting_kernel
-def unpool_maps(slopes: Floats, winners: Places, net: Net, b: int, z: Floats) -> None:
+def unpool_maps(slopes: Floats, winners: Places, net: NetworkShape, b: int, z: Floats) -> None:
     """The gradient of z [images, pixels * outputs] from that of the framed maps [images, size]."""
     outputs, height, width, pool, edge = net.blocks[b, 1], net.blocks[b, 4], net.blocks[b, 5], net.pool, frame(net, b)
     line = width * pool * outputs

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from subtrain.system.kernel import contracting_kernel
 from subtrain.trainers.kit.dense_layers import Floats
-from subtrain.trainers.kit.network_shape import Net, Places
+from subtrain.trainers.kit.network_shape import NetworkShape, Places
 
 
 @contracting_kernel
-def image_windows(images: Floats, chosen: Places, net: Net, windows: Floats) -> None:
+def image_windows(images: Floats, chosen: Places, net: NetworkShape, windows: Floats) -> None:
     """Windows [taps, images * pixels] of the first block: each tap copies rows of pixels."""
     kernel, channels = net.kernel, images.shape[1]
     height, width = net.blocks[0, 4] * net.pool, net.blocks[0, 5] * net.pool
@@ -25,7 +25,7 @@ def image_windows(images: Floats, chosen: Places, net: Net, windows: Floats) -> 
 
 
 @contracting_kernel
-def map_windows(maps: Floats, net: Net, b: int, windows: Floats) -> None:
+def map_windows(maps: Floats, net: NetworkShape, b: int, windows: Floats) -> None:
     """Windows [images * pixels, taps] of a later block, from the framed maps [images, size] below it."""
     channels, row = net.blocks[b, 0], net.blocks[b, 0] * net.blocks[b, 3]
     length = net.kernel * channels

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
+from subtrain.system.types import Floats
 
 Rows = NDArray[np.floating[Any]]
-Floats = NDArray[np.float64]
 KINDS = ("targets", "units")
 METHODS = ("pca", "spectral", "tsne")
 # t-SNE of more dimensions than this takes long and shows their noise.

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.estimators.kit.dense_problem import check_memory, dense
 from subtrain.regression.estimators.ridge import decompose
 from subtrain.regression.lasso.problem import problem
+from subtrain.system.types import Floats
 from subtrain.uses.kit.mask_covariance import MaskCovariance
 from subtrain.uses.kit.residuals import ResidualSums
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from subtrain.evaluation import Interval, correlation, rank
 from subtrain.formatting import number
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
+
 Flags = NDArray[np.bool_]
 # Units on either side that a swap is chosen from; the best swap is nearly always among those of most and least gain.
 CANDIDATES = 16
@@ -21,7 +22,7 @@ ROWS = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class HeaviestSubmatrix:
     """A set as bool [n], and the sum of the matrix over its pairs, each counted once from either side."""
 
     inside: Flags
@@ -46,14 +47,14 @@ def symmetric(weight: NDArray[Any]) -> Any:
     return dense
 
 
-def largest_submatrix(matrix: Any, size: int, starts: int = 10, seed: int = 0) -> Found:
+def largest_submatrix(matrix: Any, size: int, starts: int = 10, seed: int = 0) -> HeaviestSubmatrix:
     """The best set of `size` units that local search finds from several starts: those that the largest eigenvector
     names, those that grow from single units, and random ones. There is no guarantee: the problem is NP-hard.
     """
     return _best(matrix, size, _orders(matrix, starts, seed))
 
 
-def _best(matrix: Any, size: int, orders: list[Floats]) -> Found:
+def _best(matrix: Any, size: int, orders: list[Floats]) -> HeaviestSubmatrix:
     """The best of the sets that the first `size` units of each order climb to."""
     starts = [np.zeros(order.size, np.bool_) for order in orders]
     for start, order in zip(starts, orders, strict=True):
@@ -66,8 +67,8 @@ def _best(matrix: Any, size: int, orders: list[Floats]) -> Found:
 
 
 def densest_submatrix(
-    matrix: Any, most: int, starts: int = 10, seed: int = 0, tried: Callable[[Found], object] | None = None
-) -> Found:
+    matrix: Any, most: int, starts: int = 10, seed: int = 0, tried: Callable[[HeaviestSubmatrix], object] | None = None
+) -> HeaviestSubmatrix:
     """The set of 2 to `most` units with the largest sum a member: the best of a geometric grid of sizes, then grown or
     shrunk a unit at a time as long as that helps. tried: is told the best set of every size of the grid.
     """
@@ -89,7 +90,7 @@ def densest_submatrix(
         best = next_
 
 
-def _density(found: Found) -> float:
+def _density(found: HeaviestSubmatrix) -> float:
     return found.value / int(found.inside.sum())
 
 
@@ -99,7 +100,7 @@ def _toggled(inside: Flags, unit: int) -> Flags:
     return changed
 
 
-def climb(matrix: Any, inside: Flags) -> Found:
+def climb(matrix: Any, inside: Flags) -> HeaviestSubmatrix:
     """Swap units in and out, one for one, as long as the sum grows."""
     inside, size = inside.copy(), int(inside.sum())
     gain = np.asarray(matrix @ inside.astype(np.float64))
@@ -116,18 +117,18 @@ def climb(matrix: Any, inside: Flags) -> Found:
         out, into = int(leave[i]), int(join[j])
         inside[out], inside[into] = False, True
         gain = gain + row(matrix, into) - row(matrix, out)
-    return Found(inside, float(gain[inside].sum() / 2))
+    return HeaviestSubmatrix(inside, float(gain[inside].sum() / 2))
 
 
-def _jump(matrix: Any, inside: Flags) -> Found:
+def _jump(matrix: Any, inside: Flags) -> HeaviestSubmatrix:
     """Take the units that gain most from the set in place of the set, as long as the sum grows."""
-    size, best, current = int(inside.sum()), Found(inside, -np.inf), inside
+    size, best, current = int(inside.sum()), HeaviestSubmatrix(inside, -np.inf), inside
     while True:
         gain = np.asarray(matrix @ current.astype(np.float64))
         value = float(gain[current].sum() / 2)
         if value <= best.value:
             return best
-        best, current = Found(current, value), np.zeros_like(inside)
+        best, current = HeaviestSubmatrix(current, value), np.zeros_like(inside)
         current[_first(-gain, size)] = True
 
 

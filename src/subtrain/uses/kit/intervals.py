@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from subtrain.evaluation import Interval
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 
 def mean_interval(draws: Floats) -> Interval:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from subtrain.designs.drawn import Design
 from subtrain.designs.samplers import subset_size
 from subtrain.errors import InputError
-
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
 
 
 @dataclass(frozen=True)

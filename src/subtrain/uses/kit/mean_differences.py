@@ -14,8 +14,8 @@ from subtrain.errors import InputError
 from subtrain.masks import Masks
 from subtrain.quantities import Quantity
 from subtrain.regression.counting.count_stream import count_blocks
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 Block = tuple[Masks, NDArray[Any]]
 Reading = Callable[[NDArray[Any]], NDArray[Any]]
 

@@ -13,7 +13,8 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from subtrain.system.types import Floats
+
 DEGREES = 4
 
 

@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.intervals import difference_interval
 from subtrain.uses.kit.removals import Numbers, random_sets, without
 from subtrain.uses.kit.result import Result, Table, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -21,8 +21,8 @@ from subtrain.regression.counting.threads import Progress
 from subtrain.regression.lasso.lambda_choice import of_targets
 from subtrain.regression.study_models import Models
 from subtrain.study import Study
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 # Rows of the Gram multiplied at a time.
 ROWS = 1024

@@ -23,11 +23,11 @@ from subtrain.regression.lasso.lambda_choice import of_targets
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.study_models import Models
 from subtrain.study import Study
+from subtrain.system.types import Floats
 from subtrain.uses.kit.debias import Estimates, debias, least_squares
 from subtrain.uses.kit.mask_covariance import MaskCovariance, design_covariance, observed_covariance
 from subtrain.uses.kit.residuals import ResidualSums, Rows, fitted_parts, residual_sums, sums_of_counts
 
-Floats = NDArray[np.float64]
 # Estimators of sparse weights, whose degrees of freedom are how many of these are not zero.
 SPARSE = ("Lasso", "LassoLarge")
 # Estimators whose weights are not those of one regression on all models.

@@ -13,7 +13,7 @@ from typing import Any
 from subtrain.collection.engines.local.device_memory import Remedy, Shortage
 from subtrain.collection.engines.local.slots import CPU, SHARE, Slots
 from subtrain.collection.engines.local.worker_process import Worker
-from subtrain.collection.report import Failure, Tally
+from subtrain.collection.report import SegmentFailure, Tally
 from subtrain.collection.retries import ATTEMPTS, HOPELESS, Attempts
 from subtrain.collection.segment_order import Agenda
 from subtrain.collection.workers import bounded_logs, checkpoint, task_message
@@ -67,7 +67,7 @@ class LocalExecutor:
         self.stopping = False
         self.alive: set[Worker] = set()
 
-    def run(self, tick: Callable[[], None]) -> list[Failure]:
+    def run(self, tick: Callable[[], None]) -> list[SegmentFailure]:
         """Work until done, calling `tick` several times a second; returns the segments given up."""
         threads = [threading.Thread(target=self._guarded, args=(device,), daemon=True) for device in self.slots.devices]
         for thread in threads:

@@ -56,7 +56,7 @@ class RayOptions:
         )
 
 
-class Cluster:
+class RayCluster:
     """A cluster that this process is connected to; stays: also after the work."""
 
     def __init__(self, api: Any, options: RayOptions, stays: bool = False) -> None:
@@ -119,7 +119,7 @@ class Cluster:
 class RayMapper:
     """A `Mapper` of pieces of a fit over a cluster."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: RayCluster) -> None:
         self.cluster, self.slots = cluster, max(cluster.slots, 1)
 
     def map(self, function: Callable[..., Any], items: Sequence[Any], shared: Sequence[Any] = ()) -> Iterator[Any]:
@@ -149,15 +149,15 @@ def _run(version: str, function: Callable[..., Any], *given: Any) -> Any:
 
 
 @contextmanager
-def connected(options: RayOptions) -> Iterator[Cluster]:
+def connected(options: RayOptions) -> Iterator[RayCluster]:
     """The cluster of these options, for as long as it is needed; one that this process is in already is left as is."""
     api = _api()
     if api.is_initialized():
-        yield Cluster(api, options, stays=True)
+        yield RayCluster(api, options, stays=True)
         return
     _connect(api, options)
     try:
-        cluster = Cluster(api, options)
+        cluster = RayCluster(api, options)
         if not cluster.slots and not options.location:
             raise InputError(
                 f"this machine has no room for a Ray task of {options.num_cpus:g} CPU and {options.num_gpus:g} GPU"

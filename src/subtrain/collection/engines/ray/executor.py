@@ -14,8 +14,8 @@ from typing import Any
 from subtrain.collection.engines.local.executor import LocalExecutor
 from subtrain.collection.engines.local.slots import CPU, Slots
 from subtrain.collection.engines.local.worker_process import Worker
-from subtrain.collection.engines.ray.cluster import AHEAD, Cluster, LostError, RayOptions, connected
-from subtrain.collection.report import Failure, Tally
+from subtrain.collection.engines.ray.cluster import AHEAD, LostError, RayCluster, RayOptions, connected
+from subtrain.collection.report import SegmentFailure, Tally
 from subtrain.collection.retries import Ledger
 from subtrain.collection.workers import task_message
 from subtrain.designs.drawn import Span
@@ -30,7 +30,7 @@ EVERY, LAG = 1.0, 120.0
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainOrder:
     """What a task must know besides its segment. manifest: sha256 of study.json; greeting: `travel.pack_of`."""
 
     path: str
@@ -51,7 +51,7 @@ class Ended:
     logs: tuple[str, ...]
 
 
-def train_on_node(span: Span, order: Order) -> Ended:
+def train_on_node(span: Span, order: TrainOrder) -> Ended:
     """The task: train a segment in a supervised worker process of this node, as the local engine does."""
     study = _reachable(order)
     tally = Tally(study.store, "", span[1] - span[0], 0)
@@ -66,7 +66,7 @@ def train_on_node(span: Span, order: Order) -> Ended:
 _idle: dict[str, list[Worker]] = {}
 
 
-def _reachable(order: Order) -> StoredStudy:
+def _reachable(order: TrainOrder) -> StoredStudy:
     """The study, if this node sees the very folder that the driver does."""
     try:
         same = _digest(open_store(order.path)) == order.manifest
@@ -111,7 +111,7 @@ class RayExecutor:
         self.looked = 0.0
         self.logs: set[str] = set()
 
-    def run(self, tick: Callable[[], None]) -> list[Failure]:
+    def run(self, tick: Callable[[], None]) -> list[SegmentFailure]:
         """Work until every segment is committed or given up."""
         with connected(self.options) as cluster:
             order = cluster.share(self._order())
@@ -137,19 +137,19 @@ class RayExecutor:
                 if log.stat().st_size == 0:
                     log.unlink()
 
-    def _order(self) -> Order:
+    def _order(self) -> TrainOrder:
         study = self.study
         greeting = task_message.pack_of(study, here=False)
-        return Order(study.store.address, _digest(study.store), greeting, self.slots, self.timeout)
+        return TrainOrder(study.store.address, _digest(study.store), greeting, self.slots, self.timeout)
 
-    def _found(self, cluster: Cluster) -> str:
+    def _found(self, cluster: RayCluster) -> str:
         nodes = len(cluster.nodes)
         there = f"{nodes} node{'s' * (nodes != 1)}"
         if not self.tally.workers:
             return f"no node of the Ray cluster ({there}) has room for such a task yet: waiting for one that has"
         return f"the Ray cluster has {there} and room for {self.tally.workers} tasks at a time"
 
-    def _submit(self, cluster: Cluster, order: Any) -> None:
+    def _submit(self, cluster: RayCluster, order: Any) -> None:
         while self.todo and len(self.under_way) < max(1, AHEAD * self.tally.workers) and not self.ledger.hopeless:
             span = self.todo.popleft()
             if span in self.ledger.waiting:
@@ -157,7 +157,7 @@ class RayExecutor:
         if self.ledger.hopeless:
             self.todo.clear()
 
-    def _hear(self, cluster: Cluster) -> None:
+    def _hear(self, cluster: RayCluster) -> None:
         if not self.under_way:
             time.sleep(0.1)
             return
@@ -177,7 +177,7 @@ class RayExecutor:
             else:
                 self.committed[span] = time.monotonic()
 
-    def _look(self, cluster: Cluster) -> None:
+    def _look(self, cluster: RayCluster) -> None:
         """What is committed by now; a folder shared over a network may show it later than the task said so."""
         self.looked = time.monotonic()
         self.tally.workers = cluster.slots

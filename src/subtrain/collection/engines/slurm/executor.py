@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from subtrain.collection.engines.slurm import sbatch
-from subtrain.collection.engines.slurm.sbatch import MOST_JOBS, Job, Request
+from subtrain.collection.engines.slurm.sbatch import MOST_JOBS, Request, SlurmJob
 from subtrain.collection.engines.slurm.squeue_silence import Silence
 from subtrain.collection.engines.slurm.submitted_jobs import Batch, new_batch, open_batches, write_batch
-from subtrain.collection.report import Failure, Tally, runner_file
+from subtrain.collection.report import SegmentFailure, Tally, runner_file
 from subtrain.collection.retries import Ledger
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.task_message import worker_words
@@ -112,7 +112,7 @@ class SlurmExecutor:
         self.ledger = Ledger(study, segments, tally)
         self.numbers = {span: number for number, span in enumerate(study.segments)}
         self.batches: list[Batch] = []
-        self.running: dict[Element, Job] = {}
+        self.running: dict[Element, SlurmJob] = {}
         self.settled: set[Element] = set()
         self.gone: dict[Element, float] = {}
         self.fruitful: set[Element] = set()
@@ -126,7 +126,7 @@ class SlurmExecutor:
         text = sbatch.script(self.study.path.resolve(), batch.folder, batch.name, len(jobs), self.request)
         return batch, text
 
-    def run(self, tick: Callable[[], None]) -> list[Failure]:
+    def run(self, tick: Callable[[], None]) -> list[SegmentFailure]:
         """Submit and watch until all is committed or given up."""
         if not sbatch.available():
             raise InputError("there is no sbatch here: run this on a machine that submits to Slurm, or --dry-run")
@@ -167,7 +167,7 @@ class SlurmExecutor:
             for k in batch.jobs[index]:
                 self.ledger.failed(self.study.segments[k], why)
 
-    def _update(self, known: dict[str, list[Job]]) -> None:
+    def _update(self, known: dict[str, list[SlurmJob]]) -> None:
         self.running = {
             (batch, job.index): job
             for batch in self.batches
@@ -205,7 +205,7 @@ class SlurmExecutor:
             raise
         batch.mark("job", number)
         self.batches.append(batch)
-        self.running |= {(batch, index): Job(index, "PENDING", "", "") for index in range(len(batch.jobs))}
+        self.running |= {(batch, index): SlurmJob(index, "PENDING", "", "") for index in range(len(batch.jobs))}
         self.tally.notes.append(f"submitted Slurm array {number} of {len(batch.jobs)} jobs")
 
     def _pause(self, seconds: float, tick: Callable[[], None]) -> None:

@@ -40,7 +40,7 @@ _OVER = {
 
 
 @dataclass(frozen=True)
-class Job:
+class SlurmJob:
     """One element of an array as squeue shows it: its number, state ("RUNNING"), node, and why it is in that state."""
 
     index: int
@@ -165,7 +165,7 @@ def _array_limit() -> str:
     return ""
 
 
-def ask(names: Sequence[str]) -> dict[str, list[Job]] | None:
+def ask(names: Sequence[str]) -> dict[str, list[SlurmJob]] | None:
     """The jobs Slurm knows by these names, recent ended ones too; None if it does not answer now."""
     if not names:
         return {}
@@ -174,11 +174,11 @@ def ask(names: Sequence[str]) -> dict[str, list[Job]] | None:
         lines = _run(words).splitlines()
     except CollectError:
         return None
-    found: dict[str, list[Job]] = {name: [] for name in names}
+    found: dict[str, list[SlurmJob]] = {name: [] for name in names}
     for line in lines:
         name, index, state, node, reason = (part.strip() for part in line.split("|", 4))
         if name in found and index.isdigit():
-            found[name].append(Job(int(index), state, node, reason))
+            found[name].append(SlurmJob(int(index), state, node, reason))
     return found
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.lasso.problem import Problem, validation_moments
 from subtrain.system.machine import memory
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 ROWS = 512
 
 

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.system.kernel import kernel
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 
-
-class Net(NamedTuple):
+class ElasticProblem(NamedTuple):
     """covariance: [n, n]; rho: [T, n]; variance: [T]; lambdas: [T, k], decreasing; ratio: the l1 share; tol: relative
     gap; sweeps: at most for one lambda; positive: no negative coefficients."""
 
@@ -32,7 +31,7 @@ class Net(NamedTuple):
 
 @kernel
 def net_target(
-    net: Net, t: int, first: int, coef: Floats, every: Floats, gaps: Floats, taken: NDArray[np.int64]
+    net: ElasticProblem, t: int, first: int, coef: Floats, every: Floats, gaps: Floats, taken: NDArray[np.int64]
 ) -> None:
     """Solve lambdas first <= k < first + len(every) of target t from `coef` [n], which is left at the last of them.
 
@@ -63,7 +62,7 @@ def net_target(
 
 
 @kernel
-def net_slope(net: Net, t: int, l2: float, coef: Floats, slope: Floats) -> None:
+def net_slope(net: ElasticProblem, t: int, l2: float, coef: Floats, slope: Floats) -> None:
     """slope = rho - (C + l2) w, over all units."""
     for j in range(coef.size):
         slope[j] = net.rho[t, j] - l2 * coef[j]
@@ -75,7 +74,7 @@ def net_slope(net: Net, t: int, l2: float, coef: Floats, slope: Floats) -> None:
 
 @kernel
 def net_sweeps(
-    net: Net, l1: float, l2: float, coef: Floats, slope: Floats, active: NDArray[np.int64], most: int
+    net: ElasticProblem, l1: float, l2: float, coef: Floats, slope: Floats, active: NDArray[np.int64], most: int
 ) -> int:
     """Sweep the active units until a sweep lowers the objective by a thousandth of the first's; the sweeps taken."""
     lowest = 0.0
@@ -103,7 +102,7 @@ def net_sweeps(
 
 
 @kernel
-def net_gap(net: Net, t: int, l1: float, coef: Floats, slope: Floats) -> float:
+def net_gap(net: ElasticProblem, t: int, l1: float, coef: Floats, slope: Floats) -> float:
     """Primal minus the dual value of the best feasible multiple of the residual (of the LASSO with l2 in C)."""
     fitted = residual = net.variance[t]
     norm = 0.0

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from subtrain.regression.counting.threads import each, thread_count
 from subtrain.regression.estimators.kit.pairs import Pairs
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 Kinds = NDArray[np.integer]
 # Pseudo-observations of "as before" in the factor of a kind, and how far its mean goes at a time.
 AS_BEFORE, STEP = 1.0, 0.5

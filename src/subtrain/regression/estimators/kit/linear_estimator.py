@@ -34,8 +34,8 @@ from subtrain.regression.lasso.sample_split import check_one_way, given_rows, va
 from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.lasso.zero_targets import warn_zeros_of
 from subtrain.regression.study_models import Models
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # Masks turned to floats at a time by `predict`.
 ROWS = 4096
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from subtrain.regression.counting.threads import each, thread_count
 from subtrain.regression.estimators.kit.dense_problem import Dense
 from subtrain.system.kernel import kernel
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # Prior variances of a weight over the scale that its unit and target give it: from none to a heavy tail.
 MIXTURE = np.array([0.0, 0.05, 0.3, 1.0, 3.0, 10.0])
 UNITS, TARGETS = 64, 32
@@ -20,7 +19,7 @@ LEAST_NOISE = 1e-3
 
 
 @dataclass(eq=False)
-class State:
+class MixtureState:
     """What sweeps change. coef: [T, n], posterior means; pull: [T, n], rho - covariance coef; noise: [T], variance that
     the weights leave; share: [K], of the components of the mixture. Of the last sweep: seen [T, n], each weight as the
     data alone give it, with variance blur [T, n], inf where they say nothing (constant units and targets); moved [T],
@@ -35,12 +34,12 @@ class State:
     moved: Floats
 
 
-def start(task: Dense) -> State:
+def start(task: Dense) -> MixtureState:
     """No weights, all variance noise."""
     targets, n = task.rho.shape
     size = len(MIXTURE)
     empty = np.zeros((targets, n))
-    return State(
+    return MixtureState(
         coef=empty,
         pull=task.rho.copy(),
         noise=task.variance.copy(),
@@ -51,7 +50,9 @@ def start(task: Dense) -> State:
     )
 
 
-def sweep(task: Dense, models: int, centre: Floats, scale: Floats, state: State, threads: int | None = None) -> None:
+def sweep(
+    task: Dense, models: int, centre: Floats, scale: Floats, state: MixtureState, threads: int | None = None
+) -> None:
     """Update every weight once, given prior means centre and variances scale [T, n] times MIXTURE; then the noise and
     the mixture.
 
