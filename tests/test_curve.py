@@ -125,7 +125,7 @@ def test_from_the_command_line_while_it_is_collected(make_study, tmp_path):
     assert (data["fit_done"], len(data["runners"])) == (120, 1)
     assert [point["models"] for point in data["curve"]["points"]] == [60, 120]
     assert "upper bound (noise)" in text
-    assert "judged on the 20 held-out subsets x 2 runs that have landed" in text
+    assert "evaluated on the 20 held-out subsets x 2 runs that are committed" in text
 
 
 def test_the_command_line_says_when_it_is_too_early(make_study):

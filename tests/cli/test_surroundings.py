@@ -129,11 +129,13 @@ def test_figures_in_python_need_no_backend_and_keep_the_one_that_was_set(fitted)
 
 
 def test_a_current_folder_that_is_gone(tmp_path):
-    line = 'mkdir "$1/gone"; cd "$1/gone"; rmdir "$1/gone"; exec "$0" -m subtrain create "$1/r" --task digits'
+    line = 'mkdir "$1/gone"; cd "$1/gone"; rmdir "$1/gone"; exec "$0" -m subtrain create "$1/$2" --task "$3"'
     words = ["/bin/sh", "-c", line, sys.executable, str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run([*words, "own", "mine:task"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "the current folder is gone" in done.stderr
+    done = subprocess.run([*words, "built-in", "digits"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, "nothing there is needed"
 
 
 def test_no_home_and_no_name(fitted, tmp_path):

@@ -145,7 +145,8 @@ def test_when_one_worker_is_too_many_the_models_fail_with_a_sentence(hungry):
     with pytest.raises(CollectError) as caught:
         study.collect(devices=["cuda:0"], per_device=2, progress=False)
     assert "4 of 4 models are missing" in str(caught.value)
-    sentence = "it needs more memory than there is on cuda:0: OutOfMemoryError: CUDA out of memory. 2 GiB"
+    error = "OutOfMemoryError: CUDA out of memory. 2 GiB (hungry.py, line 38)"
+    sentence = f"it needs more memory than there is on cuda:0: {error}"
     assert sentence in str(caught.value)
     assert {failed.why for failed in status(study).failed} == {sentence}
 

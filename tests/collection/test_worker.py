@@ -65,7 +65,7 @@ def test_segment_lists():
 
 
 def test_engines_and_options_that_do_not_exist(iris):
-    with pytest.raises(InputError, match="choose from local, slurm, ray"):
+    with pytest.raises(InputError, match="choose from local, inline, slurm, ray"):
         iris.collect(engine="pbs", progress=False)
     with pytest.raises(InputError, match="engine local has no option partition"):
         iris.collect(partition="gpu", progress=False)

@@ -238,7 +238,7 @@ def test_a_study_is_fitted_like_any_other(study, tmp_path) -> None:
 def test_an_interrupted_fit_goes_on_with_the_targets_that_are_left(study, monkeypatch) -> None:
     want = st.fit(study, estimator=LassoLarge(**HOW))
     groups = []
-    solve = solver.Group.solve
+    solve = solver.TargetGroup.solve
 
     def dying(self, *args):
         groups.append(self.y[0, 0])
@@ -246,7 +246,7 @@ def test_an_interrupted_fit_goes_on_with_the_targets_that_are_left(study, monkey
             raise KeyboardInterrupt
         return solve(self, *args)
 
-    monkeypatch.setattr(solver.Group, "solve", dying)
+    monkeypatch.setattr(solver.TargetGroup, "solve", dying)
     monkeypatch.setattr(solver, "plan_layout", lambda n, *_: Layout(2, 2, n))
     with pytest.raises(KeyboardInterrupt):
         st.fit(study, estimator=LassoLarge(**HOW))
@@ -266,7 +266,7 @@ def test_what_is_kept_of_other_options_or_damaged_is_not_used(tmp_path, monkeypa
     packed = pack(masks)
     how = {"lambdas": [0.2, 0.1], "resume": tmp_path}
     first = solver.lasso_large(packed, y, **how)
-    monkeypatch.setattr(solver.Group, "solve", lambda *_: pytest.fail("it was kept"))
+    monkeypatch.setattr(solver.TargetGroup, "solve", lambda *_: pytest.fail("it was kept"))
     again = solver.lasso_large(packed, y, **how)
     for t in range(5):
         np.testing.assert_array_equal(again.weight(t, 0), first.weight(t, 0))

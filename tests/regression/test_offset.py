@@ -78,6 +78,7 @@ def on_device(masks, y):
     return device_counts([(pack(masks), y)], device="cpu")
 
 
+@pytest.mark.filterwarnings("ignore::subtrain.system.experimental.ExperimentalWarning")
 @pytest.mark.parametrize("counted", [count, on_device])
 def test_squared_deviations_of_a_level_are_exact_to_many_digits(counted):
     """Whatever the order and size of the blocks: Chan's formula joins them."""

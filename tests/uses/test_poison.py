@@ -122,7 +122,7 @@ def test_a_backdoor_in_real_digits_is_among_the_first_sets(make_study):
     assert found.recall > 0.9
     assert found.precision > 0.6
     assert found.label[0] == "0"
-    assert "labelled 0" in repr(found)
+    assert "labeled 0" in repr(found)
 
 
 @pytest.mark.slow
