@@ -11,6 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "how-to" / "your-own-training-code.md").read_text()
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+# Those that train with PyTorch take 20 seconds each.
+SLOW = ("pytorch_module", "dataset_of_dicts")
+PACED = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in EXAMPLES]
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*")
 COST = re.compile(r"(?:\d[\d,.]*(?: (?:µs|ms|s|min|h|d|B|kB|MB|GB))? ?)+")
 
@@ -48,7 +51,7 @@ def needs(path):
         pytest.skip("there is no perl here")
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PACED)
 def test_an_example_prints_what_the_guide_says(path, tmp_path):
     needs(path)
     done = subprocess.run([sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=300)

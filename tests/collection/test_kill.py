@@ -52,6 +52,7 @@ def children(pid):
     return found
 
 
+@pytest.mark.slow
 def test_two_runners_killed_again_and_again(unruly_study, expected, make_study, tmp_path):
     plan = {"models": 330, "heldout": 10, "segment": 8}
     study = unruly_study(**plan)

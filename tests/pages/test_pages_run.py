@@ -24,9 +24,11 @@ from subtrain.uses import alphas, retrain
 # Pages that take more than some seconds, by their path in docs/.
 SLOW = {
     "README",
+    "explanation/architecture",
     "explanation/regression",
     "explanation/shared-prior",
     "how-to/explorer",
+    "how-to/folders-and-buckets",
     "how-to/slurm-and-other-machines",
     "how-to/your-own-training-code",
     "tutorials/first-study",

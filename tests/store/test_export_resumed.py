@@ -60,6 +60,7 @@ def contents(out) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((out / "study" / "data").iterdir())}
 
 
+@pytest.mark.slow
 def test_killed_at_every_step_it_goes_on_and_ends_the_same(study, tmp_path):
     """One folder, killed one step later each time: every run goes on where the last one stopped, none starts anew."""
     export(study, tmp_path / "right")
