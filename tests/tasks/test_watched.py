@@ -19,6 +19,7 @@ from subtrain.errors import InputError, MismatchError
 from subtrain.store.seal import SEAL, sealed
 from subtrain.studies.manifest import UNSEALED
 from subtrain.tasks import batch, function, load_task, mlp, ridge_head, sklearn
+from subtrain.tasks.watching.walk import Walk
 from subtrain.tasks.watching.watched import SCHEME, changes, other_versions, packages_of, texts_of
 from subtrain.trainers.kit.sgd import Sgd
 
@@ -568,6 +569,12 @@ def test_a_task_of_one_number_names_what_has_changed():
     assert changes(before, mlp(x, y, x, y, recipe=Sgd(epochs=3))) == "changed: settings"
     assert changes(before, mlp(x, other_y, x, y)) == "changed: y"
     assert changes(before, mlp(x, y, x, y).relabelled([0], [1])) == "new: new labels, relabelled units"
+
+
+def test_a_task_of_one_number_within_another_is_that_number():
+    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
+    for task in (ridge_head(x, y, x, y), mlp(x, y, x, y)):
+        assert task.watched.told_to_walk(Walk()) == task.fingerprint
 
 
 def test_data_drawn_without_a_seed_are_told_from_data_that_were_changed(tmp_path):

@@ -184,7 +184,7 @@ class Known(Watched):
     def __reduce__(self) -> tuple[Any, ...]:
         return _Settled, (self.fingerprint, {}, dict(self.packages), self.subject)
 
-    def told(self, walk: Walk) -> str:
+    def told_to_walk(self, walk: Walk) -> str:
         return self.fingerprint
 
 
