@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from importlib import metadata
 from typing import Any, overload
 
-from subtrain.tasks.named import datum, folder_of
+from subtrain.tasks.watching.data_paths import datum, folder_of
 from subtrain.tasks.watching.own_code import is_own
 from subtrain.tasks.watching.walk import Walk, digest
 
