@@ -120,12 +120,18 @@ def _followed(file: Path) -> set[Path]:
     """The file and those of this package that it imports; of what they import only where they hold kernels."""
     waiting, found = [file], {file}
     while waiting:
-        text, fresh = waiting.pop().read_text(), set()
-        if _COMPILES.search(text):
-            fresh = {path for name in _imported(text) for path in _files_of(name)} - found
+        fresh = _compiled_in(waiting.pop()) - found
         found |= fresh
         waiting += fresh
     return found
+
+
+@cache
+def _compiled_in(file: Path) -> frozenset[Path]:
+    """The files of this package that a file with kernels imports; none for another file."""
+    text = file.read_text()
+    names = _imported(text) if _COMPILES.search(text) else ()
+    return frozenset(path for name in names for path in _files_of(name))
 
 
 def _imported(text: str) -> Iterator[str]:
