@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from subtrain.cli.shared.options import named_after
 from subtrain.collection.engines import ENGINES, EngineOption, engine_options
 from subtrain.errors import InputError
 
@@ -26,11 +27,7 @@ def with_engine_options(function: Callable[..., None]) -> Callable[..., None]:
         asked = {one.name: given.pop(one.name) for one in added}
         function(**given, **{name: value for name, value in asked.items() if value not in (None, False)})
 
-    parameters = [*own, *added]
-    verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    verb.__annotations__ = {one.name: one.annotation for one in parameters}
-    verb.__name__, verb.__doc__, verb.__module__ = function.__name__, function.__doc__, function.__module__
-    return verb
+    return named_after(function, verb, [*own, *added])
 
 
 def _parameters() -> list[inspect.Parameter]:

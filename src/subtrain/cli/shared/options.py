@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,6 +69,20 @@ def shares(text: str, name: str) -> list[float]:
         raise InputError(f"{name} must be a number or several with commas between, got {text!r}") from None
 
 
-def device_names(device: str | None) -> list[str] | None:
-    """["cuda:0", "cuda:1"] of "cuda:0, cuda:1"."""
-    return None if device is None else [name.strip() for name in device.split(",")]
+def training_options(
+    workers: int | None, device: str | None, per_device: int | None, timeout: float | None
+) -> dict[str, Any]:
+    """The options of `collect` that were given; devices are ["cuda:0", "cuda:1"] of "cuda:0, cuda:1"."""
+    devices = None if device is None else [name.strip() for name in device.split(",")]
+    options = {"workers": workers, "devices": devices, "per_device": per_device, "timeout": timeout}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def named_after(
+    function: Callable[..., Any], verb: Callable[..., None], parameters: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
+    """`verb`, with the name and the help of `function` and with these parameters, for typer to read."""
+    verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    verb.__annotations__ = {one.name: one.annotation for one in parameters}
+    verb.__name__, verb.__doc__, verb.__module__ = function.__name__, function.__doc__, function.__module__
+    return verb

@@ -20,6 +20,7 @@ from subtrain.cli.shared.options import (
     Trust,
     Verify,
     Workers,
+    named_after,
     numbers,
 )
 from subtrain.cli.shared.results import show
@@ -109,10 +110,7 @@ def question(
                 out.print(note, soft_wrap=True, markup=False)
 
         parameters = [*map(_parameter, before_own), *own, *map(_parameter, after_own)]
-        verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        verb.__annotations__ = {one.name: one.annotation for one in parameters}
-        verb.__name__, verb.__doc__, verb.__module__ = function.__name__, function.__doc__, function.__module__
-        return app.command(rich_help_panel=PANEL)(verb)
+        return app.command(rich_help_panel=PANEL)(named_after(function, verb, parameters))
 
     return decorate
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from subtrain.cli.shared.app import app, out
 from subtrain.cli.shared.options import AsJson, FitName, OutFile, Runs, Targets, Verify, numbers
-from subtrain.cli.shared.question import PANEL
+from subtrain.cli.shared.question import PANEL, RUNS
 from subtrain.cli.shared.results import show
 from subtrain.errors import InputError
 
@@ -30,7 +30,7 @@ def ask(
         typer.Option("--option", "-o", metavar="KEY=VALUE", help="A keyword of the question; repeatable."),
     ] = None,
     verify: Verify = False,
-    runs: Runs = 10,
+    runs: Runs = RUNS,
     to: OutFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,8 +66,7 @@ def _first(needs: tuple[str, ...], study: str, fit: str) -> dict[str, Any]:
     from subtrain.study import Study
 
     opened = Study.open(study)
-    made = {"study": opened}
-    return {name: load_fit(opened, fit) if name == "dm" else made[name] for name in needs}
+    return {name: load_fit(opened, fit) if name == "dm" else opened for name in needs}
 
 
 def _given(question: str, function: Any, targets: str | None, pairs: list[str] | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from subtrain.cli.shared.options import (
     Timeout,
     Trust,
     Workers,
-    device_names,
+    training_options,
 )
 from subtrain.cli.shared.trusted_study import open_to_train
 from subtrain.collection.engines import ENGINES
@@ -71,8 +71,7 @@ def collect(
 
     if (ctx.args and not reference_module) or (reference_module and not spec):
         raise InputError(f"collect has no option {ctx.args[0]}" if ctx.args else "--reference-module needs --spec")
-    shared = {"workers": workers, "devices": device_names(device), "per_device": per_device, "timeout": timeout}
-    options = {name: value for name, value in shared.items() if value is not None} | engine_options
+    options = training_options(workers, device, per_device, timeout) | engine_options
     if reference_module and spec:
         from subtrain.collection.reference_module import collect_reference
 

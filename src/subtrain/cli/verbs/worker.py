@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ from subtrain.cli.shared.options import (
     Timeout,
     Trust,
     Workers,
-    device_names,
+    training_options,
 )
 from subtrain.cli.shared.trusted_study import open_to_train
 
@@ -55,10 +55,5 @@ def worker(
         opened = inherited(opened, inherit)
     numbers = parse_segments(segments, len(opened.segments))
     mine = [number for number in numbers if number < len(opened.segments)] or numbers
-    options: dict[str, Any] = {
-        "devices": device_names(device),
-        "per_device": per_device,
-        "timeout": timeout,
-    }
-    done = collect(opened, workers, segments=mine, **{k: v for k, v in options.items() if v is not None})
+    done = collect(opened, segments=mine, **training_options(workers, device, per_device, timeout))
     out.print(f"{done.done:,} of the {done.total:,} models in these segments are done ({done.trained:,} trained now)")
