@@ -52,11 +52,6 @@ class Viewer:
         return self.groups is None and "train" in self.view.images
 
     @property
-    def has_classes(self) -> bool:
-        """Whether units have labels of their own that are classes."""
-        return self.groups is None and _are_classes(self.view.labels.get("train", ()))
-
-    @property
     def unit_name(self) -> str:
         """What one unit is called."""
         if self.groups is not None:

@@ -36,7 +36,7 @@ def provenance(study: Study, dm: Datamodels) -> Provenance:
     commands, remarks = _commands(study, dm)
     facts = {
         "Study": {
-            "name": name_of(study),
+            "name": study.name,
             "created": manifest.get("created", "unknown"),
             **_task(study),
             "task fingerprint": study.fingerprint[:16],
@@ -75,13 +75,8 @@ def _design(study: Study) -> dict[str, Any]:
     return found
 
 
-def name_of(study: Study) -> str:
-    """The study's folder, without where it lies."""
-    return study.name
-
-
 def _commands(study: Study, dm: Datamodels) -> tuple[list[list[str]], list[str]]:
-    folder = shlex.quote(name_of(study))
+    folder = shlex.quote(study.name)
     remarks = []
     commands = []
     design = study.design.drawn
