@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,47 +107,55 @@ def fit(
         announce(plan)
     plan.check(folder)
     with kept_warnings() as said, left_out(models.blank), mapper_of(engine, address) as mapper:
-        _fit_parts(models, model, parts, keep_counts, progress, mapper)
+        _fit_parts(model, parts, _Counting(models, keep_counts, mapper, progress))
     meta = _meta(models, parts) | about_fit(model, models.rows) | {"seconds": round(time.monotonic() - began, 3)}
     meta["notes"] = list(dict.fromkeys((*notes, *said)))
     return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta | model.choice())
 
 
-def _fit_parts(
-    models: Models,
-    model: Estimator,
-    parts: Mapping[str, Rows],
-    keep_counts: bool,
-    progress: Progress | None,
-    mapper: Mapper | None,
-) -> None:
+@dataclass(frozen=True)
+class _Counting:
+    """How a fit counts the models of a study.
+
+    keep: whether the counts stay in the study; mapper: what counts elsewhere, None for here.
+    """
+
+    models: Models
+    keep: bool
+    mapper: Mapper | None
+    progress: Progress | None
+
+    def __call__(self, rows: Rows, part: str, gram: str = "dense") -> Counts:
+        models, progress = self.models, self.progress
+        if self.keep:
+            return counted(models, rows, part, gram, progress, self.mapper)
+        if self.mapper is not None:
+            return count_on(self.mapper, models, rows, gram, progress=progress)
+        return count_blocks(models.blocks(rows), models=rows.size, progress=progress, gram=gram)
+
+
+def _fit_parts(model: Estimator, parts: Mapping[str, Rows], counting: _Counting) -> None:
     """Fit the models in the form that the estimator reads."""
-    counts_of = partial(_count, models, keep_counts, progress, mapper)
+    progress = counting.progress
     if model.reads == MODELS:
-        model.fit_models(models, parts, counts_of, progress)
+        model.fit_models(counting.models, parts, counting, progress)
     elif model.reads == COUNTS_AND_VALIDATION and len(parts) == 2:
-        _fit_held(models, model, parts, keep_counts, progress, mapper)
+        _fit_held(model, parts, counting)
     elif len(parts) > 2:
-        model.fit_folds([counts_of(rows, name) for name, rows in parts.items()], progress)
+        model.fit_folds([counting(rows, name) for name, rows in parts.items()], progress)
     else:
-        counts = [counts_of(rows, name) for name, rows in parts.items()]
+        counts = [counting(rows, name) for name, rows in parts.items()]
         model.fit_counts(counts[0], counts[1] if len(counts) > 1 else None, progress=progress)
 
 
-def _fit_held(
-    models: Models,
-    model: Estimator,
-    parts: Mapping[str, Rows],
-    keep_counts: bool,
-    progress: Progress | None,
-    mapper: Mapper | None,
-) -> None:
+def _fit_held(model: Estimator, parts: Mapping[str, Rows], counting: _Counting) -> None:
     """Only the fitting models are counted; the others are held as they are, and join the counts at the end."""
     (name, rows), (_, others) = parts.items()
+    models, mapper, progress = counting.models, counting.mapper, counting.progress
     gram = gram_kind(models.study.n)
-    train = _count(models, keep_counts, progress, mapper, rows, name, gram)
+    train = counting(rows, name, gram)
     validation = models.validation_models(others)
-    folder = kept_folder(models, name, gram) / PATHS if keep_counts else None
+    folder = kept_folder(models, name, gram) / PATHS if counting.keep else None
 
     def total() -> Counts:
         if mapper is not None:
@@ -155,22 +163,6 @@ def _fit_held(
         return validation.added_to(train, progress=progress)
 
     model.fit_counts(train, validation, total, progress, keep=folder, mapper=mapper)
-
-
-def _count(
-    models: Models,
-    keep: bool,
-    progress: Progress | None,
-    mapper: Mapper | None,
-    rows: Rows,
-    part: str,
-    gram: str = "dense",
-) -> Counts:
-    if keep:
-        return counted(models, rows, part, gram, progress, mapper)
-    if mapper is not None:
-        return count_on(mapper, models, rows, gram, progress=progress)
-    return count_blocks(models.blocks(rows), models=rows.size, progress=progress, gram=gram)
 
 
 def _meta(models: Models, parts: Mapping[str, Rows]) -> dict[str, Any]:

@@ -89,14 +89,9 @@ def _held_out(
         reduce(add, [fold for i, fold in enumerate(folds) if i != k]),
         folds[k],
         np.where(grid > 0, grid, 1.0),
-        objective=how.objective,
-        penalty=how.penalty,
-        positive=how.positive,
-        tol=how.tol,
-        passes=how.max_iter,
         early_stop=early_stop,
-        threads=how.threads,
         progress=progress,
+        **how.solving,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +39,18 @@ class LassoOptions:
     positive: bool = False
     max_iter: int = PASSES
     threads: int | None = None
+
+    @property
+    def solving(self) -> dict[str, Any]:
+        """What `lasso_path` and `solve_at` both take of these."""
+        return {
+            "objective": self.objective,
+            "penalty": self.penalty,
+            "positive": self.positive,
+            "tol": self.tol,
+            "passes": self.max_iter,
+            "threads": self.threads,
+        }
 
 
 def _none() -> NDArray[np.int64]:
@@ -86,14 +98,9 @@ def chosen_lambdas(
         None if validation is None else of_targets(validation, targets),
         lambdas,
         how.eps,
-        objective=how.objective,
-        penalty=how.penalty,
-        positive=how.positive,
-        tol=how.tol,
-        passes=how.max_iter,
         early_stop=how.early_stop,
-        threads=how.threads,
         progress=progress,
+        **how.solving,
     )
     return from_path(path, part)
 
@@ -110,13 +117,8 @@ def refit(
         total,
         lam,
         fit.weight.T,
-        objective=how.objective,
-        penalty=how.penalty,
-        positive=how.positive,
-        tol=how.tol,
-        passes=how.max_iter,
-        threads=how.threads,
         progress=progress,
+        **how.solving,
     )
     return replace(
         fit,
