@@ -7,6 +7,11 @@ import re
 import unicodedata
 
 
+def plural(count: int, noun: str) -> str:
+    """A number of things: 1 run, 1,000 runs."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def size(count: float) -> str:
     """A number of bytes: 12 B, 3.4 kB, 5.1 GB."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -110,7 +110,7 @@ def test_what_cannot_be_is_refused(make_study):
     with pytest.raises(InputError, match="has 0 finished models"):
         compare(a, study, b, study, 2).verify(units=5)
     study = make_study(name="done")
-    with pytest.raises(InputError, match="at least 2 runs"):
-        compare(a, study, b, study, 2).verify(1, units=5)
+    with pytest.raises(InputError, match="runs must be 1 or more"):
+        compare(a, study, b, study, 2).verify(0, units=5)
     with pytest.raises(InputError, match="removing takes 1 to 10 of 20 units"):
         compare(a, study, b, study, 2).verify(units=11)

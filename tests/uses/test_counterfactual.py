@@ -75,7 +75,7 @@ def test_removals_of_ones_own_and_prediction_alone(study, trained_here):
     assert list(found.table()) == ["target", "kind", "size", "predicted"]
     assert "predicted, not retrained" in repr(found)
     found.figure()
-    with pytest.raises(InputError, match="nothing was retrained twice"):
+    with pytest.raises(InputError, match="nothing was retrained: verify"):
         _ = found.agreement
 
 

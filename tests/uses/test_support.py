@@ -86,7 +86,7 @@ def test_what_is_refused(make_study):
     study = make_study(done=False, task=planted())
     with pytest.raises(InputError, match="train_logits is not margins"):
         support(Datamodels(KNOWN.weight, BIAS, KNOWN.lam, {"output": "train_logits"}), study)
-    with pytest.raises(InputError, match="runs 1 or more"):
+    with pytest.raises(InputError, match="runs must be 1 or more"):
         support(KNOWN, study).verify(0)
     with pytest.raises(InputError, match="factors must be positive"):
         support(KNOWN, study).verify(1, factors=[0.0])

@@ -13,9 +13,11 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.errors import InputError
+from subtrain.formatting import plural
 from subtrain.quantities import split_of
 from subtrain.study import Study
 from subtrain.system.types import Floats
+from subtrain.uses.kit.intervals import at_least_one
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import ranked
 from subtrain.uses.kit.result import Result, Table, new_figure
@@ -55,6 +57,7 @@ class Brittleness(Result):
 
         options: as for `retrain`. Raises InputError for groups as units, or a task that cannot relabel.
         """
+        at_least_one(runs)
         jobs = [Mislabeling([], [])]
         for units, label in zip(self.units, self.label.tolist(), strict=True):
             jobs += [Mislabeling(units[:size].tolist(), [label] * units[:size].size) for size in self.sizes]
@@ -66,7 +69,7 @@ class Brittleness(Result):
 
     @property
     def _how(self) -> str:
-        return f"retrained, mean of {self.runs} runs" if self.runs else "as removal would, not retrained"
+        return f"retrained, mean of {plural(self.runs, 'run')}" if self.runs else "as removal would, not retrained"
 
     @property
     def support(self) -> NDArray[np.int64]:

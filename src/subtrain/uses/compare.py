@@ -16,7 +16,7 @@ from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.system.types import Floats
 from subtrain.uses.kit.datamodel_vectors import Rows, vectors
-from subtrain.uses.kit.intervals import signed
+from subtrain.uses.kit.intervals import signed, told_runs
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removal_effects import RemovalEffects, as_many_at_random, difference, retrained_without
 from subtrain.uses.kit.removals import RANDOM
@@ -108,7 +108,7 @@ class Comparison(Result):
         claim = (
             f"without {units} units of direction {component} of {whose}, its {chosen.size} targets move by {a} under "
             f"{first} and by {b} under {second}; without as many at random by {random_a} and {random_b}; in standard "
-            f"deviations of {self.output} over subsets, {runs} runs, retrained from all units"
+            f"deviations of {self.output} over subsets, {told_runs(runs)}, retrained from all units"
         )
         found = RemovalEffects(
             claim=claim,
@@ -118,7 +118,7 @@ class Comparison(Result):
             targets=chosen,
             points={"all targets": (each[0], each[1]), "the direction's": (each[0][chosen], each[1][chosen])},
             axes=(f"change under {first}", f"change under {second}"),
-            caption=f"{self.output}: {chosen.size} of {each[0].size} targets, {runs} runs, {draws} random sets, "
+            caption=f"{self.output}: {chosen.size} of {each[0].size} targets, {told_runs(runs)}, {draws} random sets, "
             "retrained from all units",
         )
         return self.followed_by(found)

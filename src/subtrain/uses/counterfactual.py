@@ -14,11 +14,12 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
-from subtrain.formatting import number
+from subtrain.formatting import number, plural
 from subtrain.study import Study
 from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import direction_note, quantity_fitted
 from subtrain.uses.kit.effect_agreement import Agreement, agreement, told
+from subtrain.uses.kit.intervals import at_least_one, told_runs
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import RANDOM, Removal, left_out, only, random_sets, removals, without
 from subtrain.uses.kit.result import Result, Table, new_figure
@@ -55,8 +56,10 @@ class Counterfactuals(Result):
     def verify(self, runs: int = 10, **options: Any) -> Counterfactuals:
         """Retrain `runs` models without the units of each removal, and as many with them.
 
-        All removals are one retraining of different masks. options: as for `retrain`, which raises what this raises.
+        All removals are one retraining of different masks. One run shows each effect, two or more its interval as
+        well. options: as for `retrain`, which raises what this raises.
         """
+        at_least_one(runs)
         study = self.asked_study()
         checked = self._from_the_whole if self.base == FULL else self._from_subsets
         return self.followed_by(checked(study, runs, options))
@@ -98,7 +101,10 @@ class Counterfactuals(Result):
 
     @cached_property
     def noise(self) -> tuple[Floats, Floats]:
-        """Variance [k] of the mean observed effect that is its own, and that which comes from the control."""
+        """Variance [k] of the mean observed effect that is its own, and that from the control; NaN of one run."""
+        if self.runs == 1:
+            unknown = np.full(len(self.removals), np.nan)
+            return unknown, unknown
         if self.base == ALPHA:  # the same subsets with and without the units: their differences are the runs
             paired = self.observed.var(axis=1, ddof=1) / self.runs
             return paired, np.zeros_like(paired)
@@ -106,9 +112,12 @@ class Counterfactuals(Result):
 
     @cached_property
     def agreement(self) -> Agreement:
-        """Of the targeted removals; the random ones are a control. InputError unless there are two runs or more."""
-        if self.runs < 2:
-            raise InputError("nothing was retrained twice: verify(runs=2) or more shows whether the predictions hold")
+        """Of the targeted removals; the random ones are a control. Its ceilings are NaN of one run.
+
+        Raises InputError if nothing was retrained.
+        """
+        if not self.runs:
+            raise InputError("nothing was retrained: verify() shows whether the predictions hold")
         chosen = self.kind != RANDOM
         if not chosen.any():
             chosen[:] = True
@@ -116,21 +125,22 @@ class Counterfactuals(Result):
         return agreement(self.predicted[chosen], self.observed[chosen].mean(axis=1), self.target[chosen], noise, shared)
 
     def finding(self) -> str:
-        found = f"{self.agreement}; {self.runs} runs each" if self.runs > 1 else "predicted, not retrained"
+        each = f"{self.runs} runs each" if self.runs > 1 else told_runs(self.runs)
+        found = f"{self.agreement}; {each}" if self.runs else "predicted, not retrained"
         return (
             f"{self.output}: {len(self.removals)} removals from the {self.base} training set of "
             f"{self.n} units, {np.unique(self.target).size} targets; {found}{self.remark}"
         )
 
     def table(self) -> Table:
-        """One row a removal; low and high: 95 % interval of the observed effect (Student's t over runs)."""
+        """One row a removal; low and high: 95 % interval of the observed effect (Student's t over runs), NaN of one."""
         columns: dict[str, NDArray[Any]] = {
             "target": self.target,
             "kind": self.kind,
             "size": np.array([len(removal.units) for removal in self.removals]),
             "predicted": self.predicted,
         }
-        if self.runs > 1:
+        if self.runs:
             from scipy.stats import t
 
             mean = self.observed.mean(axis=1)
@@ -157,11 +167,11 @@ class Counterfactuals(Result):
 
     def _caption(self) -> str:
         about = f"{self.output}: {np.unique(self.target).size} targets, n = {self.n}, removed from the {self.base} set"
-        if self.runs < 2:
+        if not self.runs:
             return about
         found = self.agreement
         return (
-            f"{about}, mean of {self.runs} runs\npooled: Spearman {number(found.spearman.value)}, Pearson "
+            f"{about}, mean of {plural(self.runs, 'run')}\npooled: Spearman {number(found.spearman.value)}, Pearson "
             f"{told(found.pearson.value, found.ceiling)}, slope {number(found.slope.value, 2)}\n"
             f"per target: Spearman {told(found.target_spearman.value, found.target_ceiling)}"
         )

@@ -13,12 +13,12 @@ from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
 from subtrain.evaluation import correlation
-from subtrain.formatting import number
+from subtrain.formatting import number, plural
 from subtrain.study import Study
 from subtrain.system.plotting import matplotlib
 from subtrain.system.types import Floats
 from subtrain.uses.kit.datamodel_vectors import Vectors, vectors
-from subtrain.uses.kit.intervals import signed
+from subtrain.uses.kit.intervals import signed, told_runs
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removal_effects import RemovalEffects, as_many_at_random, difference, retrained_without
 from subtrain.uses.kit.removals import RANDOM
@@ -97,7 +97,8 @@ class Embedding(Result):
         claim = (
             f"component {component}: without {units} units of its positive end, targets there and at the other end "
             f"move by {told[0]}; without {units} of its negative end by {told[1]}; without {units} at random by "
-            f"{told[2]}; {self.output}, mean over {ends[0].size} targets an end, {runs} runs, retrained from all units"
+            f"{told[2]}; {self.output}, mean over {ends[0].size} targets an end, {told_runs(runs)}, "
+            "retrained from all units"
         )
         agreement = correlation(guess[:2].T, np.stack([each[name] for name in ENDS]).T).tolist()
         found = RemovalEffects(
@@ -108,8 +109,8 @@ class Embedding(Result):
             targets=np.concatenate(ends),
             points={f"without {units}: {name}": (score, effect) for name, effect in each.items()},
             axes=(f"target's score along component {component}", f"change of {self.output}"),
-            caption=f"{dm.targets} targets, mean of {runs} retrainings (random: {draws} sets) less those of all units\n"
-            f"predicted and observed r = {number(agreement[0], 2)}, {number(agreement[1], 2)}",
+            caption=f"{dm.targets} targets, mean of {plural(runs, 'retraining')} (random: {draws} sets) less those "
+            f"of all units\npredicted and observed r = {number(agreement[0], 2)}, {number(agreement[1], 2)}",
             predicted=np.array([part[end].mean() for part in guess for end in ends]),
             agreement=tuple(agreement),
         )

@@ -14,10 +14,11 @@ from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import numbers_below
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
+from subtrain.formatting import plural
 from subtrain.study import Study
 from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import quantity_fitted
-from subtrain.uses.kit.intervals import proportion
+from subtrain.uses.kit.intervals import at_least_one, proportion
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import without
 from subtrain.uses.kit.result import Result, Table, new_figure
@@ -56,8 +57,9 @@ class Support(Result):
 
         options: as for `retrain`. Raises InputError for factors or runs below what can be.
         """
-        if min(factors, default=1.0) <= 0 or runs < 1:
-            raise InputError(f"factors must be positive and runs 1 or more, got {list(factors)} and {runs}")
+        at_least_one(runs)
+        if min(factors, default=1.0) <= 0:
+            raise InputError(f"factors must be positive, got {list(factors)}")
         study = self.asked_study()
         control = whole(study, self.output, self.target, runs, options)
         asked = np.flatnonzero(self.size > 0)
@@ -97,7 +99,8 @@ class Support(Result):
             for factor, share in self.certified.items()
             if np.isfinite(share.value)
         ]
-        proof = f"; retrained, mean of {self.runs} runs: {', '.join(shares)}" if shares else "; none retrained"
+        mean = f"retrained, mean of {plural(self.runs, 'run')}"
+        proof = f"; {mean}: {', '.join(shares)}" if shares else "; none retrained"
         return f"{self.output}: {middle}, {has.size} of {self.target.size} targets have one{proof}"
 
     def table(self) -> Table:
@@ -120,10 +123,11 @@ class Support(Result):
             axes.step(sizes, np.arange(1, sizes.size + 1) / self.target.size, where="post", label=label)
         axes.set(xlabel="units removed", ylabel="share of targets", ylim=(0, 1), xscale="symlog", xlim=(0, None))
         axes.legend(frameon=False, title="flip when retrained" if self.runs else None)
+        runs = plural(self.runs, "run")
         how = "the control's margin" if self.calibrated else "the predicted margin"
         axes.set_title(
             f"{self.output}: data support per target, {self.target.size} targets, n = {self.n}\n"
-            f"estimated from {how}; {f'mean of {self.runs} runs each' if self.runs else 'not retrained'}",
+            f"estimated from {how}; {f'mean of {runs} each' if self.runs else 'not retrained'}",
             fontsize="small",
         )
         return figure

@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval
+from subtrain.formatting import plural
 from subtrain.study import Study
 from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import direction_note, quantity
-from subtrain.uses.kit.intervals import difference_interval, mean_interval
+from subtrain.uses.kit.intervals import at_least_one, difference_interval, mean_interval, told_runs
 from subtrain.uses.kit.mean_differences import right
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import only, random_sets
@@ -50,8 +51,13 @@ class TrainingSets(Result):
         parts = ", ".join(f"{arm} {self.mean(arm, group)}" for arm in self.arms)
         return (
             f"{self.measures[0]} of {self.output} on {self.groups[group]} targets ({group}): {parts}; "
-            f"retrained, 95 % intervals{self.remark}"
+            f"retrained, {self._certainty}{self.remark}"
         )
+
+    @property
+    def _certainty(self) -> str:
+        alone = all(each.size == 1 for each in self.measured.values())
+        return told_runs(1) if alone else "95 % intervals"
 
     def mean(self, arm: str, group: str, measure: str | None = None) -> Interval:
         """Mean over an arm's models. Of one mask the interval is over runs, of several over masks."""
@@ -92,7 +98,7 @@ class TrainingSets(Result):
         for measure, axes in zip(self.measures, panels[:, 0], strict=True):
             axes.set_ylabel(f"{measure} of {self.output}")
         _, runs = next(iter(self.measured.values())).shape
-        figure.suptitle(f"retrained, {runs} runs of each mask; mean and 95 % interval", fontsize=9)
+        figure.suptitle(f"retrained, {plural(runs, 'run')} of each mask; mean, {self._certainty}", fontsize=9)
         return figure
 
 
@@ -136,6 +142,7 @@ def compare_training_sets(
         >>> found.sizes
         {'all': 30, 'without': 28, 'random': 28}
     """
+    at_least_one(runs)
     if without is not None:
         arms = {**arms_without(study, without, randoms), **(arms or {})}
         output = output or next((name for name in study.outputs if name.startswith("test_")), None)
@@ -143,10 +150,8 @@ def compare_training_sets(
     targets = int(np.prod(study.outputs[name].shape, dtype=np.int64)) if name in study.outputs else 0
     groups = groups or {"all": range(targets)}
     empty = [group for group, members in groups.items() if len(members) == 0]
-    if not arms or empty or runs < 1:
-        raise InputError(
-            f"there is nothing to compare: {'no targets in group ' + empty[0] if empty else 'give arms and runs'}"
-        )
+    if not arms or empty:
+        raise InputError(f"there is nothing to compare: {'no targets in group ' + empty[0] if empty else 'give arms'}")
     masks = {arm: np.atleast_2d(np.asarray(given, np.bool_)) for arm, given in arms.items()}
     found = retrain(study, np.concatenate(list(masks.values())), runs, **options)
     measured_in = quantity(study, name)

@@ -27,7 +27,10 @@ OutFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Retrain models, and compare them with the prediction.")]
-Runs = Annotated[int, typer.Option("--runs", help="Number of models to train on each training set.")]
+Runs = Annotated[
+    int,
+    typer.Option("--runs", min=1, help="Number of models to train on each training set; one tells no interval."),
+]
 Workers = Annotated[int | None, typer.Option("--workers", help="Number of worker processes. (default: one a core)")]
 Devices = Annotated[str | None, typer.Option("--device", help="Devices to train on, as in cuda:0,cuda:1 or cpu.")]
 PerDevice = Annotated[int | None, typer.Option("--per-device", help="Number of workers on each device.")]

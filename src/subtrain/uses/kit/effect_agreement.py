@@ -137,4 +137,6 @@ def _ceiling(observed: list[Floats], noise: list[Floats]) -> float:
     """
     spread = float(np.mean([part.var(ddof=1) for part in observed if part.size > 1] or [0.0]))
     wrong = float(np.mean([part.mean() for part in noise] or [0.0]))
+    if np.isnan(wrong):  # of one run, which does not tell its noise
+        return wrong
     return float(np.sqrt(max(0.0, 1 - wrong / spread))) if spread > 0 else float("nan")

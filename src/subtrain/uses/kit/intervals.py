@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.system.types import Floats
 
@@ -33,6 +34,20 @@ def signed(found: Interval) -> str:
     """An effect with its sign: "+0.12 [+0.1, +0.14]", without an interval where none is known."""
     ends = f" [{found.low:+.3g}, {found.high:+.3g}]" if found.low == found.low else ""
     return f"{found.value:+.3g}{ends}"
+
+
+def at_least_one(runs: int) -> None:
+    """The rule of every `verify`: one run of each training set shows an effect, two or more its interval as well.
+
+    Raises InputError for fewer than one.
+    """
+    if runs < 1:
+        raise InputError(f"runs must be 1 or more (2 or more tell an interval as well), got {runs}")
+
+
+def told_runs(runs: int) -> str:
+    """So many runs in words; of one, that it tells no interval."""
+    return f"{runs} runs" if runs > 1 else "1 run, which tells no interval"
 
 
 def _moments(draws: Floats) -> tuple[float, float, int]:

@@ -12,7 +12,7 @@ from subtrain.errors import InputError
 from subtrain.evaluation import Interval
 from subtrain.study import Study
 from subtrain.system.types import Floats
-from subtrain.uses.kit.intervals import difference_interval
+from subtrain.uses.kit.intervals import at_least_one, difference_interval
 from subtrain.uses.kit.removals import Numbers, random_sets, without
 from subtrain.uses.kit.result import Result, Table, new_figure
 
@@ -83,7 +83,7 @@ class RemovalEffects(Result):
 def difference(after: Floats, before: Floats) -> Interval:
     """Mean of `after` less mean of `before`, each independent values [r]; no interval where neither varies."""
     found = difference_interval(after, before)
-    if np.var(after) + np.var(before) == 0:
+    if np.var(after) + np.var(before) == 0:  # also of one run each
         return Interval(found.value, float("nan"), float("nan"))
     return found
 
@@ -100,12 +100,11 @@ def retrained_without(
 ) -> tuple[Floats, Floats]:
     """Outputs of models of all units, [runs, T], and of those without each set of units, [sets, runs, T].
 
-    options: as `retrain` takes them. Raises InputError for fewer than two runs: nothing would tell their noise.
+    options: as `retrain` takes them. Raises InputError for fewer than one run.
     """
     from subtrain.uses.retrain import retrain
 
-    if runs < 2:
-        raise InputError(f"telling an effect from noise takes at least 2 runs of each training set, got {runs}")
+    at_least_one(runs)
     masks = np.concatenate([np.ones((1, study.n), np.bool_), without(study.n, sets)])
     outputs = retrain(study, masks, runs, **options).outputs(output).astype(np.float64)
     return outputs[0], outputs[1:]
