@@ -1,51 +1,33 @@
-"""Entry point of the command line: every verb is one module in `verbs/` and one line here."""
+"""Entry point of the command line: every verb is in a module of `verbs/` and has its name here."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-# Verb: its module, in the order in which verbs are used, which is that of the help.
-VERBS = {
-    "demo": "demo",
-    "check": "check",
-    "create": "create",
-    "collect": "collect",
-    "status": "status",
-    "worker": "worker",
-    "cancel": "cancel",
-    "fit": "fit",
-    "evaluate": "evaluate",
-    "report": "report",
-    "explore": "explore",
-    "extend": "extend",
-    "export": "export",
+QUESTIONS = (
+    *("counterfactual", "support", "neighbors", "leakage", "significance", "embed", "clusters", "compare"),
+    *("audit", "budget", "select", "mislabeled", "poison", "value"),
+)
+# In the order in which verbs are used, which is that of the help.
+VERBS = (
+    *("demo", "check", "create", "collect", "status", "worker", "cancel", "fit", "evaluate", "report", "explore"),
+    *("extend", "export", "import", "import-reference", "import-fit", *QUESTIONS, "ask", "public"),
+)
+# Modules whose name is not the verb's; public_download imports the other verbs of its group.
+MODULES = {
     "import": "importing",
     "import-reference": "reference",
     "import-fit": "import_fit",
-    "counterfactual": "counterfactual",
-    "support": "support",
-    "neighbors": "neighbors",
-    "leakage": "leakage",
-    "significance": "significance",
-    "embed": "embed",
-    "clusters": "clusters",
-    "compare": "compare",
-    "audit": "audit",
-    "budget": "budget",
-    "select": "select",
-    "mislabeled": "mislabeled",
-    "poison": "poison",
-    "value": "value",
-    "ask": "ask",
-    "public": "public_download",  # which imports the other verbs of the group
+    **dict.fromkeys(QUESTIONS, "questions"),
+    "public": "public_download",
 }
 
 
 def load(*verbs: str) -> None:
     """Import the modules of these verbs, by default of all."""
     for verb in verbs or VERBS:
-        import_module(f"subtrain.cli.verbs.{VERBS[verb]}")
+        import_module(f"subtrain.cli.verbs.{MODULES.get(verb, verb)}")
 
 
 def main() -> None:

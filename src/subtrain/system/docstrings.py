@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-_ARGUMENT = re.compile(r" {4}(\w+): (.*)")
+_ARGUMENT = re.compile(r" {4}\*{0,2}(\w+): (.*)")
 
 
-def argument_help(function: Callable[..., Any]) -> dict[str, str]:
-    """The text of each argument under `Args:`, by name, in one line.
+def argument_help(function: Callable[..., Any] | str) -> dict[str, str]:
+    """The text of each argument under `Args:`, by name, in one line; of a function, or of its docstring alone.
 
     >>> def scale(array, by=2):
     ...     '''Scale it.
@@ -24,7 +24,8 @@ def argument_help(function: Callable[..., Any]) -> dict[str, str]:
     >>> argument_help(scale)
     {'array': 'numbers.', 'by': 'what each is multiplied by.'}
     """
-    _, _, section = (inspect.getdoc(function) or "").partition("Args:\n")
+    told = function if isinstance(function, str) else inspect.getdoc(function)
+    _, _, section = (told or "").partition("Args:\n")
     found: dict[str, str] = {}
     name = ""
     for line in section.splitlines():

@@ -153,11 +153,11 @@ def clusters(
         dm: Datamodels of one output of the study.
         study: The study that they were fitted on, if it is there: for labels, for a declared direction, and to say
             where the fit is weak.
-        k: How many clusters.
-        of: "targets" or "units".
+        k: Number of clusters.
+        of: What is clustered: "targets" or "units".
         affinity: "knn" joins each with its `neighbors` nearest by cosine, for many thousands; or "cosine".
-        neighbors: Nearest neighbors that "knn" joins.
-        method: Of the map in the figure: "pca", "spectral" or "tsne".
+        neighbors: Number of nearest neighbors that "knn" joins.
+        method: How the figure draws its map: "pca", "spectral" or "tsne".
         labels: Text of every target or unit, to compare with; they have no part in the clustering.
 
     Returns:

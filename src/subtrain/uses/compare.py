@@ -205,7 +205,7 @@ def compare(
         study: The study of A, or None; to verify, and to say where the fit is weak.
         other: Datamodels of algorithm B.
         other_study: The study of B, optional too.
-        components: Directions on either side; by default 5, or as many as there are.
+        components: Number of directions on either side; by default 5, or as many as there are.
         names: What A and B are called.
         labels: Text of every target, for tables.
 

@@ -183,7 +183,7 @@ def counterfactuals(
     study: Study,
     targets: Sequence[Removal] | Sequence[int] | None = None,
     sizes: Sequence[int] | None = None,
-    base: str = FULL,
+    base: str = "full",
     seed: int = 0,
 ) -> Counterfactuals:
     """Predict how a target's output changes without some units (paper, section 3.1); `verify` retrains without them.
@@ -195,7 +195,7 @@ def counterfactuals(
         dm: Datamodels of one output of the study.
         study: The study that they were fitted on.
         targets: Numbers of targets, by default 50 spread over all; or removals of your own.
-        sizes: How many units to remove; by default 10, 20, 40, … up to a tenth of all.
+        sizes: Numbers of units to remove; by default 10, 20, 40, … up to a tenth of all.
         base: "full" removes them from the whole training set; "alpha" from random subsets of the design's own size,
             each compared with the same subset whole, so that nothing is extrapolated.
         seed: Draws the random units, and the subsets of base="alpha".

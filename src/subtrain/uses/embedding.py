@@ -187,8 +187,8 @@ def embedding(
         dm: Datamodels of one output of the study.
         study: The study that they were fitted on, if it is there: for labels, for a declared direction, and to say
             where the fit is weak.
-        components: How many; by default 10, or as many as there are.
-        of: "targets", each a vector over units, or "units", each over the targets that it moves.
+        components: Number of components; by default 10, or as many as there are.
+        of: What is embedded: "targets", each a vector over units, or "units", each over the targets that it moves.
         labels: Text of every target or unit, for pictures and tables.
 
     Returns:

@@ -146,9 +146,10 @@ def mislabeled(
 
     Args:
         study: A study that records an output of the training examples.
-        output: Its name; by default train_margins. Of losses a high one is suspicious.
-        by: The score that ranks, one of `SCORES`.
-        known: Examples known to be mislabeled, by number or as bool [N], to compare every score with; they change no
+        output: Name of an output of the training examples, by default train_margins. Of losses a high one is
+            suspicious.
+        by: The score that ranks the examples: without, agreement, self, mean, self_weight or support.
+        known: Numbers of the examples known to be mislabeled, or bool [N], to compare every score with; they change no
             score.
         dm: Datamodels of the same output, for two scores more.
 

@@ -153,12 +153,12 @@ def neighbors(
         study: The study that they were fitted on, if it is there: for labels, for a declared direction, and to say
             where the fit is weak.
         targets: Numbers of targets; by default all.
-        k: Units on each side.
+        k: Number of units on each side.
         groups: [targets], what each belongs to, a class for example: one list a group, by the mean of its targets'
             weights.
         q: [n, targets], or [n, groups]: a false-discovery rate for each weight, as `significance` finds it, to show
             beside it.
-        together: Make all targets one group.
+        together: Make one list for all targets together.
 
     Returns:
         Neighbors: the units of each list with their weights.

@@ -147,10 +147,10 @@ def poison(
     Args:
         dm: Datamodels [n, N] of a train-set output; a unit's weight on itself is not counted.
         study: The study that they were fitted on.
-        size: Units of the set, 2 to n / 2; by default the size, of up to a quarter of the units, with the most support
-            a member.
+        size: Number of units in the set, 2 to n / 2; by default the size, of up to a quarter of the units, with the
+            most support a member.
         without: Units to leave out of the search, as the suspects of an earlier one.
-        known: Poisons, by number or as bool [n], to compare with.
+        known: Numbers of known poisons, or bool [n], to compare with.
         starts: Units that the search starts from.
         seed: Draws the other sets.
 

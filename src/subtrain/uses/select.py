@@ -114,11 +114,11 @@ def select(
     Args:
         dm: Datamodels of one output of the study.
         study: The study that they were fitted on.
-        keep: How many units to keep; or
-        drop: how many of the worst to leave out.
+        keep: Number of units to keep; give this or `drop`.
+        drop: Number of the worst units to leave out.
         targets: Numbers of the targets to choose for; by default a random share 1 - `others` of all.
         others: Share of the targets, from 0 to below 1, that the units are not chosen for.
-        seed: Draws these targets.
+        seed: Seed that draws the targets to choose for.
         better: "higher" or "lower", where the output does not tell which way is better.
 
     Returns:

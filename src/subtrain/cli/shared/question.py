@@ -23,11 +23,16 @@ from subtrain.cli.shared.options import (
     named_after,
     numbers,
 )
+from subtrain.cli.shared.question_options import LIST, question_options
 from subtrain.cli.shared.results import show
 from subtrain.cli.shared.trusted_study import open_to_train
+from subtrain.errors import InputError
+from subtrain.uses import DM, USES, use_of
 from subtrain.uses.kit.result import Result
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from subtrain.datamodels import Datamodels
     from subtrain.study import Study
 
@@ -40,6 +45,8 @@ class Asked:
     """What a question is about.
 
     Args:
+        question: its name in the registry.
+        given: its keywords, as the options give them.
         study: the study.
         fit: name of its fit; None where the verb takes none, or none was named.
         targets: numbers of the targets; None for all.
@@ -52,6 +59,8 @@ class Asked:
         notes: lines below the table; a verb adds to them.
     """
 
+    question: str
+    given: dict[str, Any]
     study: Study
     fit: str | None
     targets: list[int] | None
@@ -66,42 +75,74 @@ class Asked:
     @property
     def dm(self) -> Datamodels:
         """The datamodels of the fit."""
+        return self.fit_named(self.fit or "default")
+
+    def fit_named(self, name: str) -> Datamodels:
+        """The datamodels of another fit of the study."""
         from subtrain.fits import load_fit
 
-        return load_fit(self.study, self.fit or "default")
+        return load_fit(self.study, name)
+
+    def target_labels(self) -> NDArray[Any]:
+        """The label of each target as text; InputError where the study stores none."""
+        from subtrain.uses.kit.unit_names import target_labels
+
+        labels = target_labels(self.study, str(self.dm.meta.get("output")))
+        if labels is None:
+            raise InputError(f"{self.study.location} stores no labels of its targets")
+        return labels
+
+    def labels(self) -> NDArray[Any] | None:
+        """The label of each target, or of each unit with `--of units`; None where the study stores none."""
+        from subtrain.uses.kit.unit_names import labels_of
+
+        return labels_of(self.study, self.given.get("of", "targets"), self.dm.meta["output"])
+
+    def answer(self, **more: Any) -> Result:
+        """What the question answers with its keywords and these."""
+        first = {name: self.dm if name == DM else self.study for name in use_of(self.question).needs}
+        found: Result = USES[self.question](**first, **{**self.given, **more})
+        return found
 
 
 def question(
-    *, fit: bool = True, targets: bool = True, verify: bool = True, trains: bool | None = None
+    asks: str,
+    keywords: str = "",
+    *,
+    fit: bool = True,
+    targets: bool = True,
+    verify: bool = True,
+    trains: bool | None = None,
+    spelled: dict[str, str] | None = None,
 ) -> Callable[[Callable[..., Result]], Callable[..., None]]:
     """Make a verb of a function (asked, options of its own) -> Result, with the options that such verbs share.
 
-    fit, targets, verify: whether the verb has --fit, --targets, and --verify with --runs; trains: whether it has the
-    options of training, by default where it has --verify.
+    asks: name of the question; keywords: those of its keywords that are options, with a space between; spelled: those
+    whose option has another name. fit, targets, verify: whether the verb has --fit, --targets, and --verify with
+    --runs; trains: whether it has the options of training, by default where it has --verify.
     """
-    shared: list[tuple[str, Any, Any]] = [("study", StudyPath, inspect.Parameter.empty)]
-    shared += [("fit", FitName, "default")] if fit else []
-    shared += [("targets", Targets, None)] if targets else []
+    before: list[tuple[str, Any, Any]] = [("study", StudyPath, inspect.Parameter.empty)]
+    before += [("fit", FitName, "default")] if fit else []
+    before += [("targets", Targets, None)] if targets else []
     after: list[tuple[str, Any, Any]] = [("verify", Verify, False), ("runs", Runs, RUNS)] if verify else []
     if verify if trains is None else trains:
-        after += [
-            ("task", TaskName, None),
-            ("param", Params, None),
-            ("trust", Trust, False),
-            ("workers", Workers, None),
-        ]
-    after += [("to", OutFile, None), ("as_json", AsJson, False)]
+        after += [("task", TaskName, None), ("param", Params, None), ("trust", Trust, False)]
+        after += [("workers", Workers, None)]
+    shown = [("to", OutFile, None), ("as_json", AsJson, False)]
+    generated = question_options(asks, keywords.split(), spelled)
+    lists = [one.name for one in generated if one.annotation.__metadata__[0].metavar == LIST]
 
     def decorate(function: Callable[..., Result]) -> Callable[..., None]:
         declared = inspect.signature(function, eval_str=True).parameters.values()
         own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in declared if one.name != "asked"]
-        names = {one.name for one in own}
-        before_own, after_own = ([one for one in some if one[0] not in names] for some in (shared, after))
 
         def verb(**given: Any) -> None:
             to, as_json = given.pop("to"), given.pop("as_json")
-            options = {name: given.pop(name) for name, *_ in [*before_own, *after_own[:-2]]}
-            asked = _asked(options, as_json)
+            options = {name: given.pop(name) for name, *_ in [*before, *after]}
+            asked = _asked(options, as_json, asks)
+            asked.given = {one.name: given.pop(one.name) for one in generated}
+            asked.given |= {name: numbers(asked.given[name], name) for name in lists}
+            asked.given |= {"targets": asked.targets} if targets else {}
             found = function(asked, **given)
             if asked.verify:
                 found = found.verify(asked.runs, **asked.verify_with, **asked.training)
@@ -109,15 +150,17 @@ def question(
             for note in () if as_json else asked.notes:
                 out.print(note, soft_wrap=True, markup=False)
 
-        parameters = [*map(_parameter, before_own), *own, *map(_parameter, after_own)]
+        parameters = [*map(_parameter, before), *generated, *own, *map(_parameter, after + shown)]
         return app.command(rich_help_panel=PANEL)(named_after(function, verb, parameters))
 
     return decorate
 
 
-def _asked(options: dict[str, Any], as_json: bool) -> Asked:
+def _asked(options: dict[str, Any], as_json: bool, question: str) -> Asked:
     workers = options.get("workers")
     return Asked(
+        question=question,
+        given={},
         study=open_to_train(options["study"], options.get("task"), options.get("param"), options.get("trust", False)),
         fit=options.get("fit"),
         targets=numbers(options.get("targets")),
