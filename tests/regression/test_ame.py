@@ -12,7 +12,7 @@ import subtrain as st
 from subtrain.errors import InputError
 from subtrain.regression import FitWarning, count
 from subtrain.regression.estimators.ame import AME
-from subtrain.regression.lasso.sample_split import validation_rows
+from subtrain.regression.estimators.kit.sample_split import validation_rows
 
 ALPHAS = (0.25, 0.5, 0.75)
 UNITS = 4

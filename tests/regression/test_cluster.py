@@ -9,8 +9,7 @@ import subtrain as st
 from subtrain.errors import InputError, MismatchError
 from subtrain.regression import Lasso, Ridge, count, fit_on_cluster
 from subtrain.regression.counting.count_stream import count_blocks
-from subtrain.regression.fit_on_cluster import Here, Piece, count_on, lasso_on
-from subtrain.regression.lasso.lambda_choice import LassoOptions
+from subtrain.regression.fit_on_cluster import Here, Piece, count_on
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.study_models import finished_models
 
@@ -126,7 +125,7 @@ def test_paths_of_blocks_over_counts_that_cannot_be_written_to(arrays, compact):
     gram = "compact" if compact else "dense"
     train, valid = (count(masks[some], outputs[some], gram=gram) for some in (slice(500), slice(500, None)))
     expected = lasso_from_counts(train, valid)
-    found = lasso_on(Many(), train, valid, None, LassoOptions())
+    found = lasso_from_counts(train, valid, mapper=Many())
     for name in expected.__dataclass_fields__:
         assert getattr(found, name).tobytes() == getattr(expected, name).tobytes(), name
 

@@ -9,7 +9,7 @@ from sklearn import linear_model
 from subtrain.errors import InputError
 from subtrain.regression import FitWarning, Lasso
 from subtrain.regression.estimators.elastic_net import ElasticNet
-from subtrain.regression.lasso.sample_split import validation_rows
+from subtrain.regression.estimators.kit.sample_split import validation_rows
 
 
 def world(m: int = 250, n: int = 60, targets: int = 3, seed: int = 0):

@@ -15,7 +15,7 @@ from subtrain.regression import Lasso, count
 from subtrain.regression.estimators.elastic_net import ElasticNet
 from subtrain.regression.estimators.mean_difference import MeanDifference
 from subtrain.regression.estimators.ridge import LeastSquares, Ridge
-from subtrain.regression.lasso.lambda_grid import lambda_grid
+from subtrain.regression.lasso.problem import lambda_grid
 
 ALL = [Ridge(lambdas=9, eps=1e-6), LeastSquares(), ElasticNet(lambdas=20), MeanDifference()]
 pytestmark = pytest.mark.filterwarnings("ignore:.*lambda validates best.*")

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from subtrain.errors import InputError
 from subtrain.masks import pack
 from subtrain.regression import FitWarning, Lasso, LassoOptions, count, lasso_from_counts
-from subtrain.regression.lasso.sample_split import given_rows, validation_rows
+from subtrain.regression.estimators.kit.sample_split import given_rows, validation_rows
 
 
 def planted(m: int, n: int, targets: int, support: int, noise: float, seed: int = 0):

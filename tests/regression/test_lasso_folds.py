@@ -14,9 +14,9 @@ from sklearn.linear_model import lasso_path as reference_path
 from subtrain.errors import InputError
 from subtrain.masks import pack
 from subtrain.regression import FitWarning, Lasso, LassoOptions, count, lasso_from_counts
+from subtrain.regression.estimators.kit.sample_split import fold_numbers
 from subtrain.regression.fit_warnings import still_falling
 from subtrain.regression.lasso.folds import lasso_kfold
-from subtrain.regression.lasso.sample_split import fold_numbers
 from subtrain.regression.lasso.target_blocks import target_blocks
 from subtrain.regression.lasso.validation_error import validation_models
 

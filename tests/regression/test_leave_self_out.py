@@ -9,9 +9,9 @@ from subtrain.errors import InputError
 from subtrain.masks import pack
 from subtrain.regression import AME, FitWarning, Lasso
 from subtrain.regression.estimators.elastic_net import ElasticNet
+from subtrain.regression.estimators.kit.sample_split import validation_rows
 from subtrain.regression.estimators.leave_self_out import LeaveSelfOut
 from subtrain.regression.estimators.ridge import Ridge
-from subtrain.regression.lasso.sample_split import validation_rows
 
 UNITS = 30
 

@@ -8,8 +8,8 @@ from sklearn import linear_model
 
 from subtrain.errors import InputError
 from subtrain.regression import FitWarning, count
+from subtrain.regression.estimators.kit.sample_split import validation_rows
 from subtrain.regression.estimators.ridge import LeastSquares, Ridge
-from subtrain.regression.lasso.sample_split import validation_rows
 
 
 def world(m: int, n: int, targets: int = 4, fixed: bool = True, seed: int = 0):

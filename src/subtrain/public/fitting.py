@@ -121,7 +121,7 @@ def _check(model: Any) -> None:
 
 def _validating(model: Any, models: int) -> NDArray[np.bool_]:
     """bool [models], those that validate."""
-    from subtrain.regression.lasso.sample_split import validation_rows
+    from subtrain.regression.estimators.kit.sample_split import validation_rows
 
     share, seed = model.splits_by
     if not share or not model.chooses:

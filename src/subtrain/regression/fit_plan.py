@@ -57,10 +57,15 @@ class FitPlan:
                 "or by LassoLarge (--estimator lasso-large), which keeps within a given memory"
             )
         if folder is not None:
-            there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
-            left = shutil.disk_usage(there).free
-            if self.disk > left:
-                raise StorageError(f"this fit writes {size(self.disk)} to {folder}, but the disk has {size(left)} left")
+            check_disk(folder, self.disk, f"this fit writes {size(self.disk)} to {folder}")
+
+
+def check_disk(folder: Path, needed: int, what: str) -> None:
+    """Raise StorageError, which begins with `what`, when `needed` bytes do not fit on the folder's disk."""
+    there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise StorageError(f"{what}, but the disk has {size(free)} left")
 
 
 def plan_fit(

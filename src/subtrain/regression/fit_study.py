@@ -18,7 +18,7 @@ from subtrain.designs.drawn import FIT
 from subtrain.regression.counting.count_stream import count_blocks
 from subtrain.regression.counting.counts import Counts, gram_kind
 from subtrain.regression.counting.study_counts import counted, kept_folder
-from subtrain.regression.counting.threads import Progress
+from subtrain.regression.counting.threads import Mapper, Progress
 from subtrain.regression.estimators.kit.contract import (
     COUNTS_AND_VALIDATION,
     MODELS,
@@ -28,7 +28,7 @@ from subtrain.regression.estimators.kit.contract import (
     plain,
 )
 from subtrain.regression.estimators.kit.linear_estimator import no_folds
-from subtrain.regression.fit_on_cluster import Mapper, count_on, mapper_of
+from subtrain.regression.fit_on_cluster import count_on, mapper_of
 from subtrain.regression.fit_plan import FitPlan
 from subtrain.regression.fit_warnings import kept_warnings, warn
 from subtrain.regression.lasso.zero_targets import left_out

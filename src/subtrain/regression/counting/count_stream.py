@@ -68,7 +68,7 @@ def count_blocks(
         skip = total.m if total else 0
     last = time.monotonic()
     for masks, y in cut(blocks, lambda masks, y: _rows(masks, y, gram, workers, memory), skip, tail):
-        total = total or _empty(masks.n, y.shape[1], gram)
+        total = total or empty_counts(masks.n, y.shape[1], gram)
         total = counting_pass.add(total, masks, y, workers)
         tail, saved = tail.after(masks, y), False
         if progress:
@@ -116,7 +116,8 @@ def _rows(masks: Masks, y: NDArray[Any], gram: str, threads: int, memory: int | 
     return rows
 
 
-def _empty(n: int, targets: int, gram: str) -> Counts:
+def empty_counts(n: int, targets: int, gram: str) -> Counts:
+    """Counts of no models."""
     held: Any = empty_gram(n) if gram == "compact" else np.zeros((n, n) if gram == "dense" else (0, 0), np.int32)
     return Counts(
         m=0,

@@ -13,7 +13,7 @@ from subtrain.errors import InputError
 from subtrain.masks import Masks
 from subtrain.regression.counting import masked_sums, products
 from subtrain.regression.counting.compact_gram import MODELS, CompactGram, Escapes, fold_band, rates, with_escapes
-from subtrain.regression.counting.counts import Counts, Sums, joint_deviation
+from subtrain.regression.counting.counts import Counts, Sums
 from subtrain.regression.counting.threads import each
 from subtrain.regression.counting.vector_loops import INTS, PANEL, SIDE, TABLE_ROWS, WORDS
 
@@ -155,12 +155,8 @@ def _add_panel(
                 some = _by_reals(by_word, first, last, wide[:, column : column + PANEL])
                 xty[:, column : column + PANEL] += some[:, : width - column]
         if first == 0:
-            before = Sums(total.m, total.y_sum[at], total.y_dev[at])
-            total.y_dev[at] = joint_deviation(before, Sums(rows, sum_[:width], deviation[:width]))
-            total.y_sum[at] += sum_[:width]
-            total.y_sq[at] += square[:width]
-            np.minimum(total.y_min[at], least[:width], out=total.y_min[at])
-            np.maximum(total.y_max[at], most[:width], out=total.y_max[at])
+            sums = Sums(rows, sum_[:width], deviation[:width])
+            total.add_outputs(at, total.m, sums, square[:width], least[:width], most[:width])
 
 
 def _by_wholes(

@@ -75,6 +75,14 @@ class Counts:
         """What `joint_deviation` takes."""
         return Sums(self.m, self.y_sum, self.y_dev)
 
+    def add_outputs(self, at: slice, before: int, some: Sums, square: Floats, least: Floats, most: Floats) -> None:
+        """Add, in place, sums over other models to those of the targets `at`, which are of `before` models."""
+        self.y_dev[at] = joint_deviation(Sums(before, self.y_sum[at], self.y_dev[at]), some)
+        self.y_sum[at] += some.y_sum
+        self.y_sq[at] += square
+        np.minimum(self.y_min[at], least, out=self.y_min[at])
+        np.maximum(self.y_max[at], most, out=self.y_max[at])
+
     def __repr__(self) -> str:
         return f"Counts(models={self.m}, units={self.n}, targets={self.targets})"
 

@@ -54,9 +54,14 @@ def cut(
     Small blocks are joined because every pass touches the whole Gram. Raises InputError when the stream's first `skip`
     models do not end as `tail` says.
     """
+    yield from passes(_after(checked(blocks), skip, tail), rows)
+
+
+def passes(blocks: Iterable[Block], rows: Callable[[Masks, NDArray[Any]], int]) -> Iterator[Block]:
+    """Blocks joined or cut to passes of at most rows(first block) models."""
     held: list[Block] = []
     count = limit = 0
-    for masks, y in _after(checked(blocks), skip, tail):
+    for masks, y in blocks:
         limit = limit or rows(masks, y)
         for start in range(0, max(len(y), 1), limit):
             piece = masks[start : start + limit], y[start : start + limit]

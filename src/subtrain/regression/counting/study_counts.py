@@ -14,8 +14,8 @@ from subtrain.regression.counting.count_stream import count_blocks
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.model_stream import LAST, Tail
 from subtrain.regression.counting.saved_counts import ADDED, load, save
-from subtrain.regression.counting.threads import Progress
-from subtrain.regression.fit_on_cluster import Mapper, count_on
+from subtrain.regression.counting.threads import Mapper, Progress
+from subtrain.regression.fit_on_cluster import count_on
 from subtrain.regression.study_models import Models
 from subtrain.store import atomic_files
 from subtrain.store.folder import inside

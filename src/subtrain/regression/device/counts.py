@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.masks import row_bytes
 from subtrain.regression.counting.counts import Counts, check_finite
-from subtrain.regression.counting.model_stream import Block, checked
+from subtrain.regression.counting.model_stream import Block, checked, passes
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.device.memory import UNPROVEN, CountPlan, free_bytes, open_device, plan_counts
 from subtrain.system.experimental import experimental
@@ -128,24 +128,8 @@ _INT8: dict[str, bool] = {}
 
 def _pieces(blocks: Iterable[Block], rows: int) -> Iterator[Piece]:
     """Blocks, cut and joined to at most `rows` models: each piece passes over the whole Gram."""
-    held: list[Piece] = []
-    size = 0
-    for masks, y in blocks:
-        for start in range(0, len(y), rows):
-            part = masks.data[start : start + rows], y[start : start + rows]
-            if held and size + len(part[1]) > rows:
-                yield _join(held)
-                held, size = [], 0
-            held.append(part)
-            size += len(part[1])
-    if held:
-        yield _join(held)
-
-
-def _join(held: list[Piece]) -> Piece:
-    masks, outputs = zip(*held, strict=True)
-    y = np.concatenate(outputs)
-    return np.concatenate(masks), y.astype(y.dtype.newbyteorder("="), copy=False)
+    for masks, y in passes((block for block in blocks if len(block[1])), lambda *_: rows):
+        yield masks.data, y.astype(y.dtype.newbyteorder("="), copy=False)
 
 
 def _staged(pieces: Iterator[Piece], device: Any) -> Iterator[tuple[Any, Any]]:

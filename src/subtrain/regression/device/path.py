@@ -8,17 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.device.covariance import Covariance, covariance, fast
 from subtrain.regression.device.memory import UNPROVEN, PathPlan, free_bytes, open_device, plan_path
 from subtrain.regression.device.solve import DescentState, DeviceRules, Model, certify, solve
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions, with_chosen
-from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.path import Path, grid_of
 from subtrain.regression.lasso.path_stopping import Stop, ended, floors, stopping
-from subtrain.regression.lasso.problem import Problem, check_same, lambda_max, problem, validation_moments
+from subtrain.regression.lasso.problem import (
+    Problem,
+    check_choice,
+    check_same,
+    check_tol,
+    lambda_max,
+    problem,
+    validation_moments,
+)
 from subtrain.regression.lasso.zero_targets import warn_of
 from subtrain.system.experimental import experimental
 from subtrain.system.types import Floats
@@ -200,8 +206,7 @@ def _validation(plan: Problem, validation: Counts, layout: PathPlan, place: Any)
 
 
 def _rules(how: LassoOptions, stop: Stop) -> DeviceRules:
-    if not how.tol > 0:
-        raise InputError(f"tol must be positive, got {how.tol}")
+    check_tol(how.tol)
     return DeviceRules(float(how.tol), max(1, how.max_iter), stop, bool(how.positive))
 
 

@@ -22,9 +22,8 @@ from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator
 from subtrain.regression.fit_plan import FitPlan, plan_fit
 from subtrain.regression.fit_warnings import warn_ends, warn_gaps
-from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.path_stopping import stopping
-from subtrain.regression.lasso.problem import RESOLUTION
+from subtrain.regression.lasso.problem import RESOLUTION, check_choice
 from subtrain.regression.study_models import Models
 from subtrain.system.types import Floats
 
@@ -156,29 +155,27 @@ class AME(LinearEstimator):
         rules = ElasticNetRules(1.0, self.tol, self.max_iter, False, stop, self.threads)
         check = None if validation is None else scaled.moments(validation)
         path = net_path(scaled.moments(train), check, self.lambdas, self.eps, rules, progress)
-        grid, error, lam, sweeps, best = path.lambdas, path.error, path.lam, path.sweeps, path.best
         if validation is not None and self.refit:
             again = ScaledOutputs(everything, self.by_alpha)
             # The same effects are other coefficients under another v.
             start = path.coef * (scaled.root / again.root)
             scaled = again
-            path = net_refit(scaled.moments(everything), lam, start, rules, progress)
-            sweeps = sweeps + path.sweeps
+            path = net_refit(scaled.moments(everything), path, start, rules, progress)
         warn_gaps(path.gap, self.tol)
         weight = np.ascontiguousarray(path.coef.T) * scaled.root
         if validation is not None:
-            warn_ends(grid.T, error.T, best, weight)
+            warn_ends(path.lambdas.T, path.error.T, path.best, weight)
         ones = np.sum([c.ones for c in everything.values()], axis=0)
         return Fitted(
             weight=weight,
             bias=scaled.y_mean - scaled.mask_mean @ weight,
-            lam=lam,
+            lam=path.lam,
             gap=path.gap,
             constant_units=np.flatnonzero((ones == 0) | (ones == sum(c.m for c in everything.values()))),
-            lambdas=grid.T,
-            validation_mse=error.T,
-            residual=np.zeros(lam.size),
-            n_iter=int(sweeps.max(initial=0)),
+            lambdas=path.lambdas.T,
+            validation_mse=path.error.T,
+            residual=np.zeros(path.lam.size),
+            n_iter=int(path.sweeps.max(initial=0)),
         )
 
 

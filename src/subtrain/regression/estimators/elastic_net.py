@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,13 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
-from subtrain.regression.counting.threads import Progress, each, thread_count
+from subtrain.regression.counting.threads import Progress, each, thread_count, told
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense, validation_problem
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, all_counts
 from subtrain.regression.fit_warnings import warn_ends, warn_gaps
-from subtrain.regression.lasso.lambda_grid import check_choice, lambda_grid
 from subtrain.regression.lasso.path_stopping import Stop, ended, floors, stopping
-from subtrain.regression.lasso.problem import problem
+from subtrain.regression.lasso.problem import check_choice, check_tol, lambda_grid, problem
 from subtrain.system.types import Floats
 
 # Lambdas solved between looks at the validation error.
@@ -82,26 +81,24 @@ class ElasticNet(LinearEstimator):
         rules = ElasticNetRules(self.l1_ratio, self.tol, self.max_iter, self.positive, stop, self.threads)
         check = None if validation is None else validation_problem(plan, validation)
         path = net_path(dense(plan), check, self.lambdas, self.eps, rules, progress)
-        grid, error, n_iter, lam, best = path.lambdas, path.error, path.sweeps, path.lam, path.best
         everything = all_counts(train, validation, total)
         if validation is not None and self.refit:
             plan = problem(everything, self.objective)
-            path = net_refit(dense(plan), lam, path.coef, rules, progress)
-            n_iter += path.sweeps
+            path = net_refit(dense(plan), path, path.coef, rules, progress)
         weight, bias = plan.raw(path.coef)
         if validation is not None:
-            warn_ends(grid.T, error.T, best, weight.T)
+            warn_ends(path.lambdas.T, path.error.T, path.best, weight.T)
         warn_gaps(path.gap, self.tol)
         return Fitted(
             weight=np.ascontiguousarray(weight.T),
             bias=bias,
-            lam=lam,
+            lam=path.lam,
             gap=path.gap,
             constant_units=everything.constant_units,
-            lambdas=grid.T,
-            validation_mse=error.T,
+            lambdas=path.lambdas.T,
+            validation_mse=path.error.T,
             residual=np.zeros_like(bias),
-            n_iter=int(n_iter.max()),
+            n_iter=int(path.sweeps.max()),
         )
 
 
@@ -120,14 +117,13 @@ class ElasticNetRules:
     def __post_init__(self) -> None:
         if not 0.0 < self.l1_ratio <= 1.0:
             raise InputError(f"l1_ratio must be above 0 and at most 1 (Ridge is for 0), got {self.l1_ratio}")
-        if not self.tol > 0:
-            raise InputError(f"tol must be positive, got {self.tol}")
+        check_tol(self.tol)
 
 
 @dataclass(frozen=True, eq=False)
 class NetPath:
     """For T targets and k lambdas: lambdas [T, k]; error [T, k], validation mean square, NaN where there is none;
-    best [T], the chosen lambda; coef [T, n], gap and lam [T] there; sweeps [T] in all; free [T], whether it has a path.
+    best [T], the chosen lambda; coef [T, n], gap and lam [T] there; sweeps [T] in all.
     """
 
     lambdas: Floats
@@ -137,7 +133,6 @@ class NetPath:
     gap: Floats
     lam: Floats
     sweeps: NDArray[np.int64]
-    free: NDArray[np.bool_]
 
 
 def net_path(
@@ -155,10 +150,12 @@ def net_path(
     return _solve(task, check, grid, top, np.zeros(task.rho.shape), rules, progress, "path")
 
 
-def net_refit(task: Dense, lam: Floats, start: Floats, rules: ElasticNetRules, progress: Progress | None) -> NetPath:
-    """One lambda a target [T], from coefficients `start`; a target without any lambda keeps its zeros."""
-    free = np.where(task.variance > 0, lam, 0.0)
-    return _solve(task, None, np.ascontiguousarray(lam[:, None]), free, start, rules, progress, "refit")
+def net_refit(task: Dense, path: NetPath, start: Floats, rules: ElasticNetRules, progress: Progress | None) -> NetPath:
+    """`path` with coefficients of other models at the lambdas it chose, from coefficients `start`; a target without any
+    lambda keeps its zeros."""
+    free = np.where(task.variance > 0, path.lam, 0.0)
+    found = _solve(task, None, np.ascontiguousarray(path.lam[:, None]), free, start, rules, progress, "refit")
+    return replace(path, coef=found.coef, gap=found.gap, sweeps=path.sweeps + found.sweeps)
 
 
 def _solve(
@@ -186,7 +183,6 @@ def _solve(
     best = np.zeros(targets, np.int64)
     coef = np.where(free[:, None], start, 0.0)
     gap, sweeps = np.zeros(targets), np.zeros(targets, np.int64)
-    finished = int(np.count_nonzero(~free))
 
     def run(t: int) -> None:
         now, lowest = coef[t].copy(), np.inf
@@ -205,15 +201,10 @@ def _solve(
             if check is not None and ended(rules.stop, last - max(best[t], floor[t]), error[t, last], lowest):
                 break
 
-    def report(_: int) -> None:
-        nonlocal finished
-        finished += 1
-        if progress:
-            progress(stage, finished, targets)
-
-    each(run, np.flatnonzero(free).tolist(), thread_count(rules.threads), report)
+    todo = np.flatnonzero(free).tolist()
+    each(run, todo, thread_count(rules.threads), told(progress, stage, targets - len(todo), targets))
     lam = np.take_along_axis(grid, best[:, None], axis=1)[:, 0]
-    return NetPath(grid, error, best, coef, gap, lam, sweeps, free)
+    return NetPath(grid, error, best, coef, gap, lam, sweeps)
 
 
 def _errors(check: Dense, t: int, coef: Floats) -> Floats:

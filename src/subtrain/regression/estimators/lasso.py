@@ -14,18 +14,41 @@ from subtrain.masks import Masks
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.shards import are_flat
-from subtrain.regression.counting.threads import Progress
+from subtrain.regression.counting.threads import Mapper, Progress
 from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, Rows
-from subtrain.regression.estimators.kit.lasso_parameters import LassoParameters
-from subtrain.regression.estimators.kit.linear_estimator import fitted_lasso
-from subtrain.regression.fit_on_cluster import Mapper, lasso_on
+from subtrain.regression.estimators.kit.linear_estimator import LinearEstimator, fitted_lasso
+from subtrain.regression.estimators.kit.sample_split import fold_numbers
 from subtrain.regression.fit_plan import FitPlan, plan_fit
 from subtrain.regression.lasso.folds import lasso_kfold
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
-from subtrain.regression.lasso.sample_split import fold_numbers
+from subtrain.regression.lasso.path import PASSES
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.study_models import Models
+
+
+@dataclass(eq=False, repr=False)
+class LassoParameters(LinearEstimator):
+    """The parameters that `Lasso` and `LassoLarge` share; `Lasso` says what each means."""
+
+    sparse: ClassVar[bool] = True
+
+    lambdas: int | ArrayLike = 100
+    eps: float = 1e-3
+    tol: float = 1e-4
+    objective: str = "standardized"
+    validation: float | int | None = 0.1
+    seed: int = 0
+    early_stop: int | None = 5
+    refit: bool = True
+    penalty: ArrayLike | None = None
+    positive: bool = False
+    max_iter: int = PASSES
+    threads: int | None = None
+
+    def _options(self) -> LassoOptions:
+        names = LassoOptions.__dataclass_fields__
+        return LassoOptions(**{name: value for name, value in self.get_params().items() if name in names})
 
 
 @dataclass(eq=False, repr=False)
@@ -109,10 +132,8 @@ class Lasso(LassoParameters):
         options = self._options()
         if self.device != "cpu":
             fit = self._on_device(train, validation, total, options, progress)
-        elif mapper is not None:
-            fit = lasso_on(mapper, train, validation, total, options, progress, keep)
         else:
-            fit = lasso_from_counts(train, validation, total, options, progress, keep=keep)
+            fit = lasso_from_counts(train, validation, total, options, progress, keep=keep, mapper=mapper)
         return self._solved(fit)
 
     def fit_folds(self, folds: Sequence[Counts], progress: Progress | None = None) -> Self:
@@ -147,10 +168,6 @@ class Lasso(LassoParameters):
             validation, total = count(validation.masks, validation.outputs, self.threads, progress), None
         whole = total() if callable(total) else total
         return lasso_on_device(train, validation, options, self.device, whole, progress)
-
-    def _options(self) -> LassoOptions:
-        names = LassoOptions.__dataclass_fields__
-        return LassoOptions(**{name: value for name, value in self.get_params().items() if name in names})
 
     def _solved(self, fit: LassoFit) -> Self:
         self.n_features_in_, self._flat = len(fit.weight), False

@@ -22,14 +22,15 @@ from subtrain.regression.counting.shards import Stack, are_flat, stack
 from subtrain.regression.counting.study_counts import COUNTS
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows
-from subtrain.regression.estimators.kit.lasso_parameters import LassoParameters
-from subtrain.regression.fit_plan import FitPlan
+from subtrain.regression.estimators.kit.sample_split import check_one_way
+from subtrain.regression.estimators.lasso import LassoParameters
+from subtrain.regression.fit_plan import FitPlan, check_disk
 from subtrain.regression.fit_warnings import warn, warn_constant, warn_ends, warn_gaps
-from subtrain.regression.large.model_spool import Many, SpoolRoom, check_disk, room, spooled
-from subtrain.regression.large.options import LargePath, PassRules
+from subtrain.regression.large.model_spool import Many, SpoolRoom, room, spooled
+from subtrain.regression.large.options import LargePath
 from subtrain.regression.large.solver import checked_rules, large_paths, plan_layout
-from subtrain.regression.lasso.lambda_grid import check_choice
-from subtrain.regression.lasso.sample_split import check_one_way
+from subtrain.regression.lasso.lambda_choice import LassoOptions
+from subtrain.regression.lasso.problem import check_choice
 from subtrain.regression.lasso.zero_targets import warn_zeros
 from subtrain.regression.study_models import Models
 from subtrain.store.atomic_files import make_inside, storage_errors
@@ -155,14 +156,12 @@ class LassoLarge(LassoParameters):
             progress,
         )
 
-    def _room(self, models: list[int], n: int, targets: int, itemsize: int) -> tuple[SpoolRoom, PassRules]:
+    def _room(self, models: list[int], n: int, targets: int, itemsize: int) -> tuple[SpoolRoom, LassoOptions]:
         """What goes where, and the rules; InputError when the memory is too little."""
-        penalty = None if self.penalty is None else np.asarray(self.penalty, np.float64)
-        options = self.objective, penalty, self.positive, self.tol, self.max_iter, self.early_stop, self.threads
-        rules = checked_rules(*options)
+        rules = checked_rules(self._options())
         held = room(sum(models), n, targets, itemsize, self.memory)
         # Laid out for the refit on all models, and for the errors of the validation models.
-        plan_layout(n, sum(models), targets, held.left, rules.threads, sum(models[1:]))
+        plan_layout(n, sum(models), targets, held.left, rules.threads or 1, sum(models[1:]))
         return held, rules
 
     def fit_parts(
@@ -186,14 +185,14 @@ class LassoLarge(LassoParameters):
         held, rules = self._room([part.models for part in parts], n, targets, itemsize)
         self.n_features_in_, self._flat = n, False
         with _working_folder(folder) as place:
-            check_disk(place, held.disk)
+            check_disk(place, held.disk, f"the models take {size(held.disk)} in files below {place}")
             models = [spooled(part.blocks(held.rows), part.models, held, place) for part in parts]
             resume = None if folder is None else place
             self._solve(models, rules, held.left, resume, progress)
         return self
 
     def _solve(
-        self, models: list[Many], rules: PassRules, memory: int, resume: Path | None, progress: Progress | None
+        self, models: list[Many], rules: LassoOptions, memory: int, resume: Path | None, progress: Progress | None
     ) -> None:
         validation = models[1] if len(models) > 1 else None
         fitting, refitting = STAGES

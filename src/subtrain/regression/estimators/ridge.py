@@ -13,8 +13,7 @@ from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense, validation_problem
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, all_counts
 from subtrain.regression.fit_warnings import warn_ends
-from subtrain.regression.lasso.lambda_grid import check_choice, lambda_grid
-from subtrain.regression.lasso.problem import Problem, problem
+from subtrain.regression.lasso.problem import Problem, check_choice, lambda_grid, problem
 from subtrain.system.types import Floats
 
 # The largest lambda over the mean eigenvalue: shrinks all but targets that a few models explain to nothing.

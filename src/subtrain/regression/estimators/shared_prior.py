@@ -13,6 +13,7 @@ from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads
+from subtrain.regression.estimators.kit.crossfit import Bench
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense
 from subtrain.regression.estimators.kit.learned_prior import Prior
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, fitted_lasso
@@ -20,7 +21,6 @@ from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, MixtureS
 from subtrain.regression.estimators.kit.pairs import Pairs, pairs_of_study
 from subtrain.regression.estimators.ridge import Ridge
 from subtrain.regression.fit_warnings import heard, warn
-from subtrain.regression.lasso.crossfit import Bench
 from subtrain.regression.lasso.lambda_choice import LassoOptions
 from subtrain.regression.lasso.problem import problem
 from subtrain.regression.lasso.target_blocks import lasso_from_counts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.errors import InputError, StorageError
-from subtrain.formatting import size
+from subtrain.errors import InputError
 from subtrain.masks import Masks, row_bytes
 from subtrain.regression.counting.model_stream import Block
 from subtrain.regression.large.mask_passes import Source
@@ -82,16 +80,6 @@ def room(models: int, n: int, targets: int, itemsize: int, memory: int) -> Spool
     files = models * (bits * (not masks) + values * (not outputs))
     # Two blocks: one at work, the next one read or made.
     return SpoolRoom(masks, outputs, rows, memory - held - 2 * min(rows, models) * (bits + values), files)
-
-
-def check_disk(folder: Path, needed: int) -> None:
-    """Raise StorageError, with the numbers, when `needed` bytes do not fit on the folder's disk."""
-    there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise StorageError(
-            f"the models take {size(needed)} in files below {folder}, but the disk has {size(free)} left"
-        )
 
 
 def spooled(blocks: Iterable[Block], models: int, plan: SpoolRoom, folder: Path) -> Many:

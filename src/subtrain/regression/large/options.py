@@ -55,19 +55,6 @@ class LargePath:
 
 
 @dataclass(frozen=True)
-class PassRules:
-    """What holds for every target; see `lasso_large`."""
-
-    objective: str
-    penalty: Floats | None
-    positive: bool
-    tol: float
-    max_iter: int
-    early_stop: int | None
-    threads: int
-
-
-@dataclass(frozen=True)
 class Layout:
     """targets: in one pass; ahead: lambdas of each; working: units at most in the working set."""
 

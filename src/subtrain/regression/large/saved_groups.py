@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.regression.large.mask_passes import Source, pieces
-from subtrain.regression.large.options import LargePath, PassRules
+from subtrain.regression.large.options import LargePath
+from subtrain.regression.lasso.lambda_choice import LassoOptions
 from subtrain.regression.lasso.path_stopping import RULE
-from subtrain.regression.lasso.saved_results import digest, load, save
+from subtrain.regression.lasso.saved_blocks import digest, load, save
 
 ARRAYS = ("lambdas", "bias", "gap", "error", "best", "constant")
 NUMBERS = ("n", "passes", "working", "full")
@@ -30,9 +30,10 @@ def masks_digest(source: Source) -> str:
     return found.hexdigest()
 
 
-def rules_digest(rules: PassRules) -> str:
+def rules_digest(rules: LassoOptions) -> str:
     """What holds for all targets, but for the threads, which change nothing."""
-    values = asdict(rules) | {"threads": 0, "penalty": None, "stop": RULE}
+    values = {name: getattr(rules, name) for name in ("objective", "positive", "tol", "max_iter", "early_stop")}
+    values |= {"threads": 0, "penalty": None, "stop": RULE}
     return digest(values, np.zeros(0) if rules.penalty is None else rules.penalty)
 
 

@@ -6,6 +6,7 @@ counted and solved exactly as a small problem; a pass with the residuals then ce
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from subtrain.regression.counting.threads import Progress, thread_count
 from subtrain.regression.fit_warnings import warn, warn_gaps
 from subtrain.regression.large.mask_passes import FEW, ROWS, UNITS, Source, pieces
 from subtrain.regression.large.model_spool import Many
-from subtrain.regression.large.options import LargePath, Layout, PassRules, joined
+from subtrain.regression.large.options import LargePath, Layout, joined
 from subtrain.regression.large.saved_groups import kept, masks_digest, rules_digest
 from subtrain.regression.large.target_group import SOME, TargetGroup
-from subtrain.regression.lasso.lambda_grid import lambda_grid
+from subtrain.regression.lasso.lambda_choice import LassoOptions
 from subtrain.regression.lasso.path import PASSES
 from subtrain.regression.lasso.path_stopping import check_early_stop
-from subtrain.regression.lasso.saved_results import digest
+from subtrain.regression.lasso.problem import check_tol, lambda_grid
+from subtrain.regression.lasso.saved_blocks import digest
 from subtrain.system.types import Floats
 
 # Lambdas solved ahead of one certifying pass, at most: the strong rule weakens with every one.
@@ -67,27 +69,27 @@ def lasso_large(
         others = as_outputs(validation[1])
         check_finite(others)
         held = Many(validation[0], (others,))
-    factor = None if penalty is None else np.asarray(penalty, np.float64)
-    rules = checked_rules(objective, factor, positive, tol, max_iter, early_stop, threads)
+    options = LassoOptions(
+        objective=objective,
+        penalty=penalty,  # type: ignore[arg-type]
+        positive=positive,
+        tol=tol,
+        max_iter=max_iter,
+        early_stop=early_stop,
+        threads=threads,
+    )
+    rules = checked_rules(options)
     path = large_paths(Many(masks, (y,)), held, lambdas, eps, rules, memory, start, resume, progress)
     warn_gaps(np.nan_to_num(path.gap).max(axis=1), tol)
     return path
 
 
-def checked_rules(
-    objective: str,
-    penalty: Floats | None,
-    positive: bool,
-    tol: float,
-    max_iter: int,
-    early_stop: int | None,
-    threads: int | None,
-) -> PassRules:
-    """These options; InputError for what cannot be."""
-    if not tol > 0:
-        raise InputError(f"tol must be positive, got {tol}")
-    check_early_stop(early_stop)
-    return PassRules(objective, penalty, positive, tol, max_iter, early_stop, thread_count(threads))
+def checked_rules(options: LassoOptions) -> LassoOptions:
+    """These options, with the number of threads; InputError for what cannot be."""
+    check_tol(options.tol)
+    check_early_stop(options.early_stop)
+    penalty = None if options.penalty is None else np.asarray(options.penalty, np.float64)
+    return replace(options, penalty=penalty, threads=thread_count(options.threads))
 
 
 def large_paths(
@@ -95,7 +97,7 @@ def large_paths(
     validation: Many | None,
     lambdas: int | ArrayLike,
     eps: float,
-    rules: PassRules,
+    rules: LassoOptions,
     memory: int,
     start: LargePath | None = None,
     resume: Path | None = None,
@@ -106,7 +108,9 @@ def large_paths(
     if first_piece is None or not models.targets:
         raise InputError(f"there is nothing to fit: outputs have shape {[len(models), models.targets]}")
     n, targets = first_piece.n, models.targets
-    layout = plan_layout(n, len(models), targets, memory, rules.threads, 0 if validation is None else len(validation))
+    layout = plan_layout(
+        n, len(models), targets, memory, rules.threads or 1, 0 if validation is None else len(validation)
+    )
     grid = None if isinstance(lambdas, (int, np.integer)) else lambda_grid(lambdas, np.ones(targets), eps)
     bits = [masks_digest(part.source) for part in (models, validation) if part is not None] if resume else []
     parts: list[LargePath] = []

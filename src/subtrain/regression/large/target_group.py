@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
-from subtrain.regression.counting.threads import Progress
+from subtrain.regression.counting.threads import Progress, thread_count
 from subtrain.regression.large.mask_passes import MaskColumns, Source, correlate
-from subtrain.regression.large.options import Entry, LargePath, Layout, PassRules
-from subtrain.regression.lasso.lambda_grid import lambda_grid
+from subtrain.regression.large.options import Entry, LargePath, Layout
+from subtrain.regression.lasso.lambda_choice import LassoOptions
 from subtrain.regression.lasso.path import solve_at
 from subtrain.regression.lasso.path_stopping import ended, floors, stopping
-from subtrain.regression.lasso.problem import problem
+from subtrain.regression.lasso.problem import lambda_grid, problem
 from subtrain.system.types import Floats
 
 # Units scored at a time.
@@ -32,7 +32,7 @@ class TargetGroup:
         source: Source,
         y: Floats,
         validation: tuple[Source, Floats] | None,
-        rules: PassRules,
+        rules: LassoOptions,
         layout: Layout,
         n: int,
     ) -> None:
@@ -161,17 +161,8 @@ class TargetGroup:
         if self.counts is None:
             self.counts = count(self.columns.masks, self.y, self.rules.threads)
         rules = self.rules
-        path = solve_at(
-            self.counts,
-            lam,
-            start,
-            objective=rules.objective,
-            penalty=None if rules.penalty is None else rules.penalty[self.units],
-            positive=rules.positive,
-            tol=rules.tol / 4,
-            passes=rules.max_iter,
-            threads=rules.threads,
-        )
+        penalty = None if rules.penalty is None else rules.penalty[self.units]
+        path = solve_at(self.counts, lam, start, **(rules.solving | {"penalty": penalty, "tol": rules.tol / 4}))
         return path.weight, path.bias
 
     def _certify(self, lams: Floats, weights: Floats, bias: Floats, sums: Floats) -> tuple[Floats, Floats]:
@@ -230,7 +221,7 @@ class TargetGroup:
         self._centre(out[:, : self.targets], values[:, : self.targets].sum(axis=0))
 
     def _correlate(self, values: Floats, out: Floats) -> None:
-        correlate(self.source, values, out, self.rules.threads)
+        correlate(self.source, values, out, thread_count(self.rules.threads))
         self.passes += 1
 
     def _centre(self, sums: Floats, totals: Floats) -> None:

@@ -95,7 +95,7 @@ def slopes(
 
 
 @kernel
-def duality_gap(variance: float, fitted: float, residual: float, penalty: float, excess: float) -> float:
+def duality_gap(fitted: float, residual: float, penalty: float, excess: float) -> float:
     """Primal minus the best dual value along the residual, all from sufficient statistics, O(1).
 
     The dual point is the residual scaled into the feasible set, as in Kim, Koh, Lustig, Boyd & Gorinevsky 2007.
@@ -149,7 +149,7 @@ def descend(
             residual -= (rho[i] + q) * coef[i]
             penalty += bound[i] * abs(coef[i])
             excess = max(excess, (q if positive else abs(q)) / bound[i])
-        gap = duality_gap(variance, fitted, residual, penalty, excess)
+        gap = duality_gap(fitted, residual, penalty, excess)
         if taken == 0:
             target = max(goal, 1e-3 * gap)
         # 2. Stop, but after one sweep at least: else the path of a noiseless target, which is within tolerance at once,

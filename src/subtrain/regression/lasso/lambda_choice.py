@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.regression.counting.counts import OF_OUTPUTS, Counts
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.lasso.lambda_grid import check_choice
 from subtrain.regression.lasso.path import PASSES, Path, lasso_path, solve_at
-from subtrain.regression.lasso.problem import lambda_max, problem
+from subtrain.regression.lasso.problem import check_choice, lambda_max, problem
 from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.system.types import Floats
 

@@ -13,10 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.gram_rows import table
-from subtrain.regression.counting.threads import Progress, each, thread_count
-from subtrain.regression.lasso.lambda_grid import check_positive, lambda_grid
+from subtrain.regression.counting.threads import Progress, each, thread_count, told
 from subtrain.regression.lasso.path_stopping import NEVER, Stop, floors, stopping
-from subtrain.regression.lasso.problem import Problem, check_same, lambda_max, problem, validation_moments
+from subtrain.regression.lasso.problem import (
+    Problem,
+    check_positive,
+    check_same,
+    check_tol,
+    lambda_grid,
+    lambda_max,
+    problem,
+    validation_moments,
+)
 from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.system.types import Floats
 
@@ -125,8 +133,7 @@ def solve_at(
 def _rules(tol: float, passes: int, stop: Stop, positive: bool, keep: bool) -> Any:
     from subtrain.regression.lasso.working_set import WorkingSetRules
 
-    if not tol > 0:
-        raise InputError(f"tol must be positive, got {tol}")
+    check_tol(tol)
     return WorkingSetRules(float(tol), int(passes), stop, bool(positive), bool(keep))
 
 
@@ -160,7 +167,7 @@ def _run(
     if isinstance(validation, ValidationModels):
         spread = np.array([0.0 if found else _spread(plan, validation, t) for t, found in enumerate(solvable)])
     found = _nothing_found(solvable, spread, plan.counts.n, grid.shape[1], rules.keep)
-    train, count, finished = _moments(plan), solvable.size, int(np.count_nonzero(~solvable))
+    train = _moments(plan)
     rooms: SimpleQueue[Any] = SimpleQueue()
     for _ in range(thread_count(threads)):
         rooms.put(np.empty((0, 0), np.float32))
@@ -168,13 +175,8 @@ def _run(
     def run(t: int) -> None:
         rooms.put(solve_target(train, moments, bits(t), plan.penalty, targets, rules, t, found, rooms.get()))
 
-    def report(_: int) -> None:
-        nonlocal finished
-        finished += 1
-        if progress:
-            progress(stage, finished, count)
-
-    each(run, np.flatnonzero(solvable).tolist(), thread_count(threads), report)
+    todo = np.flatnonzero(solvable).tolist()
+    each(run, todo, thread_count(threads), told(progress, stage, solvable.size - len(todo), solvable.size))
     weight, bias = plan.raw(found.coef)
     error = found.error if validation is not None else np.full(grid.shape, np.nan)
     path = Path(grid, found.best, weight, bias, found.gap, error, found.passes)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain._version import __version__
+from subtrain.errors import SubtrainError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
 from subtrain.regression.lasso.path_stopping import RULE
-from subtrain.regression.lasso.saved_results import digest, load, save
 from subtrain.regression.lasso.validation_error import ValidationModels
+from subtrain.store import atomic_files
 
 REST = tuple(field.name for field in fields(LassoFit) if field.name != "weight")
 SPARSE = ("unit", "value", "start")
@@ -65,11 +68,6 @@ class KeptBlocks:
         self.folder = folder
         self.common = "" if folder is None else _common(options, validation)
 
-    def once(self, stage: str, counts: Counts, work: Callable[[], LassoFit]) -> Sparse:
-        """What `work` makes of these counts, or made of them before."""
-        found = self.find(stage, counts)
-        return found if found is not None else self.put(stage, counts, sparse(work()))
-
     def find(self, stage: str, counts: Counts) -> Sparse | None:
         """What was made of these counts before, if it is kept."""
         if self.folder is None:
@@ -108,3 +106,34 @@ def _common(options: LassoOptions, validation: Counts | ValidationModels | None)
 def _listed(value: Any) -> Any:
     """An array as a list of numbers."""
     return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+# Whatever is wrong with a file, it is only computed again.
+UNREADABLE = (OSError, SubtrainError, KeyError, ValueError, EOFError, MemoryError, BadZipFile)
+
+
+def digest(*parts: Any) -> str:
+    """One name for arrays and anything that JSON can hold."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            found.update(f"{part.dtype} {part.shape}".encode())
+            found.update(np.ascontiguousarray(part).data)
+        else:
+            found.update(json.dumps(part, sort_keys=True, default=repr).encode())
+    return found.hexdigest()
+
+
+def load(path: Path, key: str) -> dict[str, Any] | None:
+    """The arrays in the file; None if there is none, or one of another key, or a damaged one."""
+    try:
+        with atomic_files.open_regular(path) as file, np.load(file, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files} if str(data["key"]) == key else None
+    except UNREADABLE:
+        return None
+
+
+def save(path: Path, key: str, arrays: dict[str, Any]) -> None:
+    """Put the arrays there, in place of any file, so that whoever reads meanwhile finds the old or the new one."""
+    atomic_files.make_inside(path.parent)
+    atomic_files.replace(path, lambda file: np.savez(file, key=np.array(key), **arrays))

@@ -128,7 +128,7 @@ def full_gap(
         if penalty[j] > 0.0:
             pull = slope[j] if positive else abs(slope[j])
             excess = max(excess, pull / (lam * penalty[j]))
-    return duality_gap(variance, fitted, residual, l1, excess)
+    return duality_gap(fitted, residual, l1, excess)
 
 
 @kernel

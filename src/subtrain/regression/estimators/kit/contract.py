@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
-from subtrain.regression.counting.threads import Progress
-from subtrain.regression.fit_on_cluster import Mapper
+from subtrain.regression.counting.threads import Mapper, Progress
 from subtrain.regression.fit_plan import FitPlan
 from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.study_models import Models

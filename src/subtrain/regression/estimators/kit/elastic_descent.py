@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.regression.lasso.coordinate_descent import duality_gap
 from subtrain.system.kernel import kernel
 from subtrain.system.types import Floats
 
@@ -112,8 +113,4 @@ def net_gap(net: ElasticProblem, t: int, l1: float, coef: Floats, slope: Floats)
         residual -= (net.rho[t, j] + slope[j]) * coef[j]
         norm += abs(coef[j])
         excess = max(excess, (slope[j] if net.positive else abs(slope[j])) / l1)
-    residual = max(residual, 0.0)
-    scale = fitted / residual if residual > 0.0 else 1.0
-    scale = max(min(scale, 1.0 / excess), 0.0)
-    gap: float = max(0.5 * residual + l1 * norm - scale * fitted + 0.5 * scale * scale * residual, 0.0)
-    return gap
+    return duality_gap(fitted, residual, l1 * norm, excess)

@@ -17,7 +17,7 @@ from subtrain.masks import Masks, pack
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts, check_finite, gram_kind
 from subtrain.regression.counting.shards import are_flat, expect_all, in_parts, whole_masks, whole_outputs
-from subtrain.regression.counting.threads import Progress
+from subtrain.regression.counting.threads import Mapper, Progress
 from subtrain.regression.estimators.kit.contract import (
     COUNTS,
     COUNTS_AND_VALIDATION,
@@ -25,12 +25,11 @@ from subtrain.regression.estimators.kit.contract import (
     Rows,
     fit_held,
 )
-from subtrain.regression.fit_on_cluster import Mapper
+from subtrain.regression.estimators.kit.sample_split import check_one_way, given_rows, validation_rows
 from subtrain.regression.fit_plan import FitPlan, plan_fit
 from subtrain.regression.fit_warnings import warn_constant
 from subtrain.regression.lasso.lambda_choice import LassoFit
-from subtrain.regression.lasso.lambda_grid import is_choice
-from subtrain.regression.lasso.sample_split import check_one_way, given_rows, validation_rows
+from subtrain.regression.lasso.problem import is_choice
 from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.lasso.zero_targets import warn_zeros_of
 from subtrain.regression.study_models import Models
