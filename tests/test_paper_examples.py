@@ -25,7 +25,7 @@ def test_there_is_every_row_of_the_table():
 
 def test_it_says_what_the_whole_takes_and_starts_nothing(tmp_path):
     said = run("cifar", 50, "--data", "nowhere", cwd=tmp_path).stdout
-    assert "300,000 models to fit on and 10,000 to judge by, each resnet9 of width 64 on 25,000 of 50,000" in said
+    assert "300,000 fit models and 10,000 evaluation models, each resnet9 of width 64 on 25,000 of 50,000" in said
     assert "1,464 hours of one A100, $2,927.78 at $2 an hour" in said
     assert "Nothing was started" in said
     assert not any(tmp_path.iterdir())

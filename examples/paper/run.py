@@ -53,7 +53,7 @@ class Plan:
         hours = self.gpu_seconds / 3600
         time = f"{hours:,.0f} hours" if hours >= 1 else duration(self.gpu_seconds)
         return (
-            f"{self.models:,} models to fit on and {self.heldout:,} to judge by, each {self.task} of width "
+            f"{self.models:,} fit models and {self.heldout:,} evaluation models, each {self.task} of width "
             f"{self.width} on {math.floor(self.alpha * self.units):,} of {self.units:,} units; {self.targets:,} "
             f"targets; {size(self.bytes)} of outputs.\n{self.pflop:,.3g} PFLOP in all: about {time} of one A100, "
             f"${hours * dollars:,.2f} at ${dollars:g} an hour."
