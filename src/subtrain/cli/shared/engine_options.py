@@ -48,7 +48,7 @@ def _parameter(option: EngineOption, engine: str) -> inspect.Parameter:
     kind = kind if isinstance(option.kind, UnionType) else option.kind
     several = get_origin(kind) is Sequence or kind is Sequence
     name = f"--{(option.name.removesuffix('s') if several else option.name).replace('_', '-')}"
-    told = typer.Option(name, help=option.help, show_default=False, rich_help_panel=f"With --engine {engine}")
+    told = typer.Option(name, help=option.help, rich_help_panel=f"With --engine {engine}")
     shown: Any = bool if kind is bool else (list[str] if several else kind) | None
     default = False if kind is bool else None
     return inspect.Parameter(

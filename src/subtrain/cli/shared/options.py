@@ -14,9 +14,7 @@ from subtrain.errors import InputError
 
 _NUMBER, _LONGEST = re.compile(r"[0-9]{1,15}"), 20_000_000
 
-StudyPath = Annotated[
-    str, typer.Argument(metavar="STUDY", help="Folder of the study, or s3://bucket/prefix.", show_default=False)
-]
+StudyPath = Annotated[str, typer.Argument(metavar="STUDY", help="Folder of the study, or s3://bucket/prefix.")]
 FitName = Annotated[str, typer.Option("--fit", help="Name of the fit, a folder below STUDY/fits.")]
 Targets = Annotated[
     str | None, typer.Option(metavar="LIST", help="Numbers of targets, as in 3,8,10-19. (default: all)")
@@ -28,8 +26,7 @@ OutFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Retrain models, and compare them with the prediction.")]
 Runs = Annotated[
-    int,
-    typer.Option("--runs", min=1, help="Number of models to train on each training set; one tells no interval."),
+    int, typer.Option("--runs", min=1, help="Number of models to train on each training set; one tells no interval.")
 ]
 Workers = Annotated[int | None, typer.Option("--workers", help="Number of worker processes. (default: one a core)")]
 Devices = Annotated[str | None, typer.Option("--device", help="Devices to train on, as in cuda:0,cuda:1 or cpu.")]

@@ -15,17 +15,12 @@ from subtrain.errors import CollectError
 @app.command()
 def check(
     task: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK", help='"module:name", "file.py:name", digits, tabular or command.', show_default=False
-        ),
+        str, typer.Argument(metavar="TASK", help='"module:name", "file.py:name", digits, tabular or command.')
     ],
     param: Params = None,
     alpha: Annotated[float, typer.Option(help="Fraction of the units in each subset.")] = 0.5,
     models: Annotated[int, typer.Option(help="Number of models in the planned study, for the estimate.")] = 1000,
-    timeout: Annotated[
-        float | None, typer.Option(help="Seconds after which a check that hangs stops.", show_default=False)
-    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which a check that hangs stops.")] = None,
     kind: Annotated[str, typer.Option(help="Kind of the design: fixed, stratified or bernoulli.")] = "fixed",
     stratified: Annotated[
         bool, typer.Option("--stratified", help="The same as --kind stratified, by the labels of the task.")

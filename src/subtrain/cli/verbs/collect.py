@@ -44,8 +44,7 @@ def collect(
     trust: Trust = False,
     engine: Annotated[str, typer.Option(help=f"Where to train: {', '.join(ENGINES)}.")] = "local",
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print the script, submit nothing.", rich_help_panel="With --engine slurm"),
+        bool, typer.Option("--dry-run", help="Print the script, submit nothing.", rich_help_panel="With --engine slurm")
     ] = False,
     reference_module: Annotated[
         str | None, typer.Option(metavar="MODULE", help="Its main(index, logdir) trains.", rich_help_panel=REFERENCE)

@@ -26,10 +26,7 @@ def create(
     models: Annotated[int, typer.Option(help="Number of distinct subsets to fit on, one model each.")] = 1000,
     heldout: Annotated[
         int | None,
-        typer.Option(
-            help="Number of held-out subsets, only for evaluation. (default: models / 20, from 20 to 300)",
-            show_default=False,
-        ),
+        typer.Option(help="Number of held-out subsets, only for evaluation. (default: models / 20, from 20 to 300)"),
     ] = None,
     replicates: Annotated[
         int, typer.Option(help="Number of models for each held-out subset; 2 or more give the LDS an upper bound.")
@@ -44,11 +41,10 @@ def create(
         bool, typer.Option("--stratified", help="The same as --kind stratified, by the labels of the task.")
     ] = False,
     strata: Annotated[
-        Path | None,
-        typer.Option(help=".npy file: the class of each unit, in place of the task's labels.", show_default=False),
+        Path | None, typer.Option(help=".npy file: the class of each unit, in place of the task's labels.")
     ] = None,
     groups: Annotated[
-        Path | None, typer.Option(help=".npy file: the unit of each training example, 0, 1, 2, …", show_default=False)
+        Path | None, typer.Option(help=".npy file: the unit of each training example, 0, 1, 2, …")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the whole design.")] = 0,
     segment: Annotated[int, typer.Option(help="Number of models that are trained and committed together.")] = 64,

@@ -20,39 +20,29 @@ def explore(
     study: StudyPath,
     fit: Annotated[str | None, typer.Option(help="Name of the fit to show first, a folder below STUDY/fits.")] = None,
     compare: Annotated[
-        str | None, typer.Option(metavar="STUDY_B", help="A second study to compare with this one.", show_default=False)
+        str | None, typer.Option(metavar="STUDY_B", help="A second study to compare with this one.")
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to serve on. An address that others can reach asks for a token.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port. (default: 8420, or a free one)", show_default=False)
-    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port. (default: 8420, or a free one)")] = None,
     allow_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="A name that a proxy gives this server; repeatable.", show_default=False),
+        list[str] | None, typer.Option(metavar="NAME", help="A name that a proxy gives this server; repeatable.")
     ] = None,
-    root_path: Annotated[
-        str,
-        typer.Option(metavar="/PATH", help="Path that a proxy leaves before each address.", show_default=False),
-    ] = "",
+    root_path: Annotated[str, typer.Option(metavar="/PATH", help="Path that a proxy leaves before each address.")] = "",
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     export: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.html", help="Write the page as one file instead, as subtrain report does.", show_default=False
-        ),
+        typer.Option(metavar="FILE.html", help="Write the page as one file instead, as subtrain report does."),
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="With --export: largest number of targets in the file.")] = 200,
     task: TaskName = None,
     param: Params = None,
     task_b: Annotated[
-        str | None,
-        typer.Option("--task-b", help="The task of the second study, as --task of the first.", show_default=False),
+        str | None, typer.Option("--task-b", help="The task of the second study, as --task of the first.")
     ] = None,
     param_b: Annotated[
-        list[str] | None,
-        typer.Option("--param-b", metavar="KEY=VALUE", help="A parameter of that task; repeatable."),
+        list[str] | None, typer.Option("--param-b", metavar="KEY=VALUE", help="A parameter of that task; repeatable.")
     ] = None,
     trust: Trust = False,
 ) -> None:

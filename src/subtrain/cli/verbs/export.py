@@ -14,10 +14,9 @@ from subtrain.cli.shared.options import StudyPath
 @app.command()
 def export(
     study: StudyPath,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write to.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write to.")],
     name: Annotated[
-        str | None,
-        typer.Option(help="Name of the data set. (default: the name of the study's folder)", show_default=False),
+        str | None, typer.Option(help="Name of the data set. (default: the name of the study's folder)")
     ] = None,
 ) -> None:
     """Write masks and outputs as plain .npy files in the layout of the published data.

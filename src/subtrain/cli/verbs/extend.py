@@ -16,8 +16,7 @@ def extend(
     models: Annotated[int, typer.Option(help="Number of further subsets to fit on.")] = 0,
     heldout: Annotated[int, typer.Option(help="Number of further held-out subsets.")] = 0,
     replicates: Annotated[
-        int | None,
-        typer.Option(help="Number of models for each held-out subset. (default: as before)", show_default=False),
+        int | None, typer.Option(help="Number of models for each held-out subset. (default: as before)")
     ] = None,
 ) -> None:
     """Add models to a study. The models that it has stay as they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,36 +13,34 @@ from subtrain.cli.shared.progress import stages
 from subtrain.regression.estimators import ESTIMATORS
 
 
-def _own(text: str) -> Any:
-    """An option whose default is the estimator's own."""
-    return typer.Option(help=text, show_default=False)
-
-
 @app.command()
 def fit(
     study: StudyPath,
     output: OutputName = None,
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
     estimator: Annotated[str, typer.Option(help=f"{', '.join(ESTIMATORS)}.")] = "lasso",
-    lambdas: Annotated[int | None, _own("Number of values of λ on each target's path; lasso: 100.")] = None,
-    eps: Annotated[float | None, _own("Smallest λ as a fraction of the largest; lasso: 0.001.")] = None,
-    tol: Annotated[float | None, _own("Largest relative duality gap of a fitted target; lasso: 0.0001.")] = None,
-    validation: Annotated[
-        float | None, _own("Share of the models that choose λ; from 2 on, number of folds; lasso: 0.1.")
+    lambdas: Annotated[
+        int | None, typer.Option(help="Number of values of λ on each target's path; lasso: 100.")
     ] = None,
-    objective: Annotated[str | None, _own("Masks of the LASSO: standardized (as in the paper) or raw.")] = None,
-    seed: Annotated[int | None, _own("Seed that draws the validation models.")] = None,
+    eps: Annotated[float | None, typer.Option(help="Smallest λ as a fraction of the largest; lasso: 0.001.")] = None,
+    tol: Annotated[
+        float | None, typer.Option(help="Largest relative duality gap of a fitted target; lasso: 0.0001.")
+    ] = None,
+    validation: Annotated[
+        float | None, typer.Option(help="Share of the models that choose λ; from 2 on, number of folds; lasso: 0.1.")
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="Masks of the LASSO: standardized (as in the paper) or raw.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed that draws the validation models.")] = None,
     device: Annotated[
-        str | None, _own("Where the LASSO solves: cpu, or a CUDA device of PyTorch (experimental).")
+        str | None, typer.Option(help="Where the LASSO solves: cpu, or a CUDA device of PyTorch (experimental).")
     ] = None,
     engine: Annotated[
         str, typer.Option(help="Where to count and solve: local or ray. Both give the same numbers.")
     ] = "local",
     address: Annotated[
-        str | None,
-        typer.Option(
-            help="With --engine ray: HOST:PORT of the cluster's head. (default: RAY_ADDRESS)", show_default=False
-        ),
+        str | None, typer.Option(help="With --engine ray: HOST:PORT of the cluster's head. (default: RAY_ADDRESS)")
     ] = None,
     keep_counts: Annotated[
         bool, typer.Option(help="Keep the counts in the study, to continue after an interruption and to add models.")

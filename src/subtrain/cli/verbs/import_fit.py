@@ -17,17 +17,11 @@ def import_fit(
     file: Annotated[Path, typer.Argument(metavar="FILE.pt", help="A file with a dict of weight, bias and lam.")],
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "published",
     output: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of the output that they predict, if several have that number of targets.", show_default=False
-        ),
+        str | None, typer.Option(help="Name of the output that they predict, if several have that number of targets.")
     ] = None,
     units: Annotated[
         str | None,
-        typer.Option(
-            help="Masks of the weights: raw or standardized. (default: estimated from the mean outputs)",
-            show_default=False,
-        ),
+        typer.Option(help="Masks of the weights: raw or standardized. (default: estimated from the mean outputs)"),
     ] = None,
 ) -> None:
     """Add published datamodels, or others of the reference code, to a study, in units of raw masks.

@@ -20,31 +20,24 @@ if TYPE_CHECKING:
 @app.command(name="import")
 def import_(
     study: StudyPath,
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="A folder in the public layout.", show_default=False)
-    ] = None,
-    masks: Annotated[Path | None, typer.Option(help=".npy file of masks [M, n].", show_default=False)] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="A folder in the public layout.")] = None,
+    masks: Annotated[Path | None, typer.Option(help=".npy file of masks [M, n].")] = None,
     output: Annotated[
         list[str] | None,
         typer.Option("--output", "-o", metavar="NAME=FILE", help=".npy file of outputs [M, …]; repeatable."),
     ] = None,
-    pct: Annotated[
-        str | None, typer.Option(help="The alpha, if the folder has several: 50, or 0.5.", show_default=False)
-    ] = None,
+    pct: Annotated[str | None, typer.Option(help="The alpha, if the folder has several: 50, or 0.5.")] = None,
     heldout: Annotated[
         int | None,
         typer.Option(
             help="Number of the last rows that are only for evaluation. "
-            "(default: as exported; else 10,000 of 20,000 or more; else a tenth)",
-            show_default=False,
+            "(default: as exported; else 10,000 of 20,000 or more; else a tenth)"
         ),
     ] = None,
     verify: Annotated[bool, typer.Option(help="Compare the files of a folder with the sha256 beside them.")] = True,
     labels: Annotated[
         Path | None,
-        typer.Option(
-            help=".npy file with the classes of the test targets, to compare margins with logits.", show_default=False
-        ),
+        typer.Option(help=".npy file with the classes of the test targets, to compare margins with logits."),
     ] = None,
     better: Annotated[
         list[str] | None,

@@ -28,26 +28,17 @@ group = typer.Typer(
 app.add_typer(group, name="public")
 
 Keys = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY]…", help="Keys of files, or one of the words: all, all but logits.", show_default=False
-    ),
+    list[str] | None, typer.Argument(metavar="[KEY]…", help="Keys of files, or one of the words: all, all but logits.")
 ]
-DatasetName = Annotated[str | None, typer.Option("--dataset", "-d", help="cifar or fmow.", show_default=False)]
-Kind = Annotated[
-    str | None, typer.Option("--kind", "-k", help="train_masks, test_margins, test_datamodels, …", show_default=False)
-]
-Alpha = Annotated[
-    float | None, typer.Option("--alpha", "-a", help="0.1, 0.2, 0.5, 0.75, or 10, 20, 50, 75.", show_default=False)
-]
+DatasetName = Annotated[str | None, typer.Option("--dataset", "-d", help="cifar or fmow.")]
+Kind = Annotated[str | None, typer.Option("--kind", "-k", help="train_masks, test_margins, test_datamodels, …")]
+Alpha = Annotated[float | None, typer.Option("--alpha", "-a", help="0.1, 0.2, 0.5, 0.75, or 10, 20, 50, 75.")]
 CatalogueFile = Annotated[
-    Path | None, typer.Option("--catalogue", help="A catalogue of your own, JSON of the same form.", show_default=False)
+    Path | None, typer.Option("--catalogue", help="A catalogue of your own, JSON of the same form.")
 ]
-Address = Annotated[
-    str | None, typer.Option(help="Another place of these files: s3://bucket/prefix or a folder.", show_default=False)
-]
-Rows = Annotated[str | None, typer.Option(help="Rows of the arrays: 5, 100:200 or 0:1000:10.", show_default=False)]
-Columns = Annotated[str | None, typer.Option(help="Columns of the arrays, as rows.", show_default=False)]
+Address = Annotated[str | None, typer.Option(help="Another place of these files: s3://bucket/prefix or a folder.")]
+Rows = Annotated[str | None, typer.Option(help="Rows of the arrays: 5, 100:200 or 0:1000:10.")]
+Columns = Annotated[str | None, typer.Option(help="Columns of the arrays, as rows.")]
 Bandwidth = Annotated[float, typer.Option(help="Your bandwidth in megabytes a second, for the time.")]
 Latency = Annotated[float, typer.Option(help="Seconds from a request to its first byte.")]
 Parallel = Annotated[int, typer.Option(help="Number of requests at a time.")]
@@ -162,7 +153,7 @@ def price(
 
 @group.command()
 def show(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A file by its key.", show_default=False)],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A file by its key.")],
     rows: Rows = None,
     columns: Columns = None,
     check: Annotated[bool, typer.Option("--check", help="Read the header of the file; one request.")] = False,

@@ -28,16 +28,14 @@ from subtrain.cli.verbs.public import (
 
 @group.command()
 def download(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write to.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write to.")],
     keys: Keys = None,
     dataset: DatasetName = None,
     kind: Kind = None,
     alpha: Alpha = None,
     max_cost: MaxCost = 1.0,
     yes: Yes = False,
-    limit_rate: Annotated[
-        float | None, typer.Option(help="Largest total rate in megabytes a second.", show_default=False)
-    ] = None,
+    limit_rate: Annotated[float | None, typer.Option(help="Largest total rate in megabytes a second.")] = None,
     parallel: Parallel = 16,
     restart: Annotated[
         bool, typer.Option("--restart", help="Drop the parts of a version that has been replaced.")

@@ -44,8 +44,7 @@ def support(
         bool, typer.Option("--calibrate", help="Start from the margin of models trained on everything; trains them.")
     ] = False,
     mislabel: Annotated[
-        bool,
-        typer.Option("--mislabel", help="Give examples the runner-up's label instead of removing them; retrains."),
+        bool, typer.Option("--mislabel", help="Give examples the runner-up's label instead of removing them; retrains.")
     ] = False,
     sizes: Annotated[
         str | None, typer.Option(metavar="LIST", help="With --mislabel: numbers of examples. (default: 1,2,4,…,64)")

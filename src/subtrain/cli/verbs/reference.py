@@ -17,20 +17,13 @@ def import_reference(
         Path | None, typer.Argument(metavar="[STUDY]", help="The new study's folder. (default: LOGDIR-study)")
     ] = None,
     masks: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEY", help='Array that holds the masks. (default: the one called "mask")', show_default=False
-        ),
+        str | None, typer.Option(metavar="KEY", help='Array that holds the masks. (default: the one called "mask")')
     ] = None,
     spec: Annotated[
-        Path | None,
-        typer.Option(help="The spec.json of the logdir. (default: every .npy with a row a model)", show_default=False),
+        Path | None, typer.Option(help="The spec.json of the logdir. (default: every .npy with a row a model)")
     ] = None,
     heldout: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of the last rows that are only for evaluation. (default: a tenth)", show_default=False
-        ),
+        int | None, typer.Option(help="Number of the last rows that are only for evaluation. (default: a tenth)")
     ] = None,
 ) -> None:
     """Make a study of the models that workers of the reference code have trained. Incomplete models are left out.

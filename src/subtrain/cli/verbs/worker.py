@@ -25,8 +25,7 @@ from subtrain.cli.shared.trusted_study import open_to_train
 def worker(
     study: StudyPath,
     segments: Annotated[
-        str,
-        typer.Option(metavar="A:B", help="Numbers of segments, from A to B - 1; or a list, as in 0:8,11,20:24."),
+        str, typer.Option(metavar="A:B", help="Numbers of segments, from A to B - 1; or a list, as in 0:8,11,20:24.")
     ],
     workers: Workers = None,
     device: Devices = None,
