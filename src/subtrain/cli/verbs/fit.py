@@ -19,18 +19,14 @@ def fit(
     output: OutputName = None,
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
     estimator: Annotated[str, typer.Option(help=f"{', '.join(ESTIMATORS)}.")] = "lasso",
-    lambdas: Annotated[
-        int | None, typer.Option(help="Number of values of λ on each target's path; lasso: 100.")
-    ] = None,
+    lambdas: Annotated[int | None, typer.Option(help="Number of values of λ on each path; lasso: 100.")] = None,
     eps: Annotated[float | None, typer.Option(help="Smallest λ as a fraction of the largest; lasso: 0.001.")] = None,
-    tol: Annotated[
-        float | None, typer.Option(help="Largest relative duality gap of a fitted target; lasso: 0.0001.")
-    ] = None,
+    tol: Annotated[float | None, typer.Option(help="Largest relative duality gap of a target; lasso: 0.0001.")] = None,
     validation: Annotated[
         float | None, typer.Option(help="Share of the models that choose λ; from 2 on, number of folds; lasso: 0.1.")
     ] = None,
     objective: Annotated[
-        str | None, typer.Option(help="Masks of the LASSO: standardized (as in the paper) or raw.")
+        str | None, typer.Option(help="Masks of the LASSO: standardized (the paper's) or raw.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed that draws the validation models.")] = None,
     device: Annotated[
