@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +21,8 @@ from subtrain.study import Study
 from subtrain.system.types import Floats
 from subtrain.uses.kit.effect_agreement import told
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_axes
 from subtrain.uses.retrain import task_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FOLDER = "pilots"
 HELDOUT, REPLICATES = 60, 2
@@ -68,8 +65,7 @@ class Alphas(Result):
 
     def figure(self) -> Figure:
         """LDS and ceiling against alpha."""
-        picture = new_figure()
-        axes = picture.add_subplot()
+        picture, axes = new_axes()
         sides = np.maximum([self.lds - self.low, self.high - self.lds], 0)
         axes.errorbar(self.alpha, self.lds, sides, fmt="o-", label=f"LDS after {self.pilot:,} models")
         axes.plot(self.alpha, self.ceiling, ":", color="grey", label="noise ceiling (upper bound)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,8 @@ from subtrain.study import Study
 from subtrain.system.types import Floats
 from subtrain.uses.kit.noise_stability import correlated, decay, weights_by_degree
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 from subtrain.uses.retrain import retrain
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RHOS = (0.3, 0.6, 0.9)
 RUNS = (1, 2, 3, 5, 10, 20)

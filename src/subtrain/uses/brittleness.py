@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,12 +20,9 @@ from subtrain.system.types import Floats
 from subtrain.uses.kit.intervals import at_least_one
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import ranked
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_axes
 from subtrain.uses.retrain_mislabeled import Mislabeling, retrain_mislabeled
 from subtrain.uses.support import margins_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _MODELS_FOR_LABELS = 200
 PAPER_MEDIAN = 35
@@ -96,8 +93,7 @@ class Brittleness(Result):
 
     def figure(self) -> Figure:
         """The share of targets, right without mislabeling, that so many mislabeled examples flip."""
-        figure = new_figure(6.0, 3.8)
-        axes = figure.add_subplot()
+        figure, axes = new_axes(6.0, 3.8)
         right = self.control > 0
         axes.plot(self.sizes, (self.after[right] < 0).mean(axis=0), "o-", label="flipped")
         axes.axhline(0.5, color="0.6", lw=0.8, ls="--")

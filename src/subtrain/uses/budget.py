@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,11 +15,8 @@ from subtrain.study import Study
 from subtrain.system.machine import cores
 from subtrain.system.types import Floats
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table
+from subtrain.uses.kit.result import Figure, Result, Table
 from subtrain.uses.learning_curve import LEAST, LearningCurve, learning_curve
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DRAWS, MOST = 100, 1e9
 POINTS = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,7 @@ from subtrain.uses.embedding import paint
 from subtrain.uses.kit.datamodel_vectors import Vectors, affinities, place, unconnected_is_fine, vectors
 from subtrain.uses.kit.direction import direction_note, quantity_fitted
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 
 Numbers = NDArray[np.int64]
 SHOWN = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,7 @@ from subtrain.uses.kit.intervals import signed, told_runs
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removal_effects import RemovalEffects, as_many_at_random, difference, retrained_without
 from subtrain.uses.kit.removals import RANDOM
-from subtrain.uses.kit.result import Result, Table, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 
 Numbers = NDArray[np.int64]
 # Models that tell how much outputs vary.

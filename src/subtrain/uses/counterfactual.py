@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,8 @@ from subtrain.uses.kit.effect_agreement import Agreement, agreement, told
 from subtrain.uses.kit.intervals import at_least_one, told_runs
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import RANDOM, Removal, left_out, only, random_sets, removals, without
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_axes
 from subtrain.uses.retrain import retrain
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FULL, ALPHA = "full", "alpha"
 DEFAULT_TARGETS = 50
@@ -150,8 +147,7 @@ class Counterfactuals(Result):
 
     def figure(self) -> Figure:
         """Predicted against observed, every removal a point; without retraining, predicted against the size."""
-        figure = new_figure(5.6, 4.6)
-        axes = figure.add_subplot()
+        figure, axes = new_axes(5.6, 4.6)
         table = self.table()
         across, up = ("predicted", "observed") if "observed" in table else ("size", "predicted")
         for kind in np.unique(self.kind):

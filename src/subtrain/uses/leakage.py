@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,7 @@ from subtrain.system.types import Floats
 from subtrain.uses.counterfactual import Counterfactuals, verify_removals
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import Removal
-from subtrain.uses.kit.result import Result, Table, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 
 FEW_TARGETS, NEAREST = 20, 1e-6
 BLOCK = 1 << 23

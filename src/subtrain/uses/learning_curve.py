@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,7 @@ from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.study_models import Models, finished_models
 from subtrain.study import Study
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 
 LEAST = 50
 TARGETS = 200

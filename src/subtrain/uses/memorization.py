@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,8 @@ from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import direction_note, quantity
 from subtrain.uses.kit.mean_differences import differences, own_differences, right
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_axes
 from subtrain.uses.kit.unit_names import Columns, example_labels, own_unit, unit_columns
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # Feldman & Zhang 2020, section 3: pairs count as influential from this difference in accuracy on.
 INFLUENTIAL = 0.15
@@ -64,8 +61,7 @@ class Influences(Result):
         value, error = self.value[there], self.error[there]
         chance = np.random.default_rng(0).normal(size=value.size) * error
         bins = np.linspace(min(value.min(), chance.min()), max(value.max(), chance.max()), 80).tolist()
-        figure = new_figure()
-        axes = figure.add_subplot()
+        figure, axes = new_axes()
         axes.hist(value, bins, label="estimated", alpha=0.6)
         axes.hist(chance, bins, label="chance alone", histtype="step", color="black")
         axes.set(
@@ -122,8 +118,7 @@ class Memorization(Result):
 
     def figure(self) -> Figure:
         """Accuracy on each example without it, against with it."""
-        figure = new_figure(4.6, 4.4)
-        axes = figure.add_subplot()
+        figure, axes = new_axes(4.6, 4.4)
         axes.plot([0, 1], [0, 1], color="0.8", linewidth=1, zorder=0)
         dots = axes.scatter(self.without, self.with_unit, c=self.value, s=12, cmap="viridis", vmin=0, vmax=1)
         axes.set(xlabel="share right, models not trained on it", ylabel="share right, models trained on it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,12 +20,9 @@ from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import directed, quantity
 from subtrain.uses.kit.mean_differences import own_differences, right
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_axes
 from subtrain.uses.kit.unit_names import example_labels, flags, own_unit
 from subtrain.uses.training_sets import Targets, TrainingSets, compare_without
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # Every score: whether high values (1) or low ones (-1) of it are suspicious, where more of the output is better, and
 # what it is. Where less is better, as of losses, it is the other way round.
@@ -106,8 +103,7 @@ class Mislabeled(Result):
 
     def figure(self) -> Figure:
         """Where the faults are known, how many of them are among the first k of every score; else the scores."""
-        figure = new_figure()
-        axes = figure.add_subplot()
+        figure, axes = new_axes()
         if self.known is None:
             axes.hist(self.scores[self.by], 60)
             axes.set(xlabel=SCORES[self.by][1].format(self.measured.short), ylabel="training examples")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,11 +22,8 @@ from subtrain.uses.counterfactual import Counterfactuals, verify_removals
 from subtrain.uses.kit.direction import direction_note, quantity_fitted
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import Removal, by_side, ranked
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 from subtrain.uses.kit.unit_names import unit_columns
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)

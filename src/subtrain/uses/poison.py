@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,12 +17,9 @@ from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import directed, quantity_fitted
 from subtrain.uses.kit.heaviest_submatrix import HeaviestSubmatrix, densest_submatrix, largest_submatrix, symmetric
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 from subtrain.uses.kit.unit_names import Columns, flags, own_unit, unit_columns
 from subtrain.uses.training_sets import Targets, TrainingSets, compare_without
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,9 @@ from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import directed, quantity_fitted
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import only
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_axes
 from subtrain.uses.kit.unit_names import Columns, unit_columns
 from subtrain.uses.training_sets import TrainingSets, compare_training_sets, random_masks
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Numbers = NDArray[np.int64]
 
@@ -82,8 +79,7 @@ class Selection(Result):
     def figure(self) -> Figure:
         """Scores in order, with the cut."""
         order = np.argsort(-self.score, kind="stable")
-        figure = new_figure()
-        axes = figure.add_subplot()
+        figure, axes = new_axes()
         axes.axhline(0, color="0.8", linewidth=1)
         for flag, name in ((True, "kept"), (False, "left out")):
             at = np.flatnonzero(self.kept[order] == flag)

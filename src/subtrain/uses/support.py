@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,8 @@ from subtrain.uses.kit.direction import quantity_fitted
 from subtrain.uses.kit.intervals import at_least_one, proportion
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import without
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_axes
 from subtrain.uses.retrain import retrain
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PAPER_SHARES = {1.0: 0.67, 1.2: 0.92}
 
@@ -113,8 +110,7 @@ class Support(Result):
 
     def figure(self) -> Figure:
         """The share of targets with a support of at most so many units, as estimated and ×1.2."""
-        figure = new_figure(6.0, 4.0)
-        axes = figure.add_subplot()
+        figure, axes = new_axes(6.0, 4.0)
         can = self.size >= 0
         certified = self.certified
         for factor in certified or (1.0,):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,11 +22,8 @@ from subtrain.uses.kit.mean_differences import right
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import only, random_sets
 from subtrain.uses.kit.removals import without as kept_without
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 from subtrain.uses.retrain import retrain
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Arms = Mapping[str, ArrayLike]
 Targets = Mapping[str, Sequence[int] | NDArray[np.int64]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,8 @@ from subtrain.system.types import Floats
 from subtrain.uses.kit.direction import direction_note, quantity
 from subtrain.uses.kit.mean_differences import Reading, differences, right
 from subtrain.uses.kit.question import question
-from subtrain.uses.kit.result import Result, Table, new_figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_axes
 from subtrain.uses.kit.unit_names import Columns, unit_columns
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 UTILITIES = ("accuracy", "mean")
 # What a kind of design takes from the claim.
@@ -67,8 +64,7 @@ class Values(Result):
         """Every unit's value, sorted, with two standard errors either way."""
         order = np.argsort(-self.value, kind="stable")
         rank = np.arange(order.size)
-        figure = new_figure()
-        axes = figure.add_subplot()
+        figure, axes = new_axes()
         axes.axhline(0, color="0.8", linewidth=1)
         axes.errorbar(rank, self.value[order], 2 * self.error[order], fmt=".", markersize=3, elinewidth=0.5)
         axes.set(xlabel="units, the most valuable first", ylabel=f"{self.method} value in {self.utility}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,7 @@ from subtrain.study import Study
 from subtrain.system.types import Floats
 from subtrain.uses.kit.intervals import at_least_one, difference_interval
 from subtrain.uses.kit.removals import Numbers, random_sets, without
-from subtrain.uses.kit.result import Result, Table, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)

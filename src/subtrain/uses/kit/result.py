@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,13 @@ from subtrain.system import plotting
 from subtrain.system.notebook import html_table
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    import matplotlib.figure
 
     from subtrain.datamodels import Datamodels
     from subtrain.study import Study
 
 Table = Mapping[str, NDArray[Any]]
+Figure: TypeAlias = "matplotlib.figure.Figure"
 R = TypeVar("R", bound="Result")
 
 
@@ -83,6 +84,12 @@ def new_figure(width: float = 6.5, height: float = 4.0) -> Figure:
     """A figure that belongs to no window, so that it can be drawn anywhere and needs no closing."""
     figure: Figure = plotting.new_figure(width, height, layout="constrained")
     return figure
+
+
+def new_axes(width: float = 6.5, height: float = 4.0) -> tuple[Figure, Any]:
+    """Such a figure, and axes that fill it."""
+    figure = new_figure(width, height)
+    return figure, figure.add_subplot()
 
 
 def table_json(table: Table) -> dict[str, list[Any]]:
