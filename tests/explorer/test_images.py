@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from subtrain.explorer.data.images import png
+from subtrain.explorer.data.examples import png
 
 
 def pixels(content):

@@ -14,7 +14,7 @@ from subtrain.errors import CorruptError, InputError, MismatchError, StorageErro
 from subtrain.public.catalogue import File
 from subtrain.public.remote import downloads, file_check
 from subtrain.public.remote.file_check import check_archive, check_whole
-from subtrain.public.remote.rate_limit import Pace
+from subtrain.public.remote.parallel import Pace
 from subtrain.studies.imports.arrays import import_folder
 
 KEY = key_of("train_margins")
@@ -247,8 +247,8 @@ def test_bandwidth_must_be_positive(fetch):
 
 def test_a_pace_makes_callers_wait_in_turn(monkeypatch):
     now, slept = [100.0], []
-    monkeypatch.setattr("subtrain.public.remote.rate_limit.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("subtrain.public.remote.rate_limit.time.sleep", slept.append)
+    monkeypatch.setattr("subtrain.public.remote.parallel.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("subtrain.public.remote.parallel.time.sleep", slept.append)
     pace = Pace(1000.0)
     for _ in range(3):
         pace.wait(500)

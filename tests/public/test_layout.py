@@ -3,7 +3,7 @@ import pytest
 
 import subtrain as st
 from subtrain.errors import CorruptError, InputError
-from subtrain.public.layout import check_margins
+from subtrain.quantities import MARGINS
 
 
 def folder(tmp_path, kind="max", spoil=None, logits=True):
@@ -20,33 +20,38 @@ def folder(tmp_path, kind="max", spoil=None, logits=True):
     np.save(data / "test_margins_50pct.npy", given)
     if logits:
         np.save(data / "test_logits_50pct.npy", z)
-    return st.Study.from_folder(tmp_path / "study", tmp_path / "cifar"), labels
+    return labels
+
+
+def imported(tmp_path, labels):
+    """The study of that folder, whose margins are compared with its logits."""
+    return st.Study.from_folder(tmp_path / "study", tmp_path / "cifar", labels=labels)
 
 
 @pytest.mark.parametrize("kind", ["max", "logsumexp"])
 def test_margins_of_a_folder_follow_from_its_logits(tmp_path, kind):
-    study, labels = folder(tmp_path, kind)
-    assert check_margins(study, labels) == kind
+    labels = folder(tmp_path, kind)
+    assert any(MARGINS[kind] in note for note in imported(tmp_path, labels).manifest["notes"])
 
 
 def test_a_margin_that_does_not_follow_is_named(tmp_path):
-    study, labels = folder(tmp_path, spoil=(7, 3))
+    labels = folder(tmp_path, spoil=(7, 3))
     with pytest.raises(CorruptError, match="model 7, target 3 has margin"):
-        check_margins(study, labels)
+        imported(tmp_path, labels)
 
 
 def test_wrong_labels_do_not_pass(tmp_path):
-    study, labels = folder(tmp_path)
+    labels = folder(tmp_path)
     with pytest.raises(CorruptError, match="does not follow"):
-        check_margins(study, (labels + 1) % 4)
+        imported(tmp_path, (labels + 1) % 4)
     with pytest.raises(InputError, match="one a target"):
-        check_margins(study, labels[:-1])
+        imported(tmp_path, labels[:-1])
 
 
 def test_both_outputs_must_be_there(tmp_path):
-    study, labels = folder(tmp_path, logits=False)
-    with pytest.raises(InputError, match="has no test_logits"):
-        check_margins(study, labels)
+    labels = folder(tmp_path, logits=False)
+    with pytest.raises(InputError, match="there are no test_logits"):
+        imported(tmp_path, labels)
 
 
 def arrays(spoil=None, inf=None):

@@ -10,7 +10,7 @@ import pytest
 from subtrain import Output, audit
 from subtrain.errors import InputError
 from subtrain.tasks import batch
-from subtrain.uses.kit.noise_stability import correlated, decay, hahn, swaps, weights_by_degree
+from subtrain.uses.audit import correlated, decay, hahn, swaps, weights_by_degree
 
 N = 12
 

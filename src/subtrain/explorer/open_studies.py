@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from subtrain.explorer.jobs import Jobs
 from subtrain.study import Study
 from subtrain.uses.kit.direction import quantity
 
+Z = 1.959964
 LOOK_AGAIN, LOOK_AGAIN_IN_BUCKET = 1.0, 30.0
 
 
@@ -57,6 +59,14 @@ class OpenFit:
 
     def table(self, name: str) -> NDArray[Any]:
         return self.sidecar.tables[name]
+
+    def half_width(self, target: int, units: int) -> float | None:
+        """Half of the 95 % interval of the sum of so many weights of a target; None where their errors are not known.
+
+        Errors of different units are taken to be independent, as masks nearly are.
+        """
+        error = float(self.table("error")[target])
+        return Z * error * math.sqrt(units) if math.isfinite(error) else None
 
 
 @dataclass(eq=False)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from subtrain.collection.workers import task_message
 from subtrain.errors import InputError
-from subtrain.explorer.data.retrained_outputs import ALPHA
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.study import Study
+from subtrain.uses.counterfactual import ALPHA
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from subtrain.errors import InputError, SubtrainError
+from subtrain.evaluation import Interval
 from subtrain.explorer.data.leakage_review import REVIEWS
 from subtrain.explorer.retraining import RetrainOrder
 from subtrain.store.seal import put_sealed, read_sealed
 from subtrain.studies.manifest import UNSEALED
 from subtrain.study import Study
+from subtrain.uses.counterfactual import ALPHA
+from subtrain.uses.kit.intervals import difference_interval, mean_interval
 
 WAITING = 8
 RUNS = 100
@@ -138,3 +144,25 @@ def kept(study: Study) -> list[Mapping[str, Any]]:
 def _start() -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "subtrain.explorer.retraining"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+    """Mean of some runs with its 95 % interval (Student's t), null for fewer than two runs, and the values."""
+    x = np.asarray(values, np.float64)
+    return {**_told(mean_interval(x)), "runs": int(x.size), "values": x.tolist()}
+
+
+def effect(values: Mapping[str, Sequence[float]], base: str) -> dict[str, Any] | None:
+    """Output without the units minus output with them, with its 95 % interval: of pairs on the same subsets (alpha), or
+    of two means (Welch's t); None before anything is there."""
+    with_them, without = (np.asarray(values.get(kind, ()), np.float64) for kind in ("full", "removed"))
+    if not with_them.size or not without.size:
+        return None
+    if base == ALPHA:
+        return _told(mean_interval(without - with_them))
+    return _told(difference_interval(without, with_them))
+
+
+def _told(found: Interval) -> dict[str, Any]:
+    mean, low, high = found.value, found.low, found.high
+    return {"mean": mean, "low": None if math.isnan(low) else low, "high": None if math.isnan(high) else high}

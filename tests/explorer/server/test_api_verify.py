@@ -7,8 +7,8 @@ import pytest
 
 import worlds
 from subtrain import Datamodels, Study
-from subtrain.explorer.data.retrained_outputs import effect, summary
 from subtrain.explorer.retraining import RetrainOrder
+from subtrain.explorer.verification import effect, summary
 from subtrain.fits import save_fit
 from worlds import weights
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing_extensions import TypedDict
 
 from subtrain.errors import InputError
-from subtrain.explorer.data.examples import About, view_of
-from subtrain.explorer.data.images import png
+from subtrain.explorer.data.examples import About, png, view_of
 from subtrain.explorer.open_studies import Library, OpenFit
 
 

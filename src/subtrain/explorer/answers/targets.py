@@ -9,7 +9,6 @@ from typing_extensions import TypedDict
 
 from subtrain.explorer.answers.examples import Shown, UnitWeight, check_unit, target_shown, unit_shown
 from subtrain.explorer.answers.numbers import floats, known, rounded
-from subtrain.explorer.data.intervals import half_width
 from subtrain.explorer.data.target_major import K
 from subtrain.explorer.data.target_search import columns
 from subtrain.explorer.open_studies import OpenFit
@@ -197,7 +196,7 @@ def without(fit: OpenFit, target: int, removed: Collection[int]) -> Predicted:
     values = fit.sidecar.weight[target][units].astype(np.float64)
     full = float(fit.dm.bias[target]) + float(fit.table("total")[target])
     predicted = full - float(values.sum())
-    half = half_width(fit, target, len(units))
+    half = fit.half_width(target, len(units))
     return {
         "full": full,
         "predicted": predicted,
@@ -218,7 +217,7 @@ def _histogram(fit: OpenFit, target: int) -> Histogram:
 
 def _strongest(fit: OpenFit, target: int, side: slice) -> list[UnitWeight]:
     units, values = fit.table("unit")[target, side], fit.table("value")[target, side]
-    half = half_width(fit, target, 1)
+    half = fit.half_width(target, 1)
     return [
         {
             "unit": unit_shown(fit, unit),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
 from subtrain.errors import InputError
-from subtrain.explorer.data.spread import spread
+from subtrain.explorer.data.target_choice import spread
 from subtrain.explorer.open_studies import OpenFit
 from subtrain.uses.clusters import clusters
 from subtrain.uses.kit.datamodel_vectors import Vectors, place, vectors

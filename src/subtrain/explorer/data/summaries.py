@@ -16,7 +16,7 @@ from subtrain.errors import InputError
 from subtrain.evaluation import score
 from subtrain.evaluation_models import held_out
 from subtrain.explorer.data.model_outputs import behavior
-from subtrain.explorer.data.spread import spread
+from subtrain.explorer.data.target_choice import spread
 from subtrain.study import Study
 from subtrain.uses.kit.standard_errors import standard_errors
 from subtrain.uses.leakage import leakage

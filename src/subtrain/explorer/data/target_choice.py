@@ -1,4 +1,4 @@
-"""Which targets a page shows when nobody names any: some that stand for all, and those the models disagree about."""
+"""Some that stand for all: of many numbers, and of the targets, where a page cannot show every one."""
 
 from __future__ import annotations
 
@@ -53,3 +53,8 @@ def _near(rank: int, reach: int, last: int) -> list[int]:
     if rank in (0, last):
         return [rank]
     return sorted(range(max(1, rank - reach), min(last, rank + reach + 1)), key=lambda k: abs(k - rank))
+
+
+def spread(index: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most `most` of these numbers, evenly spaced."""
+    return index if index.size <= most else index[np.linspace(0, index.size - 1, most).round().astype(np.int64)]

@@ -11,11 +11,11 @@ from typing_extensions import TypedDict
 
 from subtrain.errors import InputError
 from subtrain.explorer.answers.examples import check_target, check_unit
-from subtrain.explorer.data.retrained_outputs import ALPHA, effect, summary
 from subtrain.explorer.open_studies import OpenFit
 from subtrain.explorer.retraining import RetrainOrder, why_not_retrained
 from subtrain.explorer.server.parameters import Books, Fit
-from subtrain.explorer.verification import RUNS, Desk, Verification, kept
+from subtrain.explorer.verification import RUNS, Desk, Verification, effect, kept, summary
+from subtrain.uses.counterfactual import ALPHA
 
 router = APIRouter(prefix="/api/verify", tags=["verify"])
 

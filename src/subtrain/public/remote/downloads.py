@@ -19,8 +19,7 @@ from subtrain.public.price import MAX_COST, PIECE, Network, Purse, Rates, price,
 from subtrain.public.remote.download_journal import DownloadJournal, Span, rest, there
 from subtrain.public.remote.file_check import CheckedFile, check_whole
 from subtrain.public.remote.npy_header import FIRST
-from subtrain.public.remote.parallel import at_once
-from subtrain.public.remote.rate_limit import Pace
+from subtrain.public.remote.parallel import Pace, at_once
 from subtrain.public.remote.source import FileVersion, RemoteSource, open_source
 from subtrain.store import atomic_files
 from subtrain.studies.segments.npy_writer import locked, part_of, write_sha256

@@ -1,7 +1,9 @@
-"""Requests at the same time, of which the first that fails ends the rest."""
+"""Requests at the same time, of which the first that fails ends the rest, and a limit to the bytes that they take."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -23,3 +25,21 @@ def at_once(work: Callable[[T], object], items: Iterable[T], threads: int, end: 
         finally:
             end()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Pace:
+    """`wait(count)` after every so many bytes; at most `rate` bytes a second go by in the long run, None for any."""
+
+    def __init__(self, rate: float | None) -> None:
+        self.rate = rate
+        self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self, count: int) -> None:
+        if self.rate is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            self._free_at = max(self._free_at, now) + count / self.rate
+            pause = self._free_at - now
+        time.sleep(pause)

@@ -24,8 +24,14 @@ from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.study_models import Models
 from subtrain.study import Study
 from subtrain.system.types import Floats
-from subtrain.uses.kit.debias import Estimates, debias, least_squares
-from subtrain.uses.kit.mask_covariance import MaskCovariance, design_covariance, observed_covariance
+from subtrain.uses.kit.debias import (
+    Estimates,
+    MaskCovariance,
+    debias,
+    design_covariance,
+    least_squares,
+    observed_covariance,
+)
 from subtrain.uses.kit.residuals import ResidualSums, Rows, fitted_parts, residual_sums, sums_of_counts
 
 # Estimators of sparse weights, whose degrees of freedom are how many of these are not zero.
