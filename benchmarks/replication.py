@@ -1,4 +1,4 @@
-"""The paper's experiments in the small, on Fashion-MNIST and CIFAR-10: one command, a page with figures.
+"""The paper's experiments at a small scale, on Fashion-MNIST and CIFAR-10: one command, a page with figures.
 
     python benchmarks/replication.py                   # about 20 minutes of training on two idle cores
     python benchmarks/replication.py --minutes 60      # three times as many models; goes on from what is there

@@ -15,15 +15,15 @@ DIFFERENCES = """\
 |---|---|---|
 | data | CIFAR-10, 50,000 images; FMoW, 21,404 | Fashion-MNIST, 5,000; CIFAR-10, 1,000 |
 | network | ResNet-9, ResNet-18 | an MLP of 128 units; a CNN of 8 and 16 channels |
-| initialization | each model its own | shared by all models |
+| initialization | a new one for each model | shared by all models |
 | models | 300,000 at α = 0.5, up to 1.5 million | thousands, see above |
-| judged on | means of ten runs, pooled over targets | means of five runs, per target beside pooled |
+| evaluated on | means of ten runs, pooled over targets | means of five runs, per target and pooled |
 | removals | 300 targets, 10 to 1,280 of 50,000 units, 20 runs | fewer targets and sizes, 10 runs |
-| duplicates | a person looks: about 10 % of CIFAR-10's test set | planted, so that recall is known |
+| duplicates | found by inspection: about 10 % of CIFAR-10's test set | planted, so that the recall is known |
 
-Data, networks and counts are smaller so that all of it takes minutes on two cores, not weeks on eight GPUs; a shared
-initialization leaves less seed noise, so that fewer models give the same LDS; pooled figures mostly tell how targets
-differ, hence both.
+Data, networks and numbers of models are smaller, so that everything takes minutes on two cores instead of weeks on
+eight GPUs. A shared initialization leaves less seed noise, so that fewer models give the same LDS. Pooled scores mostly
+measure how targets differ, so this page has both kinds.
 
 In the planted study 40 of 5,000 training images are changed copies of 40 further targets; no other figure on this page
 uses those targets.
@@ -32,9 +32,9 @@ uses those targets.
 
 def page(found):
     lines = [
-        "# The paper's experiments in the small",
+        "# The paper's experiments at a small scale",
         "",
-        "Made by `python benchmarks/replication.py`: every number below comes from models trained by that command, on",
+        "`python benchmarks/replication.py` makes this page: every number comes from models that it trained, on",
         f"{found['workers']} cores of {found['cpu']} ({found['versions']}; load {found['load_before']} before,",
         f"{found['load_after']} after). Intervals are 95 %.",
         "",
@@ -53,7 +53,7 @@ def _section(name, one):
         "",
         "### LDS against models and α",
         "",
-        "Per target, mean over targets, against means of the replicates of subsets that no fit has seen.",
+        "The LDS is per target, averaged over targets, against means of the replicates on held-out subsets.",
         "",
         "| α | models | held-out subsets | LDS | noise ceiling (upper bound) |",
         "|---|---|---|---|---|",
@@ -79,8 +79,8 @@ def _removals(name, one):
     return [
         "### Removals, predicted against observed",
         "",
-        f"{found['effects']} removals of the most helpful or most harmful units, from the whole training set; mean of",
-        f"{one['runs']} models retrained without them, minus that of {one['runs']} trained on everything.",
+        f"{found['effects']} removals of the most helpful or most harmful units from the whole training set. An effect is the mean of",
+        f"{one['runs']} models retrained without them, minus the mean of {one['runs']} trained on everything.",
         "",
         "| | pooled over targets and sizes | ceiling (upper bound) | per target | ceiling (upper bound) | "
         "the paper (pooled) |",
@@ -134,7 +134,7 @@ def _leakage(one):
     lines = [
         "### Planted duplicates: recall at 1 % false positives",
         "",
-        "False positives are clean targets with a score as high; a find must name the right training image.",
+        "A false positive is a clean target with a score as high. A duplicate counts as found if the right training image is named.",
         "",
         f"| score | all | {' | '.join(KINDS)} |",
         "|---" * (2 + len(KINDS)) + "|",
