@@ -79,8 +79,9 @@ def _removals(name, one):
     return [
         "### Removals, predicted against observed",
         "",
-        f"{found['effects']} removals of the most helpful or most harmful units from the whole training set. An effect is the mean of",
-        f"{one['runs']} models retrained without them, minus the mean of {one['runs']} trained on everything.",
+        f"{found['effects']} removals of the most helpful or most harmful units from the whole training set. An effect",
+        f"is the mean of {one['runs']} models retrained without them, minus the mean of {one['runs']} trained on",
+        "everything.",
         "",
         "| | pooled over targets and sizes | ceiling (upper bound) | per target | ceiling (upper bound) | "
         "the paper (pooled) |",
@@ -134,7 +135,8 @@ def _leakage(one):
     lines = [
         "### Planted duplicates: recall at 1 % false positives",
         "",
-        "A false positive is a clean target with a score as high. A duplicate counts as found if the right training image is named.",
+        "A false positive is a clean target with a score as high. A duplicate counts as found if the right training",
+        "image is named.",
         "",
         f"| score | all | {' | '.join(KINDS)} |",
         "|---" * (2 + len(KINDS)) + "|",
