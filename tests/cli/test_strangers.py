@@ -69,6 +69,8 @@ TRAINS = {
     "select": ["{s}", "--keep", "10", "--verify", "--runs", "1"],
     "mislabeled": ["{s}", "--drop", "2", "--verify", "--runs", "1"],
     "poison": ["{s}", "--fit", "train", "--size", "4", "--verify", "--runs", "1"],
+    "ask": ["support", "{s}", "--verify"],
+    "ask sets": ["compare_training_sets", "{s}", "-o", "without=0-2", "--runs", "1"],
 }
 OTHERS = {"demo", "check", "create", "import", "import-reference", "public", "leakage-review"}
 
@@ -138,11 +140,9 @@ def test_what_reads_runs_nothing(stranger, verb):
 
 @pytest.mark.parametrize("verb", TRAINS)
 def test_what_trains_refuses_with_the_tasks_name(stranger, verb):
-    if not verb.startswith(("collect", "worker")):
-        done = invoke([verb, *TRAINS[verb]], stranger)
-    else:
+    if verb.startswith(("collect", "worker")):
         shutil.rmtree(stranger / "segments")
-        done = invoke([verb.split()[0], *TRAINS[verb]], stranger)
+    done = invoke([verb.split()[0], *TRAINS[verb]], stranger)
     assert isinstance(done.exception, InputError), (done.output, done.exception)
     assert done.exception.exit_code == 2
     assert re.search(NOT_RUN, str(done.exception))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, get_args, get_origin
 
@@ -15,13 +16,21 @@ from subtrain.errors import InputError
 
 # Declared in options.py, for every engine that has them.
 SHARED = ("workers", "devices", "per_device", "timeout")
+# Whoever retrains waits for the models.
+WAITS = ("detach",)
+EngineName = Annotated[
+    str | None, typer.Option("--engine", help=f"Where to train: {', '.join(ENGINES)}. (default: local)")
+]
 
 
-def with_engine_options(function: Callable[..., None]) -> Callable[..., None]:
-    """A verb (…, **options) with one option for each keyword of an engine; options get those that were given."""
+def with_engine_options(function: Callable[..., None], without: Sequence[str] = ()) -> Callable[..., None]:
+    """A verb (…, **options) with one option for each keyword of an engine, but for those `without`.
+
+    options get those that were given.
+    """
     declared = inspect.signature(function, eval_str=True).parameters.values()
     own = [one.replace(kind=one.KEYWORD_ONLY) for one in declared if one.kind is not one.VAR_KEYWORD]
-    added = _parameters()
+    added = [one for one in _parameters() if one.name not in without]
 
     def verb(**given: Any) -> None:
         asked = {one.name: given.pop(one.name) for one in added}
@@ -30,6 +39,7 @@ def with_engine_options(function: Callable[..., None]) -> Callable[..., None]:
     return named_after(function, verb, [*own, *added])
 
 
+@cache
 def _parameters() -> list[inspect.Parameter]:
     found: dict[str, inspect.Parameter] = {}
     for engine in ENGINES:

@@ -8,20 +8,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from subtrain.cli.shared.app import app, out
+from subtrain.cli.shared.engine_options import WAITS, EngineName, with_engine_options
 from subtrain.cli.shared.options import (
     AsJson,
+    Devices,
     FitName,
     OutFile,
     Params,
+    PerDevice,
     Runs,
     StudyPath,
     Targets,
     TaskName,
+    Timeout,
     Trust,
     Verify,
     Workers,
     named_after,
     numbers,
+    training_options,
 )
 from subtrain.cli.shared.question_options import LIST, question_options
 from subtrain.cli.shared.results import show
@@ -38,6 +43,17 @@ if TYPE_CHECKING:
 
 PANEL = "Use datamodels"
 RUNS = 10
+# What a verb that may train takes besides the engines' own options: names, types and defaults.
+TRAINING: list[tuple[str, Any, Any]] = [
+    ("task", TaskName, None),
+    ("param", Params, None),
+    ("trust", Trust, False),
+    ("engine", EngineName, None),
+    ("workers", Workers, None),
+    ("device", Devices, None),
+    ("per_device", PerDevice, None),
+    ("timeout", Timeout, None),
+]
 
 
 @dataclass
@@ -51,7 +67,7 @@ class Asked:
         fit: name of its fit; None where the verb takes none, or none was named.
         targets: numbers of the targets; None for all.
         runs: number of models to train on each training set.
-        training: options of what trains: workers, progress.
+        training: options of what trains: progress, engine, workers and the engine's own.
         verify: whether to retrain.
         trust: whether training code of somebody else may run.
         verify_with: what the answer's `verify` takes besides; a verb adds to it.
@@ -125,9 +141,8 @@ def question(
     before += [("fit", FitName, "default")] if fit else []
     before += [("targets", Targets, None)] if targets else []
     after: list[tuple[str, Any, Any]] = [("verify", Verify, False), ("runs", Runs, RUNS)] if verify else []
-    if verify if trains is None else trains:
-        after += [("task", TaskName, None), ("param", Params, None), ("trust", Trust, False)]
-        after += [("workers", Workers, None)]
+    trains = verify if trains is None else trains
+    after += TRAINING if trains else []
     shown = [("to", OutFile, None), ("as_json", AsJson, False)]
     generated = question_options(asks, keywords.split(), spelled)
     lists = [one.name for one in generated if one.annotation.__metadata__[0].metavar == LIST]
@@ -135,13 +150,15 @@ def question(
     def decorate(function: Callable[..., Result]) -> Callable[..., None]:
         declared = inspect.signature(function, eval_str=True).parameters.values()
         own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in declared if one.name != "asked"]
+        names = {one.name for one in own}
 
         def verb(**given: Any) -> None:
             to, as_json = given.pop("to"), given.pop("as_json")
             options = {name: given.pop(name) for name, *_ in [*before, *after]}
+            chosen = {one.name: given.pop(one.name) for one in generated}
+            options["engine_options"] = {name: given.pop(name) for name in list(given) if name not in names}
             asked = _asked(options, as_json, asks)
-            asked.given = {one.name: given.pop(one.name) for one in generated}
-            asked.given |= {name: numbers(asked.given[name], name) for name in lists}
+            asked.given = chosen | {name: numbers(chosen[name], name) for name in lists}
             asked.given |= {"targets": asked.targets} if targets else {}
             found = function(asked, **given)
             if asked.verify:
@@ -151,13 +168,21 @@ def question(
                 out.print(note, soft_wrap=True, markup=False)
 
         parameters = [*map(_parameter, before), *generated, *own, *map(_parameter, after + shown)]
-        return app.command(rich_help_panel=PANEL)(named_after(function, verb, parameters))
+        named = named_after(function, verb, parameters)
+        return app.command(rich_help_panel=PANEL)(with_engine_options(named, WAITS) if trains else named)
 
     return decorate
 
 
+def training_of(options: dict[str, Any], as_json: bool) -> dict[str, Any]:
+    """The keywords of training that the options of `TRAINING`, and the engines' own in engine_options, give."""
+    named = [options.get(name) for name in ("workers", "device", "per_device", "timeout")]
+    engine = options.get("engine")
+    chosen = {} if engine is None else {"engine": engine}
+    return {"progress": not as_json, **chosen, **training_options(*named), **options.get("engine_options", {})}
+
+
 def _asked(options: dict[str, Any], as_json: bool, question: str) -> Asked:
-    workers = options.get("workers")
     return Asked(
         question=question,
         given={},
@@ -165,7 +190,7 @@ def _asked(options: dict[str, Any], as_json: bool, question: str) -> Asked:
         fit=options.get("fit"),
         targets=numbers(options.get("targets")),
         runs=options.get("runs", RUNS),
-        training={"progress": not as_json} | ({} if workers is None else {"workers": workers}),
+        training=training_of(options, as_json),
         verify=options.get("verify", False),
         trust=options.get("trust", False),
     )

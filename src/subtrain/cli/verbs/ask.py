@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+import os
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from subtrain.cli.shared.app import app, out
-from subtrain.cli.shared.options import AsJson, FitName, OutFile, Runs, Targets, Verify, numbers
-from subtrain.cli.shared.question import PANEL, RUNS
+from subtrain.cli.shared.engine_options import WAITS, EngineName, with_engine_options
+from subtrain.cli.shared.options import (
+    AsJson,
+    Devices,
+    FitName,
+    OutFile,
+    Params,
+    PerDevice,
+    Runs,
+    Targets,
+    TaskName,
+    Timeout,
+    Trust,
+    Verify,
+    Workers,
+    numbers,
+)
+from subtrain.cli.shared.question import PANEL, RUNS, training_of
 from subtrain.cli.shared.results import show
 from subtrain.errors import InputError
 
+if TYPE_CHECKING:
+    from subtrain.datamodels import Datamodels
+    from subtrain.study import Study
 
-@app.command(rich_help_panel=PANEL)
+
 def ask(
     question: Annotated[
         str | None, typer.Argument(metavar="QUESTION", help="Name of the question; without one, the verb lists all.")
@@ -31,10 +51,25 @@ def ask(
     ] = None,
     verify: Verify = False,
     runs: Runs = RUNS,
+    task: TaskName = None,
+    param: Params = None,
+    trust: Trust = False,
+    engine: EngineName = None,
+    workers: Workers = None,
+    device: Devices = None,
+    per_device: PerDevice = None,
+    timeout: Timeout = None,
     to: OutFile = None,
     as_json: AsJson = False,
+    **engine_options: Any,
 ) -> None:
-    """Ask any question about a study, also one that another package adds; without a name, list the questions."""
+    """Ask any question about a study, also one that another package adds; without a name, list the questions.
+
+    -o gives a keyword of the question. Numbers are written 3,8,10-19, lists and mappings as JSON, an array as the name
+    of a .npy file, datamodels as the name of a fit of the study or a file of datamodels, another study as its folder.
+    """
+    from subtrain.cli.shared.trusted_study import open_to_train
+    from subtrain.fits import load_fit
     from subtrain.uses import USES, use_of
 
     if question is None:
@@ -43,8 +78,19 @@ def ask(
     use, function = use_of(question), USES[question]
     if study is None:
         raise InputError(f"say which study to ask: subtrain ask {question} STUDY")
-    found = function(**_first(use.needs, study, fit), **_given(question, function, targets, option))
-    show(found.verify(runs) if verify else found, to, as_json)
+    opened = open_to_train(study, task, param, trust)
+    given = _given(question, use.needs, function, targets, option or [], opened, trust)
+    options = {"engine": engine, "workers": workers, "device": device, "per_device": per_device, "timeout": timeout}
+    training = training_of({**options, "engine_options": engine_options}, as_json)
+    parameters = inspect.signature(function).parameters
+    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):  # the question itself trains
+        given = {**training, **({"runs": runs} if "runs" in parameters else {}), **given}
+    first = {name: load_fit(opened, fit) if name == "dm" else opened for name in use.needs}
+    found = function(**first, **given)
+    show(found.verify(runs, **training) if verify else found, to, as_json)
+
+
+app.command(rich_help_panel=PANEL)(with_engine_options(ask, WAITS))
 
 
 def _list() -> None:
@@ -60,22 +106,49 @@ def _list() -> None:
     out.print(table)
 
 
-def _first(needs: tuple[str, ...], study: str, fit: str) -> dict[str, Any]:
-    """The datamodels and the study, by the names of the parameters that take them."""
-    from subtrain.fits import load_fit
+def _given(
+    question: str,
+    needs: tuple[str, ...],
+    function: Any,
+    targets: str | None,
+    pairs: list[str],
+    opened: Study,
+    trust: bool,
+) -> dict[str, Any]:
+    """The question's own keywords; InputError for one that it does not have."""
+    from subtrain.cli.shared.keywords import keywords
+    from subtrain.cli.shared.trusted_study import open_to_train
+    from subtrain.datamodels import Datamodels
     from subtrain.study import Study
 
-    opened = Study.open(study)
-    return {name: load_fit(opened, fit) if name == "dm" else opened for name in needs}
+    others = {name: text for name, _, text in (pair.partition("=") for pair in pairs)}
+
+    twice = [name for name in others if name in needs]
+    if twice:
+        raise InputError(
+            f"{question} has its study from STUDY and its datamodels from --fit: leave out -o {twice[0]}=…"
+        )
+
+    def read_study(_name: str, text: str) -> Study:
+        return open_to_train(text, None, None, trust)
+
+    def read_fit(name: str, text: str) -> Datamodels:
+        beside = others.get(f"{name}_study")  # as `other` of compare is a fit of `other_study`
+        return _datamodels(text, read_study(name, beside) if beside else opened)
+
+    given = keywords(question, function, pairs, {Datamodels: read_fit, Study: read_study})
+    if targets is None:
+        return given
+    if "targets" not in inspect.signature(function).parameters:
+        raise InputError(f"{question} has no keyword targets: leave out --targets")
+    return {**given, "targets": numbers(targets)}
 
 
-def _given(question: str, function: Any, targets: str | None, pairs: list[str] | None) -> dict[str, Any]:
-    """The question's own keywords; InputError for one that it does not have."""
-    from subtrain.tasks.loading.load import parse_params
+def _datamodels(text: str, study: Study) -> Datamodels:
+    """Datamodels by the name of a fit of this study, or as a folder or file."""
+    from subtrain.datamodels import Datamodels
+    from subtrain.fits import load_fit
 
-    given = parse_params(pairs or []) | ({} if targets is None else {"targets": numbers(targets)})
-    parameters = inspect.signature(function).parameters
-    unknown = [name for name in given if name not in parameters]
-    if unknown and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
-        raise InputError(f"{question} has no keyword {', '.join(unknown)}; it takes {', '.join(parameters)}")
-    return given
+    if text not in study.fits and (os.sep in text or os.path.exists(text)):
+        return Datamodels.load(text)
+    return load_fit(study, text)
