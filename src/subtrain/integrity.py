@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from subtrain.collection.report import RUNNERS
 from subtrain.collection.status import check
@@ -25,23 +26,10 @@ from subtrain.studies.segments.output_rows import ArrayRows
 from subtrain.studies.stored_study import FAILURES, FIT_META, FITS, LOGS, PARTIAL, SEGMENTS
 from subtrain.studies.view.stored_view import read_view
 from subtrain.study import Study
+from subtrain.uses.retrain import FOLDER as RETRAINED
 
-RETRAINED = "retrained"
-_OURS = {
-    SEGMENTS,
-    EXTENSIONS,
-    FAILURES,
-    FITS,
-    LOGS,
-    PARTIAL,
-    RUNNERS,
-    COUNTS,
-    REVIEWS,
-    RETRAINED,
-    "slurm",
-    "arrays",
-    "view",
-}
+_OURS = {SEGMENTS, EXTENSIONS, FAILURES, FITS, LOGS, PARTIAL, RUNNERS, COUNTS, REVIEWS, RETRAINED}
+_OURS |= {"slurm", "arrays", "view"}
 _MASKS = "masks-"
 _SINGLE = {MANIFEST, "report.html", "subsets.npy", "evaluation_subsets.npy"}
 
@@ -54,10 +42,10 @@ class Examined:
     damage: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def attempt(self, read: Callable[[], object]) -> None:
+    def attempt(self, read: Callable[..., object], *args: Any) -> None:
         """Read something; what is wrong with it joins the damage."""
         try:
-            read()
+            read(*args)
         except FileNotFoundError:
             return
         except (CorruptError, InputError) as error:
@@ -75,18 +63,16 @@ def examine(study: Study) -> Examined:
             f"{study.location} was made by version 0.1.0, without digests of {MANIFEST} and the extensions: not checked"
         )
     _arrays(study, found)
-    found.attempt(lambda: _view(study))
+    found.attempt(_view, study)
     for name in sorted({file.split("/")[1] for file in study.store.names(FITS) if file.count("/") > 1}):
         _fit(study, name, found)
     for file in study.store.names(REVIEWS):
-        found.attempt(lambda file=file: read_sealed(study.store, file, study.format != UNSEALED))  # type: ignore[misc]
+        found.attempt(read_sealed, study.store, file, study.format != UNSEALED)
     for file in study.store.names(FAILURES):
-        found.attempt(lambda file=file: read_failure(study, file))  # type: ignore[misc]
+        found.attempt(read_failure, study, file)
     _counts(study, found)
     for place in _retrained(study):
-        inner = Examined()
-        found.attempt(lambda place=place, inner=inner: _inner(place, inner))  # type: ignore[misc]
-        found.damage += inner.damage
+        found.attempt(_inner, place, found)
     found.notes += _strangers(study)
     return found
 
@@ -114,7 +100,7 @@ def _arrays(study: Study, found: Examined) -> None:
     outputs = {name: (path, study.rows.digests.get(name)) for name, path in study.rows.files.items()}
     for path, digest in {**study.design.files, **outputs}.values():
         if digest is not None:
-            found.attempt(lambda path=path, digest=digest: verify_file(path, digest))  # type: ignore[misc]
+            found.attempt(verify_file, path, digest)
             continue
         with suppress(FileNotFoundError):
             try:
@@ -148,8 +134,8 @@ def _fit(study: Study, name: str, found: Examined) -> None:
 
     found.attempt(arrays)
     if store.exists(f"{folder}/{EVALUATION}"):
-        found.attempt(lambda: _evaluation(study, name))
-    found.attempt(lambda: examine_sidecar(study, name))
+        found.attempt(_evaluation, study, name)
+    found.attempt(examine_sidecar, study, name)
     known = {FIT_META, TORCH, EVALUATION, "weight.npy", "bias.npy", "lam.npy"}
     for file in store.names(folder):
         rest = file.removeprefix(f"{folder}/")
@@ -167,7 +153,7 @@ def _evaluation(study: Study, name: str) -> None:
 def _counts(study: Study, found: Examined) -> None:
     root = study.local / COUNTS
     for head in sorted(root.rglob(saved_counts.HEAD)) if root.is_dir() else ():
-        found.attempt(lambda head=head: saved_counts.load(head.parent))  # type: ignore[misc]
+        found.attempt(saved_counts.load, head.parent)
 
 
 def _retrained(study: Study) -> Iterator[Path]:

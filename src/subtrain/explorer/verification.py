@@ -42,6 +42,12 @@ class Verification:
     def total(self) -> int:
         return 2 * self.order.runs
 
+    def to_json(self) -> dict[str, Any]:
+        """What the study keeps of it, and the page shows."""
+        order = self.order
+        asked = {name: getattr(order, name) for name in ("output", "target", "runs", "base")}
+        return {**asked, "removed": list(order.removed), "predicted": dict(order.predicted), "observed": self.values}
+
     def done(self) -> int:
         """Models that are trained."""
         if self.state == "done":
@@ -88,47 +94,27 @@ class Desk:
 
     def _do(self, one: Verification) -> None:
         with self._turn:
-            with self._lock:
-                if one.state == "cancelled":
-                    return
-                one.state = "running"
-            try:
-                wanted = json.dumps(one.order.to_json()).encode()
-            except Exception as error:  # a task that was made in Python may be none that can be sent
-                one.why, one.state = str(error), "failed"
+            if one.state == "cancelled":
                 return
-            with self._lock:
-                if one.state == "cancelled":
-                    return
-                one.process = _start()
-            answer, said = one.process.communicate(wanted)
-            with self._lock:
-                if one.state == "cancelled":
-                    return
             try:
+                # A task that was made in Python may be none that can be sent.
+                wanted = json.dumps(one.order.to_json()).encode()
+                with self._lock:
+                    if one.state == "cancelled":
+                        return
+                    one.state, one.process = "running", _start()
+                answer, said = one.process.communicate(wanted)
+                with self._lock:
+                    if one.state == "cancelled":
+                        return
                 if one.process.returncode:
                     lines = said.decode(errors="replace").strip().splitlines() or ["the process ended without a word"]
                     raise InputError(lines[-1])
                 one.values = json.loads(answer)
-                keep(one)
+                put_sealed(one.order.study.store, f"{REVIEWS}/verified/{one.order.id}.json", one.to_json())
                 one.state = "done"
             except Exception as error:  # the page must say that it failed, whatever it was
                 one.why, one.state = str(error), "failed"
-
-
-def keep(one: Verification) -> None:
-    """Write a finished verification into the study."""
-    order = one.order
-    data = {
-        "output": order.output,
-        "target": order.target,
-        "removed": list(order.removed),
-        "runs": order.runs,
-        "base": order.base,
-        "predicted": dict(order.predicted),
-        "observed": {kind: list(values) for kind, values in one.values.items()},
-    }
-    put_sealed(order.study.store, f"{REVIEWS}/verified/{order.id}.json", data)
 
 
 def kept(study: Study) -> list[Mapping[str, Any]]:

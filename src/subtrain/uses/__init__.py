@@ -29,45 +29,36 @@ class Use:
     verb: str = "ask"
 
 
-def _use(place: str, words: str, verb: str = "ask", needs: tuple[str, ...] = (DM, STUDY)) -> Use:
-    return Use(f"subtrain.uses.{place}", words, needs, verb)
-
-
+# Question: its module, the verb that asks it, the parameters that come first, what it answers.
+STUDY_ALONE, BOTH = (STUDY,), (DM, STUDY)
+_OURS = {
+    "counterfactuals": ("counterfactual", "counterfactual", BOTH, "What would the output be without these units?"),
+    "support": ("support", "support", BOTH, "How few units does a prediction hang on?"),
+    "brittleness": ("brittleness", "support", BOTH, "How few wrong labels flip a prediction?"),
+    "neighbors": ("neighbors", "neighbors", BOTH, "Which units help and harm a target most?"),
+    "leakage": ("leakage", "leakage", BOTH, "Which training units are probably copies of a target?"),
+    "significance": ("significance", "significance", BOTH, "Which weights are real?"),
+    "embedding": ("embedding", "embed", BOTH, "Along which directions do targets differ?"),
+    "clusters": ("clusters", "clusters", BOTH, "Which targets were learned from the same units?"),
+    "compare": ("compare", "compare", BOTH, "Which units move one algorithm and not another?"),
+    "select": ("select", "select", BOTH, "Which units should be trained on for these targets?"),
+    "debias_group": ("group_debias", "select", BOTH, "Which units hurt the worst group of targets?"),
+    "poison": ("poison", "poison", BOTH, "Which units hold one another up, as a backdoor does?"),
+    "mislabeled": ("mislabeled", "mislabeled", STUDY_ALONE, "Which labels are probably wrong?"),
+    "banzhaf": ("valuation", "value", STUDY_ALONE, "What is a unit worth, by Banzhaf's value?"),
+    "shapley": ("valuation", "value", STUDY_ALONE, "What is a unit worth, by Shapley's value?"),
+    "ame": ("valuation", "value", STUDY_ALONE, "What is a unit worth, by its average marginal effect?"),
+    "empirical_influence": ("memorization", "value", STUDY_ALONE, "Which units make models right about which targets?"),
+    "memorization": ("memorization", "value", STUDY_ALONE, "Which examples does a model know only by heart?"),
+    "compare_training_sets": ("training_sets", "ask", STUDY_ALONE, "Which of these training sets is best?"),
+    "audit": ("audit", "audit", STUDY_ALONE, "How much of the output is noise, how much is linear?"),
+    "budget": ("budget", "budget", STUDY_ALONE, "How many models does a score take?"),
+    "compare_alphas": ("alphas", "budget", STUDY_ALONE, "Which alpha should a design have?"),
+    "learning_curve": ("learning_curve", "status", STUDY_ALONE, "How good are fits of fewer models?"),
+}
 OURS = {
-    "counterfactuals": _use(
-        "counterfactual:counterfactuals", "What would the output be without these units?", "counterfactual"
-    ),
-    "support": _use("support:support", "How few units does a prediction hang on?", "support"),
-    "brittleness": _use("brittleness:brittleness", "How few wrong labels flip a prediction?", "support"),
-    "neighbors": _use("neighbors:neighbors", "Which units help and harm a target most?", "neighbors"),
-    "leakage": _use("leakage:leakage", "Which training units are probably copies of a target?", "leakage"),
-    "significance": _use("significance:significance", "Which weights are real?", "significance"),
-    "embedding": _use("embedding:embedding", "Along which directions do targets differ?", "embed"),
-    "clusters": _use("clusters:clusters", "Which targets were learned from the same units?", "clusters"),
-    "compare": _use("compare:compare", "Which units move one algorithm and not another?", "compare"),
-    "select": _use("select:select", "Which units should be trained on for these targets?", "select"),
-    "debias_group": _use("group_debias:debias_group", "Which units hurt the worst group of targets?", "select"),
-    "poison": _use("poison:poison", "Which units hold one another up, as a backdoor does?", "poison"),
-    "mislabeled": _use("mislabeled:mislabeled", "Which labels are probably wrong?", "mislabeled", (STUDY,)),
-    "banzhaf": _use("valuation:banzhaf", "What is a unit worth, by Banzhaf's value?", "value", (STUDY,)),
-    "shapley": _use("valuation:shapley", "What is a unit worth, by Shapley's value?", "value", (STUDY,)),
-    "ame": _use("valuation:ame", "What is a unit worth, by its average marginal effect?", "value", (STUDY,)),
-    "empirical_influence": _use(
-        "memorization:empirical_influence", "Which units make models right about which targets?", "value", (STUDY,)
-    ),
-    "memorization": _use(
-        "memorization:memorization",
-        "Which examples does a model know only by heart?",
-        "value",
-        (STUDY,),
-    ),
-    "compare_training_sets": _use(
-        "training_sets:compare_training_sets", "Which of these training sets is best?", needs=(STUDY,)
-    ),
-    "audit": _use("audit:audit", "How much of the output is noise, how much is linear?", "audit", (STUDY,)),
-    "budget": _use("budget:budget", "How many models does a score take?", "budget", (STUDY,)),
-    "compare_alphas": _use("alphas:compare_alphas", "Which alpha should a design have?", "budget", (STUDY,)),
-    "learning_curve": _use("learning_curve:learning_curve", "How good are fits of fewer models?", "status", (STUDY,)),
+    name: Use(f"subtrain.uses.{module}:{name}", words, needs, verb)
+    for name, (module, verb, needs, words) in _OURS.items()
 }
 USES = Registry("question", "subtrain.uses", {name: use.place for name, use in OURS.items()})
 

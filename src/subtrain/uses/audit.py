@@ -68,11 +68,7 @@ class Audit(Result):
         return f"{start}; per target, mean over {self.over}, {self.subsets} held-out subsets"
 
     def table(self) -> Table:
-        return {
-            "target": np.arange(self.ceiling.size),
-            "noise_share": self.noise_share,
-            "ceiling": self.ceiling,
-        }
+        return {"target": np.arange(self.ceiling.size), "noise_share": self.noise_share, "ceiling": self.ceiling}
 
     def figure(self) -> Figure:
         """Ceiling against runs a subset; and, if masks were retrained, covariance against correlation."""
@@ -186,8 +182,8 @@ def _products(y: Floats, others: Floats) -> Floats:
     """[len(rhos) + 1, S]: each subset's product with its partner, and of its own runs with one another, about the mean
     over all of them and over each target's variance between subsets; mean over targets."""
     runs = y.shape[1]
-    centre = np.concatenate([y.mean(axis=1), *others]).mean(axis=0)
-    y, others = y - centre, others - centre
+    center = np.concatenate([y.mean(axis=1), *others]).mean(axis=0)
+    y, others = y - center, others - center
     mean = y.mean(axis=1)
     own = (mean**2 * runs - (y**2).mean(axis=1)) / (runs - 1)
     variance = own.mean(axis=0)

@@ -123,7 +123,7 @@ class Memorization(Result):
         dots = axes.scatter(self.without, self.with_unit, c=self.value, s=12, cmap="viridis", vmin=0, vmax=1)
         axes.set(xlabel="share right, models not trained on it", ylabel="share right, models trained on it")
         axes.set_title(f"{self.value.size:,} training examples, {self.models:,} models", fontsize=9)
-        figure.colorbar(dots, label="memorisation")
+        figure.colorbar(dots, label="memorization")
         return figure
 
 

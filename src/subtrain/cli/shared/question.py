@@ -79,10 +79,10 @@ class Asked:
     given: dict[str, Any]
     study: Study
     fit: str | None
-    targets: list[int] | None
-    runs: int
-    training: dict[str, Any]
-    verify: bool
+    targets: list[int] | None = None
+    runs: int = RUNS
+    training: dict[str, Any] = field(default_factory=dict)
+    verify: bool = False
     trust: bool = False
     verify_with: dict[str, Any] = field(default_factory=dict)
     rows: int = 20

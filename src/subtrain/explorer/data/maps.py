@@ -115,8 +115,8 @@ def _components(rows: NDArray[Any], number: NDArray[np.int64]) -> NDArray[np.flo
     for _ in range(2):
         gathered = np.zeros((n, k))
         for block in blocks:
-            centred = _unit(rows[block]) - mean
-            gathered += centred.T @ (centred @ basis)
+            centered = _unit(rows[block]) - mean
+            gathered += centered.T @ (centered @ basis)
         basis = np.linalg.qr(gathered)[0].astype(np.float32)
     return np.concatenate([_unit(rows[block]) @ basis for block in blocks])
 

@@ -51,12 +51,7 @@ def tables(
     judged, about = _heldout(study, dm, weight, output)
     in_subsets, looked_at = _in_subsets(study)
     arrays = {**found, **judged, "in_subsets": in_subsets, "error": _errors(study, dm, judged["residual"])}
-    return arrays | _suspects(dm), {
-        "output": output,
-        "models": models,
-        "looked_at": looked_at,
-        **about,
-    }
+    return arrays | _suspects(dm), {"output": output, "models": models, "looked_at": looked_at, **about}
 
 
 def _heldout(study: Study, dm: Datamodels, weight: NDArray[np.float32], output: str) -> tuple[Tables, dict[str, Any]]:

@@ -17,7 +17,7 @@ from subtrain.explorer.server.parameters import Fit, Offset
 
 router = APIRouter(prefix="/api/leakage", tags=["leakage"])
 FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/csv": {}, "application/json": {}}, "description": "The list as a file to keep."},
+    200: {"content": {"text/csv": {}, "application/json": {}}, "description": "The list as a file to keep."}
 }
 
 

@@ -145,38 +145,21 @@ def _desk(request: Request) -> Desk:
 
 
 def _now(one: Verification) -> VerificationOf:
-    order = one.order
-    return VerificationOf(
-        job=order.id,
-        state=one.state,
-        done=one.done(),
-        total=one.total,
-        error=one.why or None,
-        target=order.target,
-        output=order.output,
-        removed=list(order.removed),
-        runs=order.runs,
-        base=order.base,
-        predicted={"full": order.predicted["full"], "removed": order.predicted["removed"]},
-        observed=_observed(one.values, order.base),
-    )
+    return _told({**one.to_json(), "job": one.order.id}, one.state, one.done(), one.why)
 
 
 def _from_file(data: Mapping[str, Any]) -> VerificationOf | None:
     """A verification that was kept; None for a file that another version or program wrote."""
     try:
-        made = {
-            **{key: data[key] for key in ("job", "target", "output", "removed", "runs", "base")},
-            "state": "done",
-            "done": 2 * data["runs"],
-            "total": 2 * data["runs"],
-            "error": None,
-            "predicted": data["predicted"],
-            "observed": _observed(data["observed"], data["base"]),
-        }
-        return _KEPT.validate_python(made)
+        return _told(data, "done", 2 * data["runs"])
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _told(data: Mapping[str, Any], state: str, done: int, why: str = "") -> VerificationOf:
+    parts = {key: data[key] for key in ("job", "target", "output", "removed", "runs", "base", "predicted")}
+    stands = {"state": state, "done": done, "total": 2 * data["runs"], "error": why or None}
+    return _KEPT.validate_python({**parts, **stands, "observed": _observed(data["observed"], data["base"])})
 
 
 def _predicted(fit: OpenFit, target: int, removed: tuple[int, ...], base: str) -> dict[str, float]:

@@ -42,10 +42,7 @@ class Runs:
         if not self.starts.size:
             return self
         apart = self.starts[1:] - self.stops[:-1] > gap
-        return Runs(
-            self.starts[np.concatenate([[True], apart])],
-            self.stops[np.concatenate([apart, [True]])],
-        )
+        return Runs(self.starts[np.concatenate([[True], apart])], self.stops[np.concatenate([apart, [True]])])
 
     def pieces(self) -> Runs:
         """The same, cut to requests of at most PIECE bytes."""

@@ -42,7 +42,7 @@ def debias(weight: ArrayLike, sums: ResidualSums, covariance: MaskCovariance, us
     freedom = np.maximum(sums.m - 1.0 - np.asarray(used, np.float64), 0.0)
     enough = freedom >= 2
     left = np.where(enough, freedom, np.inf)
-    unbiased = np.asarray(weight, np.float64) + covariance.solve(sums.centred_cross) / left
+    unbiased = np.asarray(weight, np.float64) + covariance.solve(sums.centered_cross) / left
     error = np.where(enough, np.sqrt(covariance.precision * sums.rss) / left, np.inf)[None]
     if covariance.singular:
         unbiased, error = _settled(unbiased, error)

@@ -125,9 +125,9 @@ def _spearman(a: Floats, b: Floats) -> float:
 
 
 def _slope(predicted: Floats, observed: Floats) -> float:
-    centred = predicted - predicted.mean()
-    spread = float(centred @ centred)
-    return float(centred @ (observed - observed.mean())) / spread if spread > 0 else float("nan")
+    centered = predicted - predicted.mean()
+    spread = float(centered @ centered)
+    return float(centered @ (observed - observed.mean())) / spread if spread > 0 else float("nan")
 
 
 def _ceiling(observed: list[Floats], noise: list[Floats]) -> float:

@@ -50,23 +50,23 @@ def differences(blocks: Iterable[Block], read: Reading = np.asarray) -> Differen
 
     read: what is averaged of an output, for example whether it is above zero. Takes 32 n T bytes or so.
     """
-    centre, moments = _moments(blocks, read)
+    center, moments = _moments(blocks, read)
     counts = count_blocks(moments, gram="none")
     inside = counts.ones[:, None].astype(np.float64)
     sides = (counts.xty, inside), (counts.y_sum - counts.xty, counts.m - inside)
-    return _between(centre, *([*np.split(sums, 2, axis=1), size] for sums, size in sides))
+    return _between(center, *([*np.split(sums, 2, axis=1), size] for sums, size in sides))
 
 
 def own_differences(blocks: Iterable[Block], own: NDArray[np.int64], read: Reading = np.asarray) -> Differences:
     """For every target and the unit that it is about, [T]; own: int64 [T], that unit."""
-    centre, moments = _moments(blocks, read)
+    center, moments = _moments(blocks, read)
     size, sums = np.zeros((2, own.size)), np.zeros((2, 2 * own.size))
     for masks, both in moments:
         holds = masks.unpack()[:, own]
         for side, rows in enumerate((holds, ~holds)):
             size[side] += rows.sum(axis=0)
             sums[side] += np.where(np.tile(rows, 2), both, 0).sum(axis=0)
-    return _between(centre, *([*np.split(sums[side], 2), size[side]] for side in (0, 1)))
+    return _between(center, *([*np.split(sums[side], 2), size[side]] for side in (0, 1)))
 
 
 def _moments(blocks: Iterable[Block], read: Reading) -> tuple[Floats, Iterator[Block]]:
@@ -76,21 +76,21 @@ def _moments(blocks: Iterable[Block], read: Reading) -> tuple[Floats, Iterator[B
     if first is None:
         raise InputError("there are no models to average over")
     # A whole number, so that sums of what is right or wrong stay exact.
-    centre = np.round(read(first[1]).mean(axis=0, dtype=np.float64))
+    center = np.round(read(first[1]).mean(axis=0, dtype=np.float64))
 
     def about(block: Block) -> Block:
-        deviation = read(block[1]) - centre
+        deviation = read(block[1]) - center
         return block[0], np.concatenate([deviation, np.square(deviation)], axis=1)
 
-    return centre, map(about, chain([first], blocks))
+    return center, map(about, chain([first], blocks))
 
 
-def _between(centre: Floats, inside: list[Any], outside: list[Any]) -> Differences:
-    """From the sum, the sum of squares (both about `centre`) and the number of models on either side."""
+def _between(center: Floats, inside: list[Any], outside: list[Any]) -> Differences:
+    """From the sum, the sum of squares (both about `center`) and the number of models on either side."""
     means, variances = [], []
     for total, squares, size in (inside, outside):
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(size > 1, total / size, np.nan)
             variances.append(np.maximum(squares / size - mean**2, 0) / (size - 1))
-        means.append(centre + mean)
+        means.append(center + mean)
     return Differences(means[0], means[1], np.sqrt(variances[0] + variances[1]))

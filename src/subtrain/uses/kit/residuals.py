@@ -49,7 +49,7 @@ class ResidualSums:
         )
 
     @property
-    def centred_cross(self) -> Floats:
+    def centered_cross(self) -> Floats:
         """[n, T], centered masks times centered residuals."""
         return self.cross - np.outer(self.ones, self.total / self.m)
 
