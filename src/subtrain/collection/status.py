@@ -15,6 +15,7 @@ import numpy as np
 from subtrain.collection.committed_segments import Trained, by_host, landed, recent_rate, trained
 from subtrain.collection.engines.slurm.submitted_jobs import jobs_left
 from subtrain.collection.report import RUNNERS
+from subtrain.collection.workers.checkpoint import read_whole
 from subtrain.collection.workers.train_segment import read_failure
 from subtrain.designs.drawn import EVALUATION, FIT
 from subtrain.errors import CorruptError, InputError
@@ -159,9 +160,7 @@ def check(study: StoredStudy) -> list[str]:
             )
             continue
         try:
-            _, header = segment_file.read_segment(study.store, name, study.outputs, list(study.outputs), study.identity)
-            rows = [row for start, stop in header["rows"] for row in range(start, stop)]
-            if header["masks_sha256"] != study.masks(rows).sha256():
+            if not read_whole(study, name)[2]:
                 location = study.store.location(name)
                 found.append(f"segment {location} was trained on other masks than this version of the design gives")
         except (CorruptError, InputError) as error:

@@ -17,9 +17,8 @@ from subtrain.designs.mask_survey import rows_at_a_time, survey
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.store.folder import Folder
-from subtrain.store.npy_files import open_npy, open_verified
+from subtrain.store.npy_files import open_npy, open_verified, opened
 from subtrain.store.protocol import Store
-from subtrain.system.paths import local_path
 
 SUBSETS = "subsets.npy"
 # What version 0.1.0 wrote instead: for the rows of evaluation only.
@@ -138,7 +137,7 @@ def _spans(spans: Any, rows: int) -> tuple[Span, ...]:
 
 def given_masks(masks: Any, rows: NDArray[np.int64]) -> Masks:
     """Packed masks of these rows of a .npy file or an array, read a block at a time."""
-    source = open_npy(local_path(masks)) if isinstance(masks, (str, Path)) else np.asarray(masks)
+    source = np.asarray(opened(masks))
     out = np.zeros((rows.size, row_bytes(source.shape[1])), np.uint8)
     chunk = rows_at_a_time(source)
     for start in range(0, rows.size, chunk):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.masks import pack
-from subtrain.store.npy_files import open_npy
-from subtrain.system.paths import local_path
+from subtrain.store.npy_files import opened
 
 _CHUNK = 4096
 _CHUNK_BYTES = 64 << 20
@@ -28,9 +26,9 @@ class Survey:
     first: NDArray[np.int64]
 
 
-def survey(masks: Path | str | NDArray[Any]) -> Survey:
+def survey(masks: Any) -> Survey:
     """Read masks whole, a block at a time; InputError if they cannot be masks, or any number in them is not 0 or 1."""
-    array = open_npy(local_path(masks)) if isinstance(masks, (str, Path)) else masks
+    array = np.asarray(opened(masks))
     if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 2:
         raise InputError(f"masks must be [models, units] with at least two of each, got shape {list(array.shape)}")
     rows, n = array.shape

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from subtrain.errors import CorruptError, InputError, SubtrainError
 from subtrain.store.atomic_files import check_regular
 from subtrain.store.seal import verify_file
+from subtrain.system.paths import local_path
 
 
 def parse_npy(data: bytes, location: object) -> NDArray[Any]:
@@ -21,6 +24,34 @@ def parse_npy(data: bytes, location: object) -> NDArray[Any]:
     except Exception as error:  # A damaged header can make numpy raise almost anything.
         raise InputError(f"{location} is not a readable .npy file: {error}") from error
     return array
+
+
+def npy_header(dtype: DTypeLike, shape: tuple[int, ...]) -> bytes:
+    """The bytes before the rows of a .npy file, as numpy writes them."""
+    file = BytesIO()
+    about = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, about)
+    return file.getvalue()
+
+
+def npz_arrays(path: Path, names: Callable[[Collection[str]], Sequence[str]]) -> dict[str, NDArray[Any]]:
+    """The arrays in an .npz file that names(those that are there) says; InputError where it is damaged or lacks one."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            wanted = names(file.files)
+            missing = [name for name in wanted if name not in file]
+            if missing:
+                raise InputError(f"{path} holds no array named {', '.join(missing)}, only {', '.join(file)}")
+            return {name: file[name] for name in wanted}
+    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def opened(value: Any) -> Any:
+    """A .npy file named by its path, mapped; anything else as it is."""
+    return open_npy(local_path(value)) if isinstance(value, (str, Path)) else value
 
 
 def open_verified(path: Path, sha256: object) -> NDArray[Any]:

@@ -65,18 +65,19 @@ def replace_hashed(store: Store, name: str, write: Write) -> str:
 
 
 class Hashing:
-    """A file that is hashed while it is written."""
+    """A file that is hashed while it is written; None where only its digest is wanted."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | None) -> None:
         self.file = file
         self.sha256 = hashlib.sha256()
 
     def write(self, data: Any) -> int:
         self.sha256.update(data)
-        return self.file.write(data)
+        return self.file.write(data) if self.file else len(data)
 
     def flush(self) -> None:
-        self.file.flush()
+        if self.file:
+            self.file.flush()
 
 
 def verify_bytes(data: bytes, sha256: object, location: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from subtrain.store import atomic_files
 from subtrain.store.seal import sealed
 from subtrain.studies.manifest import FORMAT
 from subtrain.studies.segments.npy_writer import Array, ExportJournal, Progress, part_of, write_array
+from subtrain.studies.segments.segment_file import runs
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.paths import local_path
 
@@ -44,7 +46,7 @@ def export(
 def _write(study: StoredStudy, data: Path, progress: Progress | None) -> list[Path]:
     data.mkdir(parents=True, exist_ok=True)
     atomic_files.sweep_temporaries(data)
-    pct = _percent(study) + "pct"
+    pct = study.design.percent + "pct"
     arrays = _arrays(study, pct)
     of = {"study": study.identity, "rows": study.models, "bytes": {array.name: array.bytes() for array in arrays}}
     journal = ExportJournal.open(data / f".export_{pct}.json", of)
@@ -54,11 +56,6 @@ def _write(study: StoredStudy, data: Path, progress: Progress | None) -> list[Pa
     atomic_files.replace(about, lambda file: file.write(atomic_files.json_bytes(sealed(_about(study)))))
     journal.path.unlink(missing_ok=True)
     return [*written, about]
-
-
-def _percent(study: StoredStudy) -> str:
-    """Alpha as names of files have it: as the folder had it that the study came from, else of the design."""
-    return study.design.percent
 
 
 def _arrays(study: StoredStudy, pct: str) -> list[Array]:
@@ -75,10 +72,14 @@ def _arrays(study: StoredStudy, pct: str) -> list[Array]:
                 np.dtype(spec.dtype),
                 (study.models, *spec.shape),
                 _rows(spec.bytes),
-                lambda start, stop, output=output: study.read(output, range(start, stop)),  # type: ignore[misc]
+                partial(_outputs, study, output),
             )
         )
     return found
+
+
+def _outputs(study: StoredStudy, output: str, start: int, stop: int) -> NDArray[Any]:
+    return study.read(output, range(start, stop))
 
 
 def _rows(each: int) -> int:
@@ -107,15 +108,12 @@ def _size(path: Path) -> int:
 
 
 def _about(study: StoredStudy) -> dict[str, Any]:
-    judged = study.design.role_rows(EVALUATION)
-    starts = np.flatnonzero(np.diff(judged, prepend=-2) != 1)
-    stops = np.flatnonzero(np.diff(judged, append=judged[-1:] + 2) != 1)
     return {
         "format": FORMAT,
         "rows": study.models,
         "units": study.n,
         "alpha": study.design.alpha,
-        "evaluation": [[int(judged[a]), int(judged[b]) + 1] for a, b in zip(starts, stops, strict=True)],
+        "evaluation": [list(span) for span in runs(study.design.role_rows(EVALUATION).tolist())],
         # Where the masks lie on this machine is nobody else's business.
         "design": {name: value for name, value in study.design.to_json().items() if name != "masks"},
         "outputs": {name: spec.to_json() for name, spec in study.outputs.items()},

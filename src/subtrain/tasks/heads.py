@@ -35,8 +35,8 @@ def ridge_head(
     alpha = lam). Seeds change nothing: replicates of a subset are equal.
     """
     data = Classification.of((features, y), (features_test, y_test), outputs, margin, dtype, "features", classes)
-    lam = positive("lam", lam)
-    return data.task("ridge head", {"lam": lam}, partial(_ridge, lam), view)
+    settings = {"lam": positive("lam", lam)}
+    return data.task("ridge head", settings, partial(_head, "ridge head", settings), view)
 
 
 def logistic_head(
@@ -60,25 +60,20 @@ def logistic_head(
     """
     data = Classification.of((features, y), (features_test, y_test), outputs, margin, dtype, "features", classes)
     settings = {"lam": positive("lam", lam), "tol": positive("tol", tol)}
-    return data.task("logistic head", settings, partial(_logistic, settings), view)
+    return data.task("logistic head", settings, partial(_head, "logistic head", settings), view)
 
 
-def _ridge(lam: float, data: Classification) -> Fit:
-    return partial(fit_ridge, data.frozen(), lam=lam)
+def _head(name: str, settings: dict[str, float], data: Classification) -> Fit:
+    return partial(fit_head, name, data.frozen(), settings)
 
 
-def _logistic(settings: dict[str, float], data: Classification) -> Fit:
-    return partial(_fit_logistic, data.frozen(), settings)
-
-
-def fit_ridge(data: Any, masks: NDArray[np.bool_], seeds: NDArray[np.uint32], lam: float) -> Logits:
-    """Logits of each split of trainers.frozen.Frozen data, whatever the seeds."""
+def fit_head(
+    name: str, data: Any, settings: dict[str, float], masks: NDArray[np.bool_], seeds: NDArray[np.uint32]
+) -> Logits:
+    """Logits of each split of trainers.frozen.Frozen data, whatever the seeds, by the trainer of this name."""
+    from subtrain.trainers.logistic import train_logistic_head
     from subtrain.trainers.ridge import train_ridge
 
-    return train_ridge(data, masks, lam)
-
-
-def _fit_logistic(data: Any, settings: dict[str, float], masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Logits:
-    from subtrain.trainers.logistic import train_logistic_head
-
-    return train_logistic_head(data, masks, **settings)
+    trainers: dict[str, Any] = {"ridge head": train_ridge, "logistic head": train_logistic_head}
+    found: Logits = trainers[name](data, masks, **settings)
+    return found

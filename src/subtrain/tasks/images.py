@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.arrays import channels_last, matrix
 from subtrain.errors import InputError
+from subtrain.outputs import asked
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.kit.labeled_features import numbered
+from subtrain.tasks.kit.labeled_features import Classification, numbered
 from subtrain.tasks.networks import network_task
 from subtrain.trainers.kit.sgd import Sgd
 
@@ -56,11 +57,12 @@ def cnn(
     if view is None and all(part.dtype == np.uint8 for part in parts.values()):
         view = View(images=parts, labels={s: [str(found.values[v]) for v in numbers] for s, numbers in labels.items()})
     pixels = _pixels(parts, standardize)
-    data = {s: (pixels[s], labels[s]) for s in parts}
+    parts_of = {s: (pixels[s], labels[s]) for s in parts}
+    data = Classification(parts_of, found.count, asked(outputs), margin, dtype)
     layers = {"channels": tuple(channels), "kernel": kernel, "pool": pool, "widths": tuple(widths)}
     _check_layers(pixels["train"].shape, layers)
     settings = {**layers, "recipe": recipe or Sgd(), "init": init}
-    return network_task(_train_cnn, data, found.count, settings, layers, outputs, margin, view, dtype, SLOW_BATCH)
+    return network_task(data, _train_cnn, settings, layers, view, SLOW_BATCH)
 
 
 def _check_images(parts: dict[str, NDArray[Any]]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.heads import fit_ridge
+from subtrain.tasks.heads import fit_head
 from subtrain.tasks.kit.labeled_features import OUTPUTS, Classification, Fit, Logits
 from subtrain.trainers.kit.checks import positive
 
@@ -93,7 +93,7 @@ def _random(recipe: Any, settings: Mapping[str, Any], data: Classification) -> F
         return partial(_fit_random, inputs, recipe, settings["lam"])
     with one_blas_thread():
         drawn = inputs.mapped(lambda part: recipe.mapped(part, settings["seed"])).frozen()
-    return partial(fit_ridge, drawn, lam=settings["lam"])
+    return partial(fit_head, "ridge head", drawn, {"lam": settings["lam"]})
 
 
 def _fit_random(

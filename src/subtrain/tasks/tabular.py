@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.store.npy_files import npz_arrays
 from subtrain.system.paths import local_path
 from subtrain.tasks.base import FunctionTask, View
 from subtrain.tasks.loading.load import module_of_user
@@ -71,16 +71,8 @@ def _load(data: str) -> tuple[tuple[NDArray[Any], ...], Sequence[str]]:
     path = local_path(data)
     if path.suffix != ".npz" or not path.is_file():
         raise InputError(f"data must be one of {', '.join(BUNDLED)} or an .npz file that exists, got {data!r}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    names = ("x", "y", "x_test", "y_test") if "x_test" in arrays else ("x", "y")
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise InputError(f"{path} holds no array named {', '.join(missing)}")
-    return tuple(arrays[name] for name in names), ()
+    split = ("x", "y", "x_test", "y_test")
+    return tuple(npz_arrays(path, lambda there: split if "x_test" in there else split[:2]).values()), ()
 
 
 def _split(x: NDArray[Any], y: NDArray[Any], test_size: float, seed: int) -> tuple[NDArray[Any], ...]:

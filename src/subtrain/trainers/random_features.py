@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.designs.drawn import whole
 from subtrain.errors import InputError
 from subtrain.trainers.frozen import frozen
 from subtrain.trainers.kit.checks import check_labels, positive, subsets
@@ -30,8 +31,7 @@ class RandomFeatures:
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.features, (int, np.integer)) or self.features < 1:
-            raise InputError(f"features must be a whole number, 1 or more, got {self.features!r}")
+        whole("features", self.features, 1)
         if self.kind not in KINDS:
             raise InputError(f"unknown kind {self.kind!r} of random features; choose from {', '.join(KINDS)}")
         positive("gamma", self.gamma)

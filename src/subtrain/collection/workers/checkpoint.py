@@ -38,12 +38,18 @@ def load(study: StoredStudy, span: Span) -> dict[int, Arrays]:
 
 
 def _rows(study: StoredStudy, name: str) -> dict[int, Arrays]:
-    arrays, header = segment_file.read_segment(study.store, name, study.outputs, list(study.outputs), study.identity)
-    rows = [row for a, b in header["rows"] for row in range(a, b)]
-    if header["masks_sha256"] != study.masks(rows).sha256():
+    arrays, rows, planned = read_whole(study, name)
+    if not planned:
         span = study.store.location(name)
         raise CorruptError(f"{span} belongs to another design: its masks differ; delete it and collect again")
     return {row: {name: array[k] for name, array in arrays.items()} for k, row in enumerate(rows)}
+
+
+def read_whole(study: StoredStudy, name: str) -> tuple[Arrays, list[int], bool]:
+    """All arrays of a segment file, the numbers of its models, and whether their masks are those of the design."""
+    arrays, header = segment_file.read_segment(study.store, name, study.outputs, list(study.outputs), study.identity)
+    rows = [row for start, stop in header["rows"] for row in range(start, stop)]
+    return arrays, rows, header["masks_sha256"] == study.masks(rows).sha256()
 
 
 def save(study: StoredStudy, span: Span, rows: list[int], done: dict[int, Arrays]) -> None:

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack
 from subtrain.regression.counting.counts import as_outputs, check_finite
-from subtrain.store.npy_files import open_npy
-from subtrain.system.paths import local_path
+from subtrain.store.npy_files import opened
 
 # Models packed at a time.
 PACKED = 8192
@@ -135,7 +134,7 @@ def mask_parts(masks: object) -> list[Any]:
 def output_parts(outputs: object, masks: object) -> list[NDArray[Any]]:
     """One part of outputs [k, T] or several, with the same targets."""
     several = [outputs] if _is_one(outputs, masks) else list(outputs)  # type: ignore[call-overload]
-    parts: list[Any] = [part if _floats_elsewhere(part) else as_outputs(_opened(part)) for part in several]
+    parts: list[Any] = [part if _floats_elsewhere(part) else as_outputs(opened(part)) for part in several]
     _same([part.shape[1] for part in parts], "outputs of {} targets")
     return parts
 
@@ -147,7 +146,7 @@ def _floats_elsewhere(part: Any) -> bool:
 def are_flat(outputs: Any, masks: object) -> bool:
     """Whether outputs are [m], of one target without an axis of its own."""
     part = outputs if _is_one(outputs, masks) else outputs[0]
-    array = _opened(part)
+    array = opened(part)
     return bool((array if is_distant(array) else np.asarray(array)).ndim == 1)
 
 
@@ -214,13 +213,9 @@ def _unzipped(pairs: Any) -> tuple[list[Any], list[Any]]:
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def _opened(part: Any) -> Any:
-    return open_npy(local_path(part)) if isinstance(part, (str, Path)) else part
-
-
 def _mask_part(part: Any) -> Any:
     """Bool masks as they are: they need no look at every value before the work begins."""
-    array = _opened(part)
+    array = opened(part)
     lazy = isinstance(array, np.ndarray) and array.dtype == np.bool_ and array.ndim == 2
     return array if lazy or is_distant(array) else pack(array)
 

@@ -21,7 +21,7 @@ from subtrain.designs.mask_survey import Survey, survey
 from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.store import atomic_files
-from subtrain.store.npy_files import open_npy
+from subtrain.store.npy_files import opened
 from subtrain.store.seal import sealed, unsealed
 from subtrain.studies.imports.consistency import check_targets, compare_margins, never_filled
 from subtrain.studies.imports.imported_outputs import array_fingerprint
@@ -76,7 +76,7 @@ def import_folder(
         npy_writer.verify(file, progress)
     # Masks of our own exports are over units, which can be groups of the examples that train targets are.
     over = not about.is_file()
-    return _import(path, found[pct], outputs, heldout, evaluation, better, labels, pct, over_examples=over)
+    return import_arrays(path, found[pct], outputs, heldout, evaluation, better, labels, pct=pct, over_examples=over)
 
 
 def _named_in(found: Mapping[str, Path], pct: str) -> str:
@@ -117,6 +117,9 @@ def import_arrays(
     labels: ArrayLike | None = None,
     left_out: int = 0,
     view: View | None = None,
+    *,
+    pct: str = "",
+    over_examples: bool = False,
 ) -> StoredStudy:
     """A study in folder `path` from masks [M, n] and outputs [M, …], each a .npy file or an array.
 
@@ -126,25 +129,10 @@ def import_arrays(
     classes of the test targets: test_margins are compared with test_logits. Rows that were never filled (a mask without
     units and outputs of 0 or NaN) count as missing, as a note says. left_out: how many models were to be trained and
     are not among the rows, which fits then say. view: what is shown of units and targets, stored in the study;
-    by default the labels of targets, if they are given. Raises InputError if lengths differ, masks are
-    not 0/1, or the folder is a study already.
+    by default the labels of targets, if they are given. pct: alpha as the files' names have it, in percent;
+    over_examples: whether units are training examples, so that train targets must be as many. Raises InputError if
+    lengths differ, masks are not 0/1, or the folder is a study already.
     """
-    return _import(path, masks, outputs, heldout, evaluation, better, labels, left_out=left_out, view=view)
-
-
-def _import(
-    path: str | Path,
-    masks: str | Path | ArrayLike,
-    outputs: Mapping[str, str | Path | ArrayLike],
-    heldout: int | None,
-    evaluation: list[list[int]] | None,
-    better: str | Mapping[str, str] | None = None,
-    labels: ArrayLike | None = None,
-    pct: str = "",
-    over_examples: bool = False,
-    left_out: int = 0,
-    view: View | None = None,
-) -> StoredStudy:
     if "://" in str(path):
         raise InputError(f"{path}: an imported study must lie in a folder, for its files are read where they lie")
     root = local_path(path)
@@ -153,18 +141,18 @@ def _import(
     if not outputs:
         raise InputError("give at least one output to import, for example test_margins=file.npy")
     given = {"masks": masks, **outputs}
-    found = survey(masks if isinstance(masks, (str, Path)) else np.asarray(masks))
+    found = survey(masks)
     rows = found.sizes.size
-    opened = {name: opened_array(value) for name, value in outputs.items()}
+    arrays = {name: np.asarray(opened(value)) for name, value in outputs.items()}
     ways = _better(outputs, better)
-    schema = {name: _schema(name, array, rows, ways.get(name)) for name, array in opened.items()}
+    schema = {name: _schema(name, array, rows, ways.get(name)) for name, array in arrays.items()}
     check_targets(schema, found.n if over_examples else None)
     spans = evaluation if evaluation is not None else [[rows - _heldout(rows, heldout), rows]]
     concat([row_numbers(range(a, b), rows) for a, b in spans])  # For its check.
-    unfilled = never_filled(np.flatnonzero(found.sizes == 0), opened)
+    unfilled = never_filled(np.flatnonzero(found.sizes == 0), arrays)
     alpha, notes = _alpha(found, unfilled, pct)
     if labels is not None:
-        notes.append(_margins_told(opened, labels, np.setdiff1d(np.arange(rows), unfilled), root))
+        notes.append(_margins_told(arrays, labels, np.setdiff1d(np.arange(rows), unfilled), root))
     _say(found, unfilled, alpha)
     if view is None and labels is not None:
         view = View(labels={"test": [str(label) for label in np.asarray(labels)]})
@@ -203,11 +191,6 @@ def _import(
     if shown is not None:
         put_view(made.store, made.fingerprint, shown)
     return made
-
-
-def opened_array(value: Any) -> NDArray[Any]:
-    """A .npy file mapped, or an array as it is."""
-    return open_npy(local_path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
 
 
 def _alpha(found: Survey, unfilled: NDArray[np.int64], pct: str) -> tuple[float, list[str]]:

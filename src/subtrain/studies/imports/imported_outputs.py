@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from subtrain.designs.design_protocol import AnyDesign
 from subtrain.errors import MismatchError
 from subtrain.fingerprint import fingerprint
-from subtrain.store.npy_files import open_npy
+from subtrain.store.npy_files import opened
 from subtrain.studies.segments.output_rows import ArrayRows
-from subtrain.system.paths import local_path
 
 
 def imported_rows(
@@ -45,5 +44,5 @@ def array_fingerprint(given: Mapping[str, Any]) -> str:
 
 
 def _sample(value: Any) -> NDArray[Any]:
-    array = open_npy(local_path(value)) if isinstance(value, (str, Path)) else np.asarray(value)
+    array = np.asarray(opened(value))
     return np.asarray(array[np.unique(np.linspace(0, len(array) - 1, 64).astype(np.int64))])

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from subtrain.errors import InputError
 from subtrain.outputs import plain_names
 from subtrain.store import atomic_files
-from subtrain.store.npy_files import open_npy
+from subtrain.store.npy_files import npy_header, open_npy
 from subtrain.studies.imports.arrays import import_arrays
 from subtrain.studies.imports.logdir import read_logdir
 from subtrain.studies.manifest import MANIFEST
@@ -138,10 +138,9 @@ def write_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike, parts: Ite
     """A .npy file written part by part, whole or not at all."""
     with atomic_files.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
 
     def write(file: BinaryIO) -> None:
-        np.lib.format.write_array_header_1_0(file, header)
+        file.write(npy_header(dtype, shape))
         for part in parts:
             file.write(np.ascontiguousarray(part).tobytes())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import io
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import CorruptError, InputError
 from subtrain.store import atomic_files
+from subtrain.store.npy_files import npy_header
 
 CHECKPOINT_SECONDS = 10.0
 _PIECE = 8 << 20
@@ -39,10 +39,7 @@ class Array:
     @property
     def header(self) -> bytes:
         """The bytes before the rows, as numpy writes them."""
-        file = io.BytesIO()
-        about = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
-        np.lib.format.write_array_header_1_0(file, about)
-        return file.getvalue()
+        return npy_header(self.dtype, self.shape)
 
     def bytes(self, rows: int | None = None) -> int:
         """Size of the file with so many of its rows, all by default."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,8 +14,9 @@ from subtrain.arrays import as_array, is_tensor
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.addresses import local_folder
-from subtrain.store.npy_files import open_npy, parse_npy
+from subtrain.store.npy_files import npy_header, open_verified, parse_npy
 from subtrain.store.protocol import Store
+from subtrain.store.seal import verify_bytes, verify_file
 
 Images = NDArray[np.uint8]
 _BLOCK, _IMAGES = 1 << 22, 1024
@@ -115,8 +114,7 @@ def _resized(image: Images, fitted: tuple[int, int]) -> Images:
 
 def write_array(file: BinaryIO, array: NDArray[Any]) -> None:
     """The array as a .npy file, a block at a time."""
-    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
-    np.lib.format.write_array_header_1_0(file, header)
+    file.write(npy_header(array.dtype, array.shape))
     rows = max(1, _BLOCK // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
         file.write(np.ascontiguousarray(array[start : start + rows]).tobytes())
@@ -128,11 +126,11 @@ def open_array(store: Store, name: str, digest: str, most: int) -> NDArray[Any]:
     try:
         path = store.path(name) or _copy(store, name, digest, most)
         if path is None:
-            array = parse_npy(_checked(store.read_range(name, 0, most + _BLOCK), digest, location), location)
+            array = parse_npy(_read(store, name, digest, most), location)
+        elif path.stat().st_size > most + _BLOCK:
+            raise CorruptError(f"{location} is damaged: it is no file of at most {most + _BLOCK:,} bytes")
         else:
-            if _digest(path, most + _BLOCK) != digest:
-                raise CorruptError(f"{location} is damaged: it is not what was stored")
-            array = open_npy(path)
+            array = open_verified(path, digest)
     except FileNotFoundError:
         raise CorruptError(f"{location} is missing, and the study's view names it") from None
     except InputError as error:
@@ -146,9 +144,10 @@ def _copy(store: Store, name: str, digest: str, most: int) -> Path | None:
     """The file of a bucket on this machine, copied once; None where there is no place for it."""
     try:
         path = local_folder(store) / name
-        if path.is_file() and _digest(path, most + _BLOCK) == digest:
+        with suppress(CorruptError, FileNotFoundError):
+            verify_file(path, digest)
             return path
-        content = _checked(store.read_range(name, 0, most + _BLOCK), digest, store.location(name))
+        content = _read(store, name, digest, most)
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_files.replace(path, lambda file: file.write(content), durable=False)
     except FileNotFoundError:
@@ -158,24 +157,7 @@ def _copy(store: Store, name: str, digest: str, most: int) -> Path | None:
     return path
 
 
-def _checked(content: bytes, digest: str, location: str) -> bytes:
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise CorruptError(f"{location} is damaged: it is not what was stored")
+def _read(store: Store, name: str, digest: str, most: int) -> bytes:
+    content = store.read_range(name, 0, most + _BLOCK)
+    verify_bytes(content, digest, store.location(name))
     return content
-
-
-def _digest(path: Path, most: int) -> str:
-    """sha256 of a file; CorruptError for what is no file of at most so many bytes."""
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
-        raise CorruptError(f"{path} is damaged: it is no file of at most {most:,} bytes")
-    digest = hashlib.sha256()
-    with atomic_files.storage_errors(path, "read"), open(path, "rb") as file:
-        for block in _blocks(file):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(_BLOCK):
-        yield block

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from subtrain.errors import CorruptError, InputError
 from subtrain.formatting import size
 from subtrain.store.protocol import Store, json_bytes, parse_json
+from subtrain.store.seal import Hashing, verify_bytes
 from subtrain.studies.view.arrays import images_within, open_array, write_array
 from subtrain.studies.view.texts import columns_of, texts_of, whole_texts
 from subtrain.tasks.base import View
@@ -190,8 +191,7 @@ def _checked_json(store: Store, name: str, digest: str) -> Any:
         data = store.read_range(name, 0, LIMIT + 1)
     except FileNotFoundError:
         raise CorruptError(f"{store.location(name)} is missing, and the study's view names it") from None
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise CorruptError(f"{store.location(name)} is damaged: it is not what was stored")
+    verify_bytes(data, digest, store.location(name))
     return parse_json(data, store.location(name), LIMIT)
 
 
@@ -203,23 +203,13 @@ def _place(entry: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _put(store: Store, name: str, ending: str, write: Callable[[BinaryIO], object]) -> dict[str, str]:
-    digest = hashlib.sha256()
-    write(_Hashed(digest))  # type: ignore[arg-type]
+    through: Any = Hashing(None)
+    write(through)
+    digest = through.sha256
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
     file = f"{FOLDER}/{plain}-{digest.hexdigest()[:12]}{ending}"
     store.commit_new(file, write)
     return {"file": file, "sha256": digest.hexdigest()}
-
-
-@dataclass(frozen=True)
-class _Hashed:
-    """A file to write to that only keeps a digest."""
-
-    digest: Any
-
-    def write(self, data: bytes) -> int:
-        self.digest.update(data)
-        return len(data)
 
 
 def _json_writer(values: object) -> Callable[[BinaryIO], object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -108,23 +109,45 @@ class Classification:
         """The same with other features."""
         return replace(self, parts={split: (function(x), y) for split, (x, y) in self.parts.items()})
 
+    @property
+    def arrays(self) -> list[NDArray[Any]]:
+        """Everything that a fingerprint is of."""
+        more = [self.twins.units, self.twins.labels] if self.twins else []
+        return [array for part in self.parts.values() for array in part] + more
+
     def task(
         self, kind: str, settings: Mapping[str, Any], make: Callable[[Classification], Fit], view: View | None
     ) -> BatchTask:
         """The task whose logits are make(self)(masks, seeds): [k, N, C] for each split asked for."""
+        about = fingerprint(kind, dict(settings), self.names, self.margin, self.classes, *self.arrays)
+        told = [kind, dict(settings), self.classes]
+        return self.task_of(make(self), about, told, "features", methodcaller("task", kind, settings, make, view), view)
+
+    def task_of(
+        self,
+        fit: Fit,
+        about: str,
+        settings: Sequence[Any],
+        name: str,
+        again: Callable[[Classification], BatchTask],
+        view: View | None,
+        batch: int = 16,
+    ) -> BatchTask:
+        """The task of this fingerprint whose logits are fit(masks, seeds): [k, N, C] for each split asked for.
+
+        settings, and the features under their `name`: parts that are watched; again: makes it of data with twins.
+        """
         sizes = {s: len(y) for s, (_, y) in self.parts.items()}
         schema = declare(self.names, sizes, self.classes, self.margin, self.dtype)
-        arrays = [array for part in self.parts.values() for array in part]
-        arrays += [self.twins.units, self.twins.labels] if self.twins else []
-        about = fingerprint(kind, dict(settings), self.names, self.margin, self.classes, *arrays)
-        what = {"settings": [kind, dict(settings), self.classes], "outputs": [self.names, self.margin]}
-        what |= split_parts(self.parts, "features", self.twins)
+        what = {"settings": settings, "outputs": [self.names, self.margin]}
+        watched = Known(about, {**what, **split_parts(self.parts, name, self.twins)})
         labels = {split: self.parts[split][1] for split in self.asked}
-        train = partial(_train, make(self), self.names, labels, self.margin)
-        relabel = None if self.twins else partial(_with_twins, self, kind, settings, make, view)
+        train = partial(_train, fit, self.names, labels, self.margin)
+        relabel = None if self.twins else partial(_with_twins, self, again)
         y = self.trained[1]
-        watched = Known(about, what)
-        return BatchTask(train, checked_n(len(y)), schema, "", view=view, labels=y, relabel=relabel, watched=watched)
+        return BatchTask(
+            train, checked_n(len(y)), schema, "", batch=batch, view=view, labels=y, relabel=relabel, watched=watched
+        )
 
 
 def split_parts(data: Mapping[str, tuple[Any, Any]], name: str, twins: Twins | None) -> dict[str, Any]:
@@ -135,16 +158,9 @@ def split_parts(data: Mapping[str, tuple[Any, Any]], name: str, twins: Twins | N
 
 
 def _with_twins(
-    data: Classification,
-    kind: str,
-    settings: Mapping[str, Any],
-    make: Callable[[Classification], Fit],
-    view: View | None,
-    units: ArrayLike,
-    labels: ArrayLike,
+    data: Classification, again: Callable[[Classification], BatchTask], units: ArrayLike, labels: ArrayLike
 ) -> BatchTask:
-    twins = Twins.of(units, labels, len(data.parts["train"][1]), data.classes)
-    return replace(data, twins=twins).task(kind, settings, make, view)
+    return again(replace(data, twins=Twins.of(units, labels, len(data.parts["train"][1]), data.classes)))
 
 
 def _check_numbers(split: str, x: NDArray[Any]) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.store.npy_files import npz_arrays
 from subtrain.system.paths import local_path
 from subtrain.tasks.base import FunctionTask, View
 from subtrain.tasks.kit.convert import check_known
@@ -101,16 +101,7 @@ def _collection(path: Path, n: int | None, targets: int | None) -> list[NDArray[
 def _arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     if path.suffix != ".npz" or not path.is_file():
         raise InputError(f"data must be the path of an .npz file; there is no {path}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file]
-            if missing:
-                raise InputError(f"{path} holds no array named {', '.join(missing)}, only {', '.join(file)}")
-            return {name: file[name] for name in names}
-    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be read: {error}") from error
+    return npz_arrays(path, lambda _: names)
 
 
 def _decoded(file: Mapping[str, NDArray[Any]], most: int | None) -> tuple[NDArray[np.uint8], NDArray[Any]]:

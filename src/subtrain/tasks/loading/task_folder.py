@@ -15,7 +15,7 @@ import re
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,15 +98,19 @@ def find_file(name: str, level: int, importer: str | None) -> list[Path]:
         places = [Path(importer).resolve().parents[level - 1]]
     else:
         places = [Path(natural_name(Path(importer).resolve())[0]), *map(Path, filter(None, sys.path))]
-    found: list[Path] = []
+    return [file for file in files_of_module(name, places) if is_own(str(file))]
+
+
+def files_of_module(name: str, places: Sequence[Path]) -> list[Path]:
+    """The files that run when this is imported from the first of these folders that has it: of a.b those of a and b."""
     for place in places:
-        at = place
+        found, at = list[Path](), place
         for part in filter(None, name.split(".")):
             at = at / part
             found += [file for file in (at.with_name(f"{part}.py"), at / "__init__.py") if file.is_file()]
         if found:
-            break
-    return [file for file in found if is_own(str(file))]
+            return found
+    return []
 
 
 @contextmanager

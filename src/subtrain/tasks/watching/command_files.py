@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from subtrain.tasks.loading.task_folder import files_of_module
 from subtrain.tasks.watching import syntax
 from subtrain.tasks.watching.contents import file_digest
 from subtrain.tasks.watching.own_code import is_own
@@ -88,7 +89,7 @@ def _in_words(words: Sequence[str], root: Path, tops: Sequence[Path]) -> list[Pa
         if (root / word).is_file():
             continue
         if before == "-m":
-            found += _module(word, [root])
+            found += files_of_module(word, [root])
             found += [path for path in [root.joinpath(*word.split("."), "__main__.py")] if path.is_file()]
         elif before == "-c":
             found += _imported(word, [root], root)
@@ -154,17 +155,6 @@ def _imported(text: str, places: Sequence[Path], here: Path) -> Iterator[Path]:
         return
     for level, name in syntax.imports(tree):
         if not level:
-            yield from _module(name, places)
+            yield from files_of_module(name, places)
         elif level <= 1 + len(here.parts):
-            yield from _module(name, [here if level == 1 else here.parents[level - 2]])
-
-
-def _module(name: str, places: Sequence[Path]) -> list[Path]:
-    for place in places:
-        found, at = [], place
-        for part in filter(None, name.split(".")):
-            at = at / part
-            found += [file for file in (at.with_name(f"{part}.py"), at / "__init__.py") if file.is_file()]
-        if found:
-            return found
-    return []
+            yield from files_of_module(name, [here if level == 1 else here.parents[level - 2]])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.trainers.kit import rng
+from subtrain.trainers.kit.checks import check_labels, subsets
 from subtrain.trainers.kit.sgd import Sgd
 
 Floats = NDArray[np.float32]
@@ -81,21 +82,14 @@ def check_models(
     init_seed: int,
 ) -> None:
     """Raise InputError unless labels, masks and seeds fit the examples x [N, …] and one another."""
-    if y.shape != (len(x),) or y.dtype.kind not in "iu":
-        raise InputError(f"y must be {len(x)} integers, got {y.dtype} {list(y.shape)}")
-    if y.min() < 0 or y.max() >= classes:
-        raise InputError(f"y must lie in 0..{classes - 1}, found {y.min()}..{y.max()}")
-    if masks.ndim != 2 or masks.shape[1] != len(x) or masks.dtype != np.bool_:
-        raise InputError(f"masks must be bool [models, {len(x)}], got {masks.dtype} {list(masks.shape)}")
+    check_labels(y, len(x), classes)
+    subsets(masks, len(x))
     if seeds.shape != (len(masks),) or seeds.dtype.kind not in "iu":
         raise InputError(f"seeds must be {len(masks)} integers, got {seeds.dtype} {list(seeds.shape)}")
     if init not in INITS:
         raise InputError(f"unknown init {init!r}; choose from {', '.join(INITS)}")
     if not 0 <= init_seed < 2**64 or (seeds.size and seeds.min() < 0):
         raise InputError("seeds must lie in 0..2**64 - 1")
-    empty = np.flatnonzero(~masks.any(axis=1))
-    if empty.size:
-        raise InputError(f"model {empty[0]} of these {len(masks)} has an empty subset: its mask includes no example")
 
 
 def check_layers(widths: Sequence[int], classes: int) -> None:

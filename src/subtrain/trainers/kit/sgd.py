@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from subtrain.designs.drawn import whole
 from subtrain.errors import InputError
 
 Array = NDArray[np.float64]
@@ -35,9 +36,7 @@ class Sgd:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name} must be a whole number, 1 or more, got {value!r}")
+            whole(name, getattr(self, name), 1)
         ranges = {
             "lr": (0 < self.lr < np.inf, "above 0"),
             "momentum": (0 <= self.momentum < 1, "at least 0 and below 1"),

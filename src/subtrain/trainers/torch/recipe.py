@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from subtrain.designs.drawn import whole
 from subtrain.errors import InputError
 from subtrain.trainers.kit.sgd import SCHEDULES
 
@@ -104,9 +105,7 @@ class TorchRecipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name} must be a whole number, 1 or more, got {value!r}")
+            whole(name, getattr(self, name), 1)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("dtype", self.dtype, DTYPES)
         settings: Any = self.augment
