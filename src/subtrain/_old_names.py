@@ -16,8 +16,8 @@ OLD = {
     "removals": ("_old_functions:removals", "counterfactuals(dm, study, targets, sizes).removals"),
     "remove_tails": ("_old_functions:remove_tails", "embedding(dm, study, …).verify(…)"),
     "retrain_mislabeled": (
-        "uses.retrain_mislabeled:retrain_mislabeled",
-        "brittleness(dm, study, …).verify(…), or import it from subtrain.uses.retrain_mislabeled",
+        "uses.brittleness:retrain_mislabeled",
+        "brittleness(dm, study, …).verify(…), or import it from subtrain.uses.brittleness",
     ),
     "shapley_alphas": ("designs.samplers:shapley_alphas", "Design.for_shapley(…)"),
     "status": ("collection.status:status", "study.status()"),

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from subtrain.errors import InputError
 from subtrain.tasks import sklearn
-from subtrain.uses.retrain_mislabeled import Mislabeling, retrain_mislabeled
+from subtrain.uses.brittleness import Mislabeling, retrain_mislabeled
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 X, Y = IMAGES[:60] / 16, LABELS[:60]

@@ -14,13 +14,12 @@ VERBS = (
     *("demo", "check", "create", "collect", "status", "worker", "cancel", "fit", "evaluate", "report", "explore"),
     *("extend", "export", "import", "import-reference", "import-fit", *QUESTIONS, "ask", "public"),
 )
-# Modules whose name is not the verb's; public_download imports the other verbs of its group.
+# Modules whose name is not the verb's.
 MODULES = {
     "import": "importing",
-    "import-reference": "reference",
-    "import-fit": "import_fit",
+    "import-reference": "importing",
+    "import-fit": "importing",
     **dict.fromkeys(QUESTIONS, "questions"),
-    "public": "public_download",
 }
 
 

@@ -1,14 +1,16 @@
-"""Computations in the background: one at a time, each once, its result kept."""
+"""Computations in the background, one at a time, each once, its result kept; and answers that wait for them."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from subtrain.errors import SubtrainError
 
@@ -62,3 +64,26 @@ def run(job: BackgroundJob, compute: Callable[[], Any]) -> None:
         expected = isinstance(error, SubtrainError)
         job.why = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
         job.ended, job.state = time.monotonic(), "failed"
+
+
+class Background(TypedDict):
+    """What is computed in the background when it is first asked for: ask again until state is done or failed.
+
+    state: queued, computing, done or failed, and then why in one sentence; the rest is empty until it is done.
+    """
+
+    state: State
+    why: str
+
+
+def answer(job: BackgroundJob, empty: Mapping[str, Any]) -> Any:
+    """What a job has found, or how it stands beside an empty answer."""
+    found = job.value if job.state == "done" else empty
+    return {"state": job.state, "why": job.why, **found}
+
+
+def computed(compute: Callable[[], Mapping[str, Any]], empty: Mapping[str, Any]) -> Any:
+    """The same answer, computed now."""
+    job = BackgroundJob()
+    run(job, compute)
+    return answer(job, empty)

@@ -12,10 +12,10 @@ from typing import Any
 
 from subtrain.datamodels import Datamodels
 from subtrain.explorer.answers import leakage, maps, status, study, targets, units
-from subtrain.explorer.answers.background import computed
 from subtrain.explorer.answers.examples import check_target, picture_of
 from subtrain.explorer.data.sidecar import Progress, make_sidecar, nothing
 from subtrain.explorer.data.target_choice import choose
+from subtrain.explorer.jobs import computed
 from subtrain.explorer.open_studies import Library, OpenFit, opened
 from subtrain.explorer.page import with_data
 from subtrain.store import atomic_files

@@ -7,9 +7,8 @@
 >>> dm = st.public.fit(models, targets=slice(0, 100))        # doctest: +SKIP
 """
 
-from subtrain.public.bucket_listing import present
 from subtrain.public.catalogue import Catalogue, Dataset, File, read_catalogue
-from subtrain.public.collections import Published, open
+from subtrain.public.collections import Published, open, present
 from subtrain.public.fitting import fit
 from subtrain.public.price import Network, Price, Purse, Rates, whole_price
 from subtrain.public.remote.arrays import PriceWarning, RemoteArray

@@ -1,4 +1,4 @@
-"""`subtrain import`: masks and outputs made elsewhere."""
+"""`subtrain import`, `import-reference` and `import-fit`: masks, outputs and datamodels made elsewhere."""
 
 from __future__ import annotations
 
@@ -116,3 +116,71 @@ def _pair(text: str) -> tuple[str, Path]:
     if not equals:
         raise InputError(f"--output must be written name=file.npy, got {text!r}")
     return name, Path(file)
+
+
+@app.command(name="import-reference")
+def import_reference(
+    logdir: Annotated[Path, typer.Argument(metavar="LOGDIR", help="A folder with _completed.npy and arrays.")],
+    study: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY]", help="The new study's folder. (default: LOGDIR-study)")
+    ] = None,
+    masks: Annotated[
+        str | None, typer.Option(metavar="KEY", help='Array that holds the masks. (default: the one called "mask")')
+    ] = None,
+    spec: Annotated[
+        Path | None, typer.Option(help="The spec.json of the logdir. (default: every .npy with a row a model)")
+    ] = None,
+    heldout: Annotated[
+        int | None, typer.Option(help="Number of the last rows that are only for evaluation. (default: a tenth)")
+    ] = None,
+) -> None:
+    """Make a study of the models that workers of the reference code have trained. Incomplete models are left out.
+
+    The verb only reads LOGDIR. The study uses its arrays where they are if all models are complete, or copies them.
+    LOGDIR may also be a study that collect --reference-module is filling: the study then copies its models so far.
+    """
+    from subtrain.designs.drawn import EVALUATION
+    from subtrain.study import Study
+
+    made = Study.from_reference(logdir, study, masks=masks, heldout=heldout, spec=spec)
+    judged, left_out = made.done(EVALUATION).size, made.manifest["left_out"]
+    of = f" of {made.models + left_out:,}" if left_out else ""
+    out.print(
+        f"Imported {made.path}: {made.models:,}{of} models, the completed ones ({judged:,} only for evaluation), over "
+        f"{made.n:,} units",
+        soft_wrap=True,
+    )
+    out.print(f"  masks from {made.design.files['masks'][0].name}, outputs {', '.join(made.outputs)}")
+    out.print(f"Next: subtrain fit {made.path}")
+
+
+@app.command(name="import-fit")
+def import_fit(
+    study: StudyPath,
+    file: Annotated[Path, typer.Argument(metavar="FILE.pt", help="A file with a dict of weight, bias and lam.")],
+    name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "published",
+    output: Annotated[
+        str | None, typer.Option(help="Name of the output that they predict, if several have that number of targets.")
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(help="Masks of the weights: raw or standardized. (default: estimated from the mean outputs)"),
+    ] = None,
+) -> None:
+    """Add published datamodels, or others of the reference code, to a study, in units of raw masks.
+
+    subtrain import runs/cifar cifar/ --pct 50
+    subtrain import-fit runs/cifar cifar/datamodels/test_50pct.pt
+    subtrain evaluate runs/cifar --fit published
+    """
+    from subtrain.fits import save_fit
+    from subtrain.public.published import load_published
+    from subtrain.study import Study
+
+    opened = Study.open(study)
+    dm = load_published(file, opened, output, units)
+    where = save_fit(opened, dm, name)
+    out.print(
+        f"{dm!r}: the file's weights were for {dm.meta['published_units']} masks; written to {where}", soft_wrap=True
+    )
+    out.print(f"Next: subtrain evaluate {study} --fit {name}")

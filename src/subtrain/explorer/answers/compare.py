@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
 from subtrain.errors import InputError
-from subtrain.explorer.answers.background import Background
 from subtrain.explorer.answers.examples import Shown, target_shown
 from subtrain.explorer.answers.numbers import known, mean
 from subtrain.explorer.answers.targets import support_of
 from subtrain.explorer.data.target_major import K
+from subtrain.explorer.jobs import Background
 from subtrain.explorer.open_studies import OpenFit
 
 BYTES = 16 << 20

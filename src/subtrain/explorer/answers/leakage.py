@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from subtrain.explorer.answers.background import Background
 from subtrain.explorer.answers.examples import Shown, target_shown, unit_shown
 from subtrain.explorer.data.leakage_review import decisions, suspects
+from subtrain.explorer.jobs import Background
 from subtrain.explorer.open_studies import OpenFit
 
 MOST_ROWS = 200

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from typing_extensions import TypedDict
 
-from subtrain.explorer.answers.background import Background
 from subtrain.explorer.answers.examples import Shown, UnitWeight, target_shown, unit_shown
 from subtrain.explorer.answers.numbers import rounded
 from subtrain.explorer.data.maps import Map, draw_map, groups
 from subtrain.explorer.data.target_search import unit_labels
+from subtrain.explorer.jobs import Background
 from subtrain.explorer.open_studies import OpenFit
 
 EXAMPLES = 12

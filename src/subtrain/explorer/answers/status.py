@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from subtrain.explorer.answers.background import Background
+from subtrain.explorer.jobs import Background
 from subtrain.explorer.open_studies import Library, OpenFit
 from subtrain.study import Study
 

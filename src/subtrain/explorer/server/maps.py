@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from subtrain.explorer.answers import background, compare
+from subtrain.explorer import jobs
+from subtrain.explorer.answers import compare
 from subtrain.explorer.answers import maps as answers
 from subtrain.explorer.answers.compare import CompareOf
 from subtrain.explorer.answers.maps import Clusters, MapOf
@@ -28,7 +29,7 @@ def map_of(
     """
     way = how or answers.default_map(fit, of)
     job = library.jobs.once(("map", of, way, fit.ref, fit.version), lambda: answers.draw(fit, of, way))
-    found: MapOf = background.answer(job, answers.no_map(fit, of))
+    found: MapOf = jobs.answer(job, answers.no_map(fit, of))
     return found
 
 
@@ -36,7 +37,7 @@ def map_of(
 def clusters(fit: Fit, library: Books) -> Clusters:
     """Groups of targets that hang on the same units."""
     job = library.jobs.once(("clusters", fit.ref, fit.version), lambda: answers.clusters(fit))
-    found: Clusters = background.answer(job, answers.NO_CLUSTERS)
+    found: Clusters = jobs.answer(job, answers.NO_CLUSTERS)
     return found
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from subtrain.explorer.answers import background, status
+from subtrain.explorer import jobs
+from subtrain.explorer.answers import status
 from subtrain.explorer.answers.status import Curve, StatusOf
 from subtrain.explorer.answers.study import StudyOf
 from subtrain.explorer.answers.study import study as answer
@@ -33,5 +34,5 @@ def status_of(library: Books) -> StatusOf:
 def curve(fit: Fit, library: Books) -> Curve:
     """LDS against models, computed in the background when it is first asked for."""
     job = library.jobs.once(("curve", fit.ref, fit.version), lambda: status.curve(fit))
-    found: Curve = background.answer(job, status.NO_CURVE)
+    found: Curve = jobs.answer(job, status.NO_CURVE)
     return found
