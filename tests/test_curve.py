@@ -72,20 +72,20 @@ def test_a_curve_leaves_no_trace(grown):
 @pytest.mark.parametrize(
     ("there", "said"),
     [
-        ((0, 0), "0 models to fit on and 0 held-out subsets; it takes 50 and 3"),
-        ((48, 40), "48 models to fit on and 20 held-out subsets"),
-        ((200, 4), "200 models to fit on and 2 held-out subsets"),
+        ((0, 0), "0 fit models and 0 held-out subsets; it needs 50 and 3"),
+        ((48, 40), "48 fit models and 20 held-out subsets"),
+        ((200, 4), "200 fit models and 2 held-out subsets"),
     ],
 )
 def test_too_little_is_said_plainly(make_study, there, said):
     study = some(make_study(done=False, models=200, heldout=20), *there)
-    with pytest.raises(InputError, match=f"too little of .* has landed for a learning curve: {said}"):
+    with pytest.raises(InputError, match=f".* has too few models for a learning curve: {said}"):
         learning_curve(study)
 
 
 def test_sizes_that_cannot_be(grown):
     for sizes in ([], [20], [401]):
-        with pytest.raises(InputError, match="lie between 50 and the 400 models that have landed"):
+        with pytest.raises(InputError, match="must be between 50 and the 400 models trained so far"):
             learning_curve(grown, sizes=sizes)
 
 

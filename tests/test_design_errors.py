@@ -79,7 +79,7 @@ def test_as_many_models_as_anyone_has(alpha, n):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({}, "nothing to extend by"),
+        ({}, "nothing to add"),
         ({"models": -1}, "models to add must be a whole number, 1 or more, got -1"),
         ({"models": 1.5}, "models to add must be a whole number"),
         ({"heldout": -2}, "heldout subsets to add must be"),

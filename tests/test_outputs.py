@@ -82,8 +82,8 @@ def test_dtypes_and_inputs_are_kept():
     [
         (LOGITS, LABELS[:-1], "logits must be .* 39, classes. for 39 labels, got .5, 40, 7."),
         (LOGITS[..., :1], LABELS * 0, "at least two classes"),
-        (LOGITS, LABELS + 1, r"labels must lie in 0..6, found 1..7"),
-        (LOGITS, LABELS - 1, r"labels must lie in 0..6, found -1..5"),
+        (LOGITS, LABELS + 1, r"labels must be in 0..6, found 1..7"),
+        (LOGITS, LABELS - 1, r"labels must be in 0..6, found -1..5"),
         (LOGITS, LABELS.astype(float), "labels must be integers .N., got float64"),
         (LOGITS[0, :, 0], LABELS, "logits must be"),
     ],

@@ -66,7 +66,7 @@ def plan(dataset: str, percent: int, scale: float) -> Plan:
     if str(percent) not in row["models"]:
         raise SystemExit(f"{dataset} was not run at {percent} %: choose from {', '.join(row['models'])}")
     if not 0 < scale <= 1:
-        raise SystemExit(f"scale must lie above 0 and at most at 1, got {scale}")
+        raise SystemExit(f"scale must be above 0 and at most 1, got {scale}")
     models = shrunk("models", row["models"][str(percent)], scale)
     heldout = shrunk("heldout", EVALUATION, scale)
     units, targets = (shrunk(name, row[name], math.sqrt(scale)) for name in ("units", "targets"))

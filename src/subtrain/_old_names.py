@@ -66,5 +66,5 @@ def old_name(name: str) -> object:
     found: object = import_module(f"subtrain.{module}")
     for part in path.split("."):
         found = getattr(found, part)
-    warnings.warn(f"subtrain.{name} goes with the next release: write {instead}", FutureWarning, stacklevel=3)
+    warnings.warn(f"subtrain.{name} is removed in the next release: write {instead}", FutureWarning, stacklevel=3)
     return found

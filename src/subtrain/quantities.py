@@ -55,7 +55,7 @@ def _split_correct(logits: ArrayLike, labels: ArrayLike) -> tuple[Float, Float]:
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise InputError(f"labels must be integers [N], got {y.dtype} {list(y.shape)}")
     if y.size and (y.min() < 0 or y.max() >= z.shape[-1]):
-        raise InputError(f"labels must lie in 0..{z.shape[-1] - 1}, found {y.min()}..{y.max()}")
+        raise InputError(f"labels must be in 0..{z.shape[-1] - 1}, found {y.min()}..{y.max()}")
     if z.dtype.kind != "f":
         z = z.astype(np.float64)
     index = np.arange(y.shape[0])

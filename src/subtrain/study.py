@@ -37,7 +37,7 @@ class Study(StoredStudy):
     @property
     def where(self) -> str:
         """The name that version 0.1 had for `location`."""
-        warnings.warn("Study.where goes with the next release: write Study.location", FutureWarning, stacklevel=2)
+        warnings.warn("Study.where is removed in the next release: write Study.location", FutureWarning, stacklevel=2)
         return self.location
 
     def collect(self, **options: Any) -> Collected:

@@ -20,7 +20,7 @@ def test_an_old_option_is_read_as_the_new_one_and_named(old, new):
     made, notes = renewed(old.split())
     assert made == new.split()
     assert notes
-    assert all("goes with the next release: write --" in note for note in notes)
+    assert all("is removed in the next release: write --" in note for note in notes)
 
 
 @pytest.mark.parametrize(

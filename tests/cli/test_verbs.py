@@ -125,7 +125,7 @@ BAD = [
     (["report", "{wine}", "--targets", "9999"], 2, "no target 9999"),
     (["report", "{wine}", "--target", "9999"], 2, "9999"),
     (["export", "{new}", "{new}"], 2, "is not a study"),
-    (["import", "{new}"], 2, "say what to import"),
+    (["import", "{new}"], 2, "give the data to import"),
     (["import", "{new}", "{wine}"], 2, "train_masks"),
     (["status", "{wine}", "--nonsense"], 2, "--nonsense"),
 ]

@@ -203,7 +203,7 @@ def test_it_needs_no_web_server(world, tmp_path):
 
 
 def test_version_0_1_s_function_writes_the_same_page_of_any_datamodels(world, tmp_path):
-    with pytest.warns(FutureWarning, match="write_report goes with the next release"):
+    with pytest.warns(FutureWarning, match="write_report is removed in the next release"):
         write_report = subtrain.write_report
     dm = load_fit(world, "wrong")
     assert write_report(world, dm, evaluate(dm, world, bootstrap=0), tmp_path / "r.html", targets=[1]).exists()

@@ -103,7 +103,7 @@ def test_download_show_and_list_of_a_folder(folder, mirror, tmp_path):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("price",), "say which files"),
+        (("price",), "name the files"),
         (("price", "-d", "fmow", "-a", 0.1), "no published file"),
         (("price", "cifar/datamodels/test_50pct.pt", "--rows", "0:5"), "only whole"),
         (("price", "cifar/data/test_margins_50pct.npy", "--rows", "a:b"), "are written 5, 100:200"),

@@ -101,7 +101,7 @@ def test_an_interrupted_fit_goes_on_from_the_local_cache(twins, cache, name):
 def test_a_learning_curve_and_the_memory_of_workers(twins):
     local, bucket = twins
     assert learning_curve(bucket, sizes=[100, 150]).to_json() == learning_curve(local, sizes=[100, 150]).to_json()
-    with pytest.raises(InputError, match="s3://memory/new has landed for a learning curve"):
+    with pytest.raises(InputError, match="s3://memory/new has too few models for a learning curve"):
         learning_curve(Study.create(Bucket(MemoryStore(), "s3://memory/new"), worlds.linear(), Design(models=60)))
     assert known_worker_bytes(bucket.store) is None
     tally = Tally(bucket.store, runner_file(), 10, 0, 2)

@@ -113,7 +113,7 @@ def test_what_cannot_be_relabelled():
     with pytest.raises(InputError, match=r"this task \(Bare\) cannot relabel"):
         relabelled(Bare(), [0], [1])
     for units, labels in (([80], [0]), ([0], [10]), ([-1], [0])):
-        with pytest.raises(InputError, match="to relabel must lie in"):
+        with pytest.raises(InputError, match="to relabel must be in"):
             Twins.of(units, labels, 80, 10)
     with pytest.raises(InputError, match="needs a label"):
         Twins.of([1, 2], [3], 80, 10)

@@ -51,7 +51,7 @@ def test_moments_and_sweeps_are_the_sums_they_say(exact):
         ({"x": X[:, :0]}, r"got shape \[50, 0\]"),
         ({"y": Y[1:]}, "y must be 50 integers"),
         ({"y": Y.astype(float)}, "got float64"),
-        ({"y": Y + 1}, r"y must lie in 0\.\.2, found 1\.\.3"),
+        ({"y": Y + 1}, r"y must be in 0\.\.2, found 1\.\.3"),
         ({"classes": 1}, "at least 2 classes"),
         ({"evaluate": [TEST, TEST[:, 1:]]}, r"evaluate\[1\] must be a matrix with 4 columns"),
         ({"evaluate": [np.where(np.arange(9)[:, None] == 5, np.nan, TEST)]}, r"evaluate\[0\] must be finite .* row 5"),

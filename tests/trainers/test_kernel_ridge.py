@@ -99,7 +99,7 @@ def test_examples_outside_the_subset_have_no_effect():
         ({"kernel": BETWEEN}, "the kernel must be a square matrix"),
         ({"evaluate": [BETWEEN.T]}, r"evaluate\[0\] must be a matrix with 90 columns"),
         ({"y": Y[1:]}, "y must be 90 integers"),
-        ({"classes": 2}, r"y must lie in 0\.\.1"),
+        ({"classes": 2}, r"y must be in 0\.\.1"),
         ({"masks": MASKS & False}, "model 0 of these 5 has an empty subset"),
         ({"kernel": -KERNEL}, "is not positive definite; raise lam"),
     ],

@@ -99,9 +99,9 @@ def test_targets_with_few_weights_cannot_be_told():
     assert empty.tested == 0
     assert empty.table()["q"].size == 0
     empty.figure()
-    with pytest.raises(InputError, match="fdr must lie between"):
+    with pytest.raises(InputError, match="fdr must be between"):
         leakage(datamodels(weight), fdr=1.0)
-    with pytest.raises(InputError, match="copies must lie in"):
+    with pytest.raises(InputError, match="copies must be in"):
         leakage(datamodels(weight), copies=0)
 
 
@@ -126,5 +126,5 @@ def test_training_without_the_suspects_shows_that_they_matter(make_study, traine
     effect = dict(zip(suspects, checked.observed.mean(axis=1), strict=False))
     assert effect[3, 7] == pytest.approx(-1000, abs=2)
     none = leakage(Datamodels(weight * 0, np.ones(30), np.zeros(30)), study)
-    with pytest.raises(InputError, match="nothing to retrain without"):
+    with pytest.raises(InputError, match="so there is nothing to leave out"):
         none.verify()

@@ -24,7 +24,7 @@ def dm():
 @pytest.mark.parametrize("name", sorted(OLD))
 def test_every_old_name_is_found_and_says_what_replaces_it(name):
     assert name not in st.__all__
-    with pytest.warns(FutureWarning, match=f"subtrain.{name} goes with the next release: write "):
+    with pytest.warns(FutureWarning, match=f"subtrain.{name} is removed in the next release: write "):
         assert getattr(st, name) is not None
 
 
@@ -73,7 +73,7 @@ def test_the_order_of_arguments_of_version_0_1_is_refused_in_a_sentence(study, d
 
 
 def test_old_keywords_still_work(study, dm):
-    with pytest.warns(FutureWarning, match="judge=… goes with the next release: write others=…"):
+    with pytest.warns(FutureWarning, match="judge=… is removed in the next release: write others=…"):
         assert list(st.select(dm, study, keep=9, judge=0).groups) == ["chosen for"]
     with pytest.warns(FutureWarning, match="write targets="):
         assert st.counterfactuals(dm, study, what=[3], sizes=[2]).target.tolist() == [3, 3, 3]

@@ -200,7 +200,7 @@ def test_what_cannot_be_answered_is_refused(make_study):
         significance(dm, study, [])
     with pytest.raises(InputError, match="method must be"):
         significance(dm, study, method="magic")
-    with pytest.raises(InputError, match="fdr must lie"):
+    with pytest.raises(InputError, match="fdr must be"):
         significance(dm, study, fdr=5)
     few = make_study(name="few", models=12, segment=50)
     with pytest.raises(InputError, match="at least 23 models, and there are 12"):

@@ -111,7 +111,7 @@ def test_a_question_of_another_package(other_package, make_study, tmp_path):
     ("args", "sentence"),
     [
         (["suport"], r"unknown question 'suport' \(did you mean 'support'\?\)"),
-        (["support"], "say which study to ask: subtrain ask support STUDY"),
+        (["support"], "give the study: subtrain ask support STUDY"),
         (["neighbors", "{study}", "-o", "kk=3"], "neighbors has no keyword kk; it takes dm, study"),
     ],
 )

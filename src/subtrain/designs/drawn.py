@@ -223,7 +223,7 @@ class Design(DesignDefaults):
         new = [(FIT, models, 1), (EVALUATION, heldout, self.replicates if replicates is None else replicates)]
         added = tuple(entry for entry in new if entry[1])
         if not added:
-            raise InputError("nothing to extend by: give more models or more held-out subsets")
+            raise InputError("nothing to add: give more models or more held-out subsets")
         return replace(self, extensions=self.extensions + added)
 
     def role_rows(self, role: str) -> NDArray[np.int64]:

@@ -112,7 +112,7 @@ class ImportedDesign(DesignDefaults):
         """The design of a study in a folder; the digests in study.json are of files that lie in the study."""
         root = store.path()
         if root is None:
-            raise InputError(f"{store.location()} was imported, and an imported study must lie in a folder")
+            raise InputError(f"{store.location()} was imported, and an imported study must be in a folder")
         data, digests = manifest["design"], manifest.get("sha256", {})
         known, ids = Folder(root).path(SUBSETS), None
         if SUBSETS in digests:

@@ -100,7 +100,7 @@ class ListedDesign(DesignDefaults):
         if models or heldout:
             raise InputError("a study of listed masks has no more subsets to draw: extend it by replicates alone")
         if not replicates:
-            raise InputError("nothing to extend by: give replicates, more runs of each mask")
+            raise InputError("nothing to add: give replicates, more runs of each mask")
         return replace(self, extensions=(*self.extensions, int(replicates)))
 
     def to_json(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def with_data(data: dict[str, Any]) -> str:
     """
     built = page()
     if MARK not in built:
-        raise InputError("this installation lacks the explorer's page, so there is none to export")
+        raise InputError("this installation lacks the explorer's page, so it cannot be exported")
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     forbid = f'<meta http-equiv="Content-Security-Policy" content="{policy(built, "data:")}">'
     return built.replace(MARK, f'{forbid}<script type="application/json" id="subtrain-data">{text}</script>', 1)

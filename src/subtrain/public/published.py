@@ -167,7 +167,7 @@ def _output(found: Datamodels, study: Study, output: str | None) -> str:
     if output is None and len(fitting) == 1:
         return fitting[0]
     shown = ", ".join(f"{name} ({count})" for name, count in counts.items())
-    raise InputError(f"say which output these {found.targets} datamodels predict: {study.location} has {shown}")
+    raise InputError(f"name the output that these {found.targets} datamodels predict: {study.location} has {shown}")
 
 
 def _means(study: Study, output: str, sample: int) -> tuple[Floats, Floats]:

@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
     if name not in _OLD:
         return _load(name)
     first, _, rest = _OLD[name].partition(".")
-    message = f"subtrain.regression.{name} goes with the next release: write {_OLD[name]}"
+    message = f"subtrain.regression.{name} is removed in the next release: write {_OLD[name]}"
     warnings.warn(message, FutureWarning, stacklevel=2)
     found = _load(first)
     return getattr(found, rest) if rest else found

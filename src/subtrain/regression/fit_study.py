@@ -92,7 +92,7 @@ def fit(
 
     began = time.monotonic()
     if outputs is not None:
-        warnings.warn("fit(outputs=…) goes with the next release: write output=…", FutureWarning, stacklevel=2)
+        warnings.warn("fit(outputs=…) is removed in the next release: write output=…", FutureWarning, stacklevel=2)
     models = finished_models(study, output or outputs, drop_nonfinite)
     model: Estimator = estimator if estimator is not None else Lasso()
     check_declared(model)

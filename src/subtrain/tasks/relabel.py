@@ -32,7 +32,7 @@ class Twins:
             raise InputError(f"every relabeled unit needs a label: {found.units.size} and {found.labels.size} given")
         for name, values, end in (("units", found.units, n), ("labels", found.labels, classes)):
             if values.min() < 0 or values.max() >= end:
-                raise InputError(f"{name} to relabel must lie in 0..{end - 1}, found {values.min()}..{values.max()}")
+                raise InputError(f"{name} to relabel must be in 0..{end - 1}, found {values.min()}..{values.max()}")
         return found
 
     def added(self, x: Any, y: Any) -> tuple[Any, Any]:

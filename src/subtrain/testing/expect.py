@@ -15,4 +15,4 @@ def expect(kind: Kinds, act: Callable[[], object], words: str = "") -> None:
     except kind as error:
         said = str(error)
     assert said is not None, f"no {kind} was raised"
-    assert words in said, f"the error says {said!r}, not {words!r}"
+    assert words in said, f"the message is {said!r}, not {words!r}"

@@ -33,7 +33,7 @@ class Use:
 STUDY_ALONE, BOTH = (STUDY,), (DM, STUDY)
 _OURS = {
     "counterfactuals": ("counterfactual", "counterfactual", BOTH, "What would the output be without these units?"),
-    "support": ("support", "support", BOTH, "How few units does a prediction hang on?"),
+    "support": ("support", "support", BOTH, "How few units does a prediction need?"),
     "brittleness": ("brittleness", "support", BOTH, "How few wrong labels flip a prediction?"),
     "neighbors": ("neighbors", "neighbors", BOTH, "Which units help and harm a target most?"),
     "leakage": ("leakage", "leakage", BOTH, "Which training units are probably copies of a target?"),
@@ -43,18 +43,18 @@ _OURS = {
     "compare": ("compare", "compare", BOTH, "Which units move one algorithm and not another?"),
     "select": ("select", "select", BOTH, "Which units should be trained on for these targets?"),
     "debias_group": ("group_debias", "select", BOTH, "Which units hurt the worst group of targets?"),
-    "poison": ("poison", "poison", BOTH, "Which units hold one another up, as a backdoor does?"),
+    "poison": ("poison", "poison", BOTH, "Which units depend on one another, as in a backdoor?"),
     "mislabeled": ("mislabeled", "mislabeled", STUDY_ALONE, "Which labels are probably wrong?"),
-    "banzhaf": ("valuation", "value", STUDY_ALONE, "What is a unit worth, by Banzhaf's value?"),
-    "shapley": ("valuation", "value", STUDY_ALONE, "What is a unit worth, by Shapley's value?"),
-    "ame": ("valuation", "value", STUDY_ALONE, "What is a unit worth, by its average marginal effect?"),
+    "banzhaf": ("valuation", "value", STUDY_ALONE, "How much is a unit worth, by its Banzhaf value?"),
+    "shapley": ("valuation", "value", STUDY_ALONE, "How much is a unit worth, by its Shapley value?"),
+    "ame": ("valuation", "value", STUDY_ALONE, "How much is a unit worth, by its average marginal effect?"),
     "empirical_influence": ("memorization", "value", STUDY_ALONE, "Which units make models right about which targets?"),
-    "memorization": ("memorization", "value", STUDY_ALONE, "Which examples does a model know only by heart?"),
+    "memorization": ("memorization", "value", STUDY_ALONE, "Which examples does a model only memorize?"),
     "compare_training_sets": ("training_sets", "ask", STUDY_ALONE, "Which of these training sets is best?"),
     "audit": ("audit", "audit", STUDY_ALONE, "How much of the output is noise, how much is linear?"),
-    "budget": ("budget", "budget", STUDY_ALONE, "How many models does a score take?"),
+    "budget": ("budget", "budget", STUDY_ALONE, "How many models does a score need?"),
     "compare_alphas": ("alphas", "budget", STUDY_ALONE, "Which alpha should a design have?"),
-    "learning_curve": ("learning_curve", "status", STUDY_ALONE, "How good are fits of fewer models?"),
+    "learning_curve": ("learning_curve", "status", STUDY_ALONE, "How good are fits on fewer models?"),
 }
 OURS = {
     name: Use(f"subtrain.uses.{module}:{name}", words, needs, verb)

@@ -130,7 +130,7 @@ def audit(
     if pairs == 0:
         return found
     if min(rhos, default=0.0) <= 0.0 or max(rhos, default=1.0) >= 1.0:
-        raise InputError(f"rhos must lie strictly between 0 and 1, got {list(rhos)}")
+        raise InputError(f"rhos must be strictly between 0 and 1, got {list(rhos)}")
     design = study.design.drawn
     if design is None or len(design.alpha_list) > 1:
         raise InputError("a linearity audit needs a design of masks with one alpha")

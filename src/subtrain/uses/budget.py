@@ -102,12 +102,12 @@ def budget(
         120
     """
     if not 0 < lds < 1:
-        raise InputError(f"lds must lie between 0 and 1, got {lds}")
+        raise InputError(f"lds must be between 0 and 1, got {lds}")
     have = study.done("fit").size
     wanted = sizes if sizes is not None else [have // 2**k for k in range(POINTS) if have // 2**k >= LEAST]
     least = 4
     if len(set(wanted)) < least:
-        raise InputError(f"{have} models are too few to carry a curve on: it takes {LEAST * 2 ** (least - 1)}")
+        raise InputError(f"{have} models are too few to extend a learning curve: it needs {LEAST * 2 ** (least - 1)}")
     curve = learning_curve(study, wanted, output, targets)
     return from_curve(curve, lds, have, machine_rate(study))
 

@@ -225,7 +225,7 @@ def verify_removals(asked: Result, jobs: Sequence[Removal], runs: int, **options
     """Retrain without the units of each of these removals, and without as many random ones for the same target."""
     study, dm = asked.asked_study(), asked.dm
     if dm is None or not jobs:
-        raise InputError("there is nothing to retrain without: no units were found")
+        raise InputError("no units were found, so there is nothing to leave out")
     sizes = sorted({len(job.units) for job in jobs})
     at_random = dict(zip(sizes, random_sets(study.n, sizes, 0), strict=True))
     controls = [Removal(job.target, at_random[len(job.units)].tolist(), RANDOM) for job in jobs]

@@ -147,9 +147,9 @@ def leakage(
         (8, 30)
     """
     if not 0 < fdr < 1:
-        raise InputError(f"fdr must lie between 0 and 1, got {fdr}")
+        raise InputError(f"fdr must be between 0 and 1, got {fdr}")
     if not 1 <= copies <= TAIL_LEAST:
-        raise InputError(f"copies must lie in 1..{TAIL_LEAST}, got {copies}")
+        raise InputError(f"copies must be in 1..{TAIL_LEAST}, got {copies}")
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
     order, size, weight, nonzero = _largest(dm, chosen, copies, train)
     able = np.flatnonzero((weight != 0).any(axis=0) & ((size > 0).sum(axis=0) >= copies + 4))

@@ -1,4 +1,4 @@
-"""Learning curve: what datamodels are worth when fitted on part of the models that have landed, and on all of them."""
+"""Learning curve: what datamodels are worth when fitted on part of the trained models, and on all of them."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ def learning_curve(
     if sizes is None:
         wanted = [size for size in wanted if size >= LEAST]
     if not wanted or wanted[0] < LEAST or wanted[-1] > landed:
-        raise InputError(f"sizes of a curve lie between {LEAST} and the {landed} models that have landed, got {wanted}")
+        raise InputError(
+            f"sizes of a curve must be between {LEAST} and the {landed} models trained so far, got {wanted}"
+        )
     heldout = evaluation_outputs(study, study.done(EVALUATION), models.output, models.rows, models.blank)
     whole = np.setdiff1d(np.arange(models.targets), heldout.left_out)
     columns = whole[np.unique(np.linspace(0, whole.size - 1, min(targets, whole.size)).astype(np.int64))]
@@ -145,8 +147,8 @@ def _landed(study: Study, output: str | None) -> Models:
     least_subsets = 3
     if fit < LEAST or np.unique(held).size < least_subsets:
         raise InputError(
-            f"too little of {study.location} has landed for a learning curve: {fit} models to fit on and "
-            f"{np.unique(held).size} held-out subsets; it takes {LEAST} and {least_subsets}"
+            f"{study.location} has too few models for a learning curve: {fit} fit models and "
+            f"{np.unique(held).size} held-out subsets; it needs {LEAST} and {least_subsets}"
         )
     return finished_models(study, output, drop_nonfinite=True)
 

@@ -1,4 +1,4 @@
-"""Poisoned training examples: a set whose members hold one another up far more than any clean ones do."""
+"""Poisoned training examples: a set whose members depend on one another far more than clean examples do."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ class Poison(Result):
         label = "" if self.label is None else "; {1} of all {2} labeled {0}".format(*self.label)
         known = "" if self.known is None else f"; precision {number(self.precision)}, recall {number(self.recall)}"
         return (
-            f"{self.output}: {self.inside.sum()} of {self.inside.size} units hold one another up{label}; "
-            f"support {self.support[self.inside].mean():.3g} each, the least {self.apart:.2g} times that of any other "
-            f"unit{known}; datamodels from {self.models:,} models"
+            f"{self.output}: {self.inside.sum()} of {self.inside.size} units depend on one another{label}; "
+            f"mean support {self.support[self.inside].mean():.3g}, the smallest is {self.apart:.2g} times "
+            f"the largest of any other unit{known}; datamodels from {self.models:,} models"
         )
 
     def table(self) -> Table:

@@ -177,7 +177,7 @@ def _targets(count: int, targets: Sequence[int] | None, others: float, seed: int
 def size_kept(n: int, keep: int | None, drop: int | None) -> int:
     """How many units stay; InputError unless one of the two is given, and leaves some and takes some."""
     if (keep is None) == (drop is None):
-        raise InputError("say how many units to keep, or how many to drop")
+        raise InputError("give the number of units to keep, or to drop")
     size = int(keep if keep is not None else n - (drop or 0))
     if not 1 <= size <= n - 1:
         raise InputError(f"a selection keeps 1 to {n - 1} of {n} units, not {size}")

@@ -68,7 +68,7 @@ class Significance(Result):
         from scipy.stats import t
 
         if not 0 < level < 1:
-            raise InputError(f"level must lie between 0 and 1, got {level}")
+            raise InputError(f"level must be between 0 and 1, got {level}")
         reach = t.ppf((1 + level) / 2, np.maximum(self.freedom, 1.0)) * self.error
         return self.estimate - reach, self.estimate + reach
 
@@ -158,7 +158,7 @@ def significance(
         ((30, 2), 'debiased')
     """
     if not 0 < fdr < 1:
-        raise InputError(f"fdr must lie between 0 and 1, got {fdr}")
+        raise InputError(f"fdr must be between 0 and 1, got {fdr}")
     index = chosen_targets(dm, targets)
     if not index.size:
         raise InputError("there are no targets to test")

@@ -33,5 +33,5 @@ def renewed(words: list[str]) -> tuple[list[str], list[str]]:
             made[made.index("--targets") + 1] += f",{given}"
         else:
             made += [*new, given]
-        notes.append(f"{option} {given} goes with the next release: write {' '.join(new)} {given}")
+        notes.append(f"{option} {given} is removed in the next release: write {' '.join(new)} {given}")
     return made, notes

@@ -77,7 +77,7 @@ def ask(
         return
     use, function = use_of(question), USES[question]
     if study is None:
-        raise InputError(f"say which study to ask: subtrain ask {question} STUDY")
+        raise InputError(f"give the study: subtrain ask {question} STUDY")
     opened = open_to_train(study, task, param, trust)
     given = _given(question, use.needs, function, targets, option or [], opened, trust)
     options = {"engine": engine, "workers": workers, "device": device, "per_device": per_device, "timeout": timeout}

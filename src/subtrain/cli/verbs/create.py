@@ -63,7 +63,7 @@ def create(
     from subtrain.tasks.loading.load import parse_params
 
     if task is None:
-        raise InputError("say what to train with --task, for example --task digits or --task mycode.py:task")
+        raise InputError("give the task to train with --task, for example --task digits or --task mycode.py:task")
     ids, classes = (None if f is None else tuple(open_npy(local_path(f)).tolist()) for f in (groups, strata))
     kind = design_kind(kind, stratified)
     design = Design(_alphas(alpha), models, seed, kind, heldout, replicates, groups=ids, strata=classes)

@@ -78,7 +78,7 @@ def import_(
             study, masks, dict(map(_pair, output or [])), heldout=heldout, better=_ways(better), labels=classes
         )
     else:
-        raise InputError("say what to import: a folder, or --masks FILE --output NAME=FILE")
+        raise InputError("give the data to import: a folder, or --masks FILE --output NAME=FILE")
     judged, there = made.done(EVALUATION).size, made.models_done()
     of = f" of {made.models:,} rows" if there < made.models else ""
     out.print(f"Imported {study}: {there:,} models{of} ({judged:,} only for evaluation) over {made.n:,} units")

@@ -238,7 +238,7 @@ def chosen(
     if keys:
         return found.group(keys) or [found.get(key) for key in keys]
     if dataset is None and kind is None and alpha is None:
-        raise InputError("say which files: keys, or --dataset, --kind and --alpha; `subtrain public list` shows all")
+        raise InputError("name the files: keys, or --dataset, --kind and --alpha; `subtrain public list` shows all")
     files = found.find(dataset, kind, alpha and percent(alpha))
     if not files:
         raise InputError("no published file is of this data set, kind and alpha; `subtrain public list` shows all")

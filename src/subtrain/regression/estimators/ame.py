@@ -242,7 +242,7 @@ def _alphas(alpha: ArrayLike | None, m: int) -> Floats:
     if values.ndim > 1 or (values.ndim == 1 and values.size != m):
         raise InputError(f"alpha must be one number or one for each of the {m} models, got shape {list(values.shape)}")
     if not np.all((values > 0) & (values < 1)):
-        raise InputError("every alpha must lie strictly between 0 and 1")
+        raise InputError("every alpha must be strictly between 0 and 1")
     return np.broadcast_to(values, (m,))
 
 

@@ -134,7 +134,7 @@ def import_arrays(
     lengths differ, masks are not 0/1, or the folder is a study already.
     """
     if "://" in str(path):
-        raise InputError(f"{path}: an imported study must lie in a folder, for its files are read where they lie")
+        raise InputError(f"{path}: an imported study must be in a folder, because its files are read in place")
     root = local_path(path)
     if (root / MANIFEST).exists():
         raise InputError(f"{root} is a study already; choose another folder")
@@ -261,7 +261,7 @@ def _heldout(rows: int, heldout: int | None) -> int:
     if heldout is None:
         heldout = PUBLISHED_EVALUATION if rows >= 2 * PUBLISHED_EVALUATION else max(1, rows // 10)
     if not 0 <= heldout < rows:
-        raise InputError(f"heldout must lie between 0 and {rows - 1}, got {heldout}")
+        raise InputError(f"heldout must be between 0 and {rows - 1}, got {heldout}")
     return heldout
 
 

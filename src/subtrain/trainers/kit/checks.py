@@ -27,7 +27,7 @@ def check_labels(y: NDArray[np.integer], n: int, classes: int) -> None:
     if y.shape != (n,) or y.dtype.kind not in "iu":
         raise InputError(f"y must be {n} integers, got {y.dtype} {list(y.shape)}")
     if y.min() < 0 or y.max() >= classes:
-        raise InputError(f"y must lie in 0..{classes - 1}, found {y.min()}..{y.max()}")
+        raise InputError(f"y must be in 0..{classes - 1}, found {y.min()}..{y.max()}")
 
 
 def positive(name: str, value: float) -> float:

@@ -89,7 +89,7 @@ def check_models(
     if init not in INITS:
         raise InputError(f"unknown init {init!r}; choose from {', '.join(INITS)}")
     if not 0 <= init_seed < 2**64 or (seeds.size and seeds.min() < 0):
-        raise InputError("seeds must lie in 0..2**64 - 1")
+        raise InputError("seeds must be in 0..2**64 - 1")
 
 
 def check_layers(widths: Sequence[int], classes: int) -> None:

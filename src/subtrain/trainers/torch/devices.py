@@ -23,7 +23,7 @@ def chosen_device(asked: str | None) -> Any:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"unknown device {name!r}; say cpu, cuda or cuda:0") from None
+        raise InputError(f"unknown device {name!r}; use cpu, cuda or cuda:0") from None
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:

@@ -42,7 +42,7 @@ class Augment:
         if self.pad not in PADS:
             raise InputError(f"unknown augment.pad {self.pad!r}; choose from {', '.join(PADS)}")
         if self.alternate and not self.flip:
-            raise InputError("augment.alternate says how to flip; set augment.flip as well")
+            raise InputError("augment.alternate needs augment.flip; set it too")
 
     @property
     def any(self) -> bool:

@@ -47,7 +47,7 @@ def question(function: Callable[P, R]) -> Callable[P, R]:
         for old, new in OLD_KEYWORDS.items():
             if old in given and new in signature.parameters:
                 given[new] = given.pop(old)
-                warnings.warn(f"{old}=… goes with the next release: write {new}=…", FutureWarning, stacklevel=2)
+                warnings.warn(f"{old}=… is removed in the next release: write {new}=…", FutureWarning, stacklevel=2)
         named = signature.bind(*args, **given).arguments
         for name, kind in KINDS.items():
             if not isinstance(named.get(name), kind | None):
@@ -69,7 +69,7 @@ def question(function: Callable[P, R]) -> Callable[P, R]:
 def _asked_and_verified(asked: Callable[..., Any], signature: inspect.Signature, *args: Any, **given: Any) -> Any:
     """The question as version 0.1 asked it: its result verified, if runs is not 0."""
     warnings.warn(
-        f"{asked.__name__}(runs=…) goes with the next release: write {asked.__name__}(…).verify(runs=…)",
+        f"{asked.__name__}(runs=…) is removed in the next release: write {asked.__name__}(…).verify(runs=…)",
         FutureWarning,
         stacklevel=3,
     )

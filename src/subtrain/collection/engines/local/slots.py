@@ -74,7 +74,7 @@ def pick_slots(
         if not gpus:
             raise InputError(
                 f"the task asks for device={needs!r}, and torch sees no such device here: train on a machine that has "
-                "one, or say --device cpu (devices=['cpu'])"
+                "one, or use --device cpu (devices=['cpu'])"
             )
     told = devices is not None or wants is not None
     on = list(dict.fromkeys(devices)) if devices else (list(gpus) if wants == "cuda" else []) or [CPU]
