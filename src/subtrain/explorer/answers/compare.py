@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from subtrain.errors import InputError
 from subtrain.explorer.answers.examples import Shown, target_shown
 from subtrain.explorer.answers.numbers import known, mean
-from subtrain.explorer.answers.targets import support_of
+from subtrain.explorer.answers.targets import figures, support_of
 from subtrain.explorer.data.target_major import K
 from subtrain.explorer.jobs import Background
 from subtrain.explorer.open_studies import OpenFit
@@ -105,12 +105,7 @@ def compared(a: OpenFit, b: OpenFit, found: Likeness, offset: int, limit: int) -
 
 
 def _side(fit: OpenFit, target: int) -> Side:
-    return {
-        "lds": known(fit.table("lds")[target]),
-        "margin": known(fit.table("mean")[target]),
-        "correct": known(fit.table("correct")[target]),
-        "support": support_of(fit, target),
-    }
+    return cast(Side, {**figures(fit, target, ("lds", "margin", "correct")), "support": support_of(fit, target)})
 
 
 def _helpful(fit: OpenFit, target: int) -> NDArray[np.int32]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import cast
 
 import numpy as np
 from typing_extensions import TypedDict
@@ -12,6 +13,9 @@ from subtrain.explorer.answers.numbers import floats, known, rounded
 from subtrain.explorer.data.target_major import K
 from subtrain.explorer.data.target_search import columns
 from subtrain.explorer.open_studies import OpenFit
+
+# Tables whose name is another than that of the figure.
+COLUMNS = {"margin": "mean", "accuracy": "correct"}
 
 
 class TargetRow(Shown):
@@ -126,16 +130,14 @@ def rows(
 
 
 def row(fit: OpenFit, target: int) -> TargetRow:
-    return {
-        **target_shown(fit, target),
-        "margin": known(fit.table("mean")[target]),
-        "correct": known(fit.table("correct")[target]),
-        "lds": known(fit.table("lds")[target]),
-        "lds_ceiling": known(fit.table("lds_ceiling")[target]),
-        "support": support_of(fit, target),
-        "nonzero": int(fit.table("nonzero")[target]),
-        "leakage": known(fit.table("leakage")[target]),
-    }
+    counts = {"support": support_of(fit, target), "nonzero": int(fit.table("nonzero")[target])}
+    told = figures(fit, target, ("margin", "correct", "lds", "lds_ceiling", "leakage"))
+    return cast(TargetRow, {**target_shown(fit, target), **told, **counts})
+
+
+def figures(fit: OpenFit, target: int, names: Iterable[str]) -> dict[str, float | None]:
+    """What the tables say of a target, null where it does not exist; the margin is the mean output."""
+    return {name: known(fit.table(COLUMNS.get(name, name))[target]) for name in names}
 
 
 def support_of(fit: OpenFit, target: int) -> int | None:
@@ -150,19 +152,14 @@ def target(fit: OpenFit, target: int, k: int = K) -> TargetDetail:
     # The table has those that raise the output first; of losses those help that lower it.
     up = 0 if fit.sign > 0 else K
     bias, total = float(fit.dm.bias[target]), float(table("total")[target])
-    return {
+    scores = ("lds", "lds_ceiling", "lds_one", "lds_one_ceiling")
+    told = {
+        **figures(fit, target, ("margin", "sd", "accuracy", *scores, "leakage")),
         "shown": target_shown(fit, target),
         "fit": fit.ref,
         "version": fit.version,
-        "margin": known(table("mean")[target]),
-        "sd": known(table("sd")[target]),
-        "accuracy": known(table("correct")[target]),
         "models": int(fit.sidecar.about["models"]),
         "margins": _histogram(fit, target),
-        "lds": known(table("lds")[target]),
-        "lds_ceiling": known(table("lds_ceiling")[target]),
-        "lds_one": known(table("lds_one")[target]),
-        "lds_one_ceiling": known(table("lds_one_ceiling")[target]),
         "lam": known(fit.dm.lam[target]),
         "support": support_of(fit, target),
         "nonzero": int(table("nonzero")[target]),
@@ -171,13 +168,13 @@ def target(fit: OpenFit, target: int, k: int = K) -> TargetDetail:
         "alpha": fit.alpha,
         "full": bias + total,
         "average": bias + fit.alpha * total,
-        "leakage": known(table("leakage")[target]),
         "helpful": _strongest(fit, target, slice(up, up + k)),
         "harmful": _strongest(fit, target, slice(K - up, K - up + k)),
         "heldout": _heldout(fit, target),
         "previous": target - 1 if target else None,
         "next": target + 1 if target + 1 < fit.dm.targets else None,
     }
+    return cast(TargetDetail, told)
 
 
 def weights(fit: OpenFit, target: int, limit: int = 5000) -> Weights:
