@@ -40,6 +40,9 @@ class Clusters(Result):
 
     cluster: int64 [T] (or [n]), 0 to k - 1, largest first; -1 for those without weights. labels: of all of them, text,
     if they are known; they are for show and had no part in the clustering.
+
+    There is no `verify`: clusters sum weights up and claim nothing of their own about training. Of the directions that
+    part them, `embedding` does, and its result retrains.
     """
 
     cluster: Numbers

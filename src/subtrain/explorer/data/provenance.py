@@ -14,11 +14,13 @@ from typing import Any
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import FIT, Design
+from subtrain.regression.estimators import registered_name
 from subtrain.study import Study
 
 LONG = 400
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
-LASSO = ("lambdas", "eps", "tol", "validation", "objective", "seed")
+# The parameters of estimators that are options of `fit`.
+TOLD = ("lambdas", "eps", "tol", "validation", "objective", "seed")
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,12 @@ def _extend(entry: tuple[str, int, int], folder: str) -> list[str]:
 
 def _fit(dm: Datamodels, folder: str) -> list[str]:
     output = {"output": dm.meta["output"]} if "output" in dm.meta else {}
-    params = dm.meta.get("params", {}) if dm.meta.get("estimator") == "Lasso" else {}
-    known = {k: params[k] for k in LASSO if k in params}
-    return [f"subtrain fit {folder}", *_options({**output, **known})]
+    name, params = registered_name(str(dm.meta.get("estimator"))), dm.meta.get("params", {})
+    if name is None:
+        return [f"subtrain fit {folder}", *_options(output)]
+    estimator = {} if name == "lasso" else {"estimator": name}
+    known = {k: params[k] for k in TOLD if isinstance(params.get(k), (int, float, str))}
+    return [f"subtrain fit {folder}", *_options({**output, **estimator, **known})]
 
 
 def _options(values: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,8 @@ another package is an entry point in the group `subtrain.estimators`. Nothing el
 line, `fit`, the tests and the documents read this table and what each class declares.
 """
 
+from __future__ import annotations
+
 from subtrain.system.registry import Registry
 
 ESTIMATORS = Registry(
@@ -22,3 +24,8 @@ ESTIMATORS = Registry(
         "leave-self-out": "subtrain.regression.estimators.leave_self_out:LeaveSelfOut",
     },
 )
+
+
+def registered_name(class_name: str) -> str | None:
+    """The name of the estimator whose class is called so, as fits record it; None where none is registered."""
+    return next((name for name in ESTIMATORS if ESTIMATORS.place(name).endswith(f":{class_name}")), None)

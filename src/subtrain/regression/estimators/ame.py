@@ -17,7 +17,7 @@ from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.shards import are_flat
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.elastic_net import ElasticNetRules, net_path, net_refit
-from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows
+from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows, StandardErrors
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator
 from subtrain.regression.fit_plan import FitPlan, plan_fit
@@ -76,6 +76,7 @@ class AME(LinearEstimator):
     name: ClassVar[str] = "ame"
     reads: ClassVar[Reads] = MODELS
     sparse: ClassVar[bool] = True
+    standard_errors: ClassVar[StandardErrors] = "none"
 
     lambdas: int | ArrayLike = 100
     eps: float = 1e-3

@@ -15,7 +15,7 @@ from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.shards import are_flat
 from subtrain.regression.counting.threads import Mapper, Progress
-from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, Rows
+from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, Rows, StandardErrors
 from subtrain.regression.estimators.kit.linear_estimator import LinearEstimator, fitted_lasso
 from subtrain.regression.estimators.kit.sample_split import fold_numbers
 from subtrain.regression.fit_plan import FitPlan, plan_fit
@@ -32,6 +32,7 @@ class LassoParameters(LinearEstimator):
     """The parameters that `Lasso` and `LassoLarge` share; `Lasso` says what each means."""
 
     sparse: ClassVar[bool] = True
+    standard_errors: ClassVar[StandardErrors] = "own"
 
     lambdas: int | ArrayLike = 100
     eps: float = 1e-3

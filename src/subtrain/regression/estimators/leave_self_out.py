@@ -16,7 +16,7 @@ from subtrain.masks import Masks
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows, check_declared
+from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows, StandardErrors, check_declared
 from subtrain.regression.estimators.kit.linear_estimator import ROWS, LinearEstimator
 from subtrain.regression.estimators.lasso import Lasso
 from subtrain.regression.fit_plan import FitPlan, plan_fit
@@ -62,6 +62,7 @@ class LeaveSelfOut(LinearEstimator):
 
     name: ClassVar[str] = "leave-self-out"
     reads: ClassVar[Reads] = MODELS
+    standard_errors: ClassVar[StandardErrors] = "none"
 
     estimator: Any = None
     limit: float = 5e14

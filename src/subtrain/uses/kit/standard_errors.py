@@ -18,6 +18,7 @@ from subtrain.regression.counting.count_stream import count_blocks
 from subtrain.regression.counting.counts import Counts, gram_kind
 from subtrain.regression.counting.study_counts import kept_counts
 from subtrain.regression.counting.threads import Progress
+from subtrain.regression.estimators import ESTIMATORS, registered_name
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.lambda_choice import of_targets
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
@@ -34,10 +35,6 @@ from subtrain.uses.kit.debias import (
 )
 from subtrain.uses.kit.residuals import ResidualSums, Rows, fitted_parts, residual_sums, sums_of_counts
 
-# Estimators of sparse weights, whose degrees of freedom are how many of these are not zero.
-SPARSE = ("Lasso", "LassoLarge")
-# Estimators whose weights are not those of one regression on all models.
-OTHER = ("LeaveSelfOut", "AME")
 # How the models of a LASSO that stands in for another estimator are split: as `Lasso` splits them by default, whose
 # counts the study may have.
 SHARE, SEED = 0.1, 0
@@ -87,10 +84,12 @@ def _debiased(
 ) -> Estimates:
     _check_one_constant(study)
     models, parts = fitted_parts(dm, study)
-    kind = dm.meta.get("estimator")
-    if kind in OTHER:
+    kind = str(dm.meta.get("estimator"))
+    name = registered_name(kind)
+    declared = "lasso" if name is None else getattr(ESTIMATORS[name], "standard_errors", "lasso")
+    if declared == "none":
         raise InputError(f"weights of {kind} have no standard errors here: fit a LASSO under another name")
-    if used is None and kind not in SPARSE:
+    if used is None and declared == "lasso":
         found = stand_in(models, targets, progress)
         return debias(found.weight, found.sums, _covariance(study, parts, found.sums), found.support)
     sums = residual_sums(dm, models, parts, targets, progress)

@@ -22,6 +22,8 @@ COUNTS: Reads = "counts"
 COUNTS_AND_VALIDATION: Reads = "counts + validation"
 MODELS: Reads = "models"
 READS = (COUNTS, COUNTS_AND_VALIDATION, MODELS)
+# What tells the standard errors of weights: their own residuals, those of a LASSO on the same models, or nothing.
+StandardErrors = Literal["own", "lasso", "none"]
 
 
 class Estimator(Protocol):

@@ -23,6 +23,7 @@ from subtrain.regression.estimators.kit.contract import (
     COUNTS_AND_VALIDATION,
     Reads,
     Rows,
+    StandardErrors,
     fit_held,
 )
 from subtrain.regression.estimators.kit.sample_split import check_one_way, given_rows, validation_rows
@@ -88,6 +89,7 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     sparse: ClassVar[bool] = False
     folds: ClassVar[bool] = False
     joint: ClassVar[bool] = False
+    standard_errors: ClassVar[StandardErrors] = "lasso"
     gap_name: ClassVar[str] = "relative duality gap"
 
     threads: int | None = None
