@@ -74,7 +74,7 @@ def test_training_sets_can_be_compared_from_the_command_line(study, tmp_path):
 
 def test_verify_takes_the_options_of_training(study):
     asked = ("neighbors", study.path, "--targets", 3, "-o", "k=2", "--verify", "--runs", 1)
-    assert "1 run, which tells no interval" in ask(*asked, "--engine", "inline")
+    assert "1 run, which gives no interval" in ask(*asked, "--engine", "inline")
     with pytest.raises(InputError, match="engine inline has no option workers"):
         ask(*asked, "--engine", "inline", "--workers", 2)
     with pytest.raises(InputError, match="engine local has no option partition"):

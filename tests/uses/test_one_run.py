@@ -1,4 +1,4 @@
-"""One rule for every `verify`: one run works and says that it tells no interval, none is refused."""
+"""One rule for every `verify`: one run works and says that it gives no interval, none is refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_one_run_shows_what_happened_and_says_that_it_tells_no_interval(study, t
     assert "1 run" in repr(found) or "95 % intervals" in repr(found)  # of several random sets, intervals are over those
     assert "1 runs" not in repr(found)
     if "counterfactuals" in question or question == "neighbors":
-        assert "1 run, which tells no interval" in repr(found)
+        assert "1 run, which gives no interval" in repr(found)
         assert np.isfinite(table["observed"]).all()
         assert set(table["low"] + table["high"]) == {None}
 

@@ -113,9 +113,9 @@ def select(
         keep: Number of units to keep; give this or `drop`.
         drop: Number of the worst units to leave out.
         targets: Numbers of the targets to choose for; by default a random share 1 - `others` of all.
-        others: Share of the targets, from 0 to below 1, that the units are not chosen for.
+        others: Share of the targets, from 0 to below 1, that are set aside and do not choose.
         seed: Seed that draws the targets to choose for.
-        better: "higher" or "lower", where the output does not tell which way is better.
+        better: "higher" or "lower", if the output has no better direction.
 
     Returns:
         Selection: which units are kept, and the score that ranked them.

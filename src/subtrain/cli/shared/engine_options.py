@@ -19,7 +19,7 @@ SHARED = ("workers", "devices", "per_device", "timeout")
 # Whoever retrains waits for the models.
 WAITS = ("detach",)
 EngineName = Annotated[
-    str | None, typer.Option("--engine", help=f"Where to train: {', '.join(ENGINES)}. (default: local)")
+    str | None, typer.Option("--engine", help=f"Engine that trains: {', '.join(ENGINES)}. (default: local)")
 ]
 
 

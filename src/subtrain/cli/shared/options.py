@@ -26,9 +26,12 @@ OutFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Retrain models, and compare them with the prediction.")]
 Runs = Annotated[
-    int, typer.Option("--runs", min=1, help="Number of models to train on each training set; one tells no interval.")
+    int,
+    typer.Option("--runs", min=1, help="Number of models to train on each training set; one model gives no interval."),
 ]
-Workers = Annotated[int | None, typer.Option("--workers", help="Number of worker processes. (default: one a core)")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Number of worker processes. (default: one for each core)")
+]
 Devices = Annotated[str | None, typer.Option("--device", help="Devices to train on, as in cuda:0,cuda:1 or cpu.")]
 PerDevice = Annotated[int | None, typer.Option("--per-device", help="Number of workers on each device.")]
 Timeout = Annotated[float | None, typer.Option("--timeout", help="Seconds that one training may take.")]

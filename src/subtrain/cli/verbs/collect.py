@@ -42,15 +42,19 @@ def collect(
     task: TaskName = None,
     param: Params = None,
     trust: Trust = False,
-    engine: Annotated[str, typer.Option(help=f"Where to train: {', '.join(ENGINES)}.")] = "local",
+    engine: Annotated[str, typer.Option(help=f"Engine that trains: {', '.join(ENGINES)}.")] = "local",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the script, submit nothing.", rich_help_panel="With --engine slurm")
     ] = False,
     reference_module: Annotated[
-        str | None, typer.Option(metavar="MODULE", help="Its main(index, logdir) trains.", rich_help_panel=REFERENCE)
+        str | None,
+        typer.Option(
+            metavar="MODULE", help="Module whose main(index, logdir) trains a model.", rich_help_panel=REFERENCE
+        ),
     ] = None,
     spec: Annotated[
-        Path | None, typer.Option(help="spec.json: how many models, and what they return.", rich_help_panel=REFERENCE)
+        Path | None,
+        typer.Option(help="spec.json with the number of models and their arrays.", rich_help_panel=REFERENCE),
     ] = None,
     masks: Annotated[
         str | None,

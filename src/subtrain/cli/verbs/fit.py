@@ -23,14 +23,16 @@ def fit(
     eps: Annotated[float | None, typer.Option(help="Smallest λ as a fraction of the largest; lasso: 0.001.")] = None,
     tol: Annotated[float | None, typer.Option(help="Largest relative duality gap of a target; lasso: 0.0001.")] = None,
     validation: Annotated[
-        float | None, typer.Option(help="Share of the models that choose λ; from 2 on, number of folds; lasso: 0.1.")
+        float | None,
+        typer.Option(help="Share of the fit models that choose λ, or, from 2 on, a number of folds; lasso: 0.1."),
     ] = None,
     objective: Annotated[
         str | None, typer.Option(help="Masks of the LASSO: standardized (the paper's) or raw.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed that draws the validation models.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="Where the LASSO solves: cpu, or a CUDA device of PyTorch (experimental).")
+        str | None,
+        typer.Option(help="Device on which the LASSO solves: cpu, or a CUDA device of PyTorch (experimental)."),
     ] = None,
     engine: Annotated[
         str, typer.Option(help="Where to count and solve: local or ray. Both give the same numbers.")

@@ -43,7 +43,7 @@ def import_(
         list[str] | None,
         typer.Option(
             metavar="[NAME=]WAY",
-            help="Which way all outputs, or the output of this name, are better: higher, lower or neither. "
+            help="Better direction of all outputs, or of the output of this name: higher, lower or neither. "
             "(default: by their names)",
         ),
     ] = None,

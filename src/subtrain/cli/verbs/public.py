@@ -130,7 +130,7 @@ def price(
     catalogue: CatalogueFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what files, or their rows and columns, cost in money and time, and the best way to read them. No request."""
+    """Show the price and time of files, or of their rows and columns, and how best to read them. Makes no request."""
     from subtrain.formatting import duration
     from subtrain.public.catalogue import group_name
     from subtrain.public.catalogue import read_catalogue as read
@@ -165,7 +165,7 @@ def show(
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one file: its contents, and the sources of that. --rows reads the values of these rows and nothing else."""
+    """Show one file: its contents and their sources. --rows reads only the values of these rows."""
     from subtrain.public.catalogue import read_catalogue as read
     from subtrain.public.price import whole_price
 
@@ -277,7 +277,7 @@ def download(
     catalogue: CatalogueFile = None,
     address: Address = None,
 ) -> None:
-    """Fetch whole files into FOLDER, each at its key, verified, with its sha256 beside it.
+    """Download whole files into FOLDER, check them, and write the sha256 of each beside it.
 
     The price is shown before the first request. You can kill it at any time: the same command fetches only the rest.
     """

@@ -165,7 +165,7 @@ def audit(
         int, typer.Option(help="With --linearity: number of held-out subsets that get 3 partners each.")
     ] = 100,
 ) -> Result:
-    """Measure how much of the output is seed noise, and the ceiling (an upper bound) that this noise sets.
+    """Measure how much of the output is seed noise, and the noise ceiling of the LDS (an upper bound).
 
     --linearity also measures how much of the rest is linear in the mask.
     """
@@ -208,7 +208,7 @@ def select(
     ] = False,
     randoms: Annotated[int, typer.Option(help="With --verify: number of random sets to compare with.")] = 5,
 ) -> Result:
-    """Choose the units to train on for the sake of some targets.
+    """Choose the units to train on, to do better on some targets.
 
     --verify trains on the chosen units, on as many random ones, and on all.
     """
@@ -248,7 +248,7 @@ def poison(
         str | None, typer.Option(metavar="LIST", help="With --verify: test targets that carry the trigger.")
     ] = None,
 ) -> Result:
-    """Find the set of units that depend on one another most (a backdoor). The fit must be of a train-set output.
+    """Find the set of units that depend most on one another, as in a backdoor. The fit must be of a train-set output.
 
     --verify retrains without the set, and without as many random units.
     """

@@ -17,7 +17,7 @@ def report(
     study: StudyPath,
     fit: FitName = "default",
     targets: Targets = None,
-    most: Annotated[int, typer.Option(min=1, help="The largest number of targets where --targets names none.")] = 200,
+    most: Annotated[int, typer.Option(min=1, help="The largest number of targets, if --targets names none.")] = 200,
     to: Annotated[Path | None, typer.Option("--out", help="File to write; by default STUDY/report.html.")] = None,
 ) -> None:
     """Write the explorer as one HTML file: targets, the units behind them, and how far to trust the datamodels.

@@ -46,8 +46,8 @@ def at_least_one(runs: int) -> None:
 
 
 def told_runs(runs: int) -> str:
-    """So many runs in words; of one, that it tells no interval."""
-    return f"{runs} runs" if runs > 1 else "1 run, which tells no interval"
+    """So many runs in words; of one, that it gives no interval."""
+    return f"{runs} runs" if runs > 1 else "1 run, which gives no interval"
 
 
 def _moments(draws: Floats) -> tuple[float, float, int]:

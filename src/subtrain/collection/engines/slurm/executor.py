@@ -54,7 +54,7 @@ def slurm(
 
     Args:
         partition: Partition to submit to.
-        gres: What each job takes beside cores: gpu:1, or a fraction of one, shard:1.
+        gres: Resources of each job besides cores: gpu:1, or a fraction of a GPU, shard:1.
         time: Longest time of a job, for example 4:00:00.
         mem: Memory of a job, for example 4G.
         account: Account to charge.
