@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from importlib import import_module
+
+from subtrain.system.user_warning import warn_user
 
 # Name: where what it was is found today, and what to write instead.
 OLD = {
@@ -66,5 +67,5 @@ def old_name(name: str) -> object:
     found: object = import_module(f"subtrain.{module}")
     for part in path.split("."):
         found = getattr(found, part)
-    warnings.warn(f"subtrain.{name} is removed in the next release: write {instead}", FutureWarning, stacklevel=3)
+    warn_user(f"subtrain.{name} is removed in the next release: write {instead}", FutureWarning)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from subtrain.store.seal import SEAL, replace_hashed, sealed, unsealed, verify_b
 from subtrain.studies.stored_study import FIT_META as META
 from subtrain.system.notebook import html_table
 from subtrain.system.paths import local_path
+from subtrain.system.user_warning import warn_user
 
 if TYPE_CHECKING:
     from subtrain.evaluation import Evaluation
@@ -192,9 +192,7 @@ class Datamodels:
             if digests is not None:
                 verify_file(path, digests.get(PT))
         else:
-            warnings.warn(
-                f"{path} has no metadata beside it; its weights are taken to be in raw-mask units", stacklevel=2
-            )
+            warn_user(f"{path} has no metadata beside it; its weights are taken to be in raw-mask units")
         weight, bias, lam = _load_torch(path)
         return Datamodels(weight, bias.astype(np.float64), lam.astype(np.float64), meta)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from subtrain.evaluation_models import held_out
 from subtrain.formatting import number
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.notebook import html_table
+from subtrain.system.user_warning import warn_user
 
 if TYPE_CHECKING:
     from subtrain.datamodels import Datamodels
@@ -134,7 +134,7 @@ def evaluate(
     heldout = held_out(dm, study, index, output)
     index, subsets, replicates = heldout.rows, heldout.subsets, heldout.replicates
     for note in heldout.notes:
-        warnings.warn(note, stacklevel=2)
+        warn_user(note)
     masks = study.masks(index[::replicates])
     alpha = float(np.mean(study.design.alpha))
     constant = dm.bias + alpha * dm.weight.sum(axis=0, dtype=np.float64)

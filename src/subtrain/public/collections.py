@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from subtrain.public.remote.npy_header import FIRST, Header, read_header
 from subtrain.public.remote.range_cache import LIMIT, RangeCache
 from subtrain.public.remote.source import FileVersion, RemoteSource, open_source
 from subtrain.store.addresses import cache
+from subtrain.system.user_warning import warn_user
 
 FITTING, EVALUATION = "fitting", "evaluation"
 
@@ -188,7 +188,7 @@ def check_header(header: Header, file: File, location: object) -> None:
         if file.shape_certain or len(header.shape) != len(file.shape):
             wrong.append(said)
         else:
-            warnings.warn(f"{location} has {said}; the catalogue was not certain, the file decides", stacklevel=3)
+            warn_user(f"{location} has {said}; the catalogue was not certain, the file decides")
     if wrong:
         raise MismatchError(
             f"{location} has {' and '.join(wrong)} as in the catalogue; if that is right, describe it in a "

@@ -21,6 +21,7 @@ from subtrain.errors import InputError
 from subtrain.study import Study
 from subtrain.system.paths import local_path
 from subtrain.system.types import Floats
+from subtrain.system.user_warning import warn_user
 
 RAW, STANDARDIZED = "raw", "standardized"
 SAMPLE = 2000
@@ -142,11 +143,10 @@ def _without_broken(found: Datamodels, shift: Floats, location: str) -> tuple[Da
     broken = np.flatnonzero(~(np.isfinite(shift) & np.isfinite(found.bias)))
     if not broken.size:
         return found, []
-    warnings.warn(
+    warn_user(
         f"{broken.size} of {found.targets} targets of {location} have a weight or bias that is not finite (the "
         f"first is "
-        f"target {broken[0]}): their weights are set to 0, and they do not count in evaluations",
-        stacklevel=3,
+        f"target {broken[0]}): their weights are set to 0, and they do not count in evaluations"
     )
     weight, bias = np.array(found.weight), np.array(found.bias)
     weight[:, broken], bias[broken] = 0, 0

@@ -3,10 +3,11 @@
 The public names stand in __init__.pyi, and each is imported when it is first asked for.
 """
 
-import warnings
 from typing import Any
 
 import lazy_loader
+
+from subtrain.system.user_warning import warn_user
 
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 # Names of version 0.1, for one release, and what replaces them.
@@ -18,6 +19,6 @@ def __getattr__(name: str) -> Any:
         return _load(name)
     first, _, rest = _OLD[name].partition(".")
     message = f"subtrain.regression.{name} is removed in the next release: write {_OLD[name]}"
-    warnings.warn(message, FutureWarning, stacklevel=2)
+    warn_user(message, FutureWarning)
     found = _load(first)
     return getattr(found, rest) if rest else found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +34,7 @@ from subtrain.regression.lasso.zero_targets import left_out
 from subtrain.regression.study_models import Models, finished_models
 from subtrain.studies.segments import segment_file
 from subtrain.studies.stored_study import StoredStudy
+from subtrain.system.user_warning import warn_user
 
 PATHS = "paths"
 
@@ -92,7 +92,7 @@ def fit(
 
     began = time.monotonic()
     if outputs is not None:
-        warnings.warn("fit(outputs=…) is removed in the next release: write output=…", FutureWarning, stacklevel=2)
+        warn_user("fit(outputs=…) is removed in the next release: write output=…", FutureWarning)
     models = finished_models(study, output or outputs, drop_nonfinite)
     model: Estimator = estimator if estimator is not None else Lasso()
     check_declared(model)

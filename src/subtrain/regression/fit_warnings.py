@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-PACKAGE = str(Path(__file__).parents[1]) + os.sep
+from subtrain.system.user_warning import warn_user
+
 # Share of the targets that may validate best at the smallest lambda before that is worth a word, and how much of its
 # validation error a target must gain over the path's last factor of two: less is what chance does once m >> n.
 SHARE = 0.05
@@ -45,10 +43,7 @@ def warn(message: str) -> None:
         listener[0].append(message)
         if not listener[1]:
             return
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, FitWarning, stacklevel=level)
+    warn_user(message, FitWarning)
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
+
+from subtrain.system.user_warning import warn_user
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -41,7 +42,7 @@ def experimental(unproven: str) -> Callable[[Callable[Arguments, Result]], Calla
             if unproven not in _warned:
                 _warned.add(unproven)
                 message = f"{function.__name__} is experimental: {unproven}"
-                warnings.warn(message, ExperimentalWarning, stacklevel=2)
+                warn_user(message, ExperimentalWarning)
             return function(*args, **kwargs)
 
         return called

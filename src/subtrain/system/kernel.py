@@ -6,7 +6,6 @@ import ast
 import hashlib
 import pickle
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 from numba import njit
 from numba.core.caching import IndexDataCacheFile
+
+from subtrain.system.user_warning import warn_user
 
 Function = TypeVar("Function", bound=Callable[..., object])
 _PACKAGE = Path(__file__).parents[1]
@@ -97,10 +98,9 @@ def _whole(path: str) -> bytes:
 def _say_once(error: Exception) -> None:
     if not _said:
         _said.append(str(error))
-        warnings.warn(
+        warn_user(
             f"compiled code cannot be kept ({error}): each process compiles it anew, which takes up to a minute; set "
-            "NUMBA_CACHE_DIR to a folder that can be written",
-            stacklevel=2,
+            "NUMBA_CACHE_DIR to a folder that can be written"
         )
 
 

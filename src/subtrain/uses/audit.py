@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
@@ -19,6 +18,7 @@ from subtrain.evaluation_models import evaluation_outputs
 from subtrain.formatting import number
 from subtrain.study import Study
 from subtrain.system.types import Floats
+from subtrain.system.user_warning import warn_user
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 from subtrain.uses.retrain import retrain
@@ -124,7 +124,7 @@ def audit(
     if replicates < 2:
         raise InputError("an audit needs two or more runs of each held-out subset: extend the study by such")
     for note in evaluated.notes:
-        warnings.warn(note, stacklevel=3)
+        warn_user(note)
     ceiling, _, noise = ceilings(np.stack([rank(y[:, k]) for k in range(replicates)], axis=1))
     found = Audit(name, subsets, replicates, noise, ceiling)
     if pairs == 0:

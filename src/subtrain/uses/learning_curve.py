@@ -22,6 +22,7 @@ from subtrain.regression.fit_plan import plan_fit
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.study_models import Models, finished_models
 from subtrain.study import Study
+from subtrain.system.user_warning import warn_user
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 
@@ -130,7 +131,7 @@ def learning_curve(
     plan_fit([landed - landed // 10, landed // 10], study.n, columns.size, False, keep_counts=False).check()
     notes = tuple(dict.fromkeys((*models.notes, *heldout.notes)))
     for note in notes:
-        warnings.warn(note, stacklevel=2)
+        warn_user(note)
     y = heldout.outputs[..., columns]
     masks = study.masks(heldout.rows[:: heldout.replicates])
     points, counted = [], columns.size

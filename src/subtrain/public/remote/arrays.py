@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +18,7 @@ from subtrain.public.remote.parallel import at_once
 from subtrain.public.remote.range_cache import KeptFile
 from subtrain.public.remote.source import FileVersion, RemoteSource
 from subtrain.system.machine import available_memory
+from subtrain.system.user_warning import warn_user
 
 # A reading in more requests than this says so, and what it costs.
 MANY = 256
@@ -206,7 +206,7 @@ class RemoteArray:
             raise InputError(f"{size(runs.bytes)} of {self.file.key} do not fit into memory ({size(free)} are free)")
         choice = self._choice(runs)
         if choice.taken.price.requests > MANY and len(choice.taken.runs.starts) > 1:
-            warnings.warn(f"{self.file.key}: {choice.words}", PriceWarning, stacklevel=3)
+            warn_user(f"{self.file.key}: {choice.words}", PriceWarning)
         data = self.file.fetch(choice.taken.runs, runs)
         if header.dtype == np.bool_ and data.max(initial=0) > 1:
             raise CorruptError(f"{self.file.location} is damaged: it holds bytes that are neither true nor false")

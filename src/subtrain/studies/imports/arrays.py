@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from subtrain.designs.mask_survey import Survey, survey
 from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.store import atomic_files
+from subtrain.store.memory import IN_MEMORY
 from subtrain.store.npy_files import opened
 from subtrain.store.seal import sealed, unsealed
 from subtrain.studies.imports.consistency import check_targets, compare_margins, never_filled
@@ -32,6 +32,7 @@ from subtrain.studies.segments.segment_file import runs
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.studies.view.stored_view import bounded, put_view
 from subtrain.system.paths import local_path
+from subtrain.system.user_warning import warn_user
 from subtrain.tasks.base import View
 
 PUBLISHED_EVALUATION = 10_000
@@ -133,9 +134,7 @@ def import_arrays(
     over_examples: whether units are training examples, so that train targets must be as many. Raises InputError if
     lengths differ, masks are not 0/1, or the folder is a study already.
     """
-    if "://" in str(path):
-        raise InputError(f"{path}: an imported study must be in a folder, because its files are read in place")
-    root = local_path(path)
+    root = folder_to_import_into(path)
     if (root / MANIFEST).exists():
         raise InputError(f"{root} is a study already; choose another folder")
     if not outputs:
@@ -193,6 +192,15 @@ def import_arrays(
     return made
 
 
+def folder_to_import_into(path: str | Path) -> Path:
+    """The folder at this path; InputError for what is none."""
+    if "://" in str(path):
+        raise InputError(f"{path}: an imported study must be in a folder, because its files are read in place")
+    if Path(path).name == IN_MEMORY:
+        raise InputError(f"only Python imports into memory, as in Study.from_arrays({IN_MEMORY!r}, …): name a folder")
+    return local_path(path)
+
+
 def _alpha(found: Survey, unfilled: NDArray[np.int64], pct: str) -> tuple[float, list[str]]:
     """The share of units in a mask: as the files' names have it if the masks agree, else as it is; and what to say."""
     filled = np.delete(found.sizes, unfilled)
@@ -220,17 +228,15 @@ def _say(found: Survey, unfilled: NDArray[np.int64], alpha: float) -> None:
     """Warn of rows that contradict that every row is a model trained on a random subset."""
     rows = found.sizes.size
     if unfilled.size:
-        warnings.warn(
+        warn_user(
             f"{unfilled.size:,} of {rows:,} rows were never filled (the first is row {unfilled[0]:,}): their masks "
-            "have no unit, their outputs are 0 or NaN; they are left out, as models that are missing",
-            stacklevel=4,
+            "have no unit, their outputs are 0 or NaN; they are left out, as models that are missing"
         )
     empty = np.count_nonzero(found.sizes == 0) - unfilled.size
     if empty and rows * (1 - alpha) ** found.n < 0.01:
-        warnings.warn(
+        warn_user(
             f"{empty:,} of {rows:,} masks have no unit, though they have outputs: were they never written? They are "
-            "taken as models that were trained on nothing",
-            stacklevel=4,
+            "taken as models that were trained on nothing"
         )
 
 

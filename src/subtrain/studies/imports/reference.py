@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,11 +13,12 @@ from subtrain.errors import InputError
 from subtrain.outputs import plain_names
 from subtrain.store import atomic_files
 from subtrain.store.npy_files import npy_header, open_npy
-from subtrain.studies.imports.arrays import import_arrays
+from subtrain.studies.imports.arrays import folder_to_import_into, import_arrays
 from subtrain.studies.imports.logdir import read_logdir
 from subtrain.studies.manifest import MANIFEST
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.paths import local_path
+from subtrain.system.user_warning import warn_user
 from subtrain.tasks.reference import MASKS
 
 # Where a module's models are collected before the whole becomes a study, with the masks they return as its design.
@@ -46,7 +46,7 @@ def import_reference(
     as its spec says.
     """
     root = local_path(logdir)
-    place = local_path(path) if path is not None else _beside(root)
+    place = folder_to_import_into(path) if path is not None else beside(root)
     if (root / TRAINED / MANIFEST).is_file():
         _refuse_existing(place)
         return import_landed(StoredStudy.open(root / TRAINED), place, masks, heldout)
@@ -57,7 +57,7 @@ def import_reference(
     done = _enough(root, np.flatnonzero(completed))
     _refuse_existing(place)
     for note in notes:
-        warnings.warn(note, stacklevel=2)
+        warn_user(note)
     if done.size < completed.size:
         sources = {name: _copied(place, name, open_npy(source), done) for name, source in sources.items()}
     return import_arrays(place, sources.pop(key), sources, heldout, left_out=completed.size - done.size)
@@ -78,7 +78,7 @@ def import_landed(
     return import_arrays(place, arrays.pop(key), arrays, heldout, left_out=trained.models - rows.size)
 
 
-def _beside(root: Path) -> Path:
+def beside(root: Path) -> Path:
     """The default place of a logdir's study: the logdir itself is only read."""
     whole = root.resolve()
     return whole.with_name(f"{whole.name}-study")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -18,6 +17,7 @@ from subtrain.evaluation import score, weakness
 from subtrain.evaluation_models import even_replicates, held_out, refuse_seen
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.study import Study
+from subtrain.system.user_warning import warn_user
 from subtrain.uses.kit.result import Result
 
 # Of many evaluation subsets and targets, these many tell whether a fit is weak.
@@ -47,7 +47,7 @@ def question(function: Callable[P, R]) -> Callable[P, R]:
         for old, new in OLD_KEYWORDS.items():
             if old in given and new in signature.parameters:
                 given[new] = given.pop(old)
-                warnings.warn(f"{old}=… is removed in the next release: write {new}=…", FutureWarning, stacklevel=2)
+                warn_user(f"{old}=… is removed in the next release: write {new}=…", FutureWarning)
         named = signature.bind(*args, **given).arguments
         for name, kind in KINDS.items():
             if not isinstance(named.get(name), kind | None):
@@ -68,10 +68,9 @@ def question(function: Callable[P, R]) -> Callable[P, R]:
 
 def _asked_and_verified(asked: Callable[..., Any], signature: inspect.Signature, *args: Any, **given: Any) -> Any:
     """The question as version 0.1 asked it: its result verified, if runs is not 0."""
-    warnings.warn(
+    warn_user(
         f"{asked.__name__}(runs=…) is removed in the next release: write {asked.__name__}(…).verify(runs=…)",
         FutureWarning,
-        stacklevel=3,
     )
     runs = given.pop("runs")
     own = {name: value for name, value in given.items() if name in signature.parameters}
