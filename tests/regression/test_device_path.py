@@ -49,8 +49,8 @@ def gaps(masks, y, weight, bias, lam, objective: str = "standardized") -> np.nda
         assert abs(residual.mean()) < 1e-9
         primal = residual.var() / 2 + lam[t] * np.abs(weight[:, t] * scale).sum()
         theta = residual / max(1.0, np.abs(x.T @ residual).max() / len(y) / lam[t])
-        centred = y[:, t] - y[:, t].mean()
-        found.append((primal - (theta @ centred - theta @ theta / 2) / len(y)) / (y[:, t].var() / 2))
+        centered = y[:, t] - y[:, t].mean()
+        found.append((primal - (theta @ centered - theta @ theta / 2) / len(y)) / (y[:, t].var() / 2))
     return np.array(found)
 
 

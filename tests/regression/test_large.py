@@ -32,13 +32,13 @@ def raw_gap(masks, y, weight, bias, lam, penalty=None, positive=False, scaled=Tr
     inside &= np.isfinite(factor)
     x = (masks[:, inside] - masks[:, inside].mean(axis=0)) / scale[inside]
     coef = weight[inside] * scale[inside]
-    centred = y - y.mean()
+    centered = y - y.mean()
     residual = y - masks @ weight - bias
     primal = (residual**2).mean() / 2 + lam * (factor[inside] * np.abs(coef)).sum()
     pull = x.T @ residual / len(y) / factor[inside]
     worst = max(pull.max() if positive else np.abs(pull).max(), 0)
-    theta = min(lam / worst if worst > 0 else np.inf, (centred @ residual) / (residual @ residual)) * residual
-    dual = (centred**2).mean() / 2 - ((centred - theta) ** 2).mean() / 2
+    theta = min(lam / worst if worst > 0 else np.inf, (centered @ residual) / (residual @ residual)) * residual
+    dual = (centered**2).mean() / 2 - ((centered - theta) ** 2).mean() / 2
     return 2 * (primal - dual) / y.var()
 
 

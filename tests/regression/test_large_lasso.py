@@ -36,8 +36,8 @@ def raw_gap(masks, y, weight, bias, lam) -> float:
     residual = y - masks @ weight - bias
     primal = (residual**2).mean() / 2 + lam * np.abs(weight * scale).sum()
     theta = residual * min(1.0, lam / np.abs(x.T @ residual / len(y)).max())
-    centred = y - y.mean()
-    return 2 * (primal - (centred**2).mean() / 2 + ((centred - theta) ** 2).mean() / 2) / y.var()
+    centered = y - y.mean()
+    return 2 * (primal - (centered**2).mean() / 2 + ((centered - theta) ** 2).mean() / 2) / y.var()
 
 
 HOW = {"lambdas": 15, "eps": 0.05, "tol": 1e-8, "seed": 3}

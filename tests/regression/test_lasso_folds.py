@@ -48,9 +48,9 @@ def test_the_curve_of_a_cross_validation_is_that_of_scikit_learn() -> None:
             fit, judge = numbers != k, numbers == k
             mean, scale = masks[fit].mean(axis=0), masks[fit].std(axis=0)
             x, x_judge = (masks[fit] - mean) / scale, (masks[judge] - mean) / scale
-            centre = y[fit, t].mean()
-            _, coefs, _ = reference_path(x, y[fit, t] - centre, alphas=got.lambdas[:, t], tol=1e-12, max_iter=100_000)
-            error += ((y[judge, t, None] - centre - x_judge @ coefs) ** 2).sum(axis=0) / 300
+            center = y[fit, t].mean()
+            _, coefs, _ = reference_path(x, y[fit, t] - center, alphas=got.lambdas[:, t], tol=1e-12, max_iter=100_000)
+            error += ((y[judge, t, None] - center - x_judge @ coefs) ** 2).sum(axis=0) / 300
         np.testing.assert_allclose(got.validation_mse[:, t], error, rtol=1e-5)
         assert got.lam[t] == got.lambdas[np.argmin(error), t]
     assert np.all(got.path_gap <= 1e-10)

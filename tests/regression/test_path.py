@@ -126,9 +126,9 @@ def test_the_whole_path_agrees_with_scikit_learn(objective: str) -> None:
     x, scale = w.scaled(objective)
     got = lasso_path(count(w.masks, w.y), lambdas=30, eps=1e-2, objective=objective, tol=1e-11, keep=True)
     for t in range(2):
-        centred = x - x.mean(axis=0)
+        centered = x - x.mean(axis=0)
         _, coefs, _ = reference_path(
-            centred, w.y[:, t] - w.y[:, t].mean(), alphas=got.lambdas[t], tol=1e-13, max_iter=100_000
+            centered, w.y[:, t] - w.y[:, t].mean(), alphas=got.lambdas[t], tol=1e-13, max_iter=100_000
         )
         np.testing.assert_allclose(got.weights[t] * scale, coefs.T, rtol=1e-4, atol=1e-6)
         assert got.lambdas[t, -1] == pytest.approx(1e-2 * got.lambdas[t, 0])

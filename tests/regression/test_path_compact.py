@@ -58,14 +58,14 @@ def test_the_certificate_of_a_compact_gram_holds_on_the_masks() -> None:
     scale = masks.std(axis=0)
     x = (masks - masks.mean(axis=0)) / scale
     for t in range(3):
-        centred = y[:, t] - y[:, t].mean()
+        centered = y[:, t] - y[:, t].mean()
         coef = path.weight[t] * scale
-        left = centred - x @ coef
+        left = centered - x @ coef
         pull = np.abs(x.T @ left).max() / len(x)
-        dual = min(left @ centred / (left @ left), 0.05 / pull)
+        dual = min(left @ centered / (left @ left), 0.05 / pull)
         primal = left @ left / len(x) / 2 + 0.05 * np.abs(coef).sum()
-        gap = primal - (dual * (left @ centred) - dual**2 * (left @ left) / 2) / len(x)
-        relative = 2 * gap / centred.var()
+        gap = primal - (dual * (left @ centered) - dual**2 * (left @ left) / 2) / len(x)
+        relative = 2 * gap / centered.var()
         assert relative <= 1.1e-6
         assert relative == pytest.approx(path.gap[t, 0], abs=1e-7)
 

@@ -105,8 +105,8 @@ def test_least_squares_is_scikit_learns_where_masks_determine_it() -> None:
 def test_least_squares_has_the_least_norm_where_they_do_not(m, n, rank) -> None:
     masks, y = world(m, n)
     ours = LeastSquares().fit(masks, y)
-    centred = masks - masks.mean(axis=0)
-    least, _, found, _ = np.linalg.lstsq(centred, y - y.mean(axis=0, dtype=float), rcond=1e-10)
+    centered = masks - masks.mean(axis=0)
+    least, _, found, _ = np.linalg.lstsq(centered, y - y.mean(axis=0, dtype=float), rcond=1e-10)
     assert ours.rank_ == found == rank
     np.testing.assert_allclose(ours.weight_, least, atol=1e-8)
     np.testing.assert_allclose(ours.weight_.sum(axis=0), 0 if m > n else least.sum(axis=0), atol=1e-8)

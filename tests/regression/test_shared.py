@@ -111,14 +111,14 @@ def test_sweeps_end_at_the_posterior_mean_of_normal_weights():
     masks, y = world(random.normal(size=(40, 3)), m=80, seed=6)
     task = dense(problem(count(masks, y, threads=1), "raw"))
     scale = random.gamma(2.0, 0.5, (3, 40))
-    centre = random.normal(size=(3, 40))
+    center = random.normal(size=(3, 40))
     state = start(task)
     for _ in range(300):
         state.share, state.noise = (MIXTURE == 1.0).astype(float), np.array([1.0, 2.0, 3.0])
-        sweep(task, 80, centre, scale, state, threads=1)
+        sweep(task, 80, center, scale, state, threads=1)
     for t in range(3):
         precision = 80 * task.covariance / (t + 1.0)
-        exact = np.linalg.solve(precision + np.diag(1 / scale[t]), 80 * task.rho[t] / (t + 1.0) + centre[t] / scale[t])
+        exact = np.linalg.solve(precision + np.diag(1 / scale[t]), 80 * task.rho[t] / (t + 1.0) + center[t] / scale[t])
         np.testing.assert_allclose(state.coef[t], exact, atol=1e-6)
     np.testing.assert_allclose(state.pull, task.rho - state.coef @ task.covariance, atol=1e-9)
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.fingerprint import fingerprint
 from subtrain.outputs import asked
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.kit.labeled_features import Classification, Labelled, Logits, labelled
+from subtrain.tasks.kit.labeled_features import Classification, Labeled, Logits, labeled
 from subtrain.trainers.kit.sgd import Sgd
 
 Learner = Callable[..., Logits]
@@ -40,7 +40,7 @@ def mlp(
     test label never occurs among the training labels. init="shared" starts every model from the same weights, so that
     models differ by their data and the order of their minibatches only.
     """
-    parts, count = labelled(x, y, x_test, y_test, classes=classes)
+    parts, count = labeled(x, y, x_test, y_test, classes=classes)
     flat = {split: (np.ascontiguousarray(part, np.float32), y) for split, (part, y) in parts.items()}
     data = Classification(flat, count, asked(outputs), margin, dtype)
     settings = {"widths": tuple(widths), "recipe": recipe or Sgd(), "init": init}
@@ -70,7 +70,7 @@ def _train_mlp(*arguments: Any, **settings: Any) -> Logits:
 
 def _logits(
     learner: Learner,
-    trained: Labelled,
+    trained: Labeled,
     evaluate: Logits,
     settings: dict[str, Any],
     masks: NDArray[np.bool_],

@@ -1,4 +1,4 @@
-"""Ridge regression on one-hot labels over frozen features: many heads, one factorisation each."""
+"""Ridge regression on one-hot labels over frozen features: many heads, one factorization each."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _add_panel(
     wide = scratch.wide
     masked_sums.widen(part, wide)
     sum_, square, least, most, deviation = (np.zeros(INTS) for _ in range(5))
-    masked_sums.summarise(wide, rows, sum_, square, least, most, deviation)
+    masked_sums.summarize(wide, rows, sum_, square, least, most, deviation)
     mean = sum_ / rows
     whole = masked_sums.scaled(wide, rows, mean, float(np.maximum(most - mean, mean - least).max()), scratch.whole)
     at = slice(target, target + width)

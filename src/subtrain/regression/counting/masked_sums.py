@@ -75,7 +75,7 @@ def widen_halves(bits: NDArray[np.uint16], wide: Floats) -> None:
 
 
 @kernel
-def summarise(
+def summarize(
     y: Floats, rows: int, total: Floats, square: Floats, least: Floats, most: Floats, deviation: Floats
 ) -> None:
     """Of the first `rows` rows of y [64 words, INTS], from nothing: sums, sums of squares, least and greatest values,

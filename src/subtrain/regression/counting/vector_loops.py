@@ -1,4 +1,4 @@
-"""Inner loops that numba's loop vectoriser does not find, written as vector IR.
+"""Inner loops that numba's loop vectorizer does not find, written as vector IR.
 
 LLVM lowers the 512-bit vectors to whatever the CPU has, so they are correct everywhere and fast with AVX-512.
 """

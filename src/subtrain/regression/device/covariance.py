@@ -16,7 +16,7 @@ class Covariance:
     """C[j, k] = (gram[j, k] / models - mean[j] mean[k] + offset[j] offset[k]) inverse[j] inverse[k].
 
     gram: integers [n, n], on the device or on the host; mean, offset, inverse: float64 [n] on the device; offset is the
-    models' mean minus the centre, inverse is 1 / scale, 0 for a unit that is left out.
+    models' mean minus the center, inverse is 1 / scale, 0 for a unit that is left out.
     """
 
     gram: Any
@@ -68,8 +68,8 @@ def covariance(
     counts = torch.from_numpy(np.require(gram, requirements=["C", "W"]))
     if resident:
         counts = counts.to(device)
-    centre, apart, factor = (torch.tensor(v, dtype=torch.float64, device=device) for v in (mean, offset, inverse))
-    return Covariance(counts, float(models), centre, apart, factor, rows)
+    center, apart, factor = (torch.tensor(v, dtype=torch.float64, device=device) for v in (mean, offset, inverse))
+    return Covariance(counts, float(models), center, apart, factor, rows)
 
 
 def fast(exact: Covariance, block: int, dtype: Any) -> Fast:

@@ -191,8 +191,8 @@ def _model(plan: Problem, layout: PathPlan, block: int | None, few: Any, place: 
     import torch
 
     counts = plan.counts
-    centred = np.zeros(counts.n)
-    exact = covariance(counts.gram, counts.m, plan.mean, centred, plan.inverse, layout.rows, place, layout.resident)
+    centered = np.zeros(counts.n)
+    exact = covariance(counts.gram, counts.m, plan.mean, centered, plan.inverse, layout.rows, place, layout.resident)
     penalty = torch.from_numpy(plan.penalty).to(place)
     return Model(exact, fast(exact, block or layout.block, few), penalty)
 

@@ -193,7 +193,7 @@ class ScaledOutputs:
         self.mask_mean = np.sum([c.ones for c in counts.values()], axis=0) / m
         sums = {a: self._sums(a, c) for a, c in counts.items()}
         one: tuple[Floats, Floats] = (np.sum(list(sums.values()), axis=0) / m, self.y_mean)
-        self.centres = {a: (sums[a] / c.m, c.y_sum / c.m) if by_alpha else one for a, c in counts.items()}
+        self.centers = {a: (sums[a] / c.m, c.y_sum / c.m) if by_alpha else one for a, c in counts.items()}
 
     def _line(self, alpha: float) -> tuple[float, float]:
         """Slope and offset of the feature in the mask bit."""
@@ -205,7 +205,7 @@ class ScaledOutputs:
         return sums
 
     def moments(self, counts: ByAlpha) -> Dense:
-        """Second moments about these centres, of the same models or of others."""
+        """Second moments about these centers, of the same models or of others."""
         m = sum(c.m for c in counts.values())
         first = next(iter(counts.values()))
         covariance = np.zeros((first.n, first.n))
@@ -214,11 +214,11 @@ class ScaledOutputs:
         square: Floats = np.zeros(first.targets)
         constant = np.ones(first.targets, np.bool_)
         for alpha, c in counts.items():
-            if alpha not in self.centres:
+            if alpha not in self.centers:
                 raise InputError(f"models with alpha = {alpha:g} validate, but none with that alpha is fitted")
             slope, offset = self._line(alpha)
-            x_mean, y_mean = self.centres[alpha]
-            # In centred form: feature - centre = slope (mask - share) with share the mask's value at the centre.
+            x_mean, y_mean = self.centers[alpha]
+            # In centered form: feature - center = slope (mask - share) with share the mask's value at the center.
             share = (x_mean - offset) / slope
             mean, y_here = c.ones / c.m, c.y_sum / c.m
             weight = c.m / m

@@ -193,7 +193,7 @@ class SharedPrior(LinearEstimator):
             if k == WARM and most > 1:
                 prior.split(most, self.seed)
             before = state.coef.copy()
-            sweep(task, models, prior.centre, prior.variances(), state, self.threads)
+            sweep(task, models, prior.center, prior.variances(), state, self.threads)
             mixed = float(state.share @ MIXTURE)
             for _ in range(UPDATES):
                 prior.update(state.seen, state.blur, mixed)

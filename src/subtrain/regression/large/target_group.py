@@ -172,9 +172,9 @@ class TargetGroup:
             left[rows] = np.tile(self.y[rows], len(bias)) - bias.ravel() - product
         slopes = sums[:, : bias.size]
         self._correlate(left, slopes)
-        self._centre(slopes, left.sum(axis=0))
-        centred = np.tile(self.y - self.y_mean, len(bias))
-        fitted, residual = (np.einsum("mc,mc->c", left, other) / len(left) for other in (centred, left))
+        self._center(slopes, left.sum(axis=0))
+        centered = np.tile(self.y - self.y_mean, len(bias))
+        fitted, residual = (np.einsum("mc,mc->c", left, other) / len(left) for other in (centered, left))
         bound = lams.T.ravel()
         excess = np.maximum(self._score(slopes) / np.where(bound > 0, bound, np.inf), 1.0)
         factor, inverse = self.factor[self.units], self.inverse[self.units]
@@ -218,13 +218,13 @@ class TargetGroup:
         plan = problem(counts, self.rules.objective, self.rules.penalty)
         self.mean, self.inverse = plan.mean, plan.inverse
         self.factor = np.where(plan.penalty > 0, plan.penalty, 1.0)
-        self._centre(out[:, : self.targets], values[:, : self.targets].sum(axis=0))
+        self._center(out[:, : self.targets], values[:, : self.targets].sum(axis=0))
 
     def _correlate(self, values: Floats, out: Floats) -> None:
         correlate(self.source, values, out, thread_count(self.rules.threads))
         self.passes += 1
 
-    def _centre(self, sums: Floats, totals: Floats) -> None:
+    def _center(self, sums: Floats, totals: Floats) -> None:
         """Turn sums over models into slopes over the units' penalties, in place."""
         for start in range(0, self.n, SOME):
             at = slice(start, start + SOME)

@@ -1,7 +1,7 @@
 """Coordinate descent for one target at one lambda, on the covariances of a working set of units.
 
-The problem, in coefficients w of centred and scaled masks with covariance C, rho = cov(mask, y), v = var(y):
-minimise v/2 - rho^T w + w^T C w / 2 + sum_j bound_j |w_j|. Its slope is q = rho - C w; w is optimal where
+The problem, in coefficients w of centered and scaled masks with covariance C, rho = cov(mask, y), v = var(y):
+minimize v/2 - rho^T w + w^T C w / 2 + sum_j bound_j |w_j|. Its slope is q = rho - C w; w is optimal where
 |q_j| <= bound_j, with equality and the sign of w_j where w_j is not zero.
 """
 
@@ -22,10 +22,10 @@ STEPS = 8
 
 
 class TargetMoments(NamedTuple):
-    """Second moments of masks about given centres, kept as counts (a `table` of them), never as a matrix of floats.
+    """Second moments of masks about given centers, kept as counts (a `table` of them), never as a matrix of floats.
 
     C[j, k] = (gram[j, k] / models - mean[j] mean[k] + offset[j] offset[k]) inverse[j] inverse[k], where offset is the
-    models' mean minus the centre and inverse is 1 / scale, 0 for a unit that is left out.
+    models' mean minus the center and inverse is 1 / scale, 0 for a unit that is left out.
     """
 
     gram: Any
@@ -67,7 +67,7 @@ def slopes(
     """
     n = moments.mean.size
     count, width = coefs.shape
-    centre = np.zeros(GROUP)
+    center = np.zeros(GROUP)
     active = np.zeros(width + ROWS, np.int64)
     raw = np.zeros((width + ROWS, GROUP))
     size = 0
@@ -79,7 +79,7 @@ def slopes(
             active[size] = members[i]
             for s in range(count):
                 raw[size, s] = coefs[s, i] * moments.inverse[members[i]]
-                centre[s] += raw[size, s] * moments.mean[members[i]]
+                center[s] += raw[size, s] * moments.mean[members[i]]
             size += 1
     ready = prepared(moments.gram, active[:size], raw)
     share = 1.0 / moments.models
@@ -90,7 +90,7 @@ def slopes(
         for s in range(count):
             for j in range(length):
                 k = start + j
-                fitted = product[s, j] * share - moments.mean[k] * centre[s]
+                fitted = product[s, j] * share - moments.mean[k] * center[s]
                 slope[s, k] = rho[k] - fitted * moments.inverse[k]
 
 
@@ -135,7 +135,7 @@ def descend(
     drift = np.zeros(size, np.float32)
     taken = 0
     target = goal
-    # A factorisation costs as much as size / 2 sweeps or so, and seldom is needed at all.
+    # A factorization costs as much as size / 2 sweeps or so, and seldom is needed at all.
     patience = 8 + size // 8
     while True:
         # 1. Certify.

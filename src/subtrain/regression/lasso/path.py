@@ -219,17 +219,17 @@ def _validation_bits(plan: Problem, validation: Counts | ValidationModels | None
         none = ValidationBits(np.zeros((0, 0), np.uint64), np.zeros((1, 0)))
         return lambda t: none
     check_same(plan.counts, validation)
-    return lambda t: ValidationBits(validation.bits, _centred(plan, validation, t))
+    return lambda t: ValidationBits(validation.bits, _centered(plan, validation, t))
 
 
-def _centred(plan: Problem, validation: ValidationModels, t: int) -> Floats:
-    centred: Floats = validation.outputs[:, t].astype(np.float64) - plan.y_mean[t]
-    return centred[None]
+def _centered(plan: Problem, validation: ValidationModels, t: int) -> Floats:
+    centered: Floats = validation.outputs[:, t].astype(np.float64) - plan.y_mean[t]
+    return centered[None]
 
 
 def _spread(plan: Problem, validation: ValidationModels, t: int) -> float:
     """Mean squared error of predicting the fitting models' mean."""
-    return float(np.mean(_centred(plan, validation, t) ** 2))
+    return float(np.mean(_centered(plan, validation, t) ** 2))
 
 
 def _validation(plan: Problem, validation: Counts | None) -> tuple[Any, Floats, Floats]:

@@ -1,4 +1,4 @@
-"""From counts to the regression the solver sees: centring and scaling as rank-one corrections of the counts."""
+"""From counts to the regression the solver sees: centering and scaling as rank-one corrections of the counts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESOLUTION = 1e-20
 class Problem:
     """(1/2m) ||y - X w - b||^2 + lam sum_j penalty_j |w_j| for T targets, b free, in sufficient statistics.
 
-    X are the masks divided by `scale`: their standard deviation (objective "standardized", which centres them too; b
+    X are the masks divided by `scale`: their standard deviation (objective "standardized", which centers them too; b
     makes that immaterial) or 1 ("raw"). mean, scale: float64 [n]; scale is 0 for constant units, which are left out.
     penalty: float64 [n], 0 for units that are left out. rho: [T, n], covariances of scaled masks and outputs;
     variance, y_mean: [T]; variance is exactly 0 for constant targets.

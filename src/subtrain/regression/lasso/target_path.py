@@ -203,15 +203,15 @@ def bits_error(
     rows = np.empty(coef.size, np.int64)
     raw = np.empty(coef.size, np.float32)
     size = 0
-    centre = 0.0
+    center = 0.0
     for i in range(coef.size):
         if coef[i] != 0.0:
             rows[size] = members[i]
             raw[size] = coef[i] * train.inverse[members[i]]
-            # Of the rounded weight, so that its rounding stays centred.
-            centre += np.float64(raw[size]) * train.mean[members[i]]
+            # Of the rounded weight, so that its rounding stays centered.
+            center += np.float64(raw[size]) * train.mean[members[i]]
             size += 1
-    return leave(held.bits, rows[:size], raw[:size], centre, held.outputs[0], left)
+    return leave(held.bits, rows[:size], raw[:size], center, held.outputs[0], left)
 
 
 @kernel

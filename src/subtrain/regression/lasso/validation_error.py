@@ -140,19 +140,19 @@ def leave(
     bits: NDArray[np.uint64],
     rows: NDArray[np.int64],
     raw: NDArray[np.float32],
-    centre: float,
+    center: float,
     outputs: Floats,
     left: NDArray[np.float32],
 ) -> float:
-    """left[i] = outputs[i] + centre - sum of raw over the rows whose unit mask i holds; returns its mean square.
+    """left[i] = outputs[i] + center - sum of raw over the rows whose unit mask i holds; returns its mean square.
 
-    left: float32 [64 words]. 1. Start from outputs + centre, O(m). 2. Of each tile of 256 models, subtract the rows
+    left: float32 [64 words]. 1. Start from outputs + center, O(m). 2. Of each tile of 256 models, subtract the rows
     that their bits select, O(u) vectors of bits. 3. The mean square in float64, O(m).
     """
     m = outputs.size
     left[:] = np.float32(0.0)
     for i in range(m):
-        left[i] = outputs[i] + centre
+        left[i] = outputs[i] + center
     for word in range(0, (m + 63) // 64, WORDS):
         subtract_where(bits, rows, raw, word, left)
     total = 0.0

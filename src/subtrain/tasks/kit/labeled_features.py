@@ -21,16 +21,16 @@ from subtrain.tasks.kit import convert
 from subtrain.tasks.relabel import Twins
 from subtrain.tasks.watching.watched import Known
 
-Labelled = tuple[NDArray[Any], NDArray[np.int64]]
+Labeled = tuple[NDArray[Any], NDArray[np.int64]]
 Logits = list[NDArray[np.float32]]
 Fit = Callable[[NDArray[np.bool_], NDArray[np.uint32]], Logits]
 
 OUTPUTS = ("test_margins", "train_margins")
 
 
-def labelled(
+def labeled(
     x: Any, y: Any, x_test: Any, y_test: Any, name: str = "x", classes: int | None = None
-) -> tuple[dict[str, Labelled], int]:
+) -> tuple[dict[str, Labeled], int]:
     """Both splits as matrices [N, D], not copied, with class numbers int64 [N]; and the number of classes.
 
     Integer labels from 0 on are class numbers; others are numbered in sorted order, as scikit-learn does. InputError
@@ -63,7 +63,7 @@ def numbered(
 class Classification:
     """Both splits of a classification problem, checked against one another, and the outputs asked for."""
 
-    parts: dict[str, Labelled]
+    parts: dict[str, Labeled]
     classes: int
     names: list[str]
     margin: str
@@ -81,7 +81,7 @@ class Classification:
         name: str = "x",
         declared: int | None = None,
     ) -> Classification:
-        parts, classes = labelled(*train, *test, name, declared)
+        parts, classes = labeled(*train, *test, name, declared)
         columns, others = (x.shape[1] for x, _ in parts.values())
         if columns != others or columns == 0:
             raise InputError(f"both splits must have the same features, got {columns} to train and {others} to test")
@@ -95,7 +95,7 @@ class Classification:
         return sorted({parse_name(name)[0] for name in self.names})
 
     @property
-    def trained(self) -> Labelled:
+    def trained(self) -> Labeled:
         """What models are trained on: the training split, and its relabeled twins."""
         return self.twins.added(*self.parts["train"]) if self.twins else self.parts["train"]
 

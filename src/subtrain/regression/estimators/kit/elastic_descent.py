@@ -1,6 +1,6 @@
 """Coordinate descent for one target's elastic-net path, on a dense matrix of covariances.
 
-At one lambda: minimise v/2 - rho^T w + w^T C w / 2 + lam (ratio |w|_1 + (1 - ratio) |w|^2 / 2). That is a LASSO with
+At one lambda: minimize v/2 - rho^T w + w^T C w / 2 + lam (ratio |w|_1 + (1 - ratio) |w|^2 / 2). That is a LASSO with
 lam (1 - ratio) added to the diagonal of C, whose duality gap certifies it.
 """
 

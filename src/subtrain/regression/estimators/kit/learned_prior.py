@@ -21,7 +21,7 @@ class Prior:
 
     Variances are (by_target @ by_unit), rank 1 until `split`, times a factor for each kind of pair. What is seen of a
     weight varies by weight and noise together, so the likelihood is that of normal variables of known noise; each
-    update of the variances is a step of multiplicative Itakura-Saito factorisation (Fevotte, Bertin & Durrieu 2009),
+    update of the variances is a step of multiplicative Itakura-Saito factorization (Fevotte, Bertin & Durrieu 2009),
     which never lowers it. Means are one for each kind of the first table, plus for each target a combination of the
     units' traits, shrunk by how much the coefficients of such traits vary. (Not of the targets' traits: seed
     noise is alike in targets that are alike, and would pass for structure.)
@@ -35,7 +35,7 @@ class Prior:
         self.traits, self.groups = pairs.traits, pairs.groups
         self.vary: Floats | None = None
         self.factor = np.ones((level.size, n))
-        self.centre = np.zeros((level.size, n))
+        self.center = np.zeros((level.size, n))
 
     def split(self, rank: int, seed: int) -> None:
         """From one to `rank` products of a target's and a unit's part, each off the others by a random factor."""
@@ -51,7 +51,7 @@ class Prior:
     def update(self, seen: Floats, blur: Floats, mixed: float) -> None:
         """One step uphill. seen, blur: [T, n], each weight as the data alone give it and the variance of its noise;
         mixed: the mixture's mean, which variances are to be multiplied by."""
-        square = (seen - self.centre) ** 2
+        square = (seen - self.center) ** 2
         part = mixed * self.factor
         pull, push = _slopes(self.by_target @ self.by_unit, part, square, blur)
         self.by_unit *= np.sqrt(_over(self.by_target.T @ pull, self.by_target.T @ push))
@@ -70,15 +70,15 @@ class Prior:
         """Towards what the kinds and the units' traits say of what is seen, weighted by how well it is known."""
         prior = mixed * self.variances()
         known = 1.0 / (blur + prior)
-        centre = np.zeros_like(seen)
+        center = np.zeros_like(seen)
         if self.kinds:
             table = self.kinds[0]
-            centre += _over(sums(table, known * seen), sums(table, known))[table]
+            center += _over(sums(table, known * seen), sums(table, known))[table]
         if self.traits is not None and self.groups is not None:
             if self.vary is None:
                 self.vary = np.full(int(self.groups.max()) + 1, START * float(prior.mean()))
-            centre += self._by_traits(known, seen - centre, threads)
-        self.centre += STEP * (centre - self.centre)
+            center += self._by_traits(known, seen - center, threads)
+        self.center += STEP * (center - self.center)
 
     def _by_traits(self, known: Floats, left: Floats, threads: int | None) -> Floats:
         """The posterior mean of traits @ coefficients for each target; and a step of EM for the coefficients' variances

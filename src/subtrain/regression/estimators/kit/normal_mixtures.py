@@ -51,9 +51,9 @@ def start(task: Dense) -> MixtureState:
 
 
 def sweep(
-    task: Dense, models: int, centre: Floats, scale: Floats, state: MixtureState, threads: int | None = None
+    task: Dense, models: int, center: Floats, scale: Floats, state: MixtureState, threads: int | None = None
 ) -> None:
-    """Update every weight once, given prior means centre and variances scale [T, n] times MIXTURE; then the noise and
+    """Update every weight once, given prior means center and variances scale [T, n] times MIXTURE; then the noise and
     the mixture.
 
     Blocks of units are updated against what the others predict, which a matrix product brings up to date afterwards.
@@ -75,7 +75,7 @@ def sweep(
             some = slice(k * TARGETS, (k + 1) * TARGETS)
             local = state.pull[some, units].copy()
             coef, seen = state.coef[some, units], state.seen[some, units]
-            prior = centre[some, units], scale[some, units]
+            prior = center[some, units], scale[some, units]
             blur = state.blur[some, units]
             update_block(local, coef, seen, blur, *prior, block, state.share, spread[some], change[some], given[k])
 
@@ -93,7 +93,7 @@ def update_block(
     coef: Floats,
     seen: Floats,
     blur: Floats,
-    centre: Floats,
+    center: Floats,
     scale: Floats,
     covariance: Floats,
     share: Floats,
@@ -102,7 +102,7 @@ def update_block(
     given: Floats,
 ) -> None:
     """Coordinate updates within a block of b units. pull: scratch [T, b]; coef, seen: [T, b], written; blur,
-    centre, scale: [T, b]; covariance: [b, b]; spread [T] gains the predictions' posterior variance, given [K] the
+    center, scale: [T, b]; covariance: [b, b]; spread [T] gains the predictions' posterior variance, given [K] the
     responsibilities.
 
     For each target and unit (Kim et al. 2024, section 3): 1. what the data alone say of the weight, O(1); 2. how likely
@@ -119,7 +119,7 @@ def update_block(
             # 1. The weight as the data give it.
             z = coef[t, j] + pull[t, j] / covariance[j, j]
             most = -np.inf
-            off = z - centre[t, j]
+            off = z - center[t, j]
             # 2. The components.
             for k in range(size):
                 a = v + s * MIXTURE[k]
@@ -140,7 +140,7 @@ def update_block(
             seen[t, j] = z
             spread[t] += covariance[j, j] * (second - mean * mean)
             # 4. The step.
-            step = centre[t, j] + mean - coef[t, j]
+            step = center[t, j] + mean - coef[t, j]
             coef[t, j] += step
             change[t, j] = step
             for i in range(covariance.shape[0]):
