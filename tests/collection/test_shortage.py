@@ -109,7 +109,7 @@ def test_with_one_worker_left_a_model_that_is_killed_is_to_blame(short_system):
 
 
 def test_a_worker_that_grows_is_told_from_one_that_is_large():
-    from subtrain.collection.engines.local.worker_growth import Growth
+    from subtrain.collection.engines.local.device_memory import Growth
 
     large, growing = Growth(), Growth()
     for k in range(4):

@@ -12,7 +12,7 @@ import pytest
 
 import worlds
 from subtrain import Design, Study
-from subtrain.collection.engines.slurm import executor, squeue_silence
+from subtrain.collection.engines.slurm import executor, submitted_jobs
 from subtrain.collection.engines.slurm.submitted_jobs import open_batches
 from subtrain.errors import CollectError, InputError
 
@@ -110,7 +110,7 @@ def test_a_silent_squeue_is_said_and_waited_for(fake, unruly_study):
 
 def test_a_squeue_that_stays_silent_is_one_sentence_and_the_jobs_are_kept(fake, unruly_study, monkeypatch):
     study = unruly_study()
-    monkeypatch.setattr(squeue_silence, "MOST", 0.5)
+    monkeypatch.setattr(submitted_jobs, "MOST", 0.5)
     (fake / "down-soon").write_text("1000000")
     with pytest.raises(CollectError, match=r"squeue has not answered for .* minutes, and nothing was committed"):
         study.collect(engine="slurm", progress=False)
@@ -121,12 +121,12 @@ def test_a_squeue_that_stays_silent_is_one_sentence_and_the_jobs_are_kept(fake, 
 
 
 def test_commits_are_a_sign_of_life():
-    quiet = squeue_silence.Silence("here", [])
-    quiet.last -= 2 * squeue_silence.MOST
+    quiet = submitted_jobs.Silence("here", [])
+    quiet.last -= 2 * submitted_jobs.MOST
     quiet.heard(answered=False, landed=True)
-    for _ in range(squeue_silence.SAID_AFTER - 1):
+    for _ in range(submitted_jobs.SAID_AFTER - 1):
         quiet.heard(answered=False, landed=False)
-    quiet.last -= 2 * squeue_silence.MOST
+    quiet.last -= 2 * submitted_jobs.MOST
     with pytest.raises(CollectError, match="the jobs of here may go on"):
         quiet.heard(answered=False, landed=False)
 

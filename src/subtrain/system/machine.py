@@ -48,24 +48,23 @@ def host() -> str:
 def memory() -> int | None:
     """Bytes of memory that this process and those beside it may take in all; None where the system does not say."""
     found = [room.limit for room in cgroups.memory_rooms()]
-    there = _meminfo("MemTotal") or _pages("SC_PHYS_PAGES")
+    there = proc_bytes("/proc/meminfo", "MemTotal") or _pages("SC_PHYS_PAGES")
     return min([*found, *([there] if there else [])], default=None)
 
 
 def available_memory() -> int | None:
     """Bytes that a process could still take, None where the system does not say."""
     found = [max(0, room.limit - room.used) for room in cgroups.memory_rooms()]
-    there = _meminfo("MemAvailable") or _pages("SC_AVPHYS_PAGES")
+    there = proc_bytes("/proc/meminfo", "MemAvailable") or _pages("SC_AVPHYS_PAGES")
     return min([*found, *([there] if there else [])], default=None)
 
 
-def _meminfo(name: str) -> int | None:
-    try:
-        with open("/proc/meminfo", encoding="utf-8") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines[name].split()[0]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        return None
+def proc_bytes(path: str, *names: str) -> int | None:
+    """Bytes that a table of Linux, such as /proc/meminfo, gives for the first of these names; None if it gives none."""
+    with suppress(OSError, ValueError, IndexError), open(path, encoding="utf-8") as file:
+        lines = dict(line.split(":", 1) for line in file)
+        return next((int(lines[name].split()[0]) * 1024 for name in names if name in lines), None)
+    return None
 
 
 def _pages(name: str) -> int | None:

@@ -44,6 +44,15 @@ class Engine(Protocol):
         ...
 
 
+def device_of(study: StoredStudy, segments: list[Span], timeout: float | None) -> str | None:
+    """The device that the task asks for, which is made only if there is something to train; InputError for a timeout
+    that nothing keeps."""
+    if timeout is not None and not timeout > 0:
+        raise InputError(f"timeout must be above 0 seconds, got {timeout}")
+    device: str | None = getattr(study.task, "device", None) if segments else None
+    return device
+
+
 def default_engine(study: StoredStudy) -> str:
     """The engine of a collection that names none."""
     return "inline" if isinstance(study.store, Memory) else "local"

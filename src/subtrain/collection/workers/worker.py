@@ -26,7 +26,7 @@ from subtrain.store.addresses import local_folder, open_store
 from subtrain.store.folder import inside
 from subtrain.studies.manifest import MANIFEST
 from subtrain.studies.stored_study import LOGS, StoredStudy
-from subtrain.system.machine import NoDeviceError, host
+from subtrain.system.machine import NoDeviceError, host, proc_bytes
 from subtrain.trainers.kit.out_of_memory import release_memory
 
 # Of 1000: how readily the system kills a worker.
@@ -125,10 +125,7 @@ def peak_memory() -> int:
 
 def held_memory() -> int:
     """Bytes that this process holds for itself now, without files that it only maps; 0 if the system does not say."""
-    with suppress(OSError, ValueError, IndexError), open("/proc/self/status", encoding="utf-8") as file:
-        lines = dict(line.split(":", 1) for line in file)
-        return int(lines.get("RssAnon", lines.get("VmRSS", "0")).split()[0]) * 1024
-    return 0
+    return proc_bytes("/proc/self/status", "RssAnon", "VmRSS") or 0
 
 
 def _die_first() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from subtrain.collection.engines.engine import device_of
 from subtrain.collection.engines.local.executor import LocalExecutor
 from subtrain.collection.engines.local.slots import pick_slots
 from subtrain.collection.report import Tally, known_worker_bytes
 from subtrain.designs.drawn import Span
-from subtrain.errors import InputError
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.machine import available_memory, cores, promised_gpus, visible_gpus
 
@@ -34,10 +34,7 @@ def local(
         per_device: Workers on each device.
         timeout: Seconds that one call of the task's `train` may take.
     """
-    if timeout is not None and not timeout > 0:
-        raise InputError(f"timeout must be above 0 seconds, got {timeout}")
-    # The task is only made if there is something to train.
-    wants = getattr(study.task, "device", None) if segments else None
+    wants = device_of(study, segments, timeout)
     gpus = visible_gpus() if wants == "cuda" and devices is None else ()
     slots = pick_slots(
         cores(),

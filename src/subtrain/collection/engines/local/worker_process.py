@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from subtrain.collection.engines.local.worker_growth import Growth
+from subtrain.collection.engines.local.device_memory import Growth
 from subtrain.collection.workers.train_segment import DEVICE
 from subtrain.collection.workers.worker import log_name
 from subtrain.designs.drawn import Span

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from subtrain.collection.engines.engine import device_of
 from subtrain.collection.engines.local.executor import LocalExecutor
 from subtrain.collection.engines.local.slots import CPU, Slots
 from subtrain.collection.engines.local.worker_process import Worker
@@ -19,7 +20,7 @@ from subtrain.collection.report import SegmentFailure, Tally
 from subtrain.collection.retries import Ledger
 from subtrain.collection.workers import task_message
 from subtrain.designs.drawn import Span
-from subtrain.errors import InputError, StorageError
+from subtrain.errors import StorageError
 from subtrain.store.addresses import open_store
 from subtrain.store.protocol import Store
 from subtrain.studies.manifest import MANIFEST
@@ -214,10 +215,7 @@ def ray(
         max_retries: Tries after the loss of a node, which do not count as failures of a model.
         timeout: Seconds that one call of the task's `train` may take.
     """
-    if timeout is not None and not timeout > 0:
-        raise InputError(f"timeout must be above 0 seconds, got {timeout}")
-    # The task is only made if there is something to train.
-    wants = getattr(study.task, "device", None) if segments else None
+    wants = device_of(study, segments, timeout)
     gpus = float(wants == "cuda") if num_gpus is None else num_gpus
     options = RayOptions(address, workers, num_cpus, gpus, max_retries)
     tally.slots = str(options)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from subtrain.collection.engines.slurm import sbatch
 from subtrain.collection.engines.slurm.sbatch import MOST_JOBS, Request, SlurmJob
-from subtrain.collection.engines.slurm.squeue_silence import Silence
-from subtrain.collection.engines.slurm.submitted_jobs import Batch, new_batch, open_batches, write_batch
+from subtrain.collection.engines.slurm.submitted_jobs import Batch, Silence, new_batch, open_batches, write_batch
 from subtrain.collection.report import SegmentFailure, Tally, runner_file
 from subtrain.collection.retries import Ledger
 from subtrain.collection.workers import checkpoint
@@ -120,11 +119,14 @@ class SlurmExecutor:
 
     def plan(self) -> tuple[Batch, str]:
         """The array of what nobody is at work on, and its script; nothing is written or submitted."""
-        busy = {self.study.segments[k] for batch, index in self.running for k in batch.jobs[index]}
-        jobs = self._jobs(self.ledger.idle(busy))
+        jobs = self._jobs(self.ledger.idle(self._of(self.running)))
         batch = new_batch(self.study, jobs)
         text = sbatch.script(self.study.path.resolve(), batch.folder, batch.name, len(jobs), self.request)
         return batch, text
+
+    def _of(self, elements: Iterable[Element]) -> set[Span]:
+        """The segments of these jobs."""
+        return {self.study.segments[k] for batch, index in elements for k in batch.jobs[index]}
 
     def run(self, tick: Callable[[], None]) -> list[SegmentFailure]:
         """Submit and watch until all is committed or given up."""
@@ -192,9 +194,7 @@ class SlurmExecutor:
         return MOST_JOBS if self.max_jobs is None else max(0, self.max_jobs - len(self.running) - len(self.gone))
 
     def _submit(self) -> None:
-        busy = {self.study.segments[k] for batch, index in self.running for k in batch.jobs[index]}
-        pending = {self.study.segments[k] for batch, index in self.gone for k in batch.jobs[index]}
-        if not self.ledger.idle(busy | pending) or not self._free():
+        if not self.ledger.idle(self._of([*self.running, *self.gone])) or not self._free():
             return
         batch, text = self.plan()
         path = write_batch(batch, text)
