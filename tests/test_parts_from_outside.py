@@ -10,11 +10,13 @@ import pytest
 import worlds
 from commands import ok
 from subtrain import MeanDifference, Study, evaluate, load_fit, neighbors, retrain
+from subtrain.collection.engines import ENGINES
 from subtrain.designs import DESIGNS
 from subtrain.errors import InputError
 from subtrain.explorer.data.words import meaning
 from subtrain.quantities import QUANTITIES, quantity_of
 from subtrain.tasks import TASKS, Source, load_task
+from subtrain.testing.engines import check_engine
 
 SMALL = ("-p", "n=40", "-p", "targets=10", "-p", "epochs=1", "--models", "30", "--heldout", "6", "--replicates", "1")
 
@@ -154,3 +156,53 @@ def test_a_task_that_cannot_be_loaded_is_one_sentence(other_package):
     other_package(TASKS, "broken = hollow:made", "")
     with pytest.raises(InputError, match="hollow has nothing named 'made'"):
         load_task("broken")
+
+
+ENGINE = '''
+from pathlib import Path
+from subtrain.collection.report import SegmentFailure
+from subtrain.collection.workers.train_segment import ModelsFailedError, train_segment
+
+class Toy:
+    """Trains in this process, segment after segment, and signs for it.
+
+    Args:
+        signature: Who signs.
+    """
+
+    in_process = True
+
+    def __init__(self, study, segments, tally, *, signature: str = "nobody"):
+        self.study, self.segments, self.tally, self.signature = study, segments, tally, signature
+        tally.workers, tally.slots = 1, f"{signature} at work"
+
+    def run(self, tick):
+        given_up = []
+        for span in self.segments:
+            try:
+                train_segment(self.study, span, self.tally.add)
+            except ModelsFailedError as error:
+                given_up.append(SegmentFailure(*span, "; ".join(error.failed.values()), tuple(error.failed)))
+            tick()
+        Path("signed").write_text(self.signature)
+        return given_up
+'''
+
+
+def test_an_engine(other_package, make_study, tmp_path, monkeypatch):
+    other_package(ENGINES, "toy = toy_engine:Toy", ENGINE)
+    monkeypatch.chdir(tmp_path)
+    check_engine("toy", tmp_path / "checks")
+    study = make_study(done=False)
+    done = study.collect(engine="toy", signature="me", progress=False)
+    assert (done.done, done.trained, done.slots) == (study.models, study.models, "me at work")
+    kept = retrain(study, np.ones((1, study.n), dtype=bool), engine="toy", signature="again", progress=False)
+    assert kept.outputs("test_margins").shape[:2] == (1, 1)
+    assert (tmp_path / "signed").read_text() == "again"
+    with pytest.raises(InputError, match="did you mean 'signature'"):
+        study.collect(engine="toy", sign="me")
+    ok("create", "other", "--task", "digits", *SMALL, cwd=tmp_path)
+    assert "Who signs." in ok("collect", "--help", cwd=tmp_path)
+    ok("collect", "other", "--engine", "toy", "--signature", "the command line", cwd=tmp_path)
+    assert (tmp_path / "signed").read_text() == "the command line"
+    assert Study.open(tmp_path / "other").models_done() == 36

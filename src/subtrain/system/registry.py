@@ -67,5 +67,10 @@ class Registry(Mapping[str, Any]):
         vars(self).pop("_places", None)
 
     def add(self, name: str, place: str) -> None:
-        """Register a part for this process, as an entry point would for every one."""
+        """Register a part for this process alone: workers and other processes know only entry points.
+
+        Args:
+            name: Name of the part; that of one that is there already is taken over.
+            place: Where it is found, "module:attribute".
+        """
         self._places[name] = place

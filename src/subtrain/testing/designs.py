@@ -15,6 +15,22 @@ from subtrain.store.memory import Memory
 from subtrain.testing.expect import expect
 
 
+def check_design(design: AnyDesign) -> None:
+    """Run every check of `CHECKS`.
+
+    Args:
+        design: A design of the kind, bound to its units.
+
+    Raises:
+        AssertionError: For the first thing that is not as the contract says.
+
+    Example:
+        >>> check_design(st.Design(models=6, heldout=2, n=9))
+    """
+    for check in CHECKS:
+        check(design)
+
+
 def a_row_depends_on_its_number_alone(design: AnyDesign) -> None:
     some = [design.rows - 1, 0, design.rows // 2, 0]
     assert np.array_equal(design.masks(some).data, design.masks().data[some])

@@ -14,6 +14,25 @@ from subtrain.testing.expect import expect
 from subtrain.testing.world import NAME, linear
 
 
+def check_engine(engine: str, folder: Path, **options: Any) -> None:
+    """Run every check of `CHECKS`, each in a folder of its own.
+
+    Args:
+        engine: Name of the engine, as it is registered.
+        folder: An empty folder for the studies.
+        **options: The engine's options.
+
+    Raises:
+        AssertionError: For the first thing that is not as the contract says.
+
+    Example:
+        >>> import pathlib
+        >>> check_engine("inline", pathlib.Path("checks"))
+    """
+    for check in CHECKS:
+        check(engine, folder / check.__name__, **options)
+
+
 def study_in(folder: Path, **params: Any) -> Study:
     """A study of 14 models in segments of 4, none of them trained."""
     return Study.create(folder / "study", NAME, Design(models=10, heldout=2), params=params, segment=4)

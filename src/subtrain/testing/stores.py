@@ -25,6 +25,23 @@ def content(data: bytes) -> Write:
     return lambda file: file.write(data)
 
 
+def check_store(empty: Callable[[], Store]) -> None:
+    """Run every check of `CHECKS`.
+
+    Args:
+        empty: Makes an empty store, another one each time.
+
+    Raises:
+        AssertionError: For the first thing that is not as the contract says.
+
+    Example:
+        >>> from subtrain.store.memory import Memory
+        >>> check_store(Memory)
+    """
+    for check in CHECKS:
+        check(empty())
+
+
 def what_is_committed_is_read(store: Store) -> None:
     data = os.urandom(100_000)
     assert store.commit_new("segments/a", content(data))

@@ -11,6 +11,22 @@ from subtrain.outputs import Output
 from subtrain.tasks.base import Task
 
 
+def check_task(task: Task) -> None:
+    """Run every check of `CHECKS`.
+
+    Args:
+        task: A task as its users make it.
+
+    Raises:
+        AssertionError: For the first thing that is not as the contract says.
+
+    Example:
+        >>> check_task(st.tasks.digits(n=30, targets=4, epochs=1, widths=()))
+    """
+    for check in CHECKS:
+        check(task)
+
+
 def _models(task: Task, count: int) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
     design = Design(models=count, heldout=0, n=task.n)
     return design.masks().unpack(), design.seeds()

@@ -18,16 +18,20 @@ class Executor(Protocol):
 
     `collect` makes one and calls `run` once, from the thread of its caller. What is committed to the store is the only
     truth: an executor may be killed at any moment, run again, or have others at work on the same study. A segment that
-    two of them train is committed once, by whoever comes first. A class whose models train in this process sets
-    `in_process = True`; no other executor is given a study that lies in memory.
+    two of them train is committed once, by whoever comes first. `train_segment(study, span, report)` of
+    `collection.workers.train_segment` trains and commits one segment, wherever it is called; it raises
+    ModelsFailedError, whose `failed` says why by model, and ShortOfMemoryError. A class whose models train in this
+    process sets `in_process = True`; no other executor is given a study that lies in memory.
     """
 
     def run(self, tick: Callable[[], None]) -> list[SegmentFailure]:
         """Work until each segment is committed or given up; returns those given up, in the words a person reads.
 
-        Calls `tick` several times a second, and keeps the tally it was made with. A segment is given up after ATTEMPTS
-        failures (`collection.retries`). Raises a SubtrainError when going on is useless for all segments alike, such as
-        a full disk. When `tick` raises, what was started here is stopped, unless it outlives this process on purpose.
+        Calls `tick` several times a second, and `tally.add(k)` when k more models are trained, for the progress and the
+        status that others see. A segment is given up after ATTEMPTS failures (`collection.retries`); it is returned as
+        a `SegmentFailure(start, stop, why, models)`, whose sentence `why` names what failed. Raises a SubtrainError
+        when going on is useless for all segments alike, such as a full disk. When `tick` raises, what was started here
+        is stopped, unless it outlives this process on purpose.
         """
         ...
 
@@ -35,8 +39,9 @@ class Executor(Protocol):
 class Engine(Protocol):
     """Makes an executor, and may be the executor's class. `tally.workers` and `tally.slots` are its to set.
 
-    Its keywords are the engine's options: their types come from the signature, their help from `Args:` in the
-    docstring. Nothing is started yet. Raises InputError for options that do not suit the study.
+    Its keyword-only parameters, those after `*`, are the engine's options: their types come from the signature, their
+    help from `Args:` in the docstring. Nothing is started yet. Raises InputError for options that do not suit the
+    study.
     """
 
     def __call__(self, study: StoredStudy, segments: list[Span], tally: Tally, **options: Any) -> Executor:

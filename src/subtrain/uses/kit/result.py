@@ -76,7 +76,10 @@ class Result:
     def asked_study(self) -> Study:
         """The study that the question was about; InputError where there was none to retrain from."""
         if self.study is None:
-            raise InputError("nothing can be retrained without a study: ask the question with study=…")
+            raise InputError(
+                "nothing can be retrained without a study: give the question its study (study=…), and decorate the "
+                "function of a question of your own with @question, which hands the study on"
+            )
         return self.study
 
 
