@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,11 @@ class Masks:
     def sha256(self) -> str:
         """Digest of the packed bits; a segment stores it as a check."""
         return hashlib.sha256(self.data.tobytes()).hexdigest()
+
+
+def join(parts: Sequence[Masks]) -> Masks:
+    """The masks of all parts, one below the other."""
+    return parts[0] if len(parts) == 1 else Masks(np.concatenate([part.data for part in parts]), parts[0].n)
 
 
 def pack(masks: object, first: int = 0) -> Masks:

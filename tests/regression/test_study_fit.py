@@ -88,6 +88,7 @@ def test_other_estimators_fit_studies_too(study, world, estimator):
     assert st.evaluate(dm, study).lds.value > 0.9
 
 
+@pytest.mark.filterwarnings("ignore::subtrain.system.experimental.ExperimentalWarning")
 def test_a_device_that_is_not_there_is_one_sentence(study):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from subtrain.collection.missing_models import SELECTED, missing_models
 from subtrain.designs.drawn import FIT
 from subtrain.errors import InputError
-from subtrain.masks import Masks, row_bytes
+from subtrain.masks import Masks, join, row_bytes
 from subtrain.regression.counting.model_stream import LAST
 from subtrain.regression.fit_warnings import warn
 from subtrain.regression.lasso.validation_error import ValidationModels
@@ -72,9 +72,7 @@ class Models:
     def validation_models(self, rows: NDArray[np.int64]) -> ValidationModels:
         """These models held in memory, masks packed, outputs as they come: they choose λ without counts."""
         masks, outputs = zip(*self.blocks(rows), strict=True)
-        return ValidationModels(
-            Masks(np.concatenate([part.data for part in masks]), self.study.n), np.concatenate(outputs)
-        )
+        return ValidationModels(join(masks), np.concatenate(outputs))
 
     def by_alpha(self, rows: NDArray[np.int64]) -> dict[float, NDArray[np.int64]]:
         """These models by the alpha of their mask, which only a study's own design knows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,6 @@ class Twins:
             {"relabelled units": units, "new labels": labels},
             (lambda: fingerprint(old(), units, labels)) if old else None,
         )
-
-
-Relabel = Callable[[NDArray[np.int64], NDArray[np.int64]], Task]
 
 
 def relabelled(task: Task, units: Sequence[int], labels: Sequence[int]) -> Task:

@@ -32,7 +32,7 @@ from subtrain.tasks.watching.own_code import place
 from subtrain.trainers.kit.out_of_memory import is_out_of_memory, release_memory
 
 SAVE_EVERY = 10.0
-# Failures of one kind, and no success, after which nothing more is trained (`alike`); seconds after each of them.
+# Failures of one kind, and no success, after which nothing more is trained (`retries.Alike`); seconds after each.
 ALIKE, HEARD = 8, 0.05
 DEVICE = "SUBTRAIN_DEVICE"
 # Letters of a traceback that are kept, and what its digest, the last line of the file, begins with.

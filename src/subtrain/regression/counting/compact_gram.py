@@ -105,6 +105,8 @@ class CompactGram:
         return out
 
     def __add__(self, other: CompactGram) -> CompactGram:
+        from subtrain.regression.counting.products import mirror
+
         if self.n != other.n:
             raise InputError(f"Grams over different units cannot be added: {self} and {other}")
         m, ones = _checked_models(self.m + other.m), self.ones + other.ones
@@ -117,7 +119,7 @@ class CompactGram:
             band = np.add(self.rows(span), other.rows(span), dtype=np.int64)
             found.append(fold_band(total, first, band, nothing, 0))
         total = with_escapes(total, found)
-        _mirror(total.deviation)
+        mirror(total.deviation, 0, self.n)
         return total
 
     def _checked(self, index: ArrayLike) -> NDArray[np.int64]:
@@ -171,12 +173,6 @@ def _checked_models(m: int) -> int:
     if m >= MODELS:
         raise InputError(f"a compact Gram counts fewer than 2^32 models, got {m}")
     return m
-
-
-def _mirror(deviation: NDArray[np.int16]) -> None:
-    from subtrain.regression.counting.products import mirror
-
-    mirror(deviation, 0, len(deviation))
 
 
 @kernel

@@ -56,6 +56,8 @@ def count_blocks(
     memory does not suffice and when the stream does not begin with the models of `resume`; CorruptError when those are
     damaged.
     """
+    from subtrain.regression.counting.saved_counts import save
+
     if gram not in GRAMS:
         raise InputError(f"gram must be one of {', '.join(GRAMS)}, got {gram!r}")
     if start is not None and resume is not None:
@@ -74,13 +76,13 @@ def count_blocks(
         if progress:
             progress("counts", total.m, max(models or 0, total.m))
         if folder is not None and time.monotonic() - last >= checkpoint_seconds:
-            _save(folder, total, False, tail)
+            save(folder, total, False, tail)
             last, saved = time.monotonic(), True
     if total is None:
         raise InputError("there are no models to count")
     counting_pass.finish(total, workers)
     if folder is not None and not saved:
-        _save(folder, total, True, tail)
+        save(folder, total, True, tail)
     return total
 
 
@@ -156,12 +158,6 @@ def _resumed(folder: Path, gram: str) -> tuple[Counts | None, Tail]:
     if found.tail is None:
         raise InputError(f"{folder} holds finished counts of no stream; add to them with start=load_counts(...)")
     return found.counts, found.tail
-
-
-def _save(folder: Path, total: Counts, finished: bool, tail: Tail) -> None:
-    from subtrain.regression.counting import saved_counts as saved
-
-    saved.save(folder, total, finished, tail)
 
 
 def count(

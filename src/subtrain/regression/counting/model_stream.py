@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.masks import Masks
+from subtrain.masks import Masks, join
 from subtrain.regression.counting.counts import as_outputs, check_finite
 from subtrain.regression.counting.shards import Stack, stack
 
@@ -124,5 +124,5 @@ def _after(blocks: Iterable[tuple[int, Masks, NDArray[Any]]], skip: int, tail: T
 def _join(held: list[Block]) -> Block:
     if len(held) == 1:
         return held[0]
-    masks = Masks(np.concatenate([masks.data for masks, _ in held]), held[0][0].n)
-    return masks, np.concatenate([y for _, y in held])
+    masks, outputs = zip(*held, strict=True)
+    return join(masks), np.concatenate(outputs)

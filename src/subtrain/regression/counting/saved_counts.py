@@ -87,6 +87,8 @@ def save(folder: Path, counts: Counts, finished: bool, tail: Tail | None) -> Non
 
 def load(folder: Path) -> Saved | None:
     """What is in the folder; None if there are no counts."""
+    from subtrain.regression.counting.counting_pass import finish
+
     if not (folder / HEAD).exists():
         return None
     head = atomic_files.read_json(folder / HEAD)
@@ -104,7 +106,7 @@ def load(folder: Path) -> Saved | None:
         )
         tail = None if head["last"] is None else Tail(got.get("last_masks"), got.get("last_outputs"), head["last"])
         if not head["finished"]:
-            _finish(counts)
+            finish(counts, 1)
         return Saved(counts, head["gram"], tail)
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptError(_damaged(folder / HEAD)) from error
@@ -145,12 +147,6 @@ def _get(folder: Path, name: str, entry: dict[str, str]) -> NDArray[Any]:
     except FileNotFoundError as error:
         raise CorruptError(_damaged(path)) from error
     return array
-
-
-def _finish(counts: Counts) -> None:
-    from subtrain.regression.counting.counting_pass import finish
-
-    finish(counts, 1)
 
 
 def _sweep(folder: Path, keep: set[str]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
-from subtrain.masks import Masks, pack
+from subtrain.masks import Masks, join, pack
 from subtrain.regression.counting.counts import as_outputs, check_finite
 from subtrain.store.npy_files import opened
 
@@ -89,7 +89,7 @@ class Stack:
     def _read(self, start: int, stop: int) -> tuple[Masks, NDArray[Any]]:
         bits = [_packed(part, rows, first) for first, part, rows in _between(self.masks, start, stop)]
         ys = [part[rows] for _, part, rows in _between(self.outputs, start, stop)]
-        return _joined(bits), ys[0] if len(ys) == 1 else np.concatenate(ys)
+        return join(bits), ys[0] if len(ys) == 1 else np.concatenate(ys)
 
     def check_finite(self) -> None:
         """Raise InputError that names the first model and target whose output is inf or NaN.
@@ -159,7 +159,7 @@ def whole_masks(masks: object) -> Masks:
     """All parts of masks in one piece."""
     parts = mask_parts(masks)
     starts = ((part, k) for part in parts for k in range(0, max(len(part), 1), PACKED))
-    return _joined([_packed(part, slice(k, min(k + PACKED, len(part))), k) for part, k in starts])
+    return join([_packed(part, slice(k, min(k + PACKED, len(part))), k) for part, k in starts])
 
 
 def whole_outputs(outputs: object, masks: object) -> NDArray[Any]:
@@ -226,11 +226,7 @@ def _packed(part: Any, rows: slice, first: int) -> Masks:
         return pack(part[rows], first)
     step = max(1, UNPACKED // (max(1, part.shape[1]) * part.dtype.itemsize))
     starts = range(rows.start, max(rows.stop, rows.start + 1), step)
-    return _joined([pack(part[k : min(k + step, rows.stop)], first + k - rows.start) for k in starts])
-
-
-def _joined(parts: Sequence[Masks]) -> Masks:
-    return parts[0] if len(parts) == 1 else Masks(np.concatenate([part.data for part in parts]), parts[0].n)
+    return join([pack(part[k : min(k + step, rows.stop)], first + k - rows.start) for k in starts])
 
 
 def _width(part: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -15,16 +15,14 @@ from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.shards import are_flat
 from subtrain.regression.counting.threads import Mapper, Progress
-from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, Rows, StandardErrors
+from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, StandardErrors
 from subtrain.regression.estimators.kit.linear_estimator import LinearEstimator, fitted_lasso
 from subtrain.regression.estimators.kit.sample_split import fold_numbers
-from subtrain.regression.fit_plan import FitPlan, plan_fit
 from subtrain.regression.lasso.folds import lasso_kfold
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
 from subtrain.regression.lasso.path import PASSES
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.lasso.validation_error import ValidationModels
-from subtrain.regression.study_models import Models
 
 
 @dataclass(eq=False, repr=False)
@@ -141,12 +139,10 @@ class Lasso(LassoParameters):
         """Fit from counts of the folds of a cross-validation."""
         return self._solved(lasso_kfold(folds, self._options(), progress))
 
-    def plan(self, models: Models, parts: Mapping[str, Rows], keep_counts: bool) -> FitPlan:
-        """What fitting these parts of a study's models takes; on a device all models are counted in tables of int32."""
-        if self.device == "cpu":
-            return super().plan(models, parts, keep_counts)
-        sizes = [rows.size for rows in parts.values()]
-        return plan_fit(sizes, models.study.n, models.targets, False, keep_counts, models.dtype.itemsize)
+    @property
+    def holds_models(self) -> bool:
+        """On a device all models are counted, in tables of int32."""
+        return self.device == "cpu"
 
     @property
     def fold_count(self) -> int:

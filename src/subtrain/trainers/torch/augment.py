@@ -35,7 +35,7 @@ def draw(augment: Augment, flips: Any, size: tuple[int, int], generator: Any) ->
     """Draws for one epoch of images of `size` (height, width); `flips` as `first_flips` gives them, in their order."""
     count, reach = len(flips), augment.translate
     move = torch.randint(-reach, reach + 1, (count, 2), generator=generator)
-    flip = flips if augment.alternate else _coins(augment, count, generator)
+    flip = flips if augment.alternate else first_flips(augment, count, generator)
     free = [side - augment.cutout + 1 for side in size]
     if min(free) < 1 or reach >= min(size):
         raise InputError(f"images of {size[0]} x {size[1]} are too small for {augment}")
@@ -45,10 +45,6 @@ def draw(augment: Augment, flips: Any, size: tuple[int, int], generator: Any) ->
 
 def first_flips(augment: Augment, count: int, generator: Any) -> Any:
     """Which examples the first epoch flips, bool [count]."""
-    return _coins(augment, count, generator)
-
-
-def _coins(augment: Augment, count: int, generator: Any) -> Any:
     if not augment.flip:
         return torch.zeros(count, dtype=torch.bool)
     return torch.randint(0, 2, (count,), generator=generator) == 1

@@ -226,13 +226,18 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         """Share of a study's models that choose lambda, and the seed that draws them."""
         return getattr(self, "validation", None), getattr(self, "seed", 0)
 
+    @property
+    def holds_models(self) -> bool:
+        """Whether validation models of a study are held as they are, and not counted."""
+        return self.reads == COUNTS_AND_VALIDATION
+
     def look_at(self, models: Models) -> tuple[str, ...]:
         """Nothing to say of any models."""
         return ()
 
     def plan(self, models: Models, parts: Mapping[str, Rows], keep_counts: bool) -> FitPlan:
         """What fitting these parts of a study's models takes."""
-        held = self.reads == COUNTS_AND_VALIDATION and len(parts) == 2
+        held = self.holds_models and len(parts) == 2
         sizes = [rows.size for rows in parts.values()]
         return plan_fit(sizes, models.study.n, models.targets, held, keep_counts, models.dtype.itemsize)
 
