@@ -43,14 +43,14 @@ def fit(
     the price or the memory passes the limit; CorruptError when a file changes meanwhile.
     """
     from subtrain.datamodels import Datamodels
-    from subtrain.regression import Lasso, ValidationModels, count_blocks
+    from subtrain.regression import ValidationModels, count_blocks
     from subtrain.regression.counting.counts import gram_kind
     from subtrain.regression.counting.shards import stack
-    from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, fit_held
+    from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, estimator_of, fit_held
     from subtrain.regression.fit_study import about_fit
     from subtrain.regression.fit_warnings import kept_warnings
 
-    model = estimator if estimator is not None else Lasso()
+    model = estimator_of(estimator)
     _check(model)
     source = published.fitting
     masks = source.array("train_masks").part(models)

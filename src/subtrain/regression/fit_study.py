@@ -24,6 +24,7 @@ from subtrain.regression.estimators.kit.contract import (
     Estimator,
     Rows,
     check_declared,
+    estimator_of,
     plain,
 )
 from subtrain.regression.estimators.kit.linear_estimator import no_folds
@@ -42,7 +43,7 @@ PATHS = "paths"
 def fit(
     study: StoredStudy,
     output: str | None = None,
-    estimator: Estimator | None = None,
+    estimator: Estimator | str | None = None,
     *,
     outputs: str | None = None,
     drop_nonfinite: bool = False,
@@ -60,7 +61,7 @@ def fit(
     Args:
         study: The study.
         output: Name of the output. Default None, the study's first.
-        estimator: How to fit. Default None, `Lasso()`.
+        estimator: How to fit, or its name on the command line, as "ridge". Default None, `Lasso()`.
         outputs: Version 0.1's name for `output`.
         drop_nonfinite: Whether models with an output that is inf or NaN are left out. Default False. A target that is
             so in most models is left out in any case.
@@ -88,13 +89,11 @@ def fit(
         >>> st.fit(study, "sum", st.Ridge()).weight[:, 0].round(1) + 0.0
         array([-3.5, -2.5, -1.5, -0.5,  0.5,  1.5,  2.5,  3.5], dtype=float32)
     """
-    from subtrain.regression.estimators.lasso import Lasso
-
     began = time.monotonic()
     if outputs is not None:
         warn_user("fit(outputs=…) is removed in the next release: write output=…", FutureWarning)
     models = finished_models(study, output or outputs, drop_nonfinite)
-    model: Estimator = estimator if estimator is not None else Lasso()
+    model: Estimator = estimator_of(estimator)
     check_declared(model)
     notes = (*models.notes, *model.look_at(models))
     for note in notes:

@@ -71,7 +71,8 @@ def create(
     each = sum(spec.bytes for spec in made.outputs.values())
     out.print(f"Created {study}: {made.models:,} models over {made.n:,} units, alpha {alpha}")
     for name, spec in made.outputs.items():
-        out.print(f"  {name} {list(spec.shape)} {spec.dtype}: {spec.meaning}")
+        meaning = "" if not spec.meaning or name.endswith(spec.meaning) else f": {spec.meaning}"
+        out.print(f"  {name} {list(spec.shape)} {spec.dtype}{meaning}")
     out.print(f"  {made.models * each / 1e6:,.1f} MB of outputs to collect")
     unsigned = made.source is not None and made.signature is None
     if unsigned:

@@ -34,6 +34,15 @@ def fit(
         str | None,
         typer.Option(help="Device on which the LASSO solves: cpu, or a CUDA device of PyTorch (experimental)."),
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            "-o",
+            metavar="KEY=VALUE",
+            help="Any other parameter of the estimator, as in -o l1_ratio=0.9; repeatable.",
+        ),
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="Where to count and solve: local or ray. Both give the same numbers.")
     ] = "local",
@@ -48,6 +57,7 @@ def fit(
     ] = False,
 ) -> None:
     """Fit a datamodel for every target. Validation models choose λ; held-out models stay unseen."""
+    from subtrain.cli.shared.keywords import keywords
     from subtrain.fits import fit_prefix, save_fit
     from subtrain.regression import fit as solve
     from subtrain.study import Study
@@ -58,7 +68,8 @@ def fit(
     share = int(validation) if validation is not None and validation >= 2 else validation
     given = {"lambdas": lambdas, "eps": eps, "tol": tol, "objective": objective, "seed": seed, "device": device}
     options = {key: value for key, value in {**given, "validation": share}.items() if value is not None}
-    model = ESTIMATORS[estimator].from_options(**options)
+    kind = ESTIMATORS[estimator]
+    model = kind.from_options(**options).set_params(**keywords(estimator, kind, option or []))
     with stages() as progress:
         dm = solve(
             opened,
@@ -76,7 +87,8 @@ def fit(
     planned = dm.meta["models_planned"]
     of = f" of {planned:,}" if dm.meta["models"] < planned else ""
     out.print(f"{dm!r} from {dm.meta['models']:,}{of} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
-    out.print(f"Largest {model.gap_name} {dm.meta['gap_max']:.1e}; written to {where}", soft_wrap=True)
+    gap = f"Largest {model.gap_name} {dm.meta['gap_max']:.1e}; written" if model.gap_name else "Written"
+    out.print(f"{gap} to {where}", soft_wrap=True)
     if "chosen" in dm.meta:
         scores = ", ".join(f"{each} {score:.3f}" for each, score in dm.meta["scores"].items())
         out.print(f"Chosen: {dm.meta['chosen']}, of correlations on validation models {scores}", soft_wrap=True)

@@ -43,6 +43,7 @@ class MeanDifference(LinearEstimator):
     """
 
     name: ClassVar[str] = "mean-difference"
+    gap_name: ClassVar[str] = ""  # nothing is optimized
 
     threads: int | None = None
 

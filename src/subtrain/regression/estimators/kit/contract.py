@@ -116,6 +116,16 @@ class Estimator(Protocol):
         """What is to be kept of a choice between candidates: chosen, and the score of each."""
 
 
+def estimator_of(given: Any) -> Any:
+    """The estimator itself; of a name in `ESTIMATORS` the one of that name with its defaults, of None the LASSO.
+
+    Raises InputError for another name.
+    """
+    from subtrain.regression.estimators import ESTIMATORS
+
+    return ESTIMATORS[given or "lasso"].from_options() if given is None or isinstance(given, str) else given
+
+
 def check_declared(model: Any) -> None:
     """Refuse what declares no way to be fitted: a class, a name, an estimator of another library."""
     if isinstance(model, type) or getattr(model, "reads", None) not in READS:
