@@ -43,14 +43,16 @@ def linear(
 def unruly(control: str, size: int = 4, pause: float = 0.0, noise: float = 0.5) -> BatchTask:
     """The same world, but a model with an order in folder `control`, in a file named by its seed, obeys that first.
 
-    A number in the file `pause` there makes every model take so many seconds more. A process that trains says so by an
-    empty file `began.PID`.
+    A number in the file `pause` there makes every model take so many seconds more. While there is a file `hold`, no
+    training ends. A process that trains says so by an empty file `began.PID`.
     """
     plain = linear(noise=noise, pause=pause)
 
     def train(masks: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
         Path(control, f"began.{os.getpid()}").touch()
         found = plain.train(masks, seeds)
+        while Path(control, "hold").exists():
+            time.sleep(0.02)
         with suppress(FileNotFoundError):
             time.sleep(float(Path(control, "pause").read_text()) * len(masks))
         for k, seed in enumerate(seeds):

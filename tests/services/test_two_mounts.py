@@ -14,11 +14,16 @@ import numpy as np
 import pytest
 
 import worlds
+from processes import wait_until
 from subtrain import Design, Study
 from subtrain.store.folder import Folder
 from subtrain.studies.export import export
+from subtrain.studies.segments.segment_file import read_about
 from subtrain.testing.stores import CHECKS, readers_see_the_old_or_the_new
 
+BOTH = {"machine0", "machine1"}
+# Seconds after which something that must happen never will, on however busy a machine.
+LONG = 300
 RUNNER = """
 import sys
 from subtrain import Study
@@ -60,18 +65,23 @@ def named(machine: str) -> list[str]:
 
 
 def test_runners_on_both_mounts_damage_no_row(mounts, tmp_path):
-    control = tmp_path / "control"
+    control, hold = tmp_path / "control", tmp_path / "control" / "hold"
     control.mkdir()
     plan = {"control": str(control), "pause": 0.01}
     design = Design(models=180, heldout=10, replicates=2, seed=1)
     study = Study.create(mounts[0] / "study", f"{worlds.__file__}:unruly", design, params=plan, segment=4)
     runners = []
-    for turn in range(3):
+    for turn in range(1, 4):
+        hold.touch()
         for machine, mount in enumerate(mounts):
             command = [*named(f"machine{machine}"), sys.executable, "-c", RUNNER, str(mount / "study")]
             runners.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
-        if turn < 2:
-            time.sleep(2.5)
+        # Nobody goes on until all have begun, however long one of them takes to start.
+        wait_until(lambda turn=turn: len(list(control.glob("began.*"))) >= 2 * turn or _complete(study), LONG)
+        before = len(study.rows.whole())
+        hold.unlink()
+        if turn < 3:
+            wait_until(lambda before=before: len(study.rows.whole()) >= before + 4 and _hosts(study) == BOTH, LONG)
             runners[-1].kill()
     for runner in runners:
         _, said = runner.communicate(timeout=200)
@@ -84,19 +94,19 @@ def test_runners_on_both_mounts_damage_no_row(mounts, tmp_path):
         for one in seen:
             assert one.models_done() == 200
             assert one.read(name).tobytes() == right.tobytes()
-    made_by = {_host(seen[0], where) for where in study.segments}
-    assert made_by == {"machine0", "machine1"}, "both had a hand in it"
+    assert _hosts(seen[0]) == BOTH, "both had a hand in it"
     export(seen[1], tmp_path / "out", "x")
     assert np.array_equal(np.load(tmp_path / "out/x/data/test_margins_50pct.npy"), alone.read("test_margins"))
     assert [p for p in (mounts[1] / "study").rglob("*") if "partial" in p.parts and p.is_file()] == []
 
 
-def _host(study: Study, where: tuple[int, int]) -> str:
-    from subtrain.studies.segments import segment_file
-    from subtrain.studies.stored_study import segment_name
+def _complete(study: Study) -> bool:
+    return len(study.rows.whole()) == len(study.segments)
 
-    header = segment_file.read_segment(study.store, segment_name(where), study.outputs, [], study.identity)[1]
-    return header["about"]["host"]
+
+def _hosts(study: Study) -> set[str]:
+    """The machines that committed its segments."""
+    return {read_about(study.store, name)["host"] for name in study.store.names("segments")}
 
 
 RACE = """

@@ -8,6 +8,9 @@ import numpy as np
 
 from subtrain.fits import load_fit
 
+# The mouse's cursor over a plot, when the browser has shown what the last movement of the mouse changed.
+CURSOR = "over => new Promise((say) => requestAnimationFrame(() => setTimeout(() => say(over.style.cursor))))"
+
 
 def test_a_training_example_shows_what_it_does(explorer, study) -> None:
     dm, unit = load_fit(study), 7
@@ -50,14 +53,14 @@ def test_groups_of_the_map_are_listed_without_a_mouse(explorer) -> None:
 def test_a_point_on_the_map_of_units_opens(explorer) -> None:
     page = explorer.open("map/targets")
     page.get_by_role("link", name="Training images").click()
-    page.wait_for_url(re.compile("map/units"))
-    explorer.settle()
-    plot = page.locator(".u-over")
+    # The address changes before the page does: until then the other map is still there.
+    plot = page.get_by_role("img", name=re.compile(r"Map of \d+ training images")).locator(".u-over")
+    plot.wait_for()
     box = plot.bounding_box()
     for x in range(5, int(box["width"]), 12):
         for y in range(5, int(box["height"]), 60):
             plot.hover(position={"x": x, "y": y})
-            if plot.evaluate("over => over.style.cursor") == "pointer":
+            if plot.evaluate(CURSOR) == "pointer":
                 plot.click(position={"x": x, "y": y})
                 page.get_by_role("heading", level=1, name=re.compile("training image")).wait_for()
                 return
