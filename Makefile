@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
+# The tests start hundreds of processes: each would compile what it imports anew where Python may not keep bytecode.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow test-services test-services-again lint types check docs web clean
 
