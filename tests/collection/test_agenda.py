@@ -80,6 +80,7 @@ def drained(study: Study, runners: int, blind: float = 0.0) -> int:
         if where is not None:
             trained += 1
             agendas[k].over(where, train_segment(study, where))
+            tallies[k].write()  # as runners do several times a second: until then, others wait for this segment
         else:
             work[k] = agendas[k].take()
     return trained
