@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import worlds
-from processes import running, wait_until
+from processes import dying_at, ended, forked, running, wait_until
 from subtrain import Design, Study
 from subtrain.collection import train_segment
+from subtrain.collection.workers import train_segment as training
 from subtrain.studies.segments import segment_file
 
 RUNNER = """
@@ -132,51 +133,33 @@ def test_workers_killed_again_and_again_are_replaced(unruly_study, expected):
     assert np.array_equal(study.read("test_margins"), expected(study)["test_margins"])
 
 
-STEPS = """
-import os, sys
-from subtrain import Study
-from subtrain.collection import train_segment
-study = Study.open(sys.argv[1])
-study.task
-calls = 0
-def watch(name):
-    real = getattr(os, name)
-    def step(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == int(sys.argv[2]):
-            os._exit(9)
-        return real(*args, **kwargs)
-    setattr(os, name, step)
-for name in ("fsync", "link", "unlink", "rmdir"):
-    watch(name)
-import subtrain.collection.workers.train_segment as module
-module.SAVE_EVERY = 0.0
-train_segment(study, (4, 8))
-print("won", flush=True)
-"""
-
-
 def test_death_at_every_step_of_a_segment(unruly_study, expected):
     """With outputs saved after every call, so that the cache is written and cleared between the steps too."""
     study = unruly_study(size=2)
     (study.path / "segments").mkdir()
+    assert study.task.batch == 2
     right = expected(study)["test_margins"][4:8].tobytes()
     committed = []
+
+    def act(die, study=study):
+        dying_at(die, "fsync", "link", "unlink", "rmdir")
+        training.SAVE_EVERY = 0.0
+        train_segment(study, (4, 8))
+
     for die in range(1, 60):
         for path in (study.path / "segments").iterdir():
             path.unlink()
-        done = subprocess.run([sys.executable, "-c", STEPS, study.path, str(die)], capture_output=True, check=False)
+        code = ended(forked(lambda die=die: act(die)))
         study = Study.open(study.path)
         there = study.models_done()
         assert there in (0, 4)
         if there:
             assert study.read("test_margins").tobytes() == right
         committed.append(there == 4)
-        if done.returncode == 0:
+        if code == 0:
             break
-        assert done.returncode == 9, done.stderr.decode()
-    assert done.returncode == 0, "the last round goes through"
+        assert code == 9
+    assert code == 0, "the last round goes through"
     assert committed[-1]
     assert len(committed) > 8
     study.collect(workers=1, progress=False)

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import worlds
+from commands import run
+from processes import dying_at, ended, forked
 from subtrain import Design, Study
 from subtrain.collection import train_segment
 from subtrain.collection.status import check, live_runners
@@ -30,48 +31,8 @@ from subtrain.collection.workers import train_segment as training
 from subtrain.store import atomic_files
 from subtrain.store.folder import Folder
 
-STEPS = ("fsync", "link", "unlink", "rmdir")
 SEGMENTS = st.integers(0, 4)
 YEAR = 365 * 86_400
-
-
-def forked(act) -> int:
-    """Run `act` in a child process; returns its exit code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            act()
-            code = 0
-        finally:
-            os._exit(code)
-    return child
-
-
-def ended(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def dying_at(step: int) -> None:
-    """From now on this process dies as if by SIGKILL before its `step`-th call of one of STEPS."""
-    calls = 0
-
-    def watch(name):
-        real = getattr(os, name)
-
-        def call(*args, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == step:
-                os._exit(9)
-            return real(*args, **kwargs)
-
-        setattr(os, name, call)
-
-    for name in STEPS:
-        watch(name)
 
 
 class Recovery(RuleBasedStateMachine):
@@ -115,7 +76,7 @@ class Recovery(RuleBasedStateMachine):
 
         def act() -> None:
             training.SAVE_EVERY = 0.0 if saving else 1e9
-            dying_at(step)
+            dying_at(step, "fsync", "link", "unlink", "rmdir")
             train_segment(self.study, where)
 
         code = ended(forked(act))
@@ -239,18 +200,13 @@ def test_a_read_only_study_can_be_looked_at_and_says_why_it_cannot_be_trained(ti
     study = Study.create(tiny_disk / "s", task, Design(models=10, heldout=3, seed=1), segment=4)
     train_segment(study, study.segments[0])
     subprocess.run(["mount", "-o", "remount,ro", tiny_disk], check=True)
-
-    def cli(*args):
-        command = [sys.executable, "-m", "subtrain", *args]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    assert json.loads(cli("status", study.path, "--json").stdout)["done"] == 4
-    done = cli("collect", study.path, "--workers", "1")
+    assert json.loads(run("status", study.path, "--json").stdout)["done"] == 4
+    done = run("collect", study.path, "--workers", "1")
     assert done.returncode == 6
     assert "Error: cannot write" in done.stderr
     assert "Read-only file system" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "Read-only file system" in cli("extend", study.path, "--models", "2").stderr
+    assert "Read-only file system" in run("extend", study.path, "--models", "2").stderr
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])

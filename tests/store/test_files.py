@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from processes import dying_at, ended, forked
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.store import atomic_files
 
@@ -93,55 +94,31 @@ def test_replace_swaps_whole_files(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
 
 
-STEPS = """
-import os, sys
-from pathlib import Path
-from subtrain.store import atomic_files
-die = int(sys.argv[2])
-calls = 0
-def watch(module, name):
-    real = getattr(module, name)
-    def step(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == die:
-            os._exit(9)
-        done = real(*args, **kwargs)
-        calls += 1
-        if calls == die:
-            os._exit(9)
-        return done
-    setattr(module, name, step)
-for name in ("fsync", "link", "replace", "unlink"):
-    watch(os, name)
-action = getattr(atomic_files, sys.argv[3])
-action(Path(sys.argv[1]) / "a", lambda file: file.write(b"new" * 50_000))
-print("finished", calls)
-"""
-
-
 @pytest.mark.parametrize("action", ["commit_new", "replace"])
 def test_death_at_every_step_leaves_the_old_file_or_the_new(tmp_path, action):
     new = b"new" * 50_000
     seen = []
+
+    def act(die, folder):
+        dying_at(die, "fsync", "link", "replace", "unlink", after=True)
+        getattr(atomic_files, action)(folder / "a", write(new))
+
     for die in range(1, 20):
         folder = tmp_path / str(die)
         folder.mkdir()
         if action == "replace":
             (folder / "a").write_bytes(b"old")
-        done = subprocess.run(
-            [sys.executable, "-c", STEPS, folder, str(die), action], capture_output=True, text=True, check=False
-        )
+        code = ended(forked(lambda die=die, folder=folder: act(die, folder)))
         there = (folder / "a").read_bytes() if (folder / "a").exists() else b""
         assert there in (b"old" if action == "replace" else b"", new)
         seen.append(there == new)
         atomic_files.sweep_temporaries(folder)
         assert set(os.listdir(folder)) <= {"a"}
         assert atomic_files.commit_new(folder / "a", write(new)) == (there == b"")
-        if done.returncode == 0:
+        if code == 0:
             break
-        assert done.returncode == 9, done.stderr
-    assert done.returncode == 0, "the last round goes through"
+        assert code == 9
+    assert code == 0, "the last round goes through"
     assert len(seen) > 6
     assert seen == sorted(seen), "once committed, it stays"
     assert not seen[0]
