@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PYTEST := $(BIN)/python -m pytest
 # The tests start hundreds of processes: each would compile what it imports anew where Python may not keep bytecode.
 unexport PYTHONDONTWRITEBYTECODE
+# Each of two processes begins with a half, so that what tests of a file share is made once, and kernels are compiled once.
+HALVES := -n 2 --dist worksteal
 
 .PHONY: demo test test-slow test-services test-services-again lint types check docs web clean
 
@@ -14,14 +16,14 @@ demo: $(VENV)/.core
 	$(BIN)/subtrain demo
 
 test: $(VENV)/.dev
-	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not services"
+	$(PYTEST) $(HALVES) -m "not slow and not services"
 
 test-slow: $(VENV)/.dev
-	$(PYTEST) -n 2 --dist loadgroup -m "slow and not services"
+	$(PYTEST) $(HALVES) -m "slow and not services"
 
 test-services: $(VENV)/.dev
 	for script in tests/services/install*.sh; do bash $$script $(BIN)/python || exit 1; done
-	$(PYTEST) -n 2 --dist loadfile -rs -m services
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -rs -m services
 
 # Those that failed just now, one after another: a cluster that was slow to come up is no fault of ours, two failures are.
 test-services-again: $(VENV)/.dev

@@ -64,7 +64,6 @@ def test_what_holds_none_is_named(value, said):
         as_array(value)
 
 
-@pytest.mark.xdist_group("torch")
 def test_tensors_of_every_kind():
     torch = pytest.importorskip("torch")
     one = torch.tensor(THREE)

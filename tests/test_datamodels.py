@@ -16,8 +16,6 @@ from subtrain.errors import CorruptError, InputError
 from subtrain.fits import fit_prefix, save_fit
 from subtrain.masks import pack
 
-pytestmark = pytest.mark.xdist_group("torch")
-
 RANDOM = np.random.default_rng(0)
 WEIGHT, BIAS = worlds.weights(20, 3)
 DM = Datamodels(WEIGHT.astype(np.float32), BIAS, np.array([0.1, 0.2, 0.3]), {"output": "test_margins", "alpha": 0.5})

@@ -149,7 +149,6 @@ def paced(page: Path) -> object:
     return pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] if slow else [])
 
 
-@pytest.mark.xdist_group("pages")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("page", [paced(page) for page in PAGES])
 def test_page(page, kept, desk, capsys, monkeypatch):

@@ -14,10 +14,16 @@ from s3 import Endpoint
 numbers = itertools.count()
 
 
+# Files that take minutes begin first, one in each process; the others fill up what is left.
+LONGEST = ("test_slurm.py", "test_ray.py", "test_buckets.py", "test_public_data.py", "test_two_mounts.py")
+
+
 def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.services)
+    rank = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session", params=["moto", "ceph"])

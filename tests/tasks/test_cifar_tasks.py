@@ -14,7 +14,7 @@ from subtrain.tasks.fmow import resnet18
 from subtrain.tasks.kit.pixels import image_data
 
 torch = pytest.importorskip("torch")
-pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.usefixtures("one_torch_thread")]
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 RANDOM = np.random.default_rng(0)
 Y, Y_TEST = RANDOM.integers(0, 3, 60), RANDOM.integers(0, 3, 20)

@@ -16,7 +16,7 @@ from subtrain.tasks import View, torch_module
 from subtrain.tasks.torch import TorchRecipe
 
 torch = pytest.importorskip("torch")
-pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.usefixtures("one_torch_thread")]
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 RANDOM = np.random.default_rng(0)
 X, X_TEST = (RANDOM.normal(size=(n, 4)).astype(np.float32) for n in (60, 20))

@@ -12,8 +12,6 @@ torch = pytest.importorskip("torch")
 from subtrain.trainers.torch.augment import augmented, draw, first_flips  # noqa: E402
 from subtrain.trainers.torch.loop import Trainer  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("torch")
-
 IMAGES = np.random.default_rng(0).integers(1, 256, (40, 3, 9, 7), dtype=np.uint8)
 ROWS = torch.tensor([3, 3, 0, 39, 7, 8, 9, 10, 11, 12] * 20)
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)

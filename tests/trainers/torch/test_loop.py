@@ -12,8 +12,6 @@ from subtrain.trainers.torch.recipe import Augment, TorchRecipe
 torch = pytest.importorskip("torch")
 from subtrain.trainers.torch.loop import Trainer  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("torch")
-
 RANDOM = np.random.default_rng(0)
 X, X_TEST = (RANDOM.integers(0, 256, (n, 3, 8, 8), dtype=np.uint8) for n in (50, 12))
 Y, Y_TEST = (RANDOM.integers(0, 4, n) for n in (50, 12))

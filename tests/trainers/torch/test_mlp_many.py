@@ -13,8 +13,6 @@ from subtrain.trainers.mlp import LOGISTIC, train_mlp
 torch = pytest.importorskip("torch")
 from subtrain.trainers.torch.mlp_many import ManyMlps  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("torch")
-
 IMAGES, LABELS = load_digits(return_X_y=True)
 X, TEST = ((IMAGES[rows] / 16).astype(np.float32) for rows in (slice(220), slice(1000, 1100)))
 Y = LABELS[:220]

@@ -9,8 +9,6 @@ from subtrain.trainers.torch.models.airbench import airbench, parameter_groups, 
 from subtrain.trainers.torch.models.resnet9 import resnet9  # noqa: E402
 from subtrain.trainers.torch.models.resnet18 import resnet18  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("torch")
-
 
 def flop(model, size, backward=False):
     """Floating-point operations for one image: two a multiply-add of convolutions and products."""

@@ -9,7 +9,6 @@ from subtrain.errors import InputError
 from subtrain.trainers.torch.recipe import Augment, TorchRecipe
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.xdist_group("torch")
 
 
 def test_rates_are_those_of_a_scheduler():

@@ -7,8 +7,6 @@ from subtrain.errors import InputError
 torch = pytest.importorskip("torch")
 from subtrain.trainers.torch.devices import VARIABLE, chosen_device  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("torch")
-
 
 def test_the_environment_then_the_recipe_then_what_is_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
