@@ -15,6 +15,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+# What variables of the environment are called that are read when something is imported.
+AT_IMPORT = ("PYTHON", "NUMBA", "OMP", "OPENBLAS", "MKL", "MPL", "COLUMNS")
 TEMPLATE = """
 import json, os, sys
 import matplotlib.figure, numba, scipy.stats, sklearn.linear_model
@@ -28,6 +30,8 @@ for line in sys.stdin:
     if not child:
         code = 1
         try:
+            os.environ.clear()
+            os.environ.update(order["env"])
             os.chdir(order["cwd"])
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             for number, path in ((1, order["out"]), (2, order["err"])):
@@ -65,10 +69,10 @@ def ok(*args, **kwargs):
 def _forked(args: list[str], cwd: str) -> subprocess.CompletedProcess:
     # pytest says there which test it is at.
     around = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    template = _template(tuple(sorted(around.items())))
+    template = _template(tuple(sorted(one for one in around.items() if one[0].startswith(AT_IMPORT))))
     with tempfile.TemporaryDirectory() as folder:
         out, err = (Path(folder) / name for name in ("out", "err"))
-        order = {"args": args, "cwd": cwd, "out": str(out), "err": str(err)}
+        order = {"args": args, "cwd": cwd, "env": around, "out": str(out), "err": str(err)}
         template.stdin.write(json.dumps(order) + "\n")
         template.stdin.flush()
         code = int(template.stdout.readline())
@@ -76,14 +80,14 @@ def _forked(args: list[str], cwd: str) -> subprocess.CompletedProcess:
 
 
 @cache
-def _template(environment: tuple[tuple[str, str], ...]) -> subprocess.Popen:
-    """The process that has imported the program, in this environment."""
+def _template(variables: tuple[tuple[str, str], ...]) -> subprocess.Popen:
+    """The process that has imported the program, in an environment with these variables."""
     begun = subprocess.Popen(
         [sys.executable, "-c", TEMPLATE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=dict(environment),
+        env=os.environ | dict(variables),
     )
     atexit.register(begun.kill)
     return begun

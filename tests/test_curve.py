@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import worlds
+from commands import ok, run
 from processes import wait_until
 from subtrain import budget, evaluate, fit, learning_curve
 from subtrain.collection import _missing, train_segment
@@ -106,10 +107,6 @@ def test_one_replicate_has_no_ceiling(make_study):
     assert json.loads(json.dumps(learning_curve(study).to_json(), allow_nan=False))["points"][0]["ceiling"] is None
 
 
-def command(*args):
-    return subprocess.run([sys.executable, "-m", "subtrain", *args], capture_output=True, text=True, check=False)
-
-
 def test_from_the_command_line_while_it_is_collected(make_study, tmp_path):
     params = {"control": str(tmp_path)}
     task = f"{worlds.__file__}:unruly"
@@ -118,8 +115,8 @@ def test_from_the_command_line_while_it_is_collected(make_study, tmp_path):
     collect = [sys.executable, "-m", "subtrain", "collect", str(study.path), "--workers", "1"]
     with subprocess.Popen(collect, stderr=subprocess.DEVNULL) as runner:
         wait_until(lambda: bool(study.status().runners))
-        data = json.loads(command("status", study.path, "--curve", "--json").stdout)
-        text = command("status", study.path, "--curve").stdout
+        data = json.loads(ok("status", study.path, "--curve", "--json"))
+        text = ok("status", study.path, "--curve")
         assert runner.poll() is None
         runner.kill()
     assert (data["fit_done"], len(data["runners"])) == (120, 1)
@@ -129,7 +126,7 @@ def test_from_the_command_line_while_it_is_collected(make_study, tmp_path):
 
 
 def test_the_command_line_says_when_it_is_too_early(make_study):
-    done = command("status", make_study(done=False).path, "--curve")
+    done = run("status", make_study(done=False).path, "--curve")
     assert done.returncode == 2
     assert "too little of" in done.stderr
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from commands import ok
+
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "how-to" / "your-own-training-code.md").read_text()
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -67,15 +69,9 @@ def test_an_example_prints_what_the_guide_says(path, tmp_path):
 def test_a_check_says_what_the_guide_says(name):
     needs(ROOT / "examples" / f"{name}.py")
     command = f"check examples/{name}.py:task"
-    done = subprocess.run(
-        [sys.executable, "-m", "subtrain", *command.split()],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    said = [line for line in done.stdout.splitlines() if not line.startswith("Note: every worker takes")]
+    said = [
+        line for line in ok(*command.split(), cwd=ROOT).splitlines() if not line.startswith("Note: every worker takes")
+    ]
     expected = shown(f"subtrain {command}")
     assert [without_costs(line) for line in said] == [without_costs(line) for line in expected]
 

@@ -143,8 +143,8 @@ def test_no_home_and_no_name(fitted, tmp_path):
     ok("report", fitted, "--out", tmp_path / "page.html", env=bare)
 
 
-def test_tilde_is_the_home_folder(fitted, tmp_path):
-    env = around(HOME=str(tmp_path))
+def test_tilde_is_the_home_folder(fitted, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "task.py").write_text(MODULE.replace("PAUSE", "0"), encoding="utf-8")
     inside = tmp_path / "elsewhere"
     inside.mkdir()
@@ -158,7 +158,7 @@ def test_tilde_is_the_home_folder(fitted, tmp_path):
         ["import", "~/again", "~/out/r"],
         ["fit", "~/again"],
     ):
-        ok(*words, env=env, cwd=inside)
+        ok(*words, cwd=inside)
     for name in ("r/study.json", "r.prom", "page.html", "n.csv", "explorer.html", "out/r/data", "again/fits/default"):
         assert (tmp_path / name).exists(), name
     assert list(inside.iterdir()) == []

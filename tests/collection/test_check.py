@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 import worlds
+from commands import run
 from subtrain import Design, check
 from subtrain.collection.check.hard_subsets import hard_subsets
 from subtrain.collection.check.import_time import timed_imports
@@ -326,8 +326,7 @@ def test_bad_input(options, sentence):
 
 
 def subtrain(*args, cwd):
-    command = [sys.executable, "-m", "subtrain", "check", *args]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    return run("check", *args, cwd=cwd)
 
 
 def test_from_the_command_line(tmp_path):

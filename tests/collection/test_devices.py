@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from commands import run
 from processes import running, wait_until
 from subtrain import Design, Study
 from subtrain.collection.engines.local import engine
@@ -203,6 +202,7 @@ def test_timeouts_are_above_zero(unruly_study, timeout):
 def test_options_of_the_command_line(hungry):
     study = hungry(models=6, seats=2)
     words = ["collect", study.path, "--device", "cuda:0, cuda:1", "--per-device", "2", "--timeout", "60"]
-    done = subprocess.run([sys.executable, "-m", "subtrain", *words], capture_output=True, text=True, check=True)
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
     assert "Training with 3 workers on cuda:0 (2), cuda:1 (1), as only 3 segments are missing" in done.stderr
     right(study)

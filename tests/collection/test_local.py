@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import pytest
 
+from commands import ok
 from subtrain import Output, Study
 from subtrain.errors import CollectError, InputError, MismatchError
 from subtrain.studies.segments import segment_file
@@ -129,13 +128,7 @@ def test_progress_and_status_are_written_while_it_runs(unruly_study, capfd):
     seen = []
     while thread.is_alive():
         thread.join(0.2)
-        out = subprocess.run(
-            [sys.executable, "-m", "subtrain", "status", study.path, "--json"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        seen.append(json.loads(out.stdout))
+        seen.append(json.loads(ok("status", study.path, "--json")))
     assert [s["done"] for s in seen] == sorted(s["done"] for s in seen)
     running = [s["runners"][0] for s in seen if s["runners"]]
     assert running

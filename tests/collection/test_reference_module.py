@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from commands import run
 from subtrain import LeastSquares, MeanDifference, Study, fit
 from subtrain.errors import InputError
 from subtrain.studies.imports.reference import import_reference
@@ -66,17 +65,15 @@ SPEC = {
 
 @pytest.fixture
 def collect(tmp_path):
-    def run(*args, fail=-1, spec=SPEC, module=MODULE, returned=RETURNED):
+    def reference(*args, fail=-1, spec=SPEC, module=MODULE, returned=RETURNED):
         (tmp_path / "pack").mkdir(exist_ok=True)
         module = module.replace("FAIL", str(fail)).replace("RETURNED", returned)
         (tmp_path / "pack" / "minimal.py").write_text(module)
         (tmp_path / "spec.json").write_text(json.dumps(spec))
         words = ["collect", "out", "--reference-module", "pack.minimal", "--spec", "spec.json", *args]
-        return subprocess.run(
-            [sys.executable, "-m", "subtrain", *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
-        )
+        return run(*words, cwd=tmp_path)
 
-    return run
+    return reference
 
 
 def test_it_trains_every_model_and_its_masks_become_the_design(collect, tmp_path):
@@ -215,7 +212,6 @@ def test_a_module_that_is_not_there(collect):
 
 
 def test_unknown_options_are_errors_without_such_a_module(tmp_path):
-    words = [sys.executable, "-m", "subtrain", "collect", tmp_path, "--wrokers", "2"]
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = run("collect", tmp_path, "--wrokers", "2")
     assert done.returncode == 2
     assert "collect has no option --wrokers" in done.stderr

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from commands import run
 from subtrain import Datamodels
 from subtrain.collection import report, train_segment
 from subtrain.collection.report import Tally, runner_file
@@ -44,9 +45,7 @@ def test_counts_of_a_study_half_done(make_study):
 
 def test_json_of_the_command_line_is_the_status(make_study):
     study = make_study()
-    out = subprocess.run(
-        [sys.executable, "-m", "subtrain", "status", study.path, "--json"], capture_output=True, text=True, check=True
-    )
+    out = run("status", study.path, "--json")
     assert json.loads(out.stdout) == json.loads(json.dumps(status(study).to_json()))
     assert json.loads(out.stdout)["missing"] == 0
     assert out.stderr == ""

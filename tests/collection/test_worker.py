@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
 
+from commands import run
 from subtrain import Study
 from subtrain.collection import collect
 from subtrain.collection.engines.slurm.executor import preview
 from subtrain.collection.engines.slurm.submitted_jobs import parse_segments
 from subtrain.errors import CollectError, InputError
-
-
-def run(*args):
-    command = [sys.executable, "-m", "subtrain", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from commands import ok
 from processes import running, wait_until
 from subtrain import Design, Output, Study
 from subtrain.errors import CollectError, InputError
@@ -93,8 +94,7 @@ def test_a_shell_script_from_the_command_line_alone(script, tmp_path, monkeypatc
     words = ["create", "../s", "--task", "command", "-p", 'command=["./train.sh","{job}","{seed}"]', "-p", "n=10"]
     more = ["-p", 'outputs={"a":{"shape":[3],"dtype":"float32"}}', "-p", 'env={"SCALE":"2"}', "--models", "4"]
     for args in ([*words, *more, "--heldout", "0"], ["collect", "../s"]):
-        done = subprocess.run([sys.executable, "-m", "subtrain", *args], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        ok(*args)
         monkeypatch.chdir(tmp_path / "scratch")
     study = Study.open(tmp_path / "s")
     assert study.read("a").tolist() == [[5, seed % 1000, 2] for seed in study.design.seeds()]
