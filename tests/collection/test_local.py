@@ -121,14 +121,18 @@ def test_groups_are_trained_on_by_their_members(make_study):
     assert np.array_equal(study.read("a"), study.masks().unpack()[:, groups])
 
 
-def test_progress_and_status_are_written_while_it_runs(unruly_study, capfd):
-    study = unruly_study(models=40, pause=0.12)
+def test_progress_and_status_are_written_while_it_runs(unruly_study, capfd, tmp_path):
+    study = unruly_study(models=40, size=1)
+    slow = tmp_path / "control" / "pause"
+    slow.write_text("1")
     thread = threading.Thread(target=study.collect, kwargs={"workers": 2})
     thread.start()
     seen = []
     while thread.is_alive():
         thread.join(0.2)
         seen.append(json.loads(ok("status", study.path, "--json")))
+        if any(one["eta_seconds"] for one in seen[-1]["runners"]):
+            slow.unlink(missing_ok=True)  # it was seen under way
     assert [s["done"] for s in seen] == sorted(s["done"] for s in seen)
     running = [s["runners"][0] for s in seen if s["runners"]]
     assert running
