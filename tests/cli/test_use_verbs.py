@@ -91,7 +91,7 @@ def test_verification_retrains(run, monkeypatch):
         (["value", "--method", "worth"], "choose from influence, memorization"),
         (["value", "--method", "influence", "--utility", "mean"], "neither --utility nor --targets"),
         (["value", "--method", "shapley"], "no one Shapley value"),
-        (["select", "--fit", "test"], "how many units to keep"),
+        (["select", "--fit", "test"], "the number of units to keep"),
         (["select", "--fit", "test", "--keep", "9", "--worst-label"], "--worst-label goes with --drop"),
         (["select", "--drop", "9", "--fit", "other"], "has no fit named 'other'"),
         (["mislabeled", "--by", "magic"], "choose from without"),

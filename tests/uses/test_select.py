@@ -129,8 +129,8 @@ def test_leaving_units_out_is_compared_with_leaving_out_random_ones(study):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda s, dm: select(dm, s), "how many units to keep"),
-        (lambda s, dm: select(dm, s, keep=2, drop=2), "how many units to keep"),
+        (lambda s, dm: select(dm, s), "the number of units to keep"),
+        (lambda s, dm: select(dm, s, keep=2, drop=2), "the number of units to keep"),
         (lambda s, dm: select(dm, s, keep=20), "keeps 1 to 19 of 20"),
         (lambda s, dm: select(dm, s, keep=3, targets=[8]), "targets 0 to 7"),
         (lambda s, dm: select(dm, s, keep=3, others=1.0), "below 1"),

@@ -67,7 +67,7 @@ def test_models_that_failed_are_named(make_study, serve):
 def test_the_curve_says_why_there_is_none(client, settled):
     answer = settled(client, "/api/curve")
     assert answer["state"] == "failed"
-    assert "too little" in answer["why"]
+    assert "too few models for a learning curve" in answer["why"]
     assert answer["points"] == []
 
 

@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from subtrain.cli.shared.options import named_after
+from subtrain.cli.shared.options import parameter
 from subtrain.collection.engines import ENGINES, EngineOption, engine_options
 from subtrain.errors import InputError
 
 # Declared in options.py, for every engine that has them.
 SHARED = ("workers", "devices", "per_device", "timeout")
-# Whoever retrains waits for the models.
-WAITS = ("detach",)
+
 EngineName = Annotated[
     str | None, typer.Option("--engine", help=f"Engine that trains: {', '.join(ENGINES)}. (default: local)")
 ]
 
 
-def with_engine_options(function: Callable[..., None], without: Sequence[str] = ()) -> Callable[..., None]:
-    """A verb (…, **options) with one option for each keyword of an engine, but for those `without`.
-
-    options get those that were given.
-    """
-    declared = inspect.signature(function, eval_str=True).parameters.values()
-    own = [one.replace(kind=one.KEYWORD_ONLY) for one in declared if one.kind is not one.VAR_KEYWORD]
-    added = [one for one in _parameters() if one.name not in without]
-
-    def verb(**given: Any) -> None:
-        asked = {one.name: given.pop(one.name) for one in added}
-        function(**given, **{name: value for name, value in asked.items() if value not in (None, False)})
-
-    return named_after(function, verb, [*own, *added])
-
-
 @cache
-def _parameters() -> list[inspect.Parameter]:
+def engine_parameters() -> list[inspect.Parameter]:
+    """An option for each keyword of an engine."""
     found: dict[str, inspect.Parameter] = {}
     for engine in ENGINES:
         try:
@@ -61,6 +45,4 @@ def _parameter(option: EngineOption, engine: str) -> inspect.Parameter:
     told = typer.Option(name, help=option.help, rich_help_panel=f"With --engine {engine}")
     shown: Any = bool if kind is bool else (list[str] if several else kind) | None
     default = False if kind is bool else None
-    return inspect.Parameter(
-        option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[shown, told]
-    )
+    return parameter(option.name, Annotated[shown, told], default)

@@ -72,13 +72,9 @@ def shares(text: str, name: str) -> list[float]:
         raise InputError(f"{name} must be a number or several with commas between, got {text!r}") from None
 
 
-def training_options(
-    workers: int | None, device: str | None, per_device: int | None, timeout: float | None
-) -> dict[str, Any]:
-    """The options of `collect` that were given; devices are ["cuda:0", "cuda:1"] of "cuda:0, cuda:1"."""
-    devices = None if device is None else [name.strip() for name in device.split(",")]
-    options = {"workers": workers, "devices": devices, "per_device": per_device, "timeout": timeout}
-    return {name: value for name, value in options.items() if value is not None}
+def parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    """A parameter of a verb for typer to read."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
 def named_after(

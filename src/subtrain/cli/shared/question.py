@@ -8,29 +8,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from subtrain.cli.shared.app import app, out
-from subtrain.cli.shared.engine_options import WAITS, EngineName, with_engine_options
 from subtrain.cli.shared.options import (
     AsJson,
-    Devices,
     FitName,
     OutFile,
-    Params,
-    PerDevice,
     Runs,
     StudyPath,
     Targets,
-    TaskName,
-    Timeout,
-    Trust,
     Verify,
-    Workers,
     named_after,
     numbers,
-    training_options,
+    parameter,
 )
 from subtrain.cli.shared.question_options import LIST, question_options
 from subtrain.cli.shared.results import show
-from subtrain.cli.shared.trusted_study import open_to_train
+from subtrain.cli.shared.training import Training, with_training
 from subtrain.errors import InputError
 from subtrain.uses import DM, USES, use_of
 from subtrain.uses.kit.result import Result
@@ -43,17 +35,8 @@ if TYPE_CHECKING:
 
 PANEL = "Use datamodels"
 RUNS = 10
-# What a verb that may train takes besides the engines' own options: names, types and defaults.
-TRAINING: list[tuple[str, Any, Any]] = [
-    ("task", TaskName, None),
-    ("param", Params, None),
-    ("trust", Trust, False),
-    ("engine", EngineName, None),
-    ("workers", Workers, None),
-    ("device", Devices, None),
-    ("per_device", PerDevice, None),
-    ("timeout", Timeout, None),
-]
+# Whoever retrains waits for the models.
+WAITS = ("detach",)
 
 
 @dataclass
@@ -137,26 +120,24 @@ def question(
     whose option has another name. fit, targets, verify: whether the verb has --fit, --targets, and --verify with
     --runs; trains: whether it has the options of training, by default where it has --verify.
     """
-    before: list[tuple[str, Any, Any]] = [("study", StudyPath, inspect.Parameter.empty)]
-    before += [("fit", FitName, "default")] if fit else []
-    before += [("targets", Targets, None)] if targets else []
-    after: list[tuple[str, Any, Any]] = [("verify", Verify, False), ("runs", Runs, RUNS)] if verify else []
+    before = [parameter("study", StudyPath, inspect.Parameter.empty)]
+    before += [parameter("fit", FitName, "default")] if fit else []
+    before += [parameter("targets", Targets, None)] if targets else []
+    after = [parameter("verify", Verify, False), parameter("runs", Runs, RUNS)] if verify else []
     trains = verify if trains is None else trains
-    after += TRAINING if trains else []
-    shown = [("to", OutFile, None), ("as_json", AsJson, False)]
+    after += [parameter("training", Training, None)] if trains else []
+    shown = [parameter("to", OutFile, None), parameter("as_json", AsJson, False)]
     generated = question_options(asks, keywords.split(), spelled)
     lists = [one.name for one in generated if one.annotation.__metadata__[0].metavar == LIST]
 
     def decorate(function: Callable[..., Result]) -> Callable[..., None]:
         declared = inspect.signature(function, eval_str=True).parameters.values()
         own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in declared if one.name != "asked"]
-        names = {one.name for one in own}
 
         def verb(**given: Any) -> None:
             to, as_json = given.pop("to"), given.pop("as_json")
-            options = {name: given.pop(name) for name, *_ in [*before, *after]}
+            options = {one.name: given.pop(one.name) for one in [*before, *after]}
             chosen = {one.name: given.pop(one.name) for one in generated}
-            options["engine_options"] = {name: given.pop(name) for name in list(given) if name not in names}
             asked = _asked(options, as_json, asks)
             asked.given = chosen | {name: numbers(chosen[name], name) for name in lists}
             asked.given |= {"targets": asked.targets} if targets else {}
@@ -167,35 +148,22 @@ def question(
             for note in () if as_json else asked.notes:
                 out.print(note, soft_wrap=True, markup=False)
 
-        parameters = [*map(_parameter, before), *generated, *own, *map(_parameter, after + shown)]
-        named = named_after(function, verb, parameters)
-        return app.command(rich_help_panel=PANEL)(with_engine_options(named, WAITS) if trains else named)
+        named = named_after(function, verb, [*before, *generated, *own, *after, *shown])
+        return app.command(rich_help_panel=PANEL)(with_training(named, without=WAITS) if trains else named)
 
     return decorate
 
 
-def training_of(options: dict[str, Any], as_json: bool) -> dict[str, Any]:
-    """The keywords of training that the options of `TRAINING`, and the engines' own in engine_options, give."""
-    named = [options.get(name) for name in ("workers", "device", "per_device", "timeout")]
-    engine = options.get("engine")
-    chosen = {} if engine is None else {"engine": engine}
-    return {"progress": not as_json, **chosen, **training_options(*named), **options.get("engine_options", {})}
-
-
 def _asked(options: dict[str, Any], as_json: bool, question: str) -> Asked:
+    training = options.get("training") or Training()
     return Asked(
         question=question,
         given={},
-        study=open_to_train(options["study"], options.get("task"), options.get("param"), options.get("trust", False)),
+        study=training.open(options["study"]),
         fit=options.get("fit"),
         targets=numbers(options.get("targets")),
         runs=options.get("runs", RUNS),
-        training=training_of(options, as_json),
+        training={"progress": not as_json, **training.options},
         verify=options.get("verify", False),
-        trust=options.get("trust", False),
+        trust=training.trust,
     )
-
-
-def _parameter(declared: tuple[str, Any, Any]) -> inspect.Parameter:
-    name, kind, default = declared
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

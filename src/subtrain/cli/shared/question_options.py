@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from subtrain.cli.shared.options import parameter
 from subtrain.system.docstrings import argument_help
 from subtrain.uses import OURS
 
@@ -44,4 +45,4 @@ def _option(keyword: ast.arg, default: ast.expr | None, told: str, spelled: str 
     names = [spelled or f"--{name.replace('_', '-')}", *([f"-{name}"] if len(name) == 1 else [])]
     as_in = "" if kind else " As in 3,8,10-19."
     option = typer.Option(*names, help=f"{told}{as_in}", metavar=None if kind else LIST)
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=Annotated[shown, option])
+    return parameter(name, Annotated[shown, option], value)

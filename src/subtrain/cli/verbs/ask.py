@@ -10,25 +10,10 @@ import typer
 from rich.table import Table
 
 from subtrain.cli.shared.app import app, out
-from subtrain.cli.shared.engine_options import WAITS, EngineName, with_engine_options
-from subtrain.cli.shared.options import (
-    AsJson,
-    Devices,
-    FitName,
-    OutFile,
-    Params,
-    PerDevice,
-    Runs,
-    Targets,
-    TaskName,
-    Timeout,
-    Trust,
-    Verify,
-    Workers,
-    numbers,
-)
-from subtrain.cli.shared.question import PANEL, RUNS, training_of
+from subtrain.cli.shared.options import AsJson, FitName, OutFile, Runs, Targets, Verify, numbers
+from subtrain.cli.shared.question import PANEL, RUNS, WAITS
 from subtrain.cli.shared.results import show
+from subtrain.cli.shared.training import Training, with_training
 from subtrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,24 +36,15 @@ def ask(
     ] = None,
     verify: Verify = False,
     runs: Runs = RUNS,
-    task: TaskName = None,
-    param: Params = None,
-    trust: Trust = False,
-    engine: EngineName = None,
-    workers: Workers = None,
-    device: Devices = None,
-    per_device: PerDevice = None,
-    timeout: Timeout = None,
+    training: Training = Training(),
     to: OutFile = None,
     as_json: AsJson = False,
-    **engine_options: Any,
 ) -> None:
     """Ask any question about a study, also one that another package adds; without a name, list the questions.
 
     -o gives a keyword of the question. Numbers are written 3,8,10-19, lists and mappings as JSON, an array as the name
     of a .npy file, datamodels as the name of a fit of the study or a file of datamodels, another study as its folder.
     """
-    from subtrain.cli.shared.trusted_study import open_to_train
     from subtrain.fits import load_fit
     from subtrain.uses import USES, use_of
 
@@ -78,19 +54,18 @@ def ask(
     use, function = use_of(question), USES[question]
     if study is None:
         raise InputError(f"give the study: subtrain ask {question} STUDY")
-    opened = open_to_train(study, task, param, trust)
-    given = _given(question, use.needs, function, targets, option or [], opened, trust)
-    options = {"engine": engine, "workers": workers, "device": device, "per_device": per_device, "timeout": timeout}
-    training = training_of({**options, "engine_options": engine_options}, as_json)
+    opened = training.open(study)
+    given = _given(question, use.needs, function, targets, option or [], opened, training.trust)
+    options = {"progress": not as_json, **training.options}
     parameters = inspect.signature(function).parameters
     if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):  # the question itself trains
-        given = {**training, **({"runs": runs} if "runs" in parameters else {}), **given}
+        given = {**options, **({"runs": runs} if "runs" in parameters else {}), **given}
     first = {name: load_fit(opened, fit) if name == "dm" else opened for name in use.needs}
     found = function(**first, **given)
-    show(found.verify(runs, **training) if verify else found, to, as_json)
+    show(found.verify(runs, **options) if verify else found, to, as_json)
 
 
-app.command(rich_help_panel=PANEL)(with_engine_options(ask, WAITS))
+app.command(rich_help_panel=PANEL)(with_training(ask, without=WAITS))
 
 
 def _list() -> None:

@@ -8,20 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from subtrain.cli.shared.app import app, out
-from subtrain.cli.shared.engine_options import with_engine_options
-from subtrain.cli.shared.options import (
-    Devices,
-    Params,
-    PerDevice,
-    StudyPath,
-    TaskName,
-    Timeout,
-    Trust,
-    Workers,
-    training_options,
-)
-from subtrain.cli.shared.trusted_study import open_to_train
-from subtrain.collection.engines import ENGINES
+from subtrain.cli.shared.options import StudyPath
+from subtrain.cli.shared.training import Training, with_training
 from subtrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,19 +18,10 @@ if TYPE_CHECKING:
 REFERENCE = "With the reference code's training modules; other --arguments go through to them"
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-@with_engine_options
 def collect(
     ctx: typer.Context,
     study: StudyPath,
-    workers: Workers = None,
-    device: Devices = None,
-    per_device: PerDevice = None,
-    timeout: Timeout = None,
-    task: TaskName = None,
-    param: Params = None,
-    trust: Trust = False,
-    engine: Annotated[str, typer.Option(help=f"Engine that trains: {', '.join(ENGINES)}.")] = "local",
+    training: Training,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the script, submit nothing.", rich_help_panel="With --engine slurm")
     ] = False,
@@ -60,7 +39,6 @@ def collect(
         str | None,
         typer.Option(metavar="KEY", help='The masks it returns (default: "mask…").', rich_help_panel=REFERENCE),
     ] = None,
-    **engine_options: Any,
 ) -> None:
     """Train every model the study still lacks. You can kill it at any time: the same command continues.
 
@@ -74,7 +52,8 @@ def collect(
 
     if (ctx.args and not reference_module) or (reference_module and not spec):
         raise InputError(f"collect has no option {ctx.args[0]}" if ctx.args else "--reference-module needs --spec")
-    options = training_options(workers, device, per_device, timeout) | engine_options
+    options = dict(training.options)
+    engine = options.pop("engine", "local")
     if reference_module and spec:
         from subtrain.collection.reference_module import collect_reference
 
@@ -83,7 +62,7 @@ def collect(
         made, done = collect_reference(study, reference_module, spec, ctx.args, masks, engine=engine, **options)
         study = made.location
     else:
-        opened = open_to_train(study, task, param, trust)
+        opened = training.open(study)
         if dry_run:
             print(visible(_script(opened, engine, options)), end="")
             return
@@ -100,6 +79,9 @@ def collect(
         )
     else:
         out.print(f"Next: subtrain fit {study}")
+
+
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(with_training(collect))
 
 
 def _script(study: Study, engine: str, options: dict[str, Any]) -> str:

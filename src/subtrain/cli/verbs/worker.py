@@ -7,33 +7,16 @@ from typing import Annotated
 import typer
 
 from subtrain.cli.shared.app import app, out
-from subtrain.cli.shared.options import (
-    Devices,
-    Params,
-    PerDevice,
-    StudyPath,
-    TaskName,
-    Timeout,
-    Trust,
-    Workers,
-    training_options,
-)
-from subtrain.cli.shared.trusted_study import open_to_train
+from subtrain.cli.shared.options import StudyPath
+from subtrain.cli.shared.training import Training, with_training
 
 
-@app.command()
 def worker(
     study: StudyPath,
     segments: Annotated[
         str, typer.Option(metavar="A:B", help="Numbers of segments, from A to B - 1; or a list, as in 0:8,11,20:24.")
     ],
-    workers: Workers = None,
-    device: Devices = None,
-    per_device: PerDevice = None,
-    timeout: Timeout = None,
-    task: TaskName = None,
-    param: Params = None,
-    trust: Trust = False,
+    training: Training,
     inherit: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Train these segments of a study on this machine, and skip what is committed already.
@@ -49,10 +32,13 @@ def worker(
     from subtrain.collection.engines.slurm.submitted_jobs import parse_segments
     from subtrain.collection.workers.task_message import inherit as inherited
 
-    opened = open_to_train(study, task, param, trust)
+    opened = training.open(study)
     if inherit is not None:
         opened = inherited(opened, inherit)
     numbers = parse_segments(segments, len(opened.segments))
     mine = [number for number in numbers if number < len(opened.segments)] or numbers
-    done = collect(opened, segments=mine, **training_options(workers, device, per_device, timeout))
+    done = collect(opened, segments=mine, **training.options)
     out.print(f"{done.done:,} of the {done.total:,} models in these segments are done ({done.trained:,} trained now)")
+
+
+app.command()(with_training(worker, engines=False))
