@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+import subtrain as st
 import worlds
 from subtrain import Design, Study, collect, evaluate, retrain
 from subtrain.collection.engines import ENGINES, engine_options
@@ -103,3 +104,15 @@ def test_every_option_of_an_engine_has_a_help_and_a_type(engine):
     for option in engine_options(engine):
         assert option.help.endswith("."), option
         assert option.kind is not None
+
+
+def test_the_note_of_an_exception_names_a_study_in_memory_as_its_user_did():
+    def train(indices, seed):
+        raise ValueError("told to fail")
+
+    task = st.tasks.function(train, 6, {"sum": st.Output((1,), "float32")})
+    study = st.Study.create(":memory:", task, st.Design(models=4, heldout=0))
+    with pytest.raises(ValueError, match="told to fail") as raised:
+        study.collect(progress=False)
+    (note,) = raised.value.__notes__
+    assert note.endswith("of :memory:")

@@ -22,6 +22,7 @@ from subtrain.collection.workers import checkpoint
 from subtrain.designs.drawn import Span
 from subtrain.errors import CorruptError, InputError, SubtrainError
 from subtrain.masks import Masks
+from subtrain.store.memory import IN_MEMORY, Memory
 from subtrain.store.protocol import read_capped
 from subtrain.store.seal import CHANGED
 from subtrain.studies.manifest import UNSEALED
@@ -160,7 +161,8 @@ def _whose(work: _Work, rows: list[int]) -> str:
     """Which models were in training when it failed."""
     seeds = [int(work.seeds[row - work.span[0]]) for row in rows]
     models = f"model {rows[0]}, seed {seeds[0]}" if len(rows) == 1 else f"models {rows}, seeds {seeds}"
-    return f"raised while training {models}, of {work.study.location}"
+    where = IN_MEMORY if isinstance(work.study.store, Memory) else work.study.location
+    return f"raised while training {models}, of {where}"
 
 
 def _record(work: _Work, row: int, error: BaseException, short: bool) -> None:
