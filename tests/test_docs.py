@@ -26,7 +26,7 @@ PAGES = [
 def test_the_five_lines_of_the_readme_run(tmp_path):
     program = re.findall(r"```python\n(.*?)```", PAGES[0].read_text(), re.S)[0]
     assert "models=5000" in program
-    small = program.replace("models=5000", "models=300, heldout=20")
+    small = program.replace("models=5000", "models=100, heldout=20")
     done = subprocess.run([sys.executable, "-c", small], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "LDS" in done.stdout
