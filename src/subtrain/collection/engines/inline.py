@@ -19,7 +19,8 @@ class InlineExecutor:
     """Trains in this process; an exception of the training code ends the collection and passes through as it is.
 
     A breakpoint in the task's `train` stops there. A note at the exception names the model and its seed. The models
-    that were finished before it are kept. Nothing is tried again, and nothing protects this process from a crash.
+    that were finished before it are kept, and the next collection does not train them again; `models_done()` counts
+    them when their segment is committed. Nothing is tried again, and nothing protects this process from a crash.
     """
 
     in_process = True
