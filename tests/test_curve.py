@@ -128,7 +128,7 @@ def test_from_the_command_line_while_it_is_collected(make_study, tmp_path):
 def test_the_command_line_says_when_it_is_too_early(make_study):
     done = run("status", make_study(done=False).path, "--curve")
     assert done.returncode == 2
-    assert "too little of" in done.stderr
+    assert "has too few models for a learning curve" in done.stderr
 
 
 @pytest.fixture(scope="module")
