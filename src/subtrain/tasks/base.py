@@ -19,6 +19,7 @@ from subtrain.tasks.watching.fingerprint_0_1 import source_of
 from subtrain.tasks.watching.watched import LOOKED_AT, Fingerprint, Watched
 
 Arrays = Mapping[str, ArrayLike]
+Influence = Callable[[NDArray[np.bool_], int, str], NDArray[np.float32]]
 T = TypeVar("T")
 
 
@@ -46,6 +47,8 @@ class Task(Protocol):
             that draws its own masks.
         relabelled: optional: `relabelled(units, labels)` returns a task of n + q examples and the same outputs, whose
             example n + k is example units[k] with label labels[k] (`tasks.relabel`).
+        influence: optional: `influence(mask, seed, output)` trains that model again and returns its influence table,
+            float32 [n, T]: how far training on each example moves each target's output, to first order (`st.guess`).
 
     Example:
         >>> import subtrain as st
@@ -131,6 +134,7 @@ class BatchTask:
     needs: str | None = None
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
+    influence: Influence | None = field(default=None, repr=False)
     watched: Watched | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -161,6 +165,7 @@ class FunctionTask:
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
     minibatch: int | None = None
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
+    influence: Influence | None = field(default=None, repr=False)
     watched: Watched | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

@@ -62,7 +62,7 @@ def cnn(
     layers = {"channels": tuple(channels), "kernel": kernel, "pool": pool, "widths": tuple(widths)}
     _check_layers(pixels["train"].shape, layers)
     settings = {**layers, "recipe": recipe or Sgd(), "init": init}
-    return network_task(data, _train_cnn, settings, layers, view, SLOW_BATCH)
+    return network_task(data, "cnn", settings, layers, view, SLOW_BATCH)
 
 
 def _check_images(parts: dict[str, NDArray[Any]]) -> None:
@@ -89,9 +89,3 @@ def _pixels(parts: dict[str, NDArray[Any]], standardize: bool) -> dict[str, NDAr
         axes = (0, 1, 2)
         shift, scale = parts["train"].mean(axis=axes), np.maximum(parts["train"].std(axis=axes), 1.0)
     return {s: np.subtract(part, shift, dtype=np.float32) / np.float32(scale) for s, part in parts.items()}
-
-
-def _train_cnn(*arguments: Any, **settings: Any) -> list[NDArray[np.float32]]:
-    from subtrain.trainers.cnn import train_cnn
-
-    return train_cnn(*arguments, **settings)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,6 @@ from subtrain.outputs import asked
 from subtrain.tasks.base import BatchTask, View
 from subtrain.tasks.kit.labeled_features import Classification, Labeled, Logits, labeled
 from subtrain.trainers.kit.sgd import Sgd
-
-Learner = Callable[..., Logits]
 
 
 def mlp(
@@ -44,36 +43,39 @@ def mlp(
     flat = {split: (np.ascontiguousarray(part, np.float32), y) for split, (part, y) in parts.items()}
     data = Classification(flat, count, asked(outputs), margin, dtype)
     settings = {"widths": tuple(widths), "recipe": recipe or Sgd(), "init": init}
-    return network_task(data, _train_mlp, settings, list(widths), view)
+    return network_task(data, "mlp", settings, list(widths), view)
 
 
 def network_task(
-    data: Classification, learner: Learner, settings: dict[str, Any], layers: Any, view: View | None, batch: int = 16
+    data: Classification, network: str, settings: dict[str, Any], layers: Any, view: View | None, batch: int = 16
 ) -> BatchTask:
-    """A task of the networks that `learner` trains with these settings, one of them the recipe and one the init.
+    """A task of networks, "mlp" or "cnn", trained with these settings, one of them the recipe and one the init.
 
     layers: what of the settings, as JSON, tells one network from another.
     """
     recipe, init = settings["recipe"], settings["init"]
     about = fingerprint(data.names, data.margin, data.classes, layers, asdict(recipe), init, *data.arrays)
-    again = partial(network_task, learner=learner, settings=settings, layers=layers, view=view, batch=batch)
+    again = partial(network_task, network=network, settings=settings, layers=layers, view=view, batch=batch)
     evaluate = [data.parts[split][0] for split in data.asked]
-    fit = partial(_logits, learner, data.trained, evaluate, {"classes": data.classes, **settings})
-    return data.task_of(fit, about, [layers, recipe, init, data.classes], "x", again, view, batch)
+    fit = partial(_logits, network, data.trained, evaluate, {"classes": data.classes, **settings})
+    influence = partial(_influence, network, data.parts, settings, data.classes, data.margin)
+    return data.task_of(fit, about, [layers, recipe, init, data.classes], "x", again, view, batch, influence)
 
 
-def _train_mlp(*arguments: Any, **settings: Any) -> Logits:
-    from subtrain.trainers.mlp import train_mlp
+def _influence(*arguments: Any) -> NDArray[np.float32]:
+    from subtrain.influence.native_networks import network_table
 
-    return train_mlp(*arguments, **settings)
+    return network_table(*arguments)
 
 
 def _logits(
-    learner: Learner,
+    network: str,
     trained: Labeled,
     evaluate: Logits,
     settings: dict[str, Any],
     masks: NDArray[np.bool_],
     seeds: NDArray[np.uint32],
 ) -> Logits:
-    return learner(*trained, masks, seeds, evaluate, **settings)
+    train = getattr(import_module(f"subtrain.trainers.{network}"), f"train_{network}")
+    found: Logits = train(*trained, masks, seeds, evaluate, **settings)
+    return found

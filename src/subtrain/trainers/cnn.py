@@ -43,7 +43,7 @@ def train_cnn(
     net = network(np.shape(x), channels, kernel, pool, widths, classes)
     check_models(x, y, masks, seeds, classes, init, init_seed)
     check_examples(x, evaluate)
-    framed = [_framed(images, kernel) for images in (x, *evaluate)]
+    framed = [with_frame(images, kernel) for images in (x, *evaluate)]
     start = partial(initial_parameters, net)
     return train_each(
         convolution, net, start, (framed[0], y), masks, seeds, framed[1:], classes, recipe, init, init_seed
@@ -90,7 +90,7 @@ def _whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def _framed(images: Floats, kernel: int) -> Floats:
+def with_frame(images: Floats, kernel: int) -> Floats:
     """[N, C, H, W] with the zeros that the first convolution needs around each image."""
     planes = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
     edge = (kernel // 2, kernel // 2)

@@ -16,7 +16,7 @@ from subtrain.errors import InputError
 from subtrain.fingerprint import fingerprint
 from subtrain.outputs import asked, declare, from_logits
 from subtrain.quantities import parse_name
-from subtrain.tasks.base import BatchTask, View, checked_n
+from subtrain.tasks.base import BatchTask, Influence, View, checked_n
 from subtrain.tasks.kit import convert
 from subtrain.tasks.relabel import Twins
 from subtrain.tasks.watching.watched import Known
@@ -132,6 +132,7 @@ class Classification:
         again: Callable[[Classification], BatchTask],
         view: View | None,
         batch: int = 16,
+        influence: Influence | None = None,
     ) -> BatchTask:
         """The task of this fingerprint whose logits are fit(masks, seeds): [k, N, C] for each split asked for.
 
@@ -145,9 +146,10 @@ class Classification:
         train = partial(_train, fit, self.names, labels, self.margin)
         relabel = None if self.twins else partial(_with_twins, self, again)
         y = self.trained[1]
-        return BatchTask(
-            train, checked_n(len(y)), schema, "", batch=batch, view=view, labels=y, relabel=relabel, watched=watched
-        )
+        more: dict[str, Any] = {"labels": y, "relabel": relabel, "watched": watched}
+        if not self.twins:
+            more["influence"] = influence
+        return BatchTask(train, checked_n(len(y)), schema, "", batch=batch, view=view, **more)
 
 
 def split_parts(data: Mapping[str, tuple[Any, Any]], name: str, twins: Twins | None) -> dict[str, Any]:

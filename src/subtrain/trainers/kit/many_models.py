@@ -53,18 +53,30 @@ def train_each(
     init_seed: int,
 ) -> list[Floats]:
     """Logits [K, E_s, classes] of K networks, each started from `start(seed)` and trained on its own subset of data."""
-    x, y = _writable(data[0]), data[1].astype(np.int64)
-    asked = [_writable(features) for features in evaluate]
+    ready = writable(data[0]), data[1].astype(np.int64)
+    asked = [writable(features) for features in evaluate]
     logits = [np.empty((len(masks), len(features), classes), np.float32) for features in asked]
-    momentum, decay = np.float32(recipe.momentum), np.float32(recipe.weight_decay)
     for i, (mask, seed) in enumerate(zip(masks, seeds.tolist(), strict=True)):
         parameters = start(init_seed if init == "shared" else seed)
-        order = minibatch_order(np.flatnonzero(mask), seed, recipe.epochs)
-        rates = recipe.rates(order.shape[1])
-        loops.descend(x, y, order, int(recipe.batch), shape, parameters, rates, momentum, decay, bool(recipe.nesterov))
+        descend(loops, shape, parameters, ready, mask, seed, recipe)
         for features, answers in zip(asked, logits, strict=True):
             loops.predict(features, parameters, shape, answers[i])
     return logits
+
+
+def descend(
+    loops: Loops,
+    shape: Any,
+    parameters: Floats,
+    data: tuple[Floats, NDArray[np.int64]],
+    mask: NDArray[np.bool_],
+    seed: int,
+    recipe: Sgd,
+) -> None:
+    """Train one network in place on its own subset of data, x writable and y int64."""
+    order = minibatch_order(np.flatnonzero(mask), seed, recipe.epochs)
+    rates, momentum, decay = recipe.rates(order.shape[1]), np.float32(recipe.momentum), np.float32(recipe.weight_decay)
+    loops.descend(*data, order, int(recipe.batch), shape, parameters, rates, momentum, decay, bool(recipe.nesterov))
 
 
 def minibatch_order(rows: NDArray[np.integer], seed: int, epochs: int) -> NDArray[np.int32]:
@@ -109,6 +121,6 @@ def check_examples(x: Any, evaluate: Sequence[Any]) -> None:
             raise InputError(f"{name} must be float32 [examples, {wanted}] in C order, got {got}")
 
 
-def _writable(features: Floats) -> Floats:
+def writable(features: Floats) -> Floats:
     """The same array, or a copy of a read-only one, for which the loops would have to be compiled once more."""
     return np.require(features, requirements="W")

@@ -58,6 +58,12 @@ class Sgd:
         middle = (np.arange(steps) + 0.5) / steps
         return (self.lr * SCHEDULES[self.schedule](middle, self.peak)).astype(np.float32)
 
+    def damping(self, examples: int) -> float:
+        """What the finite time of training, and the weight decay, add to the curvature of the summed loss: training for
+        a time t moves a direction of curvature h as far as solving with h + 1 / t would."""
+        time = float(self.rates(examples).sum(dtype=np.float64)) / (1 - self.momentum)
+        return examples * (self.weight_decay + 1 / time)
+
 
 def _constant(t: Array, peak: float) -> Array:
     return np.ones_like(t)

@@ -1,0 +1,59 @@
+"""What a loss and a recorded output are in terms of logits: residuals, curvature, and slopes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import InputError
+from subtrain.quantities import QUANTITIES, parse_name
+
+Array = NDArray[np.float64]
+STEP = 1e-4
+
+
+def softmax(logits: Array) -> Array:
+    """Probabilities [N, C]."""
+    found = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def residuals(logits: Array, y: NDArray[np.int64]) -> Array:
+    """Minus the slope of cross-entropy in the logits, [N, C]: one-hot labels less probabilities."""
+    return np.asarray(np.eye(logits.shape[1])[y] - softmax(logits))
+
+
+def curvature(logits: Array) -> Array:
+    """Vectors [N, C, C] whose outer products sum to cross-entropy's curvature diag p - p pᵀ: √p_c (e_c - p)."""
+    p = softmax(logits)
+    return np.asarray(np.sqrt(p)[:, :, None] * (np.eye(p.shape[1]) - p[:, None, :]))
+
+
+def sampled_curvature(logits: Array, samples: int, seed: int) -> Array:
+    """The same in expectation [N, samples, C]: (e_c - p) / √samples for labels c drawn from p."""
+    p = softmax(logits)
+    drawn = np.random.default_rng([seed, 7]).random((len(p), samples, 1))
+    labels = np.minimum((drawn > p.cumsum(axis=1)[:, None, :]).sum(axis=2), p.shape[1] - 1)
+    return np.asarray((np.eye(p.shape[1])[labels] - p[:, None, :]) / np.sqrt(samples))
+
+
+def output_slopes(output: str, logits: Array, y: NDArray[np.int64], margin: str) -> Array:
+    """The slope in the logits [N, C] of each number that an output records of an example, [N, k, C].
+
+    Found by central differences of the output's own formula, so that it holds for every quantity. InputError for an
+    output that has no formula, or no slope, as a count of right answers.
+    """
+    quantity = QUANTITIES[parse_name(output)[1]]
+    if quantity.of is None:
+        raise InputError(f"{output} has no formula in the logits, so that its influence cannot be computed")
+    z = logits.astype(np.float64)
+    found = []
+    for c in range(z.shape[1]):
+        moved = np.zeros(z.shape[1])
+        moved[c] = STEP
+        up, down = (np.asarray(quantity(z + sign * moved, y, margin), np.float64) for sign in (1, -1))
+        found.append(((up - down) / (2 * STEP)).reshape(len(z), -1))
+    slopes = np.stack(found, axis=2)
+    if not slopes.any():
+        raise InputError(f"{output} does not change with small changes of a model: choose another output, as margins")
+    return slopes
