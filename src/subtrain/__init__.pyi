@@ -8,6 +8,9 @@ from .designs.drawn import Design as Design
 from .errors import SubtrainError as SubtrainError
 from .evaluation import evaluate as evaluate
 from .fits import load_fit as load_fit
+from .guess_models import guess as guess
+from .guesses import Guess as Guess
+from .guesses import load_guess as load_guess
 from .masks import Masks as Masks
 from .outputs import Output as Output
 from .quantities import correctness as correctness

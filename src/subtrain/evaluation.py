@@ -13,6 +13,7 @@ from subtrain.designs.drawn import EVALUATION, Rows, row_numbers
 from subtrain.errors import InputError
 from subtrain.evaluation_models import held_out
 from subtrain.formatting import number
+from subtrain.guesses import JudgedTable, Table
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.notebook import html_table
 from subtrain.system.user_warning import warn_user
@@ -101,15 +102,22 @@ class Evaluation:
 
 
 def evaluate(
-    dm: Datamodels, study: StoredStudy, output: str | None = None, rows: Rows | None = None, bootstrap: int = 500
+    dm: Datamodels | Table,
+    study: StoredStudy,
+    output: str | None = None,
+    rows: Rows | None = None,
+    bootstrap: int = 500,
 ) -> Evaluation:
     """Compare the predictions of datamodels with the outputs of evaluation models that they never saw.
+
+    A table of influence by any method is judged in the same way: its LDS and correlations, beside the same ceiling. Its
+    errors are NaN, for it has no scale.
 
     Models with the mask of one that was fitted on, and models and targets that are not finite, are left out: each is
     counted in a warning and in `notes`, as are models that are missing because they failed.
 
     Args:
-        dm: Datamodels over the study's units.
+        dm: Datamodels over the study's units; or a guess, or a table [n, T], as an array or the path of a .npy file.
         study: The study whose evaluation models are compared with.
         output: Name of the output; by default the one that they were fitted on.
         rows: Numbers of the models to compare with; by default all evaluation models that are finished.
@@ -127,7 +135,20 @@ def evaluate(
         >>> found.subsets, found.replicates, found.targets
         (10, 3, 8)
     """
-    output = output or dm.meta.get("output") or next(iter(study.outputs))
+    judged: Any = dm
+    if not hasattr(dm, "predict"):
+        judged = JudgedTable.of(dm, study, output)
+    found = _evaluation(judged, study, output or judged.meta.get("output"), rows, bootstrap)
+    if judged is dm:
+        return found
+    none = float("nan")
+    return replace(found, mse=none, r2=none, pooled_spearman=none, pooled_pearson=none)
+
+
+def _evaluation(
+    dm: Datamodels, study: StoredStudy, output: str | None, rows: Rows | None, bootstrap: int
+) -> Evaluation:
+    output = output or next(iter(study.outputs))
     if dm.n != study.n:
         raise InputError(f"these datamodels are over {dm.n} units, the study over {study.n}")
     index = study.done(EVALUATION) if rows is None else np.unique(row_numbers(rows, study.models))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.table import Table
 
 from subtrain.cli.shared.app import app, out, print_json
-from subtrain.cli.shared.options import AsJson, FitName, StudyPath
+from subtrain.cli.shared.options import AsJson, FitName, OutputName, StudyPath
 from subtrain.formatting import number
 
 if TYPE_CHECKING:
@@ -15,17 +17,33 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def evaluate(study: StudyPath, fit: FitName = "default", as_json: AsJson = False) -> None:
-    """Evaluate a fit on held-out subsets that it never saw: the LDS beside its noise ceiling (an upper bound)."""
+def evaluate(
+    study: StudyPath,
+    fit: FitName = "default",
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Evaluate a table of influence [n, T] in a .npy file instead of a fit."),
+    ] = None,
+    output: OutputName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate a fit on held-out subsets that it never saw: the LDS beside its noise ceiling (an upper bound).
+
+    A table by any method of attribution is evaluated in the same way, in the scale that it has.
+    """
     from subtrain.evaluation import evaluate as judge
     from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit
     from subtrain.store.seal import put_sealed
     from subtrain.study import Study
 
     opened = Study.open(study)
+    if table is not None:
+        found = judge(table, opened, output)
+        print_json(found.to_json()) if as_json else show(found)
+        return
     of = digest_of(opened, fit)
     datamodels = load_fit(opened, fit)
-    found = judge(datamodels, opened)
+    found = judge(datamodels, opened, output)
     name = f"{fit_prefix(fit)}/{EVALUATION}"
     put_sealed(opened.store, name, {**found.to_json(), OF: of})
     if as_json:

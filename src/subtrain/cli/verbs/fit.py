@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +18,16 @@ def fit(
     study: StudyPath,
     output: OutputName = None,
     name: Annotated[str, typer.Option(help="Name of the fit, a folder below STUDY/fits.")] = "default",
-    estimator: Annotated[str, typer.Option(help=f"{', '.join(ESTIMATORS)}.")] = "lasso",
+    estimator: Annotated[
+        str | None, typer.Option(help=f"{', '.join(ESTIMATORS)}. (default: lasso, with a guess shared-prior)")
+    ] = None,
+    guess: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Begin from a guess of the study, or a table [n, T] in a .npy file; repeatable.",
+        ),
+    ] = None,
     lambdas: Annotated[int | None, typer.Option(help="Number of values of λ on each path; lasso: 100.")] = None,
     eps: Annotated[float | None, typer.Option(help="Smallest λ as a fraction of the largest; lasso: 0.001.")] = None,
     tol: Annotated[float | None, typer.Option(help="Largest relative duality gap of a target; lasso: 0.0001.")] = None,
@@ -66,10 +75,12 @@ def fit(
     opened = Study.open(study)
     where = opened.store.location(fit_prefix(name))
     share = int(validation) if validation is not None and validation >= 2 else validation
-    given = {"lambdas": lambdas, "eps": eps, "tol": tol, "objective": objective, "seed": seed, "device": device}
-    options = {key: value for key, value in {**given, "validation": share}.items() if value is not None}
-    kind = ESTIMATORS[estimator]
-    model = kind.from_options(**options).set_params(**keywords(estimator, kind, option or []))
+    given: dict[str, Any] = {"lambdas": lambdas, "eps": eps, "tol": tol, "objective": objective, "seed": seed}
+    given |= {"device": device, "validation": share, "guess": guess or None}
+    options = {key: value for key, value in given.items() if value is not None}
+    asked = estimator or ("shared-prior" if guess else "lasso")
+    kind = ESTIMATORS[asked]
+    model = kind.from_options(**options).set_params(**keywords(asked, kind, option or []))
     with stages() as progress:
         dm = solve(
             opened,
@@ -92,4 +103,8 @@ def fit(
     if "chosen" in dm.meta:
         scores = ", ".join(f"{each} {score:.3f}" for each, score in dm.meta["scores"].items())
         out.print(f"Chosen: {dm.meta['chosen']}, of correlations on validation models {scores}", soft_wrap=True)
+    if "guess" in dm.meta:
+        beta = ", ".join(f"{table} x {value:.2f}" for table, value in dm.meta["guess"]["beta"].items())
+        share = dm.meta["guess"]["residual_share"]
+        out.print(f"The guess: {beta}; {share:.0%} of what the outputs add to it is believed", soft_wrap=True)
     out.print(f"Next: subtrain evaluate {study}" + (f" --fit {name}" if name != "default" else ""))

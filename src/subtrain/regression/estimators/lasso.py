@@ -10,14 +10,11 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from subtrain.masks import Masks
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
-from subtrain.regression.counting.shards import are_flat
 from subtrain.regression.counting.threads import Mapper, Progress
 from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, StandardErrors
 from subtrain.regression.estimators.kit.linear_estimator import LinearEstimator, fitted_lasso
-from subtrain.regression.estimators.kit.sample_split import fold_numbers
 from subtrain.regression.lasso.folds import lasso_kfold
 from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
 from subtrain.regression.lasso.path import PASSES
@@ -94,24 +91,6 @@ class Lasso(LassoParameters):
     folds: ClassVar[bool] = True
 
     device: str = "cpu"
-
-    def fit(
-        self,
-        masks: ArrayLike | Masks,
-        outputs: ArrayLike,
-        validation: tuple[ArrayLike | Masks, ArrayLike] | None = None,
-        sample_split: ArrayLike | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
-        """As every estimator; where `validation` is a number of folds, a cross-validation chooses lambda."""
-        folds = self.fold_count
-        if validation is not None or sample_split is not None or not folds:
-            return super().fit(masks, outputs, validation, sample_split, progress)
-        packed, y = self._checked(masks, outputs, reset=True)
-        numbers = fold_numbers(len(packed), folds, self.seed)
-        self.fit_folds([self._count(packed, y, numbers == k, progress) for k in range(folds)], progress)
-        self._flat = are_flat(outputs, masks)
-        return self
 
     def fit_counts(
         self,

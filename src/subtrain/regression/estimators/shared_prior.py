@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from subtrain.errors import InputError
+from subtrain.guesses import tables_for, tables_of
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads
 from subtrain.regression.estimators.kit.crossfit import Bench
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense
+from subtrain.regression.estimators.kit.guessed import FOLDS, fit_guessed
 from subtrain.regression.estimators.kit.learned_prior import Prior
-from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, fitted_lasso
+from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, fitted_lasso, no_folds
 from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, MixtureState, start, sweep
 from subtrain.regression.estimators.kit.pairs import Pairs, pairs_of_study
 from subtrain.regression.estimators.ridge import Ridge
@@ -31,6 +33,8 @@ from subtrain.system.types import Floats
 # Sweeps at rank 1 before the scales are split; sweeps before means count, which then move after every second sweep;
 # updates of the scales after each sweep.
 WARM, MEANS, EVERY, UPDATES = 10, 8, 2, 2
+# The same of what a guess leaves: few sweeps, for of a small rest more would learn the noise.
+RESIDUAL_SWEEPS, RESIDUAL_MEANS = 15, 4
 LASSO, RIDGE = ALONE = "lasso", "ridge"
 # What `LinearEstimator` warns of whatever was fitted.
 SAID_OF_ALL = "in every mask or in none", "all weights are 0"
@@ -50,6 +54,10 @@ class SharedPrior(LinearEstimator):
     its predictions' correlation with the outputs; the best is fitted again on all models: where nothing is shared, that
     may be one of the last two. Their lambdas are chosen by one half of these models for the other.
 
+    With a `guess`, tables of influence are the prior mean of the weights, at scales that the outputs teach: a useless
+    table gets 0. Scales of rank 1 are fitted to what they leave, and of that only the share is believed that helps on
+    held-out folds of the fit models; ranks, sweeps, tol, validation and lasso are not looked at.
+
     Args:
         pairs: "task" (default), labels and images of the task's view, in `st.fit`; `Pairs`; or None.
         ranks: Ranks of the scales to try: 1 is one factor a unit times one a target, more also say which units matter
@@ -60,6 +68,8 @@ class SharedPrior(LinearEstimator):
         seed: Draws the validation models. Default 0.
         lasso: Whether to try the LASSO and ridge, which share nothing. Default True.
         threads: Default None, all cores.
+        guess: What `st.guess` made, or its name in the study; a table [n, T] of any scale and sign, as an array or the
+            path of a .npy file; or a list of such. Default None.
 
     Fitted: weight_ float64 [n, T], bias_ [T]; chosen_, "rank 16", "lasso" or "ridge"; candidates_, their names;
     scores_ [candidates], their correlations; validation_mse_ [candidates, T], their errors; gap_ [T], the share of
@@ -80,6 +90,7 @@ class SharedPrior(LinearEstimator):
 
     name: ClassVar[str] = "shared-prior"
     reads: ClassVar[Reads] = COUNTS_AND_VALIDATION
+    folds: ClassVar[bool] = True
     joint: ClassVar[bool] = True
     gap_name: ClassVar[str] = "share of variance that the last sweep moved"
 
@@ -91,13 +102,43 @@ class SharedPrior(LinearEstimator):
     seed: int = 0
     lasso: bool = True
     threads: int | None = None
+    guess: Any = None
 
     def look_at(self, models: Models) -> tuple[str, ...]:
-        """Remember, for the next fit, what the study's task shows of units and targets, where `pairs` is "task"."""
-        if self.pairs != "task":
-            return ()
-        self._known, notes = pairs_of_study(models.study, models.output)
+        """Remember, for the next fit, the study's guess, and, where `pairs` is "task", what its task shows of units and
+        targets."""
+        notes: tuple[str, ...] = ()
+        if self.guess is not None:
+            self._tables, notes = tables_for(models.study, models.output, self.guess)
+        if self.pairs == "task":
+            self._known, more = pairs_of_study(models.study, models.output)
+            notes += more
         return notes
+
+    @property
+    def fold_count(self) -> int:
+        """Folds by which the share of the residual is measured, where there is a guess."""
+        return 0 if self.guess is None else FOLDS
+
+    def fit_folds(self, folds: Sequence[Counts], progress: Progress | None = None) -> Self:
+        """Fit a guess, and what it leaves, from counts of folds; InputError without a guess."""
+        if self.guess is None:
+            raise no_folds(self)
+        counts = folds[0]
+        check_memory(counts.n, 3)
+        tables = self.__dict__.pop("_tables", None) or tables_of(self.guess, counts.n, counts.targets)
+
+        def solve(task: Dense, models: int, pairs: Pairs) -> MixtureState:
+            return self._solved(task, models, 1, pairs, progress, RESIDUAL_SWEEPS, RESIDUAL_MEANS)
+
+        found = fit_guessed(folds, tables, self._checked_pairs(counts), solve)
+        total = found.plan.counts
+        self.chosen_, self.share_, self.beta_ = "guess + residual", found.share, found.beta
+        self.candidates_ = ["guess", *found.alone]
+        self.scores_ = np.array([found.guess, *found.alone.values()])
+        self.n_features_in_, self._flat = total.n, False
+        weight, bias = found.plan.raw(found.weights)
+        return self._keep(self._as_fitted(total, weight, bias, found.moved, np.zeros((0, total.targets))), total)
 
     @property
     def chooses(self) -> bool:
@@ -109,7 +150,11 @@ class SharedPrior(LinearEstimator):
         if not self.scores_.size:
             return {}
         scores = np.round(self.scores_, 4).tolist()
-        return {"chosen": self.chosen_, "scores": dict(zip(self.candidates_, scores, strict=True))}
+        found = {"chosen": self.chosen_, "scores": dict(zip(self.candidates_, scores, strict=True))}
+        if self.guess is not None:
+            beta = {name: round(value, 4) for name, value in self.beta_.items()}
+            found["guess"] = {"beta": beta, "residual_share": round(self.share_, 4)}
+        return found
 
     def estimate(self, train: Counts, validation: Any, total: Any, progress: Progress | None) -> Fitted:
         check_memory(train.n, 3)
@@ -183,13 +228,23 @@ class SharedPrior(LinearEstimator):
                 raise InputError(f"pairs are of shape {list(table.shape)}, not [{counts.n}, {counts.targets}]")
         return pairs
 
-    def _solved(self, task: Dense, models: int, rank: int, pairs: Pairs, progress: Progress | None) -> MixtureState:
+    def _solved(
+        self,
+        task: Dense,
+        models: int,
+        rank: int,
+        pairs: Pairs,
+        progress: Progress | None,
+        sweeps: int | None = None,
+        every: int = EVERY,
+    ) -> MixtureState:
         """Sweeps, each followed by what it teaches of the scales, until little moves."""
+        sweeps = sweeps or self.sweeps
         state = start(task)
         level = task.variance / max(2.0 * np.trace(task.covariance), np.finfo(float).tiny)
         prior = Prior(level, task.rho.shape[1], pairs)
         most = min(rank, *task.rho.shape)
-        for k in range(self.sweeps):
+        for k in range(sweeps):
             if k == WARM and most > 1:
                 prior.split(most, self.seed)
             before = state.coef.copy()
@@ -197,10 +252,10 @@ class SharedPrior(LinearEstimator):
             mixed = float(state.share @ MIXTURE)
             for _ in range(UPDATES):
                 prior.update(state.seen, state.blur, mixed)
-            if k >= MEANS and k % EVERY == 0:
+            if k >= MEANS and k % every == 0:
                 prior.update_means(state.seen, state.blur, mixed, self.threads)
             if progress:
-                progress(f"rank {rank}", k + 1, self.sweeps)
+                progress(f"rank {rank}", k + 1, sweeps)
             if k > WARM and np.linalg.norm(state.coef - before) <= self.tol * np.linalg.norm(state.coef):
                 break
         self.n_iter_ = k + 1
@@ -211,12 +266,17 @@ class SharedPrior(LinearEstimator):
         task = dense(plan)
         state = self._solved(task, counts.m, rank, pairs, progress)
         weight, bias = plan.raw(state.coef)
+        moved = np.divide(state.moved, task.variance, out=np.zeros(counts.targets), where=task.variance > 0)
+        return self._as_fitted(counts, weight, bias, moved, table)
+
+    def _as_fitted(self, counts: Counts, weight: Floats, bias: Floats, moved: Floats, table: Floats) -> Fitted:
+        """weight: [T, n]; moved: [T], the share of variance that the last sweep moved; table: errors of candidates."""
         nothing = np.zeros(counts.targets)
         return Fitted(
             weight=np.ascontiguousarray(weight.T),
             bias=bias,
             lam=nothing,
-            gap=np.divide(state.moved, task.variance, out=nothing.copy(), where=task.variance > 0),
+            gap=moved,
             constant_units=counts.constant_units,
             residual=nothing,
             lambdas=np.zeros((0, counts.targets)),

@@ -150,6 +150,8 @@ def fit_held(model: Any, train: Counts, held: ValidationModels | None, progress:
 
 def plain(value: Any) -> Any:
     """A parameter as JSON can hold it: arrays as lists, and what is neither number, word nor list by its name."""
+    if isinstance(value, np.ndarray) and value.ndim > 1:
+        return f"array {value.dtype} {list(value.shape)}"
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if value is None or isinstance(value, (bool, int, float, str)):

@@ -26,7 +26,7 @@ from subtrain.regression.estimators.kit.contract import (
     StandardErrors,
     fit_held,
 )
-from subtrain.regression.estimators.kit.sample_split import check_one_way, given_rows, validation_rows
+from subtrain.regression.estimators.kit.sample_split import check_one_way, fold_numbers, given_rows, validation_rows
 from subtrain.regression.fit_plan import FitPlan, plan_fit
 from subtrain.regression.fit_warnings import warn_constant
 from subtrain.regression.lasso.lambda_choice import LassoFit
@@ -142,6 +142,11 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         """
         packed, y = self._checked(masks, outputs, reset=True)
         check_one_way(validation, sample_split)
+        if self.fold_count and validation is None and sample_split is None:
+            folds = fold_numbers(len(packed), self.fold_count, self.splits_by[1])
+            self.fit_folds([self._count(packed, y, folds == k, progress) for k in range(self.fold_count)], progress)
+            self._flat = are_flat(outputs, masks)
+            return self
         rows = None if validation is not None else self._validating(len(packed), sample_split)
         if validation is not None:
             held: ValidationModels | None = ValidationModels(*self._checked(*validation, reset=False))
@@ -222,9 +227,14 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         return is_choice(getattr(self, "lambdas", [0.0]))
 
     @property
+    def fold_count(self) -> int:
+        """Folds of a cross-validation, 0 where there is none."""
+        return 0
+
+    @property
     def splits_by(self) -> tuple[float | int | None, int]:
         """Share of a study's models that choose lambda, and the seed that draws them."""
-        return getattr(self, "validation", None), getattr(self, "seed", 0)
+        return self.fold_count or getattr(self, "validation", None), getattr(self, "seed", 0)
 
     @property
     def holds_models(self) -> bool:

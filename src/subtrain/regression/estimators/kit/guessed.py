@@ -1,0 +1,209 @@
+"""Datamodels that begin from guesses: tables of influence whose worth the outputs teach, and what they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.errors import InputError
+from subtrain.regression.counting.counts import Counts
+from subtrain.regression.estimators.kit.dense_problem import Dense, dense
+from subtrain.regression.estimators.kit.normal_mixtures import MixtureState
+from subtrain.regression.estimators.kit.pairs import Pairs, levels
+from subtrain.regression.lasso.problem import Problem, problem
+from subtrain.system.types import Floats
+
+FOLDS = 5
+# Folds are held out in turn until so many models have been: enough to tell candidates apart.
+JUDGED = 200
+STEPS = 60
+
+Table = tuple[str, NDArray[np.floating]]
+# Weights of a problem, of its models and what is known of pairs.
+Solve = Callable[[Dense, int, Pairs], MixtureState]
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """How far targets follow F tables. beta: [T, F], of each target; mean [F] and spread [F, F]: of all of them; scale
+    [F]: what tables were divided by."""
+
+    beta: Floats
+    mean: Floats
+    spread: Floats
+    scale: Floats
+
+    def weights(self, tables: Sequence[Table]) -> Floats:
+        """The guess of every weight, [T, n]."""
+        found = np.zeros(tables[0][1].T.shape)
+        for f, (_, table) in enumerate(tables):
+            if self.scale[f] > 0:
+                found += table.T * (self.beta[:, f] / self.scale[f])[:, None]
+        return found
+
+
+def effects(task: Dense, models: int, tables: Sequence[Table]) -> Effects:
+    """Random effects of F tables on T targets: beta_t ~ N(mean, spread), learned by EM from moments alone.
+
+    A target's outputs are regressed on what each table predicts of them. 1. Inner products of the tables' predictions
+    with one another and with the outputs, O(F n² T). Then, until little moves: 2. each target's posterior, O(T F³);
+    3. mean and spread of all targets; 4. each target's noise (Dempster, Laird & Rubin 1977).
+    """
+    # 1. Moments.
+    count, targets = len(tables), len(task.rho)
+    with_masks = [task.covariance @ np.asarray(table, np.float64) for _, table in tables]
+    square = np.empty((targets, count, count))
+    cross = np.empty((targets, count))
+    for f, (_, table) in enumerate(tables):
+        cross[:, f] = np.einsum("tn,nt->t", task.rho, table)
+        for g in range(count):
+            square[:, f, g] = np.einsum("nt,nt->t", with_masks[f], tables[g][1])
+    live = task.variance > 0
+    scale = np.sqrt(np.maximum(np.einsum("tff->tf", square)[live].mean(axis=0), 0.0)) if live.any() else np.zeros(count)
+    per = np.divide(1.0, scale, out=np.zeros(count), where=scale > 1e-12 * max(float(scale.max(initial=0.0)), 1e-300))
+    square, cross = models * square * per[:, None] * per, models * cross * per
+    total = models * task.variance
+    # A table that predicts the same of every mask has no effect.
+    square[:, range(count), range(count)] += np.where(per > 0, 0.0, 1.0)
+    noise = np.where(live, task.variance, 1.0)
+    inverse = 1.0 / noise
+    mean = np.linalg.lstsq(
+        np.einsum("t,tfg->fg", inverse * live, square), np.einsum("t,tf->f", inverse * live, cross), rcond=None
+    )[0]
+    spread = np.diag(0.1 * mean**2 + 1e-12)
+    for _ in range(STEPS):
+        # 2. Targets.
+        precision = np.linalg.inv(spread)
+        cover = np.linalg.inv(square / noise[:, None, None] + precision)
+        beta = np.einsum("tfg,tg->tf", cover, cross / noise[:, None] + precision @ mean)
+        # 3. All of them.
+        before, mean = mean, beta[live].mean(axis=0) if live.any() else mean
+        off = beta - mean
+        spread = (off[live, :, None] * off[live, None, :] + cover[live]).mean(axis=0) + 1e-12 * np.eye(count)
+        # 4. Noise.
+        left = total - 2 * np.einsum("tf,tf->t", beta, cross) + np.einsum("tf,tfg,tg->t", beta, square, beta)
+        left += np.einsum("tfg,tfg->t", square, cover)
+        noise = np.where(live, np.maximum(left / models, 1e-6 * task.variance + 1e-300), 1.0)
+        if np.abs(mean - before).max() <= 1e-6 * np.abs(mean).max(initial=1e-12):
+            break
+    beta[~live] = 0.0
+    return Effects(beta, mean * per, spread, np.where(per > 0, scale, 0.0))
+
+
+def residual(task: Dense, weights: Floats) -> Dense:
+    """The problem of what weights [T, n] leave of the outputs."""
+    moved = weights @ task.covariance
+    variance = task.variance - np.einsum("tn,tn->t", weights, 2 * task.rho - moved)
+    live = task.variance > 0
+    return Dense(task.covariance, task.rho - moved, np.where(live, np.maximum(variance, 1e-9 * task.variance), 0.0))
+
+
+@dataclass(eq=False)
+class Held:
+    """Sums over held-out folds, by target, of a candidate's predictions: with the outputs, squared, of the outputs."""
+
+    cross: Floats
+    square: Floats
+    outputs: Floats
+
+    @classmethod
+    def of(cls, targets: int) -> Held:
+        return cls(np.zeros(targets), np.zeros(targets), np.zeros(targets))
+
+    def add(self, fold: Dense, models: int, weights: Floats) -> None:
+        """Predictions of the models of a fold by weights [T, n], about their means."""
+        self.cross += models * np.einsum("tn,tn->t", weights, fold.rho)
+        self.square += models * np.einsum("tn,tn->t", weights, weights @ fold.covariance)
+        self.outputs += models * fold.variance
+
+    @property
+    def score(self) -> float:
+        """Mean over targets of the correlation of predictions with outputs; 0 for constant predictions."""
+        size = np.sqrt(np.maximum(self.square, 0) * self.outputs)
+        found = np.divide(self.cross, size, out=np.zeros_like(size), where=size > 0)
+        varied = self.outputs > 0
+        return float(found[varied].mean()) if varied.any() else 0.0
+
+    @property
+    def share(self) -> float:
+        """The multiple of the predictions, within 0 and 1, that comes nearest to outputs of variance 1."""
+        size = np.where(self.outputs > 0, self.outputs, np.inf)
+        push = float((self.square / size).sum())
+        return float(np.clip((self.cross / size).sum() / push, 0.0, 1.0)) if push > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Guessed:
+    """What `fit_guessed` found.
+
+    plan: the problem of all models; weights: [T, n]; moved: [T], share of variance that the last sweep moved; alone:
+    correlation of each table's predictions with outputs of held-out folds; guess: that of all of them; share: of the
+    residual that is believed; beta: mean effect of each table.
+    """
+
+    plan: Problem
+    weights: Floats
+    moved: Floats
+    alone: dict[str, float]
+    guess: float
+    share: float
+    beta: dict[str, float]
+
+
+def fit_guessed(folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, solve: Solve) -> Guessed:
+    """Weights that are what tables say, by effects that outputs teach, and a share of what `solve` makes of the rest.
+
+    1. Folds are held out in turn: effects and residual are fitted to all others, and the share of the residual's
+    predictions is measured that helps there. So a residual fitted to too few models does no harm. 2. Both are fitted to
+    all models. The residual's prior knows, besides what is known of pairs, how large the guess of each weight is.
+    """
+    if len(folds) < 2:
+        raise InputError(f"a guess needs at least 2 folds of models, got {len(folds)}")
+    # 1. Held-out folds.
+    targets, judged = folds[0].targets, 0
+    alone, guess, left = [Held.of(targets) for _ in tables], Held.of(targets), Held.of(targets)
+    for k, fold in enumerate(folds):
+        if judged >= JUDGED:
+            break
+        judged += fold.m
+        rest, out = reduce(add, [other for j, other in enumerate(folds) if j != k]), dense(problem(fold, "raw"))
+        first, more = _fitted(dense(problem(rest, "raw")), rest.m, tables, known, solve)[1:3]
+        for (_, table), held in zip(tables, alone, strict=True):
+            held.add(out, fold.m, np.asarray(table, np.float64).T)
+        guess.add(out, fold.m, first)
+        left.add(residual(out, first), fold.m, more.coef)
+    # 2. All models.
+    total = reduce(add, folds)
+    plan = problem(total, "raw")
+    task = dense(plan)
+    found, first, more = _fitted(task, total.m, tables, known, solve)
+    names = [name for name, _ in tables]
+    return Guessed(
+        plan=plan,
+        weights=first + left.share * more.coef,
+        moved=np.divide(more.moved, task.variance, out=np.zeros(targets), where=task.variance > 0),
+        alone=dict(zip(names, (held.score for held in alone), strict=True)),
+        guess=guess.score,
+        share=left.share,
+        beta=dict(zip(names, found.mean.tolist(), strict=True)),
+    )
+
+
+def _fitted(
+    task: Dense, models: int, tables: Sequence[Table], known: Pairs, solve: Solve
+) -> tuple[Effects, Floats, MixtureState]:
+    """Effects of the tables, the guess [T, n], and what is fitted to the residual."""
+    found = effects(task, models, tables)
+    first = found.weights(tables)
+    return found, first, solve(residual(task, first), models, with_levels(known, first))
+
+
+def with_levels(known: Pairs, guess: Floats) -> Pairs:
+    """What is known of pairs, and how large the guess [T, n] of each weight is, in levels by rank."""
+    table = levels(np.abs(guess.T))
+    return Pairs((*known.kinds, table), (*known.names, "size of the guess"), known.traits, known.groups)
