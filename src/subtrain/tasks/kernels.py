@@ -86,7 +86,7 @@ def random_features(
 
 
 def _random(recipe: Any, settings: Mapping[str, Any], data: Classification) -> Fit:
-    from subtrain.trainers.kit.feature_passes import one_blas_thread
+    from subtrain.system.blas import one_blas_thread
 
     inputs = data.mapped(lambda part: np.ascontiguousarray(part, np.float32))
     if settings["init"] == "own":
@@ -117,7 +117,7 @@ class _Kernels:
     def matrices(self) -> dict[str, NDArray[np.float64]]:
         from sklearn.metrics.pairwise import pairwise_kernels
 
-        from subtrain.trainers.kit.feature_passes import one_blas_thread
+        from subtrain.system.blas import one_blas_thread
 
         parts = {split: np.asarray(x, np.float64) for split, (x, _) in self.data.parts.items()}
         if self.options["metric"] == "precomputed":

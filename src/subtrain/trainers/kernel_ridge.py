@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from subtrain.errors import InputError
+from subtrain.system.blas import one_blas_thread
 from subtrain.trainers.kit.checks import check_labels, positive, subsets
-from subtrain.trainers.kit.feature_passes import Doubles, Floats, one_blas_thread
+from subtrain.trainers.kit.feature_passes import Doubles, Floats
 
 
 def train_kernel_ridge(

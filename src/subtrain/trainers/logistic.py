@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.system.blas import one_blas_thread
 from subtrain.trainers.frozen import Frozen, one_hot
 from subtrain.trainers.kit.checks import positive, subsets
-from subtrain.trainers.kit.feature_passes import Doubles, Floats, Ints, Middle, one_blas_thread, swept
+from subtrain.trainers.kit.feature_passes import Doubles, Floats, Ints, Middle, swept
 from subtrain.trainers.ridge import predict, subset_moments
 
 ABSENT = 10.0

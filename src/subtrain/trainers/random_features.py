@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from subtrain.designs.drawn import whole
 from subtrain.errors import InputError
+from subtrain.system.blas import one_blas_thread
 from subtrain.trainers.frozen import frozen
 from subtrain.trainers.kit.checks import check_labels, positive, subsets
-from subtrain.trainers.kit.feature_passes import Floats, one_blas_thread
+from subtrain.trainers.kit.feature_passes import Floats
 from subtrain.trainers.ridge import train_ridge
 
 KINDS = ("fourier", "relu")

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from subtrain.errors import InputError
+from subtrain.system.blas import one_blas_thread
 from subtrain.trainers.frozen import Frozen, one_hot
 from subtrain.trainers.kit.checks import positive, subsets
-from subtrain.trainers.kit.feature_passes import Doubles, FeatureMoments, Floats, Ints, moments, one_blas_thread, swept
+from subtrain.trainers.kit.feature_passes import Doubles, FeatureMoments, Floats, Ints, moments, swept
 
 TOLERANCE = 1e-5
 """Refinement ends when one more step would, by the pace so far, move no evaluated logit by more than this."""

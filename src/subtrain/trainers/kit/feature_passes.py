@@ -6,10 +6,8 @@ that subset alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,20 +73,6 @@ def swept(x: Any, rows: Ints, weight: Doubles, bias: Doubles, middle: Middle) ->
         _pull(x, some, pull, total)
         sums += pull.sum(axis=0, dtype=np.float64)
     return total.T, sums
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """BLAS may add up in another order when it splits a product among threads."""
-    with _controller().limit(limits=1, user_api="blas"):
-        yield
-
-
-@cache
-def _controller() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 @contracting_kernel

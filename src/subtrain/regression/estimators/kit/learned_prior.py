@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from subtrain.regression.counting.threads import each, thread_count
 from subtrain.regression.estimators.kit.pairs import Pairs
+from subtrain.system.blas import one_blas_thread
 from subtrain.system.types import Floats
 
 Kinds = NDArray[np.integer]
@@ -97,7 +98,8 @@ class Prior:
             second[t] = coefficients**2 + np.diag(cover)
             found[t] = traits @ coefficients
 
-        each(solve, list(range(len(left))), thread_count(threads), lambda _: None)
+        with one_blas_thread():
+            each(solve, list(range(len(left))), thread_count(threads), lambda _: None)
         self.vary = np.bincount(groups, second.mean(axis=0)) / np.bincount(groups)
         return found
 
