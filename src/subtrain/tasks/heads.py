@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.kit.labeled_features import OUTPUTS, Classification, Fit, Logits
+from subtrain.tasks.base import BatchTask, Influence, View
+from subtrain.tasks.kit.labeled_features import OUTPUTS, Classification, Fit, Labeled, Logits
 from subtrain.trainers.kit.checks import positive
 
 
@@ -36,7 +36,9 @@ def ridge_head(
     """
     data = Classification.of((features, y), (features_test, y_test), outputs, margin, dtype, "features", classes)
     settings = {"lam": positive("lam", lam)}
-    return data.task("ridge head", settings, partial(_head, "ridge head", settings), view)
+    return data.task(
+        "ridge head", settings, partial(_head, "ridge head", settings), view, partial(_influence, settings)
+    )
 
 
 def logistic_head(
@@ -60,11 +62,31 @@ def logistic_head(
     """
     data = Classification.of((features, y), (features_test, y_test), outputs, margin, dtype, "features", classes)
     settings = {"lam": positive("lam", lam), "tol": positive("tol", tol)}
-    return data.task("logistic head", settings, partial(_head, "logistic head", settings), view)
+    influence = partial(_influence, settings)
+    return data.task("logistic head", settings, partial(_head, "logistic head", settings), view, influence)
 
 
 def _head(name: str, settings: dict[str, float], data: Classification) -> Fit:
     return partial(fit_head, name, data.frozen(), settings)
+
+
+def _influence(settings: dict[str, float], data: Classification) -> Influence:
+    return partial(_table, data.parts, data.classes, data.margin, settings)
+
+
+def _table(
+    parts: dict[str, Labeled],
+    classes: int,
+    margin: str,
+    settings: dict[str, float],
+    mask: NDArray[np.bool_],
+    seed: int,
+    output: str,
+) -> NDArray[np.float32]:
+    from subtrain.influence.linear_heads import logistic_table, ridge_table
+
+    table = logistic_table if "tol" in settings else ridge_table
+    return table(parts, classes, margin, mask=mask, seed=seed, output=output, **settings)
 
 
 def fit_head(

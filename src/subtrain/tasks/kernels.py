@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
-from subtrain.tasks.base import BatchTask, View
+from subtrain.tasks.base import BatchTask, Influence, View
 from subtrain.tasks.heads import fit_head
 from subtrain.tasks.kit.labeled_features import OUTPUTS, Classification, Fit, Logits
 from subtrain.trainers.kit.checks import positive
@@ -47,7 +47,8 @@ def kernel_ridge(
         _check_kernel(data.parts["train"][0])
     lam, gamma = positive("lam", lam), None if gamma is None else positive("gamma", gamma)
     options = {"metric": kernel, "gamma": gamma, "degree": degree, "coef0": coef0}
-    return data.task("kernel ridge", {"lam": lam, **options}, partial(_kernel, options, lam), view)
+    influence = partial(_kernel_influence, options, lam)
+    return data.task("kernel ridge", {"lam": lam, **options}, partial(_kernel, options, lam), view, influence)
 
 
 def random_features(
@@ -82,7 +83,8 @@ def random_features(
     lam = positive("lam", lam)
     recipe = RandomFeatures(features, kind, 1 / data.parts["train"][0].shape[1] if gamma is None else gamma)
     settings = {"lam": lam, "init": init, "seed": seed, **asdict(recipe)}
-    return data.task("random features", settings, partial(_random, recipe, settings), view)
+    influence = partial(_random_influence, recipe, settings)
+    return data.task("random features", settings, partial(_random, recipe, settings), view, influence)
 
 
 def _random(recipe: Any, settings: Mapping[str, Any], data: Classification) -> Fit:
@@ -104,6 +106,17 @@ def _fit_random(
     evaluate = [data.parts[split][0] for split in data.asked]
     x, y = data.trained
     return train_random_features(x, y, masks, seeds, evaluate, classes=data.classes, lam=lam, recipe=recipe)
+
+
+def _random_influence(recipe: Any, settings: Mapping[str, Any], data: Classification) -> Influence:
+    drawn = settings["seed"] if settings["init"] == "shared" else None
+    return partial(_random_table, data.parts, data.classes, data.margin, settings["lam"], recipe, drawn)
+
+
+def _random_table(*arguments: Any) -> NDArray[np.float32]:
+    from subtrain.influence.linear_heads import random_features_table
+
+    return random_features_table(*arguments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +144,20 @@ class _Kernels:
 
 def _kernel(options: Mapping[str, Any], lam: float, data: Classification) -> Fit:
     return partial(_fit_kernel, _Kernels(data, options), lam)
+
+
+def _kernel_influence(options: Mapping[str, Any], lam: float, data: Classification) -> Influence:
+    return partial(_kernel_table, _Kernels(data, options), lam)
+
+
+def _kernel_table(
+    kernels: _Kernels, lam: float, mask: NDArray[np.bool_], seed: int, output: str
+) -> NDArray[np.float32]:
+    from subtrain.influence.linear_heads import kernel_ridge_table
+
+    data = kernels.data
+    labels = {split: y for split, (_, y) in data.parts.items()}
+    return kernel_ridge_table(kernels.matrices, labels, data.classes, data.margin, lam, mask, output)
 
 
 def _fit_kernel(kernels: _Kernels, lam: float, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Logits:

@@ -45,14 +45,19 @@ def train_logistic_head(data: Frozen, masks: NDArray[np.bool_], lam: float, tol:
     logits = [np.empty((len(masks), len(e), data.classes), np.float32) for e in data.evaluate]
     with one_blas_thread():
         for i, rows in enumerate(subsets(masks, len(data.x))):
-            there = np.unique(data.y[rows])
-            weight, bias = _Head(data, rows, there, lam).solve(tol)
+            there, weight, bias = fit_logistic(data, rows, lam, tol)
             found = [np.empty((len(e), there.size), np.float32) for e in data.evaluate]
             predict(data, weight, bias, found)
             for z, part in zip(logits, found, strict=True):
                 z[i] = part.min(axis=1, keepdims=True) - np.float32(ABSENT)
                 z[i][:, there] = part
     return logits
+
+
+def fit_logistic(data: Frozen, rows: Ints, lam: float, tol: float) -> tuple[Ints, Doubles, Doubles]:
+    """Classes there [C] in these rows, and weights [D, C] and biases [C] of the head on them."""
+    there = np.unique(data.y[rows])
+    return there, *_Head(data, rows, there, lam).solve(tol)
 
 
 Real = NDArray[np.floating[Any]]

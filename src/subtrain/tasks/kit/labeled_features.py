@@ -116,12 +116,22 @@ class Classification:
         return [array for part in self.parts.values() for array in part] + more
 
     def task(
-        self, kind: str, settings: Mapping[str, Any], make: Callable[[Classification], Fit], view: View | None
+        self,
+        kind: str,
+        settings: Mapping[str, Any],
+        make: Callable[[Classification], Fit],
+        view: View | None,
+        influence: Callable[[Classification], Influence] | None = None,
     ) -> BatchTask:
-        """The task whose logits are make(self)(masks, seeds): [k, N, C] for each split asked for."""
+        """The task whose logits are make(self)(masks, seeds): [k, N, C] for each split asked for.
+
+        influence: makes the task's own of the data.
+        """
         about = fingerprint(kind, dict(settings), self.names, self.margin, self.classes, *self.arrays)
         told = [kind, dict(settings), self.classes]
-        return self.task_of(make(self), about, told, "features", methodcaller("task", kind, settings, make, view), view)
+        again = methodcaller("task", kind, settings, make, view)
+        own = influence(self) if influence else None
+        return self.task_of(make(self), about, told, "features", again, view, influence=own)
 
     def task_of(
         self,
