@@ -74,7 +74,7 @@ def influence_table(
         mask: The model's own subset, bool [n].
         slopes: Of each recorded number in the logits, [N, k, C].
         damping: Added to the curvature, above 0.
-        precision: How close to exact. Default `Precision()`, within about 1 %.
+        precision: How close to exact. Default `Precision()`, mostly within 3 %.
         seed: Draws labels where they are sampled.
 
     Returns:
