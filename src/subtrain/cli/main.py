@@ -11,20 +11,8 @@ QUESTIONS = (
 )
 # In the order in which verbs are used, which is that of the help.
 VERBS = (
-    *(
-        "demo",
-        "check",
-        "create",
-        "collect",
-        "status",
-        "worker",
-        "cancel",
-        "guess",
-        "fit",
-        "evaluate",
-        "report",
-        "explore",
-    ),
+    *("demo", "check", "create", "collect", "status", "worker", "cancel"),
+    *("guess", "fit", "evaluate", "report", "explore"),
     *("extend", "export", "import", "import-reference", "import-fit", *QUESTIONS, "ask", "public"),
 )
 # Modules whose name is not the verb's.
