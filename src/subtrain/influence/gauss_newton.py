@@ -10,6 +10,7 @@ what gradients have in all other directions is divided by the damping. With ever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,8 @@ from subtrain.errors import InputError
 from subtrain.influence.jacobians import Floats, Ints, LayerRows, Linearized
 from subtrain.influence.losses import curvature, residuals, sampled_curvature
 
-# Numbers of gradients that are turned at a time.
-BLOCK = 1 << 25
+# Eigenvalues and eigenvectors, in columns.
+Axes = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,14 @@ def directions(curved: tuple[LayerRows, ...], damping: float, precision: Precisi
     The estimate of a pair is the product of its eigenvalues over their sum: exact where inputs and slopes are
     independent, as Kronecker factors take them to be (Martens & Grosse 2015).
     """
+    axes = [tuple(tuple(np.linalg.eigh(side)) for side in rows.sides()) for rows in curved]
+    return chosen_pairs(axes, damping, precision)  # type: ignore[arg-type]
+
+
+def chosen_pairs(axes: Sequence[tuple[Axes, Axes]], damping: float, precision: Precision) -> list[Basis]:
+    """`directions` of each layer's axes: eigenvalues and eigenvectors, those of its inputs and those of its outputs."""
     found, every = [], []
-    for rows in curved:
-        (of_inputs, inputs), (of_outputs, outputs) = (np.linalg.eigh(side) for side in rows.sides())
+    for (of_inputs, inputs), (of_outputs, outputs) in axes:
         total = max(float(of_outputs.sum()), np.finfo(np.float32).tiny)
         found.append((inputs, outputs))
         every.append(np.outer(np.maximum(of_inputs, 0), np.maximum(of_outputs, 0)) / total)

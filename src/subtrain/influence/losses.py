@@ -51,7 +51,9 @@ def output_slopes(output: str, logits: Array, y: NDArray[np.int64], margin: str)
     for c in range(z.shape[1]):
         moved = np.zeros(z.shape[1])
         moved[c] = STEP
-        up, down = (np.asarray(quantity(z + sign * moved, y, margin), np.float64) for sign in (1, -1))
+        near = [z + sign * moved for sign in (1, -1)]
+        seen = [one[:, 0] if quantity.regression and z.shape[1] == 1 else one for one in near]
+        up, down = (np.asarray(quantity(one, y, margin), np.float64) for one in seen)
         found.append(((up - down) / (2 * STEP)).reshape(len(z), -1))
     slopes = np.stack(found, axis=2)
     if not slopes.any():

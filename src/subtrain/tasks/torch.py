@@ -78,10 +78,12 @@ def torch_module(
         {"make_model": make_model, "recipe": _set(recipe), "outputs": [names, margin], **data},
         lambda: fingerprint(names, margin, source_of(make_model), _settings_0_1(recipe), *arrays, *named),
     )
-    run = partial(_train, _Kept(make_model, data, recipe), labels, names, margin)
+    kept = _Kept(make_model, data, recipe)
+    run = partial(_train, kept, labels, names, margin)
     device = "cuda" if (recipe.device or "cuda").startswith("cuda") else None
     needs = recipe.device if device else None
     more: dict[str, Any] = {"view": view, "device": device, "needs": needs, "watched": watched}
+    more["influence"] = partial(_influence, kept, labels, margin)
     if not regression:
         more["labels"] = labels["train"]
     if recipe.train is None and not recipe.drop_last:
@@ -122,7 +124,7 @@ def _with_twins(
     trained = taken(x, copies), np.concatenate([y, twins.labels])
     kept = _Kept(make_model, {**data, "train": trained}, recipe)
     run, watched = partial(_train, kept, *others), twins.watched(task.watched)
-    return with_changes(task, train_one=run, n=copies.size, labels=None, watched=watched)
+    return with_changes(task, train_one=run, n=copies.size, labels=None, influence=None, watched=watched)
 
 
 class _Kept:
@@ -135,13 +137,13 @@ class _Kept:
     def __reduce__(self) -> tuple[Any, ...]:
         return _Kept, self.what
 
-    def logits(self, indices: NDArray[np.int64], seed: int, splits: Sequence[str]) -> dict[str, NDArray[Any]]:
+    def made(self) -> Any:
+        """The trainer."""
         if self.trainer is None:
             from subtrain.trainers.torch.loop import Trainer
 
             self.trainer = Trainer(*self.what)
-        logits: dict[str, NDArray[Any]] = self.trainer.train(indices, seed, splits)
-        return logits
+        return self.trainer
 
 
 def _train(
@@ -153,10 +155,23 @@ def _train(
     seed: int,
 ) -> dict[str, NDArray[Any]]:
     splits = sorted({parse_name(name)[0] for name in names})
-    found = kept.logits(indices, seed, splits)
+    found = kept.made().train(indices, seed, splits)
     # Without relabeled twins, which come last.
     logits = {s: _as_logits(found[s][: len(labels[s])], labels[s]) for s in splits}
     return from_logits(names, logits, {s: labels[s] for s in splits}, margin)
+
+
+def _influence(
+    kept: _Kept,
+    labels: Mapping[str, NDArray[Any]],
+    margin: str,
+    mask: NDArray[np.bool_],
+    seed: int,
+    output: str,
+) -> NDArray[np.float32]:
+    from subtrain.influence.torch_module import module_table
+
+    return module_table(kept.made(), labels, margin, mask, seed, output)
 
 
 def _as_logits(found: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:

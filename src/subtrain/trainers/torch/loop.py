@@ -107,16 +107,16 @@ class Trainer:
             self.step = self._prepared(rows, seed)
         if self.recipe.start is not None:
             with torch.no_grad():
-                self.recipe.start(self.step.model, self._examples(rows[:STARTING]))
+                self.recipe.start(self.step.model, self.seen("train", rows[:STARTING]))
 
-    def _examples(self, rows: Any) -> Any:
-        """Training examples as a module sees them, in full precision."""
+    def seen(self, split: str, rows: Any) -> Any:
+        """Examples of a split as a module sees them without augmentation, in full precision."""
 
         def shown(x: Any) -> Any:
             x = normalized(x[rows], self.recipe)
-            return x.float() if x.is_floating_point() else x
+            return x.float() if x.is_floating_point() and x.dtype != torch.float64 else x
 
-        return each(shown, self.data["train"][0])
+        return each(shown, self.data[split][0])
 
     def _fresh(self, seed: int) -> Any:
         torch.manual_seed(seed)
@@ -124,7 +124,7 @@ class Trainer:
         self._suit(model)
         if is_lazy(model):
             with torch.no_grad():
-                called(model.eval(), each(lambda x: x.cpu(), self._examples(slice(2))))
+                called(model.eval(), each(lambda x: x.cpu(), self.seen("train", slice(2))))
         return model
 
     def _suit(self, model: Any) -> None:

@@ -58,7 +58,7 @@ class Step:
 
     def __call__(self, x: Any, y: Any, factor: float) -> None:
         """Descend once on a minibatch, every rate multiplied with `factor`."""
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             if isinstance(group["lr"], torch.Tensor):
                 group["lr"].fill_(rate * factor)
             else:
@@ -89,7 +89,7 @@ class Step:
 
     def _remake_optimizer(self) -> None:
         self.optimizer = make_optimizer(self.model, self.recipe, self.device)
-        self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
 
 def _compiled(model: Any, how: bool | str) -> Any:
