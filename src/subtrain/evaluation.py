@@ -142,7 +142,11 @@ def evaluate(
     if judged is dm:
         return found
     none = float("nan")
-    return replace(found, mse=none, r2=none, pooled_spearman=none, pooled_pearson=none)
+    baselines = {name: {**scores, "mse": none} for name, scores in found.baselines.items()}
+    each = {**found.per_target, "mse": np.full(found.targets, none)}
+    return replace(
+        found, mse=none, r2=none, pooled_spearman=none, pooled_pearson=none, baselines=baselines, per_target=each
+    )
 
 
 def _evaluation(

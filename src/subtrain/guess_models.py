@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from subtrain.study import Study
 from subtrain.system.machine import cores
 from subtrain.tasks.base import Source, Task
 from subtrain.tasks.loading.task_factory import marked
+from subtrain.tasks.watching.watched import Watched
 
 # A change of how tables are computed makes another guess.
 VERSION = 1
@@ -102,6 +104,19 @@ def check_task(study: Study) -> None:
         )
 
 
+def own_influence(task: Any) -> str:
+    """A digest of the code and data of an influence function that is not ours; "" for ours, which VERSION stands for.
+
+    It does not belong to the task's fingerprint: a study whose models are trained can be given one.
+    """
+    function = task.influence
+    while isinstance(function, partial):
+        function = function.func
+    if (getattr(function, "__module__", None) or "").partition(".")[0] == "subtrain":
+        return ""
+    return Watched({"influence": task.influence}).fingerprint
+
+
 def chosen_models(study: Study, models: int | Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Numbers of the models, ascending; InputError for held-out ones, and for more than are finished."""
     done = study.done(FIT)
@@ -125,10 +140,12 @@ def _kept(study: Study, name: str, output: str, rows: NDArray[np.int64]) -> Gues
     if name not in guess_names(study.store):
         return None
     there = load_guess(study, name)
-    same = {key: there.meta.get(key) for key in ("output", "study_id", "version")}
-    if same != {"output": output, "study_id": study.identity, "version": VERSION}:
+    wanted = _made_by(study, output)
+    other = [f"{key} {there.meta.get(key)!r}" for key, value in wanted.items() if there.meta.get(key) != value]
+    if other:
         raise MismatchError(
-            f"{study.location} has another guess named {name!r}, of {same['output']}: choose another name"
+            f"{study.location} has another guess named {name!r}, made with {', '.join(other)}: choose another name "
+            f"(--name), or delete {study.store.location(guess_prefix(name))}"
         )
     return there if np.isin(there.meta["models"], rows).all() else None
 
@@ -152,14 +169,14 @@ def _made(
     holding = np.zeros(study.n, np.int64)
     for mask in study.masks(rows).unpack():
         holding += mask
-    meta = {
-        "output": output,
-        "models": rows.tolist(),
-        "study": study.location,
-        "study_id": study.identity,
-        "version": VERSION,
-    }
+    meta = {"models": rows.tolist(), "study": study.location, **_made_by(study, output)}
     return Guess(sums[0], sums[1], holding, meta)
+
+
+def _made_by(study: Study, output: str) -> dict[str, Any]:
+    """What two guesses must have in common to be added."""
+    own = own_influence(study.task)
+    return {"output": output, "study_id": study.identity, "version": VERSION, **({"influence": own} if own else {})}
 
 
 def _opened(store: Store, design: ListedDesign, task: Task, making: Making | None) -> Study:
@@ -196,16 +213,19 @@ def from_source(name: str, params: dict[str, Any], study: str, output: str, rows
 class TablesTask:
     """A task whose row p is the sum of the influence tables of models p, p + parts, p + 2 parts, … of K models.
 
-    task: the study's own, which trains them; output: which of its outputs; masks [K, n] and seeds [K]: of the models;
-    parts: rows; groups: the unit of each training example, if units are groups.
+    task: the study's own, which trains them; output: which of its outputs; models [K]: their numbers in the study;
+    masks [K, n] and seeds [K]: theirs; parts: rows; own: as `own_influence` finds it, before it is sent elsewhere;
+    groups: the unit of each training example, if units are groups.
     """
 
     task: Any = field(repr=False)
     output: str
+    models: NDArray[np.int64] = field(repr=False)
     masks: Masks
     seeds: NDArray[np.uint32] = field(repr=False)
     parts: int
     targets: int
+    own: str = ""
     groups: NDArray[np.int64] | None = field(default=None, repr=False)
     batch: int = 1
 
@@ -217,7 +237,9 @@ class TablesTask:
         parts = int(np.clip(DISK // (8 * study.n * targets), least, rows.size))
         groups = None if study.groups is None else np.asarray(study.groups, np.int64)
         design = study.design
-        return cls(task, output, design.masks(rows), design.seeds(rows), parts, targets, groups)
+        return cls(
+            task, output, rows, design.masks(rows), design.seeds(rows), parts, targets, own_influence(task), groups
+        )
 
     @property
     def n(self) -> int:
@@ -232,7 +254,8 @@ class TablesTask:
     @property
     def fingerprint(self) -> str:
         """Of the study's own task, and of the models."""
-        return fingerprint(self.task.fingerprint, VERSION, self.output, self.masks.sha256(), self.seeds, self.parts)
+        digest = self.masks.sha256()
+        return fingerprint(self.task.fingerprint, VERSION, self.output, digest, self.seeds, self.parts, self.own)
 
     @property
     def device(self) -> str | None:
@@ -249,7 +272,10 @@ class TablesTask:
         for k, part in enumerate(rows):
             for i in range(part, len(self.masks), self.parts):
                 mask = self.masks[np.array([i])].unpack()[0]
-                table = self._table(mask, int(self.seeds[i]))
+                try:
+                    table = self._table(mask, int(self.seeds[i]))
+                except InputError as error:
+                    raise InputError(f"the table of model {self.models[i]} of the study: {error}") from None
                 found["inside"][k][mask] += table[mask]
                 found["outside"][k][~mask] += table[~mask]
         return found

@@ -143,6 +143,8 @@ def load_guess(study: StoredStudy, name: str = "default") -> Guess:
 
 def _array(store: Store, file: str, digest: object) -> NDArray[Any]:
     path, location = store.path(file), store.location(file)
+    if not store.exists(file):
+        raise CorruptError(f"{location} is missing: delete {store.location(file.rpartition('/')[0])}, and guess again")
     if path is None:
         data = store.read(file)
         verify_bytes(data, digest, location)

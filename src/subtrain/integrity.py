@@ -16,6 +16,7 @@ from subtrain.errors import CorruptError, InputError
 from subtrain.explorer.data.leakage_review import REVIEWS
 from subtrain.explorer.data.sidecar import FOLDER, examine_sidecar
 from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit
+from subtrain.guesses import GUESSES, META, guess_prefix, load_guess
 from subtrain.regression.counting import saved_counts
 from subtrain.regression.counting.study_counts import COUNTS
 from subtrain.store.protocol import read_json
@@ -28,7 +29,7 @@ from subtrain.studies.view.stored_view import read_view
 from subtrain.study import Study
 from subtrain.uses.retrain import FOLDER as RETRAINED
 
-_OURS = {SEGMENTS, EXTENSIONS, FAILURES, FITS, LOGS, PARTIAL, RUNNERS, COUNTS, REVIEWS, RETRAINED}
+_OURS = {SEGMENTS, EXTENSIONS, FAILURES, FITS, LOGS, PARTIAL, RUNNERS, COUNTS, REVIEWS, RETRAINED, GUESSES}
 _OURS |= {"slurm", "arrays", "view"}
 _MASKS = "masks-"
 _SINGLE = {MANIFEST, "report.html", "subsets.npy", "evaluation_subsets.npy"}
@@ -53,7 +54,7 @@ class Examined:
 
 
 def examine(study: Study) -> Examined:
-    """Read every byte of a study's segments, fits, evaluations, tables, reviews, failures and retrained models.
+    """Read every byte of a study's segments, fits, guesses, evaluations, tables, reviews, failures, retrained models.
 
     What the study itself says (study.json, extensions, listed masks) was compared when it was opened.
     """
@@ -66,6 +67,8 @@ def examine(study: Study) -> Examined:
     found.attempt(_view, study)
     for name in sorted({file.split("/")[1] for file in study.store.names(FITS) if file.count("/") > 1}):
         _fit(study, name, found)
+    for name in sorted({file.split("/")[1] for file in study.store.names(GUESSES) if file.count("/") > 1}):
+        _guess(study, name, found)
     for file in study.store.names(REVIEWS):
         found.attempt(read_sealed, study.store, file, study.format != UNSEALED)
     for file in study.store.names(FAILURES):
@@ -141,6 +144,15 @@ def _fit(study: Study, name: str, found: Examined) -> None:
         rest = file.removeprefix(f"{folder}/")
         if rest not in known and not rest.startswith(f"{FOLDER}/"):
             found.notes.append(f"{store.location(file)} is no file of a fit")
+
+
+def _guess(study: Study, name: str, found: Examined) -> None:
+    """The arrays of a guess; its tables that are not added up yet are looked at when they are."""
+    store, folder = study.store, guess_prefix(name)
+    if not store.exists(f"{folder}/{META}"):
+        found.notes.append(f"{store.location(folder)} is not finished: guess again, or delete it")
+        return
+    found.attempt(load_guess, study, name)
 
 
 def _evaluation(study: Study, name: str) -> None:

@@ -222,17 +222,19 @@ def function(
     outputs: Mapping[str, Output | Sequence[int] | int | Mapping[str, Any]],
     data: Any = (),
     view: View | None = None,
+    influence: Influence | None = None,
 ) -> FunctionTask:
     """A task from plain training code: `train(indices, seed) -> {"test_margins": array, …}`.
 
     n: training examples; outputs: name → Output, or just a shape (then float16). The study notices when the function
     changes, or anything it names: constants, arrays, helpers and classes, in this file and in others of your own. data:
     what it uses besides, a list or a dict of arrays and tables of any kind and of paths of files and folders, which
-    count by their content; or one array, table or path.
+    count by their content; or one array, table or path. influence: as that of `Task`, for `st.guess`; it can be added
+    to a study's task, or changed, at any time.
     """
     schema = output_schema(outputs)
     watched = _watched(train, schema, data)
-    return FunctionTask(train, checked_n(n), schema, "", view=view, watched=watched)
+    return FunctionTask(train, checked_n(n), schema, "", view=view, influence=influence, watched=watched)
 
 
 def batch(
@@ -242,10 +244,12 @@ def batch(
     size: int = 16,
     data: Any = (),
     view: View | None = None,
+    influence: Influence | None = None,
 ) -> BatchTask:
     """Many models a call: `train(masks bool [k, n], seeds [k])`, at most `size` a call; else as `function`."""
     schema = output_schema(outputs)
-    return BatchTask(train, checked_n(n), schema, "", batch=size, view=view, watched=_watched(train, schema, data))
+    watched = _watched(train, schema, data)
+    return BatchTask(train, checked_n(n), schema, "", batch=size, view=view, influence=influence, watched=watched)
 
 
 def _watched(train: Callable[..., Any], schema: Mapping[str, Output], data: Any) -> Watched:

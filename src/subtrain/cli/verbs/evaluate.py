@@ -39,7 +39,7 @@ def evaluate(
     opened = Study.open(study)
     if table is not None:
         found = judge(table, opened, output)
-        print_json(found.to_json()) if as_json else show(found)
+        print_json(found.to_json()) if as_json else show(found, f"a table, {table.name}")
         return
     of = digest_of(opened, fit)
     datamodels = load_fit(opened, fit)
@@ -58,12 +58,15 @@ def evaluate(
     out.print(f"Next: subtrain report {study}")
 
 
-def show(found: Evaluation) -> None:
-    """Print an evaluation as a table."""
-    fitted = f"on {found.models_fitted:,} models" if found.models_fitted else "elsewhere"
+def show(found: Evaluation, what: str = "") -> None:
+    """Print an evaluation as a table; figures that do not exist, as errors of what has no scale, are left out.
+
+    what: what was evaluated, where it is no fit.
+    """
+    fitted = f"fitted on {found.models_fitted:,} models" if found.models_fitted else "fitted elsewhere"
     out.print(
         f"[bold]{found.output}[/bold]: {found.over}, {found.subsets:,} held-out subsets x {found.replicates} runs, "
-        f"alpha {found.alpha}; fitted {fitted}",
+        f"alpha {found.alpha}; {what or fitted}",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
@@ -74,18 +77,18 @@ def show(found: Evaluation) -> None:
     if found.replicates > 1:
         table.add_row("LDS against one run", *_row(found.lds_one, found.lds_one_ceiling))
     table.add_row("Pearson", number(found.pearson))
-    table.add_row("R²", number(found.r2))
-    floor = "" if found.mse_floor != found.mse_floor else f"floor {found.mse_floor:.4g}"
-    table.add_row("MSE", f"{found.mse:.4g}", "", floor)
-    table.add_row("Spearman, [italic]pooled[/italic]", number(found.pooled_spearman))
+    scaled = found.mse == found.mse
+    if scaled:
+        table.add_row("R²", number(found.r2))
+        floor = "" if found.mse_floor != found.mse_floor else f"floor {found.mse_floor:.4g}"
+        table.add_row("MSE", f"{found.mse:.4g}", "", floor)
+        table.add_row("Spearman, [italic]pooled[/italic]", number(found.pooled_spearman))
     for name, baseline in found.baselines.items():
-        table.add_row(f"[dim]baseline: {name}[/dim]", f"LDS {number(baseline['lds'])}", f"MSE {baseline['mse']:.4g}")
+        error = f"MSE {baseline['mse']:.4g}" if scaled else ""
+        table.add_row(f"[dim]baseline: {name}[/dim]", f"LDS {number(baseline['lds'])}", error)
     out.print(table)
-    out.print(
-        f"Scores are means over {found.over}. A pooled score is one number over all (subset, target) pairs.",
-        style="dim",
-        soft_wrap=True,
-    )
+    pooled = " A pooled score is one number over all (subset, target) pairs." if scaled else ""
+    out.print(f"Scores are means over {found.over}.{pooled}", style="dim", soft_wrap=True)
 
 
 def _row(interval: object, ceiling: float) -> tuple[str, str, str]:
