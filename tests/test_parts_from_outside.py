@@ -160,7 +160,7 @@ def test_a_task_that_cannot_be_loaded_is_one_sentence(other_package):
 
 ENGINE = '''
 from pathlib import Path
-from subtrain.collection.report import SegmentFailure
+from subtrain.collection.tally import SegmentFailure
 from subtrain.collection.workers.train_segment import ModelsFailedError, train_segment
 
 class Toy:

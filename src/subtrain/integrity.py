@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from subtrain.collection.report import RUNNERS
 from subtrain.collection.status import check
+from subtrain.collection.tally import RUNNERS
 from subtrain.collection.workers.train_segment import read_failure
 from subtrain.datamodels import PT, TORCH, split_meta
 from subtrain.errors import CorruptError, InputError

@@ -12,8 +12,8 @@ from weakref import finalize
 from numpy.typing import ArrayLike
 
 from subtrain.collection import collect
-from subtrain.collection.report import Collected
 from subtrain.collection.status import Status, status
+from subtrain.collection.tally import Collected
 from subtrain.datamodels import Datamodels
 from subtrain.regression import fit
 from subtrain.store.memory import IN_MEMORY

@@ -14,8 +14,8 @@ import pytest
 from subtrain import Design, Study
 from subtrain.collection import segment_order as module
 from subtrain.collection import train_segment
-from subtrain.collection.report import Tally
 from subtrain.collection.segment_order import Agenda, Company
+from subtrain.collection.tally import Tally
 from subtrain.errors import StorageError
 
 TASK = """

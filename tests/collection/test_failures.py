@@ -16,9 +16,9 @@ import worlds
 from subtrain import Design, Study
 from subtrain.collection import train_segment
 from subtrain.collection.engines.local import executor
-from subtrain.collection.report import Tally
 from subtrain.collection.retries import Ledger
 from subtrain.collection.status import status
+from subtrain.collection.tally import Tally
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import ModelsFailedError, record_failure
 from subtrain.errors import CollectError, CorruptError, StorageError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from subtrain.collection.engines.ray import cluster as ray
-from subtrain.collection.engines.ray import executor
+from subtrain.collection.engines.ray import engine
 from subtrain.collection.engines.ray.cluster import LostError, RayCluster, RayOptions
 from subtrain.collection.retries import ATTEMPTS
 from subtrain.errors import CollectError, InputError, StorageError
@@ -55,11 +55,11 @@ def cluster(monkeypatch):
     def connected(options):
         yield pretended
 
-    monkeypatch.setattr(executor, "connected", connected)
+    monkeypatch.setattr(engine, "connected", connected)
     yield pretended
-    for worker in (worker for workers in executor._idle.values() for worker in workers):
+    for worker in (worker for workers in engine._idle.values() for worker in workers):
         worker.kill()
-    executor._idle.clear()
+    engine._idle.clear()
 
 
 def test_everything_is_trained_once_with_few_tasks_waiting(unruly_study, expected, cluster):
@@ -129,15 +129,15 @@ def test_a_folder_that_shows_commits_late_is_waited_for(unruly_study, cluster, m
         return whole(rows) if len(looks) > 8 else set()
 
     monkeypatch.setattr(type(study.rows), "whole", late)
-    monkeypatch.setattr(executor, "EVERY", 0.0)
+    monkeypatch.setattr(engine, "EVERY", 0.0)
     assert study.collect(engine="ray", progress=False).done == 8
     assert len(cluster.asked) == 2
 
 
 def test_a_node_that_does_not_see_the_study(unruly_study, cluster, monkeypatch):
     study = unruly_study(models=8)
-    order = executor.RayExecutor._order
-    monkeypatch.setattr(executor.RayExecutor, "_order", lambda self: replace(order(self), path=str(study.path / "not")))
+    order = engine.RayExecutor._order
+    monkeypatch.setattr(engine.RayExecutor, "_order", lambda self: replace(order(self), path=str(study.path / "not")))
     with pytest.raises(StorageError, match=r"does not see the study at .*not: its folder must be on storage that all"):
         study.collect(engine="ray", progress=False)
 

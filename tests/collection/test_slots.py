@@ -6,7 +6,7 @@ import pytest
 
 from subtrain.collection.engines.local.device_memory import Remedy, Shortage
 from subtrain.collection.engines.local.slots import pick_slots
-from subtrain.collection.report import Tally, known_worker_bytes, runner_file
+from subtrain.collection.tally import Tally, known_worker_bytes, runner_file
 from subtrain.errors import InputError
 from subtrain.store.folder import Folder
 

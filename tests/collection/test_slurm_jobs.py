@@ -12,7 +12,7 @@ import pytest
 
 import worlds
 from subtrain import Design, Study
-from subtrain.collection.engines.slurm import executor, submitted_jobs
+from subtrain.collection.engines.slurm import engine, submitted_jobs
 from subtrain.collection.engines.slurm.submitted_jobs import open_batches
 from subtrain.errors import CollectError, InputError
 
@@ -42,7 +42,7 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE", str(folder))
     for name in ("SOON", "LATE", "GRACE"):
-        monkeypatch.setattr(executor, name, 0.01)
+        monkeypatch.setattr(engine, name, 0.01)
     return folder
 
 

@@ -16,9 +16,9 @@ import pytest
 
 from commands import run
 from subtrain import Datamodels
-from subtrain.collection import report, train_segment
-from subtrain.collection.report import Tally, runner_file
+from subtrain.collection import train_segment
 from subtrain.collection.status import check, status
+from subtrain.collection.tally import Tally, runner_file
 from subtrain.collection.workers.train_segment import record_failure
 from subtrain.fits import save_fit
 
@@ -112,7 +112,7 @@ def test_a_tally_is_published_whole_or_not_at_all(make_study, monkeypatch):
     tally = Tally(study.store, runner_file(), 100, 10, 2)
     assert (tally.rate, tally.eta) == (0.0, None)
     clock_shows = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(report, "time", SimpleNamespace(monotonic=lambda: clock_shows.now))
+    monkeypatch.setattr("subtrain.collection.tally.time", SimpleNamespace(monotonic=lambda: clock_shows.now))
     tally.add(20)
     clock_shows.now = 10.0
     tally.add(30)

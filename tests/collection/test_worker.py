@@ -9,7 +9,7 @@ import pytest
 from commands import run
 from subtrain import Study
 from subtrain.collection import collect
-from subtrain.collection.engines.slurm.executor import preview
+from subtrain.collection.engines.slurm.engine import preview
 from subtrain.collection.engines.slurm.submitted_jobs import parse_segments
 from subtrain.errors import CollectError, InputError
 

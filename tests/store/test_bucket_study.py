@@ -12,8 +12,8 @@ from obstore.store import MemoryStore
 import worlds
 from subtrain import Design, MeanDifference, Study, evaluate, fit, load_fit
 from subtrain.collection import train_segment
-from subtrain.collection.report import Tally, known_worker_bytes, runner_file
 from subtrain.collection.status import check
+from subtrain.collection.tally import Tally, known_worker_bytes, runner_file
 from subtrain.errors import CorruptError, InputError, StorageError
 from subtrain.explorer.open_studies import Library
 from subtrain.explorer.single_file import page_bytes

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from subtrain.collection.engines.engine import Executor, default_engine, in_process, make_executor
+from subtrain.collection.engines.engine_protocol import Executor, default_engine, in_process, make_executor
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.progress_display import Display
-from subtrain.collection.report import Collected, SegmentFailure, Tally, runner_file
 from subtrain.collection.retries import models_done
+from subtrain.collection.tally import Collected, SegmentFailure, Tally, runner_file
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import train_segment
 from subtrain.designs.drawn import EVALUATION, Span

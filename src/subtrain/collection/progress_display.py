@@ -7,7 +7,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from subtrain.collection.report import Tally
+from subtrain.collection.tally import Tally
 from subtrain.formatting import clock, printable
 from subtrain.system.terminal import Terminal
 

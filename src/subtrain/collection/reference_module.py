@@ -8,7 +8,7 @@ from typing import Any
 
 from subtrain.collection import collect
 from subtrain.collection.keyword_checks import hands_on
-from subtrain.collection.report import Collected
+from subtrain.collection.tally import Collected
 from subtrain.designs.drawn import Design
 from subtrain.errors import InputError
 from subtrain.outputs import plain_names

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from subtrain.collection.report import SegmentFailure, Tally
+from subtrain.collection.tally import SegmentFailure, Tally
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import ALIKE, describe, failure_file, recorded_failures
 from subtrain.designs.drawn import Span

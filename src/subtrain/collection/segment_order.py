@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from subtrain.collection.report import RUNNERS, Tally
 from subtrain.collection.status import STALE, is_dead, is_fresh
+from subtrain.collection.tally import RUNNERS, Tally
 from subtrain.designs.drawn import Span
 from subtrain.errors import CorruptError, InputError
 from subtrain.store.protocol import Entry, Store, read_json

@@ -14,7 +14,7 @@ import numpy as np
 
 from subtrain.collection.committed_segments import Trained, by_host, landed, recent_rate, trained
 from subtrain.collection.engines.slurm.submitted_jobs import jobs_left
-from subtrain.collection.report import RUNNERS
+from subtrain.collection.tally import RUNNERS
 from subtrain.collection.workers.checkpoint import read_whole
 from subtrain.collection.workers.train_segment import read_failure
 from subtrain.designs.drawn import EVALUATION, FIT

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.tasks.base import BatchTask, Influence, View
-from subtrain.tasks.kit.labeled_features import OUTPUTS, Classification, Fit, Labeled, Logits
+from subtrain.tasks.kit.classification import OUTPUTS, Classification, Fit, Labeled, Logits
 from subtrain.trainers.kit.checks import positive
 
 

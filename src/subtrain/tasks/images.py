@@ -12,7 +12,7 @@ from subtrain.arrays import channels_last, matrix
 from subtrain.errors import InputError
 from subtrain.outputs import asked
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.kit.labeled_features import Classification, numbered
+from subtrain.tasks.kit.classification import Classification, numbered
 from subtrain.tasks.networks import network_task
 from subtrain.trainers.kit.sgd import Sgd
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.tasks.base import BatchTask, Influence, View
 from subtrain.tasks.heads import fit_head
-from subtrain.tasks.kit.labeled_features import OUTPUTS, Classification, Fit, Logits
+from subtrain.tasks.kit.classification import OUTPUTS, Classification, Fit, Logits
 from subtrain.trainers.kit.checks import positive
 
 KERNELS = ("rbf", "linear", "poly", "precomputed")

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.fingerprint import fingerprint
 from subtrain.outputs import asked
 from subtrain.tasks.base import BatchTask, View
-from subtrain.tasks.kit.labeled_features import Classification, Labeled, Logits, labeled
+from subtrain.tasks.kit.classification import Classification, Labeled, Logits, labeled
 from subtrain.trainers.kit.sgd import Sgd
 
 

@@ -9,7 +9,7 @@ from subtrain.cli.shared.options import StudyPath
 @app.command()
 def cancel(study: StudyPath) -> None:
     """Cancel the study's Slurm jobs, whoever submitted them. Committed models stay; collect again to continue."""
-    from subtrain.collection.engines.slurm.executor import cancel as end
+    from subtrain.collection.engines.slurm.engine import cancel as end
     from subtrain.study import Study
 
     arrays = end(Study.open(study))

@@ -85,7 +85,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 
 
 def _script(study: Study, engine: str, options: dict[str, Any]) -> str:
-    from subtrain.collection.engines.slurm.executor import preview
+    from subtrain.collection.engines.slurm.engine import preview
 
     if engine != "slurm":
         raise InputError("--dry-run prints the script for --engine slurm")

@@ -1,4 +1,4 @@
-"""Engines: where models are trained. Adding one is a file that keeps the contract in `engine.py`, and a line here."""
+"""Engines: where models are trained. A new one is a file that keeps `engine_protocol.py`, and a line here."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ENGINES = Registry(
     {
         "local": "subtrain.collection.engines.local.engine:local",
         "inline": "subtrain.collection.engines.inline:InlineExecutor",
-        "slurm": "subtrain.collection.engines.slurm.executor:slurm",
-        "ray": "subtrain.collection.engines.ray.executor:ray",
+        "slurm": "subtrain.collection.engines.slurm.engine:slurm",
+        "ray": "subtrain.collection.engines.ray.engine:ray",
     },
 )
 

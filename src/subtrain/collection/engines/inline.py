@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from subtrain.collection.report import SegmentFailure, Tally
 from subtrain.collection.segment_order import Agenda
+from subtrain.collection.tally import SegmentFailure, Tally
 from subtrain.collection.workers.train_segment import train_segment
 from subtrain.designs.drawn import Span
 from subtrain.studies.stored_study import StoredStudy

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from subtrain.collection.engines.engine import device_of
+from subtrain.collection.engines.engine_protocol import device_of
 from subtrain.collection.engines.local.executor import LocalExecutor
 from subtrain.collection.engines.local.slots import pick_slots
-from subtrain.collection.report import Tally, known_worker_bytes
+from subtrain.collection.tally import Tally, known_worker_bytes
 from subtrain.designs.drawn import Span
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.machine import available_memory, cores, promised_gpus, visible_gpus

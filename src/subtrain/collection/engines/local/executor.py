@@ -13,9 +13,9 @@ from typing import Any
 from subtrain.collection.engines.local.device_memory import Remedy, Shortage
 from subtrain.collection.engines.local.slots import CPU, SHARE, Slots
 from subtrain.collection.engines.local.worker_process import Worker
-from subtrain.collection.report import SegmentFailure, Tally
 from subtrain.collection.retries import ATTEMPTS, HOPELESS, Attempts
 from subtrain.collection.segment_order import Agenda
+from subtrain.collection.tally import SegmentFailure, Tally
 from subtrain.collection.workers import bounded_logs, checkpoint, task_message
 from subtrain.collection.workers.train_segment import record_failure
 from subtrain.designs.drawn import Span

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from subtrain.collection.engines import ENGINES, refuse_options
-from subtrain.collection.report import SegmentFailure, Tally
+from subtrain.collection.tally import SegmentFailure, Tally
 from subtrain.designs.drawn import Span
 from subtrain.errors import InputError
 from subtrain.store.memory import Memory

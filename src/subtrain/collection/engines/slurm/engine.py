@@ -1,4 +1,4 @@
-"""The Slurm executor: arrays of `subtrain worker`, watched through what they commit and squeue, resubmitted if lost."""
+"""The engine of Slurm: arrays of `subtrain worker`, watched through their commits and squeue, resubmitted if lost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from subtrain.collection.engines.slurm import sbatch
 from subtrain.collection.engines.slurm.sbatch import MOST_JOBS, Request, SlurmJob
 from subtrain.collection.engines.slurm.submitted_jobs import Batch, Silence, new_batch, open_batches, write_batch
-from subtrain.collection.report import SegmentFailure, Tally, runner_file
 from subtrain.collection.retries import Ledger
+from subtrain.collection.tally import SegmentFailure, Tally, runner_file
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.task_message import worker_words
 from subtrain.collection.workers.train_segment import recorded_failures

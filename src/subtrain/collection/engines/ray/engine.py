@@ -11,13 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from subtrain.collection.engines.engine import device_of
+from subtrain.collection.engines.engine_protocol import device_of
 from subtrain.collection.engines.local.executor import LocalExecutor
 from subtrain.collection.engines.local.slots import CPU, Slots
 from subtrain.collection.engines.local.worker_process import Worker
 from subtrain.collection.engines.ray.cluster import AHEAD, LostError, RayCluster, RayOptions, connected
-from subtrain.collection.report import SegmentFailure, Tally
 from subtrain.collection.retries import Ledger
+from subtrain.collection.tally import SegmentFailure, Tally
 from subtrain.collection.workers import task_message
 from subtrain.designs.drawn import Span
 from subtrain.errors import StorageError
