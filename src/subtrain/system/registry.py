@@ -36,10 +36,13 @@ class Registry(Mapping[str, Any]):
     def place(self, name: str) -> str:
         """Where the part is found, "module:attribute"; InputError for a name that nobody has registered."""
         if name not in self._places:
-            near = get_close_matches(name, self._places, 1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise InputError(f"unknown {self.kind} {name!r}{hint}; choose from {', '.join(self._places)}")
+            raise InputError(f"unknown {self.kind} {name!r}{self.hint(name)}; choose from {', '.join(self._places)}")
         return self._places[name]
+
+    def hint(self, name: str) -> str:
+        """ " (did you mean 'support'?)" for a name that is near a registered one, else ""."""
+        near = get_close_matches(name, self._places, 1)
+        return f" (did you mean {near[0]!r}?)" if near else ""
 
     def __getitem__(self, name: str) -> Any:
         module, _, path = self.place(name).partition(":")

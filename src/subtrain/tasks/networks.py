@@ -59,7 +59,8 @@ def network_task(
     evaluate = [data.parts[split][0] for split in data.asked]
     fit = partial(_logits, network, data.trained, evaluate, {"classes": data.classes, **settings})
     influence = partial(_influence, network, data.parts, settings, data.classes, data.margin)
-    return data.task_of(fit, about, [layers, recipe, init, data.classes], "x", again, view, batch, influence)
+    told = [layers, recipe, init, data.classes]
+    return data.task_of(fit, about, told, "x", again, view, batch, influence, code=_logits)
 
 
 def _influence(*arguments: Any) -> NDArray[np.float32]:

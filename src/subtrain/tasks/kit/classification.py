@@ -19,7 +19,8 @@ from subtrain.quantities import parse_name
 from subtrain.tasks.base import BatchTask, Influence, View, checked_n
 from subtrain.tasks.kit import convert
 from subtrain.tasks.relabel import Twins
-from subtrain.tasks.watching.watched import Known
+from subtrain.tasks.watching.walk import Walk
+from subtrain.tasks.watching.watched import Known, Watched
 
 Labeled = tuple[NDArray[Any], NDArray[np.int64]]
 Logits = list[NDArray[np.float32]]
@@ -122,16 +123,29 @@ class Classification:
         make: Callable[[Classification], Fit],
         view: View | None,
         influence: Callable[[Classification], Influence] | None = None,
+        version: int | None = None,
     ) -> BatchTask:
         """The task whose logits are make(self)(masks, seeds): [k, N, C] for each split asked for.
 
-        influence: makes the task's own of the data.
+        A study notices that `make` has changed, and all that it names, as with `st.tasks.function`: but for code inside
+        subtrain and in installed packages, which must not orphan studies with every release. There `version` stands for
+        the code.
+
+        Args:
+            kind: Name of the learning algorithm.
+            settings: What else it depends on, by name.
+            make: Takes the data and returns the function that trains.
+            view: How a person sees the examples.
+            influence: Makes the task's own of the data.
+            version: Of code that is not watched. Raise it when models come out otherwise than before: studies made
+                with the one before are then refused. Default None, the first.
         """
         about = fingerprint(kind, dict(settings), self.names, self.margin, self.classes, *self.arrays)
         told = [kind, dict(settings), self.classes]
-        again = methodcaller("task", kind, settings, make, view)
+        again = methodcaller("task", kind, settings, make, view, version=version)
         own = influence(self) if influence else None
-        return self.task_of(make(self), about, told, "features", again, view, influence=own)
+        fit = make(self)
+        return self.task_of(fit, about, told, "features", again, view, influence=own, code=make, version=version)
 
     def task_of(
         self,
@@ -143,15 +157,20 @@ class Classification:
         view: View | None,
         batch: int = 16,
         influence: Influence | None = None,
+        code: Any = None,
+        version: int | None = None,
     ) -> BatchTask:
         """The task of this fingerprint whose logits are fit(masks, seeds): [k, N, C] for each split asked for.
 
-        settings, and the features under their `name`: parts that are watched; again: makes it of data with twins.
+        settings, and the features under their `name`: parts that are watched; again: makes it of data with twins; code:
+        what trains, by default `fit` with all that it holds; version: as for `task`.
         """
         sizes = {s: len(y) for s, (_, y) in self.parts.items()}
         schema = declare(self.names, sizes, self.classes, self.margin, self.dtype)
-        what = {"settings": settings, "outputs": [self.names, self.margin]}
-        watched = Known(about, {**what, **split_parts(self.parts, name, self.twins)})
+        what: dict[str, Any] = {"settings": settings, "outputs": [self.names, self.margin]}
+        if version is not None:
+            about, what = fingerprint(about, version), {**what, "version": version}
+        watched = _watched(code or fit, about, {**what, **split_parts(self.parts, name, self.twins)})
         labels = {split: self.parts[split][1] for split in self.asked}
         train = partial(_train, fit, self.names, labels, self.margin)
         relabel = None if self.twins else partial(_with_twins, self, again)
@@ -160,6 +179,15 @@ class Classification:
         if not self.twins:
             more["influence"] = influence
         return BatchTask(train, checked_n(len(y)), schema, "", batch=batch, view=view, **more)
+
+
+def _watched(code: Any, about: str, what: Mapping[str, Any]) -> Watched:
+    """The code and what else makes a task, where the code or something it holds is neither subtrain's nor installed."""
+    walk = Walk()
+    walk.add("train", code)
+    if walk.parts:
+        return Watched({"train": code, **what}, lambda: about)
+    return Known(about, what, walk.packages)
 
 
 def split_parts(data: Mapping[str, tuple[Any, Any]], name: str, twins: Twins | None) -> dict[str, Any]:

@@ -84,7 +84,9 @@ def _file(name: str) -> str:
     """The file of "file.py:name" as an absolute path, so that a worker started elsewhere finds it; "" for modules."""
     where, colon, attribute = name.rpartition(":")
     if not colon or not where or not attribute:
-        raise InputError(f"a task is named module:name, file.py:name or {', '.join(TASKS)}; got {name!r}")
+        raise InputError(
+            f"a task is named module:name, file.py:name or {', '.join(TASKS)}; got {name!r}{TASKS.hint(name)}"
+        )
     if where.endswith(".py") and of_strangers() and not os.path.isabs(where):
         raise InputError(
             f"{name}, named by a study that somebody else made, is not looked for in the current folder: give the task "

@@ -161,10 +161,14 @@ def _version(distribution: str) -> str:
 
 
 class Known(Watched):
-    """Of a task of subtrain's own, whose fingerprint is one number of its settings and data: its parts only tell which
-    of them have changed."""
+    """Of a task whose code is installed, subtrain's own above all: the fingerprint is one number of its settings and
+    data, and its parts only tell which of them have changed.
 
-    def __init__(self, fingerprint: str, what: Mapping[str, Any]) -> None:
+    modules: installed ones that train, besides those of subtrain's own tasks.
+    """
+
+    def __init__(self, fingerprint: str, what: Mapping[str, Any], modules: Iterable[str] = ()) -> None:
+        self._modules = (*_OF_BUILT_IN, *modules)
         super().__init__({name: value for name, value in what.items() if value is not None}, lambda: fingerprint)
         self.__dict__["fingerprint"] = fingerprint
 
@@ -179,7 +183,7 @@ class Known(Watched):
 
     @cached_property
     def packages(self) -> Mapping[str, str]:
-        return _versions(_OF_BUILT_IN)
+        return _versions(self._modules)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Settled, (self.fingerprint, {}, dict(self.packages), self.subject)
