@@ -49,17 +49,20 @@ class Demo:
 
 def run_demo(
     folder: str | Path,
-    models: int = 2000,
-    heldout: int = 300,
+    models: int = 100,
+    heldout: int = 100,
     replicates: int = 5,
     init: str = "both",
+    guess: int = 50,
     workers: int | None = None,
     say: Callable[[str], None] = print,
 ) -> Demo:
     """Train MLPs on random halves of 500 handwritten digits, fit and judge a datamodel for each of 300 test digits.
 
     init: "shared" starts every network from the same weights, "own" each from its own; "both" does one after the other,
-    to show what seed noise does to the scores. Running it again on the same folder goes on where it stopped.
+    to show what seed noise does to the scores. guess: of how many networks the influence tables are made that the fit
+    begins from; 0 fits the LASSO, which takes some 2,000 networks for the same scores. Running it again on the same
+    folder goes on where it stopped.
     """
     from subtrain.explorer.open_studies import Library
     from subtrain.explorer.single_file import write_page
@@ -69,7 +72,7 @@ def run_demo(
     began = time.monotonic()
     design = Design(0.5, models, heldout=heldout, replicates=replicates)
     inits = tuple(INITS) if init == "both" else (init,)
-    parts = tuple(_part(local_path(folder) / one, one, design, workers, say) for one in inits)
+    parts = tuple(_part(local_path(folder) / one, one, design, guess, workers, say) for one in inits)
     first = parts[0]
     say("Writing the page")
     report = local_path(folder) / "report.html"
@@ -77,15 +80,23 @@ def run_demo(
     return Demo(parts, report, time.monotonic() - began)
 
 
-def _part(folder: Path, init: str, design: Design, workers: int | None, say: Callable[[str], None]) -> DemoPart:
+def _part(
+    folder: Path, init: str, design: Design, guess: int, workers: int | None, say: Callable[[str], None]
+) -> DemoPart:
     from subtrain.fits import save_fit
-    from subtrain.regression import fit
+    from subtrain.guess_models import guess as make_guess
+    from subtrain.regression import Lasso, SharedPrior, fit
+    from subtrain.regression.estimators.kit.contract import Estimator
 
     study = Study.create(folder, digits(init=init), design, exist_ok=True)
     say(f"{study.models:,} networks, each on its own random half of {study.n} digits, {INITS[init]}")
     done = study.collect(workers=workers)
+    estimator: Estimator = Lasso()
+    if guess:
+        say(f"Guessing every weight from the influence tables of {guess} of them")
+        estimator = SharedPrior(guess=make_guess(study, guess, "test_margins", workers=workers))
     say("Fitting a datamodel for every target")
-    datamodels = fit(study, output="test_margins")
+    datamodels = fit(study, output="test_margins", estimator=estimator)
     save_fit(study, datamodels)
     evaluation = evaluate(datamodels, study)
     accuracy = float(np.mean(study.read("test_margins", study.done(EVALUATION)) > 0))

@@ -26,7 +26,7 @@ SLOW = {
     "README",
     "explanation/architecture",
     "explanation/regression",
-    "explanation/shared-prior",
+    "explanation/fewer-models",
     "how-to/explorer",
     "how-to/folders-and-buckets",
     "how-to/slurm-and-other-machines",

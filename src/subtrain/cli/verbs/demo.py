@@ -18,20 +18,23 @@ if TYPE_CHECKING:
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option("--out", help="Folder for the studies and the page.")] = Path("runs/demo"),
-    models: Annotated[int, typer.Option(help="Number of networks to fit on.")] = 2000,
-    heldout: Annotated[int, typer.Option(help="Number of held-out subsets to evaluate on.")] = 300,
+    models: Annotated[int, typer.Option(help="Number of networks to fit on.")] = 100,
+    heldout: Annotated[int, typer.Option(help="Number of held-out subsets to evaluate on.")] = 100,
     replicates: Annotated[int, typer.Option(help="Number of networks for each held-out subset.")] = 5,
     init: Annotated[str, typer.Option(help="Initialization: shared, own, or both.")] = "both",
+    guess: Annotated[
+        int, typer.Option(help="Number of networks whose influence tables the fit begins from; 0 fits the LASSO.")
+    ] = 50,
     workers: Workers = None,
 ) -> None:
-    """Train thousands of networks on random halves of handwritten digits, and see which digits matter to which.
+    """Train networks on random halves of handwritten digits, and see which digits matter to which.
 
     The demo ends with the scores of the datamodels and a page to open. Run it again to continue where it stopped.
     """
     from subtrain.demo import run_demo
 
     made = run_demo(
-        folder, models, heldout, replicates, init, workers, say=lambda text: err.print(f"[bold]»[/bold] {text}")
+        folder, models, heldout, replicates, init, guess, workers, say=lambda text: err.print(f"[bold]»[/bold] {text}")
     )
     _show(made)
 
@@ -64,6 +67,12 @@ def _show(made: Demo) -> None:
     )
     trained = sum(part.trained for part in made.parts)
     rate = trained / max(1e-9, sum(part.seconds for part in made.parts))
+    if "guess" in made.parts[0].datamodels.meta:
+        used = made.parts[0].datamodels.meta["models"]
+        out.print(
+            f"The datamodels are fitted on {used:,} networks and begin from influence tables; the LASSO takes many "
+            "times as many for such scores (to see it: --models 2000 --guess 0 --out runs/lasso)."
+        )
     out.print(f"{trained:,} networks trained at {rate:,.0f} a second, everything in {made.seconds:.0f} s.")
     for part in made.parts:
         out.print(f"  {part.study.location}  study and datamodels, {part.label}", soft_wrap=True)
