@@ -6,9 +6,10 @@
 
 The three tasks of better.py, whose studies it shares, and two on which nothing was tuned: logistic heads on frozen
 features of text messages, and an MLP on a table. LDS: per target, mean over targets, against the mean of five runs of
-held-out subsets that nothing was fitted or chosen on; `SharedPrior` from results/better.json where it is. In brackets: how many models the LASSO needs for that LDS (its
-curve read log-linearly between sizes) over those used. The K models of a guess are the first of the m that are fitted.
-Cost: processor seconds of a table over those of training the model. Writes results/guess.{json,md,png}.
+held-out subsets that nothing was fitted or chosen on; `SharedPrior` from results/better.json where it is there. In
+brackets: how many models the LASSO needs for that LDS (its curve read log-linearly between sizes) over those used. The
+K models of a guess are the first of the m that are fitted. Cost: processor seconds of a table over those of training
+the model. Writes results/guess.{json,md,png}.
 """
 
 from __future__ import annotations
