@@ -89,3 +89,21 @@ def test_a_kernel_is_compiled_anew_when_another_files_kernel_that_it_calls_has_c
     assert [run(), run()] == ["8 0\n", "8 1\n"], "the kernel that it calls"
     (package / "constants.py").write_text("FACTOR = 3\n")
     assert [run(), run()] == ["11 0\n", "11 1\n"], "a constant of that"
+
+
+HEARD = """
+from subtrain.system.compiling import told_of_compiling
+from module import more, twice
+
+with told_of_compiling(lambda: print("compiling")):
+    twice(2.0), more(2.0), more(4)
+"""
+
+
+def test_whoever_listens_hears_once_that_code_is_compiled(compiled, tmp_path):
+    compiled()
+    (tmp_path / "listening.py").write_text(HEARD)
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    words = [sys.executable, "listening.py"]
+    for expected in ("1\ncompiling\n", "1\n"):
+        assert subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True).stdout == expected

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from numba import njit
 from numba.core.caching import IndexDataCacheFile
 
+from subtrain.system.compiling import compiling
 from subtrain.system.user_warning import warn_user
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -57,6 +58,12 @@ class _CacheFile(IndexDataCacheFile):  # type: ignore[misc]
 
     What is damaged or cannot be read is compiled again; what cannot be written is compiled in each process.
     """
+
+    def load(self, key: Any) -> Any:
+        found = super().load(key)
+        if found is None:
+            compiling()
+        return found
 
     def save(self, key: Any, data: Any) -> None:
         try:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from subtrain.cli.shared.app import err
+from subtrain.system.compiling import told_of_compiling
 
+COMPILING = "Compiling code for this machine, which happens once and takes up to half a minute"
 STAGES = {
     "counts": "Counting models",
     "path": "Solving paths, target by target",
@@ -25,7 +27,7 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
     """A callback (stage, done, total) that draws one bar a stage."""
     bars: dict[str, TaskID] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as shown:
+    with Progress(*columns, console=err, disable=not err.is_terminal) as shown, told_of_compiling(_say_compiling):
 
         def update(stage: str, done: int, total: int) -> None:
             if stage not in bars or done < shown.tasks[bars[stage]].completed:
@@ -33,3 +35,8 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
             shown.update(bars[stage], completed=done, total=total)
 
         yield update
+
+
+def _say_compiling() -> None:
+    if err.is_terminal:
+        err.print(COMPILING)
