@@ -7,7 +7,7 @@ import pytest
 
 import subtrain as st
 from subtrain.errors import InputError, MismatchError
-from subtrain.regression import Lasso, Ridge, count, fit_on_cluster
+from subtrain.regression import Lasso, Ridge, SharedPrior, count, fit_on_cluster
 from subtrain.regression.counting.count_stream import count_blocks
 from subtrain.regression.fit_on_cluster import Here, Piece, count_on
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
@@ -92,7 +92,13 @@ def fitted(dm):
 
 
 @pytest.mark.parametrize("keep", [True, False])
-@pytest.mark.parametrize("estimator", [Lasso(), Lasso(refit=False), Ridge(), Lasso(validation=3)], ids=repr)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        *(pytest.param(one, id=repr(one)) for one in (Lasso(), Lasso(refit=False), Ridge(), Lasso(validation=3))),
+        pytest.param(SharedPrior(pairs=None, guess=np.eye(N, T)), id="SharedPrior(guess)"),
+    ],
+)
 def test_a_fit_of_pieces_is_the_fit_of_one_process(study, estimator, keep):
     mapper = Many()
     expected = fitted(st.fit(study, estimator=estimator, keep_counts=False))

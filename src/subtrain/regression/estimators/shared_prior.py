@@ -33,7 +33,8 @@ from subtrain.system.types import Floats
 # Sweeps at rank 1 before the scales are split; sweeps before means count, which then move after every second sweep;
 # updates of the scales after each sweep.
 WARM, MEANS, EVERY, UPDATES = 10, 8, 2, 2
-# The same of what a guess leaves: few sweeps, for of a small rest more would learn the noise.
+# The same of what a guess leaves: few sweeps, for of a small rest more would learn the noise. All, if held-out folds
+# say that they are better.
 RESIDUAL_SWEEPS, RESIDUAL_MEANS = 15, 4
 LASSO, RIDGE = ALONE = "lasso", "ridge"
 # What `LinearEstimator` warns of whatever was fitted.
@@ -128,8 +129,9 @@ class SharedPrior(LinearEstimator):
         check_memory(counts.n, 3)
         tables = self.__dict__.pop("_tables", None) or tables_of(self.guess, counts.n, counts.targets)
 
-        def solve(task: Dense, models: int, pairs: Pairs) -> MixtureState:
-            return self._solved(task, models, 1, pairs, progress, RESIDUAL_SWEEPS, RESIDUAL_MEANS)
+        def solve(task: Dense, models: int, pairs: Pairs, thorough: bool) -> MixtureState:
+            few = () if thorough else (RESIDUAL_SWEEPS, RESIDUAL_MEANS)
+            return self._solved(task, models, 1, pairs, progress, *few)
 
         found = fit_guessed(folds, tables, self._checked_pairs(counts), solve)
         total = found.plan.counts

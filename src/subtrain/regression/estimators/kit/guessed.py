@@ -24,8 +24,8 @@ JUDGED = 200
 STEPS = 60
 
 Table = tuple[str, NDArray[np.floating]]
-# Weights of a problem, of its models and what is known of pairs.
-Solve = Callable[[Dense, int, Pairs], MixtureState]
+# Weights of a problem, of its models and what is known of pairs; in all sweeps, or in few.
+Solve = Callable[[Dense, int, Pairs, bool], MixtureState]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,48 +159,70 @@ def fit_guessed(folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, 
     """Weights that are what tables say, by effects that outputs teach, and a share of what `solve` makes of the rest.
 
     1. Folds are held out in turn: effects and residual are fitted to all others, and the share of the residual's
-    predictions is measured that helps there. So a residual fitted to too few models does no harm. 2. Both are fitted to
-    all models. The residual's prior knows, besides what is known of pairs, how large the guess of each weight is.
+    predictions is measured that helps there. So a residual fitted to too few models does no harm. Few sweeps fit it;
+    where all of it helps, and all sweeps predict the folds better, all do. 2. Both are fitted to all models. The
+    residual's prior knows, besides what is known of pairs, how large the guess of each weight is.
     """
     if len(folds) < 2:
         raise InputError(f"a guess needs at least 2 folds of models, got {len(folds)}")
     # 1. Held-out folds.
+    trial, thorough = _tried(folds, tables, known, solve, False), False
+    if trial.left.share >= 1:
+        other = _tried(folds, tables, known, solve, True)
+        if other.both.score > trial.both.score:
+            trial, thorough = other, True
+    # 2. All models.
+    total = reduce(add, folds)
+    plan = problem(total, "raw")
+    task = dense(plan)
+    found, first, more = _fitted(task, total.m, tables, known, solve, thorough)
+    names, share = [name for name, _ in tables], trial.left.share
+    return Guessed(
+        plan=plan,
+        weights=first + share * more.coef,
+        moved=np.divide(more.moved, task.variance, out=np.zeros(total.targets), where=task.variance > 0),
+        alone=dict(zip(names, (held.score for held in trial.alone), strict=True)),
+        guess=trial.guess.score,
+        share=share,
+        beta=dict(zip(names, found.mean.tolist(), strict=True)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class HeldFolds:
+    """Predictions of held-out folds: of each table, of all of them, of the residual, and of tables and residual."""
+
+    alone: list[Held]
+    guess: Held
+    left: Held
+    both: Held
+
+
+def _tried(folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, solve: Solve, thorough: bool) -> HeldFolds:
+    """Fitted to all folds but one, for as many folds as hold JUDGED models."""
     targets, judged = folds[0].targets, 0
-    alone, guess, left = [Held.of(targets) for _ in tables], Held.of(targets), Held.of(targets)
+    found = HeldFolds([Held.of(targets) for _ in tables], *(Held.of(targets) for _ in range(3)))
     for k, fold in enumerate(folds):
         if judged >= JUDGED:
             break
         judged += fold.m
         rest, out = reduce(add, [other for j, other in enumerate(folds) if j != k]), dense(problem(fold, "raw"))
-        first, more = _fitted(dense(problem(rest, "raw")), rest.m, tables, known, solve)[1:3]
-        for (_, table), held in zip(tables, alone, strict=True):
+        first, more = _fitted(dense(problem(rest, "raw")), rest.m, tables, known, solve, thorough)[1:3]
+        for (_, table), held in zip(tables, found.alone, strict=True):
             held.add(out, fold.m, np.asarray(table, np.float64).T)
-        guess.add(out, fold.m, first)
-        left.add(residual(out, first), fold.m, more.coef)
-    # 2. All models.
-    total = reduce(add, folds)
-    plan = problem(total, "raw")
-    task = dense(plan)
-    found, first, more = _fitted(task, total.m, tables, known, solve)
-    names = [name for name, _ in tables]
-    return Guessed(
-        plan=plan,
-        weights=first + left.share * more.coef,
-        moved=np.divide(more.moved, task.variance, out=np.zeros(targets), where=task.variance > 0),
-        alone=dict(zip(names, (held.score for held in alone), strict=True)),
-        guess=guess.score,
-        share=left.share,
-        beta=dict(zip(names, found.mean.tolist(), strict=True)),
-    )
+        found.guess.add(out, fold.m, first)
+        found.left.add(residual(out, first), fold.m, more.coef)
+        found.both.add(out, fold.m, first + more.coef)
+    return found
 
 
 def _fitted(
-    task: Dense, models: int, tables: Sequence[Table], known: Pairs, solve: Solve
+    task: Dense, models: int, tables: Sequence[Table], known: Pairs, solve: Solve, thorough: bool
 ) -> tuple[Effects, Floats, MixtureState]:
     """Effects of the tables, the guess [T, n], and what is fitted to the residual."""
     found = effects(task, models, tables)
     first = found.weights(tables)
-    return found, first, solve(residual(task, first), models, with_levels(known, first))
+    return found, first, solve(residual(task, first), models, with_levels(known, first), thorough)
 
 
 def with_levels(known: Pairs, guess: Floats) -> Pairs:
