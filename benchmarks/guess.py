@@ -235,19 +235,23 @@ def main():
             study = collected(name, given.data, given.folder, None)
             top = study.done(FIT).size
             some = [tuple(m for m in part if m <= top) for part in (SIZES, CURVE)]
-            rows.append(measured(name, study, given.data, *some, GUESSES))
-            kept = given.out / "guess.json"
-            if given.task and kept.exists():
-                rows = [row for row in json.loads(kept.read_text())["rows"] if row["task"] != TITLES[name]] + rows
+            write(measured(name, study, given.data, *some, GUESSES), before, given.out)
+    if rows:
+        print(page({"rows": rows}))
+
+
+def write(row, before, folder):
+    """Add a task to the results, in place of what is there of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / "guess.json"
+    rows = json.loads(kept.read_text())["rows"] if kept.exists() else []
+    rows = [one for one in rows if one["task"] != row["task"]] + [row]
     order = list(TITLES.values())
     found = {"cpu": cpu(), "versions": versions("numpy", "numba", "subtrain"), "load": [before, load()]}
-    found["rows"] = sorted(rows, key=lambda row: order.index(row["task"]))
-    print(page(found))
-    if not given.quick:
-        given.out.mkdir(parents=True, exist_ok=True)
-        (given.out / "guess.json").write_text(json.dumps(found, indent=1) + "\n")
-        (given.out / "guess.md").write_text(page(found))
-        figure(found, given.out / "guess.png")
+    found["rows"] = sorted(rows, key=lambda one: order.index(one["task"]))
+    kept.write_text(json.dumps(found, indent=1) + "\n")
+    (folder / "guess.md").write_text(page(found))
+    figure(found, folder / "guess.png")
 
 
 if __name__ == "__main__":
