@@ -62,13 +62,14 @@ ELSEWHERE = {
     r"subtrain create runs/mine --task command": "tests/tasks/test_command.py",
     r"subtrain check examples/": "tests/test_examples.py",
 }
-# Snippets that need what is not here, by a part of their text.
+# Snippets that need what is not here, or too long, by a part of their text.
 ABROAD = {
     "s3://my-bucket": "tests/services",
     "GCSStore": "tests/store/test_stores.py",
     'engine="ray"': "tests/services/test_ray.py",
     "st.public.open": "tests/public",
     "cifar-10-binary": "tests/datasets",
+    "st.guess(study, 20)": "tests/influence/test_torch_module.py: here it would take a minute",
 }
 
 
