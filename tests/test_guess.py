@@ -18,11 +18,13 @@ from commands import ok, run
 from processes import dying_at, ended, forked
 from subtrain import guess_models
 from subtrain.errors import CollectError, CorruptError, InputError, MismatchError
+from subtrain.fits import save_fit
 from subtrain.guess_models import TablesTask, own_influence
 from subtrain.guesses import guess_names, load_guess
 from subtrain.integrity import examine
 from subtrain.store.bucket import Bucket
 from subtrain.studies.export import export
+from subtrain.uses.kit.standard_errors import standard_errors
 
 PLAN = {"models": 30, "heldout": 4, "replicates": 2}
 GUESSABLE = f"{worlds.__file__}:guessable"
@@ -353,3 +355,32 @@ def test_the_command_line_refuses_in_a_sentence(ordered, tmp_path) -> None:
         assert done.returncode == 2, arguments
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_questions_take_fits_from_a_guess_and_few_models() -> None:
+    task = st.tasks.ridge_head(*digits_of(40, 12))
+    study = st.Study.create(":memory:", task, st.Design(models=24, heldout=8, replicates=1))
+    study.collect(progress=False, engine="inline")
+    made = guess_here(study, models=8)
+    fitted = study.fit("test_margins", estimator=st.SharedPrior(guess=made))
+    save_fit(study, fitted)
+    dm = st.load_fit(study)
+    assert np.array_equal(dm.weight, fitted.weight)
+    assert st.evaluate(dm, study, bootstrap=0).lds.value > 0.5
+    assert len(st.neighbors(dm, study, [1], k=3).unit) == 6
+    assert st.counterfactuals(dm, study, [1], sizes=[2]).finding()
+    assert st.support(dm, study, [1]).finding()
+    # A LASSO on the same models says how well weights are known.
+    assert st.significance(dm, study).finding()
+    assert (standard_errors(dm, study) > 0).all()
+    with pytest.raises(InputError, match="24 models are too few to extend a learning curve"):
+        st.budget(study, 0.9)
+
+
+def digits_of(n: int, targets: int) -> tuple[np.ndarray, ...]:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    x, y = found.data.astype(np.float32), found.target
+    return x[:n], y[:n], x[n : n + targets], y[n : n + targets]
