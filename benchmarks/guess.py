@@ -184,7 +184,7 @@ def page(found):
         lines += [f"{row['subsets']} held-out subsets, {ceiling}. The guess alone, {alone}."]
         if row["task"] == TITLES["fashion_5000"]:
             lines += [
-                "The LASSO scores 0.862 from 8,000 models of this task, 0.899 from 26,996, of a bound of 0.946 (images.md)."
+                "The LASSO scored 0.862 from 8,000 models and 0.899 from 26,996, of a bound of 0.946 (images.md)."
             ]
         cost = row["cost"]
         lines += [
