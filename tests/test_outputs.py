@@ -103,24 +103,35 @@ def test_unknown_margins_are_refused_before_training():
             call()
 
 
-def test_named_outputs_of_logits():
-    names = [f"test_{q}" for q in QUANTITIES if q != "predictions"] + ["train_margins"]
+OF_LOGITS = [name for name, quantity in QUANTITIES.items() if not quantity.regression]
+
+
+@pytest.mark.parametrize("quantity", OF_LOGITS)
+def test_an_output_of_every_quantity_is_declared_made_and_stored(quantity):
+    names = [f"test_{quantity}", f"train_{quantity}"]
     schema = declare(names, {"train": 3, "test": 40}, 7, "logsumexp")
-    assert {k: (v.shape, v.dtype) for k, v in schema.items()} == {
-        "test_margins": ((40,), "float16"),
-        "test_logits": ((40, 7), "float16"),
-        "test_correctness": ((40,), "float16"),
-        "test_losses": ((40,), "float16"),
-        "train_margins": ((3,), "float16"),
-    }
-    assert schema["test_margins"].meaning == "correct-class logit minus logsumexp of the other logits"
-    logits = {"test": LOGITS, "train": LOGITS[:, :3]}
-    found = from_logits(names, logits, {"test": LABELS, "train": LABELS[:3]}, "logsumexp")
-    assert np.array_equal(found["test_logits"], LOGITS)
-    assert np.array_equal(found["train_margins"], found["test_margins"][:, :3])
+    kind = QUANTITIES[quantity]
+    for name, targets in zip(names, (40, 3), strict=True):
+        assert schema[name].shape == kind.shape(targets, 7)
+        assert schema[name].dtype == "float16"
+        assert schema[name].meaning == kind.meaning(quantity, "logsumexp")
+    found = from_logits(names, {"test": LOGITS, "train": LOGITS[:, :3]}, {"test": LABELS, "train": LABELS[:3]}, "max")
+    assert np.array_equal(found[names[1]], found[names[0]][:, :3])
     stored = check(schema, found, range(5))
     assert list(stored) == names
-    assert np.array_equal(stored["test_losses"], cross_entropy(LOGITS, LABELS).astype(np.float16))
+    assert np.array_equal(stored[names[0]], found[names[0]].astype(np.float16))
+
+
+def test_outputs_of_logits_are_these():
+    names = ["test_margins", "test_logits", "test_correctness", "test_losses"]
+    schema = declare(names, {"test": 40}, 7, "logsumexp")
+    assert [schema[name].shape for name in names] == [(40,), (40, 7), (40,), (40,)]
+    assert schema["test_margins"].meaning == "correct-class logit minus logsumexp of the other logits"
+    found = from_logits(names, {"test": LOGITS}, {"test": LABELS}, "logsumexp")
+    assert np.array_equal(found["test_margins"], margins(LOGITS, LABELS, "logsumexp"))
+    assert np.array_equal(found["test_logits"], LOGITS)
+    assert np.array_equal(found["test_correctness"], correctness(LOGITS, LABELS))
+    assert np.array_equal(found["test_losses"], cross_entropy(LOGITS, LABELS))
 
 
 def test_regression_declares_wide_predictions():

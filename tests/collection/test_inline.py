@@ -13,6 +13,7 @@ import subtrain as st
 import worlds
 from subtrain import Design, Study, collect, evaluate, retrain
 from subtrain.collection.engines import ENGINES, engine_options
+from subtrain.collection.engines.engine_protocol import in_process
 from subtrain.errors import InputError
 
 
@@ -93,7 +94,7 @@ def test_a_study_in_memory_goes_all_the_way(monkeypatch, tmp_path):
     assert not (tmp_path / "cache").exists(), "it leaves nothing behind"
 
 
-@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "inline"])
+@pytest.mark.parametrize("engine", [name for name in ENGINES if not in_process(ENGINES[name])])
 def test_other_engines_refuse_a_study_in_memory(engine):
     with pytest.raises(InputError, match=f"engine {engine} trains in other processes, which cannot see memory://"):
         in_memory().collect(engine=engine, progress=False)

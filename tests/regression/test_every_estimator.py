@@ -15,7 +15,10 @@ from subtrain.regression.estimators.kit.contract import READS
 from subtrain.regression.estimators.kit.linear_estimator import LinearEstimator
 from subtrain.regression.fit_on_cluster import Here
 
-ALL = [ESTIMATORS[name].__name__ for name in ESTIMATORS]
+# Those that come near the truth where outputs are sums of weights; of another one no more is asked than a rank
+# correlation, and st.NAME and regression.NAME are there for these and for whatever else is exported.
+NEAR = {"lasso", "ridge", "least-squares", "elastic-net", "ame", "lasso-large", "shared-prior"}
+EXPORTED = {*NEAR, "mean-difference", "leave-self-out"}
 N = 24
 pytestmark = pytest.mark.filterwarnings("ignore::subtrain.regression.FitWarning")
 
@@ -39,33 +42,33 @@ def study(tmp_path_factory):
 
 
 def test_they_are_all_here() -> None:
-    assert {"Lasso", "LeaveSelfOut", "AME", "SharedPrior", "LassoLarge"} <= set(ALL)
-    assert len(ALL) == 9
+    assert set(ESTIMATORS) >= EXPORTED
     for name, cls in ESTIMATORS.items():
         assert issubclass(cls, LinearEstimator)
-        assert cls is getattr(regression, cls.__name__) is getattr(st, cls.__name__)
+        if name in EXPORTED or hasattr(st, cls.__name__):
+            assert cls is getattr(regression, cls.__name__) is getattr(st, cls.__name__)
         assert cls.name == name
         assert cls.reads in READS
 
 
 @pytest.mark.parametrize("engine", ["local", Here()], ids=["local", "mapper"])
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_study_is_fitted_by_each(study, name: str, engine) -> None:
-    dm = st.fit(study, "train_margins", estimator=getattr(regression, name)(), engine=engine, keep_counts=False)
+    dm = st.fit(study, "train_margins", estimator=ESTIMATORS[name](), engine=engine, keep_counts=False)
     assert dm.weight.shape == (N, N)
-    assert dm.meta["estimator"] == name
-    assert st.evaluate(dm, study).lds.value > (0.5 if name in ("MeanDifference", "LeaveSelfOut") else 0.9)
+    assert dm.meta["estimator"] == ESTIMATORS[name].__name__
+    assert st.evaluate(dm, study).lds.value > (0.9 if name in NEAR else 0.5)
 
 
 @pytest.mark.parametrize("engine", ["local", Here()], ids=["local", "mapper"])
-@pytest.mark.parametrize("name", [name for name in ALL if name != "AME"])  # Which takes no imported study.
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "ame"])  # Which takes no imported study.
 def test_of_a_target_that_is_left_out_one_sentence_is_said(study, tmp_path, name: str, engine) -> None:
     """Its weights are 0, which is not said once more; the others are fitted as if it were not there."""
     rows = study.done()
     outputs = study.read("train_margins", rows)
     outputs[:, 5] = np.nan
     made = st.Study.from_arrays(tmp_path / "s", study.masks(rows).unpack(), {"train_margins": outputs}, heldout=40)
-    estimator = getattr(regression, name)()
+    estimator = ESTIMATORS[name]()
     dm = st.fit(made, estimator=estimator, engine=engine, keep_counts=False)
     assert dm.meta["targets_left_out"] == [5]
     assert not dm.weight[:, 5].any()
