@@ -50,7 +50,8 @@ def test_a_quantity(other_package, tmp_path):
     assert neighbors(dm, study, targets=[3]).sides == ("helpful", "harmful")
     ok("explore", "study", "--export", "page.html", cwd=tmp_path)
     assert "ends of the logits" in (tmp_path / "page.html").read_text()
-    words = meaning(quantity_of("test_ends"), "test_ends", "ends")
+    assert study.outputs["test_ends"].better == "lower"
+    words = meaning(quantity_of("test_ends", "lower"), "test_ends", "ends")
     assert (words["output"], words["helpful"]) == ("ends of the logits", "Most helpful (lower the end)")
 
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from subtrain.arrays import NUMBERS, NoArrayError, as_array
 from subtrain.errors import InputError
 from subtrain.quantities import MARGINS, QUANTITIES, Quantity, check_better, parse_name
+from subtrain.quantities.names import direction_to_declare
 
 Float = NDArray[np.floating[Any]]
 
@@ -129,7 +130,8 @@ def declare(
             kind = "regression" if classes is None else "classification"
             raise InputError(f"output {name!r} does not suit a {kind} task")
         shape, meaning = entry.shape(sizes[split], classes), entry.meaning(quantity, margin)
-        schema[name] = Output(shape, dtype or ("float16" if classes else "float32"), meaning)
+        better = direction_to_declare(name, entry)
+        schema[name] = Output(shape, dtype or ("float16" if classes else "float32"), meaning, better)
     if not schema:
         raise InputError("no outputs were asked for; name at least one, for example test_margins")
     return schema

@@ -7,7 +7,8 @@ import pytest
 
 from subtrain import Datamodels, Output, Study, banzhaf
 from subtrain.errors import InputError
-from subtrain.quantities import QUANTITIES, quantity_of
+from subtrain.outputs import declare
+from subtrain.quantities import QUANTITIES, Quantity, quantity_of
 from subtrain.studies.imports.arrays import import_arrays
 from subtrain.uses.clusters import clusters
 from subtrain.uses.counterfactual import counterfactuals
@@ -61,6 +62,42 @@ def test_what_is_declared_goes_before_the_name():
     assert quantity_of("test_margins", "higher") is QUANTITIES["margins"]
     with pytest.raises(InputError, match="better must be higher, lower or neither, got 'up'"):
         Output((3,), better="up")
+
+
+ENTROPY = Quantity("entropy of the prediction", "entropy", of=lambda logits, labels: logits.sum(axis=-1))
+SPREAD = Quantity("spread of the logits", "spread", better="lower", of=ENTROPY.of)
+
+
+@pytest.fixture
+def new_quantities():
+    for name in ("ENTROPY", "SPREAD"):
+        QUANTITIES.add(name.lower(), f"{__name__}:{name}")
+    yield
+    QUANTITIES.forget()
+
+
+def test_a_new_quantity_leaves_the_direction_of_outputs_that_somebody_has_long_called_so(new_quantities):
+    for name, better in (("entropy", "lower"), ("spread", None)):
+        for output in (f"test_{name}", name, f"val_{name}"):
+            assert quantity_of(output).better == better
+            assert quantity_of(output).of is None
+
+
+def test_an_output_of_a_new_quantity_declares_the_direction_that_its_name_does_not_tell(new_quantities):
+    schema = declare(["test_entropy", "test_spread", "test_losses", "test_logits"], {"test": 3}, 7)
+    assert [spec.better for spec in schema.values()] == ["neither", "lower", None, None]
+    for name, quantity in (("test_entropy", ENTROPY), ("test_spread", SPREAD), ("test_losses", QUANTITIES["losses"])):
+        assert quantity_of(name, schema[name].better) is quantity
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_a_registered_quantity_is_a_quantity_with_words(name):
+    quantity = QUANTITIES[name]
+    assert isinstance(quantity, Quantity)
+    assert quantity.called
+    assert quantity.short
+    assert callable(quantity.of)
+    assert quantity.better in ("higher", "lower", None)
 
 
 def test_a_direction_is_stored_only_if_it_was_declared():

@@ -1,0 +1,17 @@
+"""The registry of quantities: the name in outputs such as test_margins, and where the `Quantity` is found."""
+
+from __future__ import annotations
+
+from subtrain.system.registry import Registry
+
+QUANTITIES = Registry(
+    "quantity",
+    "subtrain.quantities",
+    {
+        "margins": "subtrain.quantities.margin:MARGIN",
+        "logits": "subtrain.quantities.logit:LOGIT",
+        "correctness": "subtrain.quantities.correct:CORRECTNESS",
+        "losses": "subtrain.quantities.loss:LOSS",
+        "predictions": "subtrain.quantities.prediction:PREDICTION",
+    },
+)
