@@ -262,6 +262,7 @@ def test_small_chunks_and_little_memory(monkeypatch):
     one = task(lambda: dense((16,)))
     exact = table(one)
     monkeypatch.setattr(torch_table, "CHUNK", 4 * 7 * 131)
+    monkeypatch.setattr(torch_table, "LARGE", 1)
     close(table(one), exact)
     monkeypatch.setattr(torch_table, "share_of_memory", lambda device: 0)
     close(table(one), exact)  # every direction is there, so that nothing was left out

@@ -26,6 +26,9 @@ from subtrain.influence.torch_table import Around, share_of_memory, streamed_tab
 from subtrain.quantities import parse_name
 from subtrain.trainers.torch.loop import Trainer
 
+# Directions that curvature is written out in.
+LEAST, MOST = 1024, 4096
+
 
 def module_table(
     trainer: Trainer,
@@ -46,7 +49,7 @@ def module_table(
         mask: The model's subset, bool [n].
         seed: Its training seed.
         output: Name of the recorded output, as test_margins.
-        precision: How close to exact. Default None, as memory allows.
+        precision: How close to exact. Default None, as memory and the rows of the curvature allow.
         samples: Rows of the curvature for each example. Default None, in proportion to the length of training.
 
     Raises:
@@ -61,8 +64,8 @@ def module_table(
     other = int((y != y[0]).byte().argmax()) or 1  # of another label: a loss may weigh labels
     check_own_loss(trainer.recipe, train.outputs[[0, other]], y[[0, other]])
     around = Around(train, output_loss(trainer.recipe, trainer.classes), y, np.flatnonzero(mask), seed)
-    precision = precision or chosen_precision(around)
     samples = samples or chosen_samples(around, trainer.recipe.epochs)
+    precision = precision or chosen_precision(around, samples)
     z = targets.outputs
     logits = np.asarray(z.reshape(len(z), -1).cpu().numpy(), np.float64) if trainer.classes is None else two_logits(z)
     slopes = output_slopes(output, logits, labels[split], margin)[:, :, -z[0].numel() :]
@@ -98,11 +101,13 @@ def _gradients(trainer: Trainer, split: str, dampings: dict[str, float] | None, 
     return ModuleGradients(model, trained, scales, lambda rows: trainer.seen(split, rows), count, flip)
 
 
-def chosen_precision(around: Around) -> Precision:
-    """As many directions as memory allows, 4,096 at most."""
-    return Precision(0.01, int(min(4096, np.sqrt(share_of_memory(around.train.device) / 16))), 32)
-
-
 def chosen_samples(around: Around, epochs: int) -> int:
-    """Rows of the curvature for each example: a third of the epochs of training, so that a table costs as much."""
-    return int(np.clip(epochs // 3, 1, around.train.width))
+    """Rows of the curvature for each example: a fifth of the epochs of training, so that a table costs about as much as
+    it; at most one for each output."""
+    return int(np.clip(epochs // 5, 1, around.train.width))
+
+
+def chosen_precision(around: Around, samples: int) -> Precision:
+    """No more directions than rows of the curvature, unless these are few, and as memory allows."""
+    memory = np.sqrt(share_of_memory(around.train.device) / 16)
+    return Precision(0.01, int(min(MOST, memory, max(LEAST, samples * around.subset.size))), 32)

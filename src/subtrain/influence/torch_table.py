@@ -18,12 +18,14 @@ from subtrain.influence.torch_losses import OutputLoss, sampled
 from subtrain.system.machine import cores, memory
 from subtrain.trainers.torch.inputs import parts
 
-# Bytes of the gradients of a chunk, and its most rows.
-CHUNK, ROWS = 1 << 27, 512
+# Bytes of the gradients of a chunk, on the CPU few enough to stay in its caches, and its most rows.
+CHUNK, ON_GPU, ROWS = 1 << 25, 1 << 30, 512
+# Rows of a chunk of a large module.
+LARGE = 8
 # Bytes that a module makes of a byte of an example, in about.
 MADE_OF = 16
 # Most examples that directions are estimated from, and their most bytes.
-EXAMPLES, SAMPLE = 1024, 1 << 28
+EXAMPLES, SAMPLE = 512, 1 << 28
 # Of a side wider than this only the largest so many eigenvectors are computed, from so many of its rows.
 WIDE, LARGEST, OF_ROWS = 1024, 512, 4096
 # Without a formula, the damping is this share of the mean curvature of a parameter.
@@ -46,8 +48,10 @@ class Around:
     @cached_property
     def at_once(self) -> int:
         """Rows in a chunk: their gradients fit into it, and what the module makes of their examples on the way."""
-        example = sum(part.nbytes for part in parts(self.train.seen(slice(1))))
-        return int(np.clip(CHUNK // max(4 * self.train.size, MADE_OF * example), 1, ROWS))
+        example = MADE_OF * sum(part.nbytes for part in parts(self.train.seen(slice(1))))
+        row, device = max(4 * self.train.size, example), self.train.device
+        least = min(LARGE * row, share_of_memory(device) // 4)
+        return int(np.clip(max(ON_GPU if device.type == "cuda" else CHUNK, least) // row, 1, ROWS))
 
     def residual_rows(self) -> Iterator[tuple[slice, Any]]:
         """Gradients of the residuals of all examples, in chunks."""
