@@ -470,7 +470,7 @@ def test_what_has_no_table_is_refused_in_a_sentence():
         task(
             recipe=TorchRecipe(epochs=1, loss=lambda z, y: nn.functional.cross_entropy(z["logits"], y)), make=Named
         ).influence(MASK, 3, "test_margins")
-    with pytest.raises(InputError, match="keep running means"):
+    with pytest.raises(InputError, match="must keep running means"):
         task(lambda: nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 3))).influence(
             MASK, 3, "test_margins"
         )

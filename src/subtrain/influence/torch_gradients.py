@@ -71,7 +71,8 @@ class ModuleGradients:
         if not _close(alone, found[:2]):
             raise InputError(
                 "the module's answer to an example depends on the other examples of its minibatch, also in eval mode, "
-                "so that examples have no influence of their own: let its batch norm keep running means"
+                "so that examples have no influence of their own: its batch norm must keep running means, and padding "
+                "must not count"
             )
         return found
 
