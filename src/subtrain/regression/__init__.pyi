@@ -14,6 +14,7 @@ from .estimators.elastic_net import ElasticNet as ElasticNet
 from .estimators.kit.contract import Estimator as Estimator
 from .estimators.kit.linear_estimator import Fitted as Fitted
 from .estimators.kit.linear_estimator import LinearEstimator as LinearEstimator
+from .estimators.kit.models_estimator import ModelsEstimator as ModelsEstimator
 from .estimators.kit.pairs import Pairs as Pairs
 from .estimators.lasso import Lasso as Lasso
 from .estimators.lasso_large import LassoLarge as LassoLarge

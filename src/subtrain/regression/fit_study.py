@@ -153,7 +153,7 @@ def _fit_held(model: Estimator, parts: Mapping[str, Rows], counting: _Counting) 
     models, mapper, progress = counting.models, counting.mapper, counting.progress
     gram = gram_kind(models.study.n)
     train = counting(rows, name, gram)
-    validation = models.validation_models(others)
+    validation = models.in_memory(others)
     folder = kept_folder(models, name, gram) / PATHS if counting.keep else None
 
     def total() -> Counts:

@@ -69,8 +69,8 @@ class Models:
             else:
                 yield self.read(some)
 
-    def validation_models(self, rows: NDArray[np.int64]) -> ValidationModels:
-        """These models held in memory, masks packed, outputs as they come: they choose λ without counts."""
+    def in_memory(self, rows: NDArray[np.int64]) -> ValidationModels:
+        """These models, whatever they are for, held in memory: `masks` packed, `outputs` [m, T] as they come."""
         masks, outputs = zip(*self.blocks(rows), strict=True)
         return ValidationModels(join(masks), np.concatenate(outputs))
 

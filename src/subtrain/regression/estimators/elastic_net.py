@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress, each, thread_count, told
+from subtrain.regression.estimators.kit.contract import StandardErrors
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense, validation_problem
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, all_counts
 from subtrain.regression.fit_warnings import warn_ends, warn_gaps
@@ -58,6 +59,7 @@ class ElasticNet(LinearEstimator):
     """
 
     name: ClassVar[str] = "elastic-net"
+    standard_errors: ClassVar[StandardErrors] = "lasso"
     sparse: ClassVar[bool] = True
 
     lambdas: int | ArrayLike = 100

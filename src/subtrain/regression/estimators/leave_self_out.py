@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -14,12 +14,12 @@ from sklearn.base import clone
 from subtrain.errors import InputError
 from subtrain.masks import Masks
 from subtrain.regression.counting.count_stream import count
-from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.estimators.kit.contract import MODELS, Reads, Rows, StandardErrors, check_declared
-from subtrain.regression.estimators.kit.linear_estimator import ROWS, LinearEstimator
+from subtrain.regression.estimators.kit.contract import MODELS, Rows, StandardErrors, check_declared
+from subtrain.regression.estimators.kit.linear_estimator import ROWS
+from subtrain.regression.estimators.kit.models_estimator import ModelsEstimator
 from subtrain.regression.estimators.lasso import Lasso
-from subtrain.regression.fit_plan import FitPlan, plan_fit
+from subtrain.regression.fit_plan import FitPlan
 from subtrain.regression.fit_warnings import heard, warn
 from subtrain.regression.lasso.zero_targets import left_out, left_out_among
 from subtrain.regression.study_models import Models
@@ -27,7 +27,7 @@ from subtrain.system.types import Floats
 
 
 @dataclass(eq=False, repr=False)
-class LeaveSelfOut(LinearEstimator):
+class LeaveSelfOut(ModelsEstimator):
     """Fit target t on the models only whose mask does not hold the unit that t is about, and report that unit apart.
 
     Each target gets its own choice of lambda. Targets about one unit share their counts, so the cost is a Gram a
@@ -61,7 +61,6 @@ class LeaveSelfOut(LinearEstimator):
     """
 
     name: ClassVar[str] = "leave-self-out"
-    reads: ClassVar[Reads] = MODELS
     standard_errors: ClassVar[StandardErrors] = "none"
 
     estimator: Any = None
@@ -99,10 +98,6 @@ class LeaveSelfOut(LinearEstimator):
             warn(f"{message} (said of {same} of {groups.size} units' targets)")
         return self
 
-    def fit_counts(self, train: Counts, *args: Any, **options: Any) -> Self:
-        """Refused: every unit's targets have counts of their own."""
-        raise InputError("LeaveSelfOut reads the models themselves, not counts")
-
     @classmethod
     def from_options(cls, **options: Any) -> Self:
         """Options are those of the LASSO that is fitted for each unit."""
@@ -117,21 +112,12 @@ class LeaveSelfOut(LinearEstimator):
     def plan(self, models: Models, parts: Mapping[str, Rows], keep_counts: bool) -> FitPlan:
         """What `fit_models` takes; InputError where it is not known which unit a target is about."""
         self._own(models)
-        sizes = [rows.size for rows in parts.values()]
-        return plan_fit(sizes, models.study.n, models.targets, False, False, models.dtype.itemsize)
+        return super().plan(models, parts, keep_counts)
 
-    def fit_models(
-        self,
-        models: Models,
-        parts: Mapping[str, Rows],
-        counted: Callable[..., Counts],
-        progress: Progress | None = None,
+    def _fit_held(
+        self, models: Models, masks: Masks, outputs: NDArray[Any], split: Any, progress: Progress | None
     ) -> Self:
-        """Fit a study's models; the first of `parts` fits, a second one chooses lambda. Counts are its own."""
-        held = models.validation_models(np.concatenate(list(parts.values())))
-        first = next(iter(parts.values())).size
-        split = np.arange(first, held.m) if len(parts) > 1 else None
-        return self.fit(held.masks, held.outputs, self._own(models), split, progress)
+        return self.fit(masks, outputs, self._own(models), split, progress)
 
     def _own(self, models: Models) -> NDArray[np.int64]:
         units, study = self.units, models.study

@@ -9,6 +9,7 @@ import numpy as np
 
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
+from subtrain.regression.estimators.kit.contract import StandardErrors
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, all_counts
 from subtrain.regression.lasso.problem import problem
 from subtrain.regression.study_models import Models, biased
@@ -43,6 +44,7 @@ class MeanDifference(LinearEstimator):
     """
 
     name: ClassVar[str] = "mean-difference"
+    standard_errors: ClassVar[StandardErrors] = "lasso"
     gap_name: ClassVar[str] = ""  # nothing is optimized
 
     threads: int | None = None

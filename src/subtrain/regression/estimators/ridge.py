@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
+from subtrain.regression.estimators.kit.contract import StandardErrors
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense, validation_problem
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, all_counts
 from subtrain.regression.fit_warnings import warn_ends
@@ -54,6 +55,7 @@ class Ridge(LinearEstimator):
     """
 
     name: ClassVar[str] = "ridge"
+    standard_errors: ClassVar[StandardErrors] = "lasso"
 
     lambdas: int | ArrayLike = 49
     eps: float = 1e-8
@@ -112,6 +114,7 @@ class LeastSquares(LinearEstimator):
     """
 
     name: ClassVar[str] = "least-squares"
+    standard_errors: ClassVar[StandardErrors] = "lasso"
 
     rcond: float = 1e-10
     threads: int | None = None

@@ -13,7 +13,7 @@ from subtrain.guesses import tables_for, tables_of
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads
+from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, StandardErrors
 from subtrain.regression.estimators.kit.crossfit import Bench
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense
 from subtrain.regression.estimators.kit.guessed import FOLDS, fit_guessed
@@ -90,6 +90,7 @@ class SharedPrior(LinearEstimator):
     """
 
     name: ClassVar[str] = "shared-prior"
+    standard_errors: ClassVar[StandardErrors] = "lasso"
     reads: ClassVar[Reads] = COUNTS_AND_VALIDATION
     folds: ClassVar[bool] = True
     joint: ClassVar[bool] = True

@@ -84,9 +84,11 @@ def _debiased(
 ) -> Estimates:
     _check_one_constant(study)
     models, parts = fitted_parts(dm, study)
-    kind = str(dm.meta.get("estimator"))
-    name = registered_name(kind)
-    declared = "lasso" if name is None else getattr(ESTIMATORS[name], "standard_errors", "lasso")
+    kind = dm.meta.get("estimator")
+    name = registered_name(str(kind))
+    # Of datamodels that do not say what made them, a LASSO on the same models tells the errors.
+    unknown = "lasso" if kind is None else "none"
+    declared = getattr(ESTIMATORS[name], "standard_errors", "none") if name else unknown
     if declared == "none":
         raise InputError(f"weights of {kind} have no standard errors here: fit a LASSO under another name")
     if used is None and declared == "lasso":
@@ -132,7 +134,7 @@ def stand_in(models: Models, targets: NDArray[np.int64], progress: Progress | No
     """Fit these targets by LASSO on these models, a tenth of which choose lambda."""
     (name, rows), (_, others) = models.parts(SHARE, SEED).items()
     train = of_targets(counts_of(models, rows, name, progress), targets)
-    validation = models.validation_models(others).of(targets)
+    validation = models.in_memory(others).of(targets)
     total = train + count_blocks([(validation.masks, validation.outputs)], gram=gram_kind(models.study.n))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # It is a means here, and what it could not fit has no support.

@@ -70,7 +70,8 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     """One linear datamodel a target: outputs = masks @ weight_ + bias_.
 
     A subclass declares `name` and what else differs from the values here, lists its parameters as a dataclass does,
-    and implements `estimate`; see `Estimator` for the contract.
+    and implements `estimate`; see `Estimator` for the contract. One that reads the models themselves is a
+    `ModelsEstimator` (kit/models_estimator.py).
 
     Example:
         >>> from dataclasses import dataclass
@@ -89,7 +90,7 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     sparse: ClassVar[bool] = False
     folds: ClassVar[bool] = False
     joint: ClassVar[bool] = False
-    standard_errors: ClassVar[StandardErrors] = "lasso"
+    standard_errors: ClassVar[StandardErrors] = "none"
     gap_name: ClassVar[str] = "relative duality gap"
 
     threads: int | None = None
