@@ -9,8 +9,9 @@ import worlds
 from subtrain import budget, compare_alphas, learning_curve
 from subtrain.collection import train_segment
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval
+from subtrain.evaluation import Interval, evaluate
 from subtrain.formatting import duration
+from subtrain.guesses import Guess, load_guess, save_guess
 from subtrain.uses import alphas as alphas_module
 from subtrain.uses.budget import from_curve, lds_after, machine_rate
 from subtrain.uses.learning_curve import LearningCurve, Point
@@ -67,6 +68,20 @@ def test_a_study_answers_its_own_question(make_study):
     assert early.models.low <= 1200 <= early.models.high
     assert 400 < early.models.value < 3600
     assert machine_rate(study) > 0
+
+
+def test_the_guesses_of_the_study_are_said_beside_the_curve(make_study):
+    study = make_study(task=worlds.linear(n=60, targets=6, noise=4.0), models=200, heldout=20, segment=4096)
+    tables = [np.random.default_rng(k).normal(size=(study.n, 6)).astype(np.float32) for k in range(2)]
+    for name, output in (("mine", "test_margins"), ("other", "another")):
+        meta = {"output": output, "models": [0, 1], "study_id": study.identity}
+        save_guess(study, Guess(*tables, np.ones(study.n, np.int64), meta), name)
+    found = budget(study, 0.5, sizes=[50, 75, 100, 200])
+    assert list(found.guesses) == ["mine"]
+    models, lds = found.guesses["mine"]
+    assert models == 2
+    assert lds == evaluate(load_guess(study, "mine"), study, bootstrap=0).lds.value
+    assert "the guess mine of 2 models has an LDS of" in found.finding()
 
 
 def test_what_cannot_be_told_is_said(make_study):

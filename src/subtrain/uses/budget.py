@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from subtrain.collection.committed_segments import landed, trained
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval
+from subtrain.evaluation import Interval, evaluate
 from subtrain.formatting import duration, number
+from subtrain.guesses import guess_names, load_guess
 from subtrain.study import Study
 from subtrain.system.machine import cores
 from subtrain.system.types import Floats
@@ -27,7 +28,8 @@ LIMIT, STEEPNESS = (0.95, 0.08), (1.0, 0.3)
 @dataclass(frozen=True, eq=False, repr=False)
 class Budget(Result):
     """models: to fit on for an LDS of `lds` with the LASSO, with the 95 % interval of the curve's own error, inf where
-    the curve never gets there; limit: where it goes; rate: models a second on this machine, NaN where no segment tells.
+    the curve never gets there; limit: where it goes; rate: models a second on this machine, NaN where no segment tells;
+    guesses: by the name of each guess of the study, its models and its LDS by itself.
     """
 
     lds: float
@@ -37,6 +39,7 @@ class Budget(Result):
     rate: float
     curve: LearningCurve
     parameters: Floats
+    guesses: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -46,6 +49,8 @@ class Budget(Result):
     def finding(self) -> str:
         where = f"mean over {self.curve.targets} targets, {self.curve.subsets} held-out subsets x "
         where += f"{self.curve.replicates} runs"
+        for name, (models, lds) in self.guesses.items():
+            where += f"; the guess {name} of {models:,} models has an LDS of {number(lds)} by itself"
         if not np.isfinite(self.models.value):
             return f"LDS {self.lds:g} is out of reach: more models lead to about {number(self.limit)}; {where}"
         took = f", {duration(self.seconds)} on this machine" if np.isfinite(self.seconds) else ""
@@ -83,6 +88,9 @@ def budget(
 ) -> Budget:
     """Read off the learning curve how many models it takes to reach an LDS; trains nothing.
 
+    The curve is the LASSO's. What the study's guesses score by themselves is said beside it: a fit that begins from one
+    scores more.
+
     Args:
         study: A study of 400 fit models or more, or fewer with `sizes`.
         lds: The LDS to reach, between 0 and 1.
@@ -109,7 +117,14 @@ def budget(
     if len(set(wanted)) < least:
         raise InputError(f"{have} models are too few to extend a learning curve: it needs {LEAST * 2 ** (least - 1)}")
     curve = learning_curve(study, wanted, output, targets)
-    return from_curve(curve, lds, have, machine_rate(study))
+    return replace(from_curve(curve, lds, have, machine_rate(study)), guesses=_guesses(study, curve.output))
+
+
+def _guesses(study: Study, output: str) -> dict[str, tuple[int, float]]:
+    """Models and LDS of each guess of this output."""
+    found = {name: load_guess(study, name) for name in guess_names(study.store)}
+    some = {name: guess for name, guess in found.items() if guess.meta.get("output") == output}
+    return {name: (guess.models, evaluate(guess, study, output, bootstrap=0).lds.value) for name, guess in some.items()}
 
 
 def from_curve(curve: LearningCurve, lds: float, have: int, rate: float = float("nan")) -> Budget:
