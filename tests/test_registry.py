@@ -42,7 +42,9 @@ def test_another_package_adds_a_part_and_takes_none_of_ours(installed):
 def test_what_cannot_be_loaded_is_one_sentence(installed):
     installed("broken = not_there:thing", "hollow = math:thing")
     toys = Registry("toy", "subtrain.toys", OURS)
-    with pytest.raises(InputError, match="the toy 'broken' of another package cannot be loaded: No module named"):
+    with pytest.raises(
+        InputError, match="the toy 'broken' of another package cannot be loaded from not_there:thing: No module named"
+    ):
         toys["broken"]
     with pytest.raises(InputError, match="the toy 'hollow' of another package cannot be loaded"):
         toys["hollow"]

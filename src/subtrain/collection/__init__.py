@@ -181,6 +181,11 @@ def _run(executor: Executor, tally: Tally, progress: bool) -> list[SegmentFailur
 
         try:
             failures = executor.run(tick)
+            if not isinstance(failures, list):
+                raise InputError(
+                    f"run() of engine {tally.engine} must return a list of the segments that it gave up, [] for none, "
+                    f"not {failures!r}"
+                )
             tally.state = "failed" if failures else "finished"
         except BaseException as error:
             tally.state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from subtrain.quantities.quantity import Quantity
 from subtrain.system.registry import Registry
+
+
+def _is_quantity(found: Any) -> bool:
+    return isinstance(found, Quantity)
+
 
 QUANTITIES = Registry(
     "quantity",
@@ -14,4 +22,6 @@ QUANTITIES = Registry(
         "losses": "subtrain.quantities.loss:LOSS",
         "predictions": "subtrain.quantities.prediction:PREDICTION",
     },
+    _is_quantity,
+    "a Quantity",
 )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module, metadata
 from typing import Any
 
-from subtrain.errors import InputError
+from subtrain.errors import InputError, SubtrainError
 
 
 class Registry(Mapping[str, Any]):
-    """Parts by name; a part is imported when it is asked for.
+    """Parts by name; a part is imported when it is asked for, and InputError says if it cannot be.
 
     Another package adds one with an entry point in `group`, whose name is the part's; a part of ours keeps its name.
+    `suits` tells a part from what is none, and `be` says what it must be.
 
     >>> colors = Registry("color", "subtrain.colors", {"red": "colorsys:rgb_to_hsv"})
     >>> list(colors), colors["red"].__name__
@@ -24,8 +25,11 @@ class Registry(Mapping[str, Any]):
     subtrain.errors.InputError: unknown color 'rde' (did you mean 'red'?); choose from red
     """
 
-    def __init__(self, kind: str, group: str, ours: Mapping[str, str]) -> None:
+    def __init__(
+        self, kind: str, group: str, ours: Mapping[str, str], suits: Callable[[Any], bool] = callable, be: str = ""
+    ) -> None:
         self.kind, self.group = kind, group
+        self._suits, self._be = suits, be or "a class or a function"
         self._ours = dict(ours)
 
     @cached_property
@@ -45,15 +49,22 @@ class Registry(Mapping[str, Any]):
         return f" (did you mean {near[0]!r}?)" if near else ""
 
     def __getitem__(self, name: str) -> Any:
-        module, _, path = self.place(name).partition(":")
+        place = self.place(name)
+        of = "" if name in self._ours else " of another package"
         try:
+            module, colon, path = place.partition(":")
+            if not colon:
+                raise ImportError("a place is written module:attribute")
             found: Any = import_module(module)
             for part in filter(None, path.split(".")):
                 found = getattr(found, part)
-        except (ImportError, AttributeError) as error:
-            if name in self._ours:
-                raise
-            raise InputError(f"the {self.kind} {name!r} of another package cannot be loaded: {error}") from error
+        except SubtrainError:
+            raise
+        except Exception as error:  # other people's code runs here
+            why = f"{'' if isinstance(error, (ImportError, AttributeError)) else type(error).__name__ + ': '}{error}"
+            raise InputError(f"the {self.kind} {name!r}{of} cannot be loaded from {place}: {why}") from error
+        if not self._suits(found):
+            raise InputError(f"the {self.kind} {name!r}{of}, {place}, must be {self._be}, not {type(found).__name__}")
         return found
 
     def __contains__(self, name: object) -> bool:

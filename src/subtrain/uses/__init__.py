@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 from subtrain.system.registry import Registry
 
@@ -29,9 +30,10 @@ class Use:
     verb: str = "ask"
 
 
-# Question: its module, the verb that asks it, the parameters that come first, what it answers.
+# Question, which is the name of its function: its module here, the verb that asks it ("ask" without one of its own),
+# the parameters that come first, what it answers.
 STUDY_ALONE, BOTH = (STUDY,), (DM, STUDY)
-_OURS = {
+_OURS: dict[str, Any] = {
     "counterfactuals": ("counterfactual", "counterfactual", BOTH, "What would the output be without these units?"),
     "support": ("support", "support", BOTH, "How few units does a prediction need?"),
     "brittleness": ("brittleness", "support", BOTH, "How few wrong labels flip a prediction?"),
@@ -56,11 +58,20 @@ _OURS = {
     "compare_alphas": ("alphas", "budget", STUDY_ALONE, "Which alpha should a design have?"),
     "learning_curve": ("learning_curve", "status", STUDY_ALONE, "How good are fits on fewer models?"),
 }
-OURS = {
-    name: Use(f"subtrain.uses.{module}:{name}", words, needs, verb)
-    for name, (module, verb, needs, words) in _OURS.items()
-}
-USES = Registry("question", "subtrain.uses", {name: use.place for name, use in OURS.items()})
+
+
+def _use(name: str, row: Any) -> Use | None:
+    """The question of a row; None of one that has another form."""
+    if not isinstance(row, tuple) or len(row) != 4 or row[2] not in (STUDY_ALONE, BOTH):
+        return None
+    module, verb, needs, words = row
+    return Use(f"subtrain.uses.{module}:{name}", words, needs, verb)
+
+
+OURS = {name: use for name, row in _OURS.items() if (use := _use(name, row))}
+# Other questions must not suffer from a row of another form: this one alone cannot be loaded.
+_WRONG = {name: f"a row that is not (module, verb, needs, words) but {row!r}" for name, row in _OURS.items()}
+USES = Registry("question", "subtrain.uses", _WRONG | {name: use.place for name, use in OURS.items()})
 
 
 def use_of(name: str) -> Use:

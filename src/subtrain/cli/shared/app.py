@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from subtrain._version import __version__
 from subtrain.cli.shared.old_options import renewed
-from subtrain.errors import SubtrainError
+from subtrain.errors import InputError, SubtrainError
 from subtrain.formatting import UNPRINTABLE
 from subtrain.system import plotting
 from subtrain.system.terminal import Terminal
@@ -23,6 +23,13 @@ from subtrain.system.terminal import Terminal
 
 class _Verbs(TyperGroup):
     """typer's own end of an interrupt says nothing, and that of an EOFError only "Aborted!"."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        from subtrain.uses import USES
+
+        if args and args[0] not in self.commands and args[0] in USES:
+            raise InputError(f"{args[0]} is a question without a verb of its own: subtrain ask {args[0]} STUDY")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -127,7 +127,10 @@ def question(
     trains = verify if trains is None else trains
     after += [parameter("training", Training, None)] if trains else []
     shown = [parameter("to", OutFile, None), parameter("as_json", AsJson, False)]
-    generated = question_options(asks, keywords.split(), spelled)
+    try:
+        generated, broken = question_options(asks, keywords.split(), spelled), None
+    except InputError as error:  # this verb says so when it is used, and no other verb nor the help suffers
+        generated, broken = [], error
     lists = [one.name for one in generated if one.annotation.__metadata__[0].metavar == LIST]
 
     def decorate(function: Callable[..., Result]) -> Callable[..., None]:
@@ -135,6 +138,8 @@ def question(
         own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in declared if one.name != "asked"]
 
         def verb(**given: Any) -> None:
+            if broken is not None:
+                raise broken
             to, as_json = given.pop("to"), given.pop("as_json")
             options = {one.name: given.pop(one.name) for one in [*before, *after]}
             chosen = {one.name: given.pop(one.name) for one in generated}

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from subtrain.cli.shared.options import parameter
+from subtrain.errors import InputError
 from subtrain.system.docstrings import argument_help
-from subtrain.uses import OURS
+from subtrain.uses import USES
 
 KINDS = {"int": int, "float": float, "str": str, "bool": bool}
 LIST = "LIST"
@@ -24,17 +25,30 @@ def question_options(
     """An option for each of these keywords of a question; one that takes several numbers has the metavar LIST.
 
     spelled: options whose name is not that of the keyword. The question's source is read and nothing is imported, for
-    the help of all verbs must not wait for scikit-learn.
+    the help of all verbs must not wait for scikit-learn. Raises InputError for a question that is not there as its verb
+    expects it.
     """
-    module, _, name = OURS[question].place.partition(":")
-    spec: Any = find_spec(module)
-    source = ast.parse(spec.loader.get_source(module))
-    function = next(one for one in source.body if isinstance(one, ast.FunctionDef) and one.name == name)
+    function = _function(question)
     told = argument_help(ast.get_docstring(function) or "")
     args = function.args
     defaults = [*[None] * (len(args.args) - len(args.defaults)), *args.defaults, *args.kw_defaults]
     declared = {one.arg: (one, default) for one, default in zip(args.args + args.kwonlyargs, defaults, strict=True)}
+    lacking = [each for each in keywords if each not in declared or each not in told]
+    if lacking:
+        raise InputError(f"question {question} has no keyword {lacking[0]}, or its docstring has no line for it")
     return [_option(*declared[each], told[each], (spelled or {}).get(each)) for each in keywords]
+
+
+def _function(question: str) -> ast.FunctionDef:
+    """The function of a question in the source of its module; InputError where it is not there."""
+    place = USES.place(question)
+    module, _, name = place.partition(":")
+    try:
+        spec: Any = find_spec(module)
+        source = ast.parse(spec.loader.get_source(module))
+        return next(one for one in source.body if isinstance(one, ast.FunctionDef) and one.name == name)
+    except (ImportError, AttributeError, SyntaxError, StopIteration) as error:
+        raise InputError(f"the question {question!r} cannot be read from {place}: {error}") from error
 
 
 def _option(keyword: ast.arg, default: ast.expr | None, told: str, spelled: str | None) -> inspect.Parameter:

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from subtrain.cli.shared.app import app, out
@@ -42,6 +43,8 @@ def ask(
 ) -> None:
     """Ask any question about a study, also one that another package adds; without a name, list the questions.
 
+    subtrain ask QUESTION, without a study, shows the keywords of the question.
+
     -o gives a keyword of the question. Numbers are written 3,8,10-19, lists and mappings as JSON, an array as the name
     of a .npy file, datamodels as the name of a fit of the study or a file of datamodels, another study as its folder.
     """
@@ -53,6 +56,7 @@ def ask(
         return
     use, function = use_of(question), USES[question]
     if study is None:
+        _show_keywords(use.words, use.needs, function)
         raise InputError(f"give the study: subtrain ask {question} STUDY")
     opened = training.open(study)
     given = _given(question, use.needs, function, targets, option or [], opened, training.trust)
@@ -75,10 +79,29 @@ def _list() -> None:
     for column in ("question", "needs", "also as", "what it answers"):
         table.add_column(column)
     for name in USES:
-        use = use_of(name)
+        try:
+            use = use_of(name)
+        except InputError as error:
+            table.add_row(name, "", "", escape(str(error)))
+            continue
         verb = "" if use.verb == "ask" else f"subtrain {use.verb}"
         table.add_row(name, "a fit" if "dm" in use.needs else "a study", verb, use.words)
     out.print(table)
+
+
+def _show_keywords(words: str, needs: tuple[str, ...], function: Any) -> None:
+    from subtrain.system.docstrings import argument_help
+
+    told, table = argument_help(function), Table(box=None, pad_edge=False)
+    for column in ("-o", "default", "what it is"):
+        table.add_column(column)
+    for name, one in inspect.signature(function).parameters.items():
+        if name not in needs and one.kind is not one.VAR_KEYWORD:
+            default = "" if one.default in (one.empty, None) else str(one.default)
+            table.add_row(name, escape(default), escape(told.get(name, "")))
+    out.print(words, markup=False, soft_wrap=True)
+    if table.row_count:
+        out.print(table)
 
 
 def _given(

@@ -42,13 +42,19 @@ class EngineOption:
 def engine_options(engine: str) -> tuple[EngineOption, ...]:
     """The keywords of this engine, from its signature and docstring; InputError for an unknown engine."""
     make = ENGINES[engine]
-    kinds = get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    try:
+        kinds = get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    except NameError as error:  # a name that is only there for a type checker
+        raise InputError(f"the types of the options of engine {engine} cannot be read: {error}") from error
     told = argument_help(make)
-    return tuple(
-        EngineOption(p.name, kinds.get(p.name, str), p.default, told.get(p.name, ""))
-        for p in inspect.signature(make).parameters.values()
-        if p.kind is p.KEYWORD_ONLY
-    )
+    options = [p for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option.name not in kinds:
+            raise InputError(
+                f"option {option.name} of engine {engine}, {ENGINES.place(engine)}, has no type: annotate it, as in "
+                f"{option.name}: int = 1"
+            )
+    return tuple(EngineOption(p.name, kinds[p.name], p.default, told.get(p.name, "")) for p in options)
 
 
 def refuse_options(engine: str, options: list[str]) -> None:

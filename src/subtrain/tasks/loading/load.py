@@ -47,7 +47,12 @@ def load_task(name: str, params: Mapping[str, Any] | None = None) -> tuple[Task,
     location = TASKS.place(name) if name in TASKS else name
     source = Source(location, params, _file(location))
     with _by_itself(source.place):
-        found = _resolve(source.place)
+        try:
+            found = _resolve(source.place)
+        except InputError as error:
+            if name not in TASKS:
+                raise
+            raise InputError(f"the task {name!r} cannot be loaded from {location}: {error}") from error
         if not is_task(found):
             found = _called(name, found, params)
         elif params:

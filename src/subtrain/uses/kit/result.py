@@ -36,15 +36,15 @@ class Result:
 
     def finding(self) -> str:
         """The answer in one line, with n, what was averaged and what was held out."""
-        raise NotImplementedError
+        raise self._lacks("finding")
 
     def table(self) -> Table:
         """Columns of one length by name, for `pandas.DataFrame(result.table())`."""
-        raise NotImplementedError
+        raise self._lacks("table")
 
     def figure(self) -> Figure:
         """The answer as a picture; its title says pooled or per target, runs, held out, ceiling, n."""
-        raise NotImplementedError
+        raise self._lacks("figure")
 
     def verify(self, runs: int = 10, **_options: Any) -> Result:
         """Retrain `runs` models of each training set that the answer is about, and compare.
@@ -62,6 +62,9 @@ class Result:
 
     def _repr_html_(self) -> str:
         return html_table(repr(self), {name: np.asarray(column) for name, column in self.table().items()})
+
+    def _lacks(self, part: str) -> InputError:
+        return InputError(f"{type(self).__name__}, the answer to a question, has no {part}: give its class {part}()")
 
     def about(self, dm: Datamodels | None, study: Study | None, weak: str) -> None:
         """Remember what the question was about."""
