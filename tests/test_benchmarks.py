@@ -17,3 +17,15 @@ def test_every_benchmark_imports_what_it_uses():
     code = f"import importlib\nfor name in {names}:\n    importlib.import_module(name)"
     done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not part of what was installed")
+def test_the_comparison_of_attribution_methods_runs_without_its_peers():
+    pytest.importorskip("torch")
+    code = "import attribution\nattribution.find_spec = lambda name: None\nattribution.main()"
+    asked = [sys.executable, "-c", code, "--quick"]
+    done = subprocess.run(asked, cwd=FOLDER, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # The table of two models is judged, and of each peer the page says that it is not there.
+    assert "| `st.guess` | 2 | 0." in done.stdout
+    assert done.stdout.count("not installed") == 5
