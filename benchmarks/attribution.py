@@ -176,6 +176,8 @@ def page(found):
         cells = [row["method"], f"{row['models']}", interval(row["lds"]), f"{row['lds'][0] / ceiling:.0%}"]
         cells += [f"{row['table']:.3f}", f"{row['trainings']:,.0f}", row["settings"]]
         lines.append("| " + " | ".join(cells) + " |")
+    if {peer.name for peer in PEERS} <= {row["method"] for row in found["rows"]}:
+        lines += ["", "Every peer is installed and ran."]
     for name, why in found["missing"].items():
         lines += ["", f"Not measured: {name}, {why}."]
     if not found["fits"]:
