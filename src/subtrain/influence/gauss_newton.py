@@ -19,7 +19,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from subtrain.errors import InputError
 from subtrain.influence.jacobians import Floats, Ints, LayerRows, Linearized
-from subtrain.influence.losses import curvature, residuals, sampled_curvature
+from subtrain.influence.losses import curvature, residuals, sampled
 
 # Eigenvalues and eigenvectors, in columns.
 Axes = tuple[Floats, Floats]
@@ -32,12 +32,12 @@ class Precision:
     Args:
         least: Directions count whose curvature is more than this share of the damping; 0 for all of them: exact.
         directions: Of these at most so many, those of most curvature.
-        rows: Of the curvature at most so many for each direction: of more, labels are sampled for each example.
+        rows: Of the curvature, one for each example and label: of more, labels are sampled, at least one an example.
     """
 
     least: float = 0.03
     directions: int = 4096
-    rows: int = 32
+    rows: int = 12_000
 
 
 EXACT = Precision(0.0, 1 << 30, 1 << 30)
@@ -92,9 +92,9 @@ def influence_table(
     curved = _rows(train, subset, curvature(logits))
     # 2. Directions.
     bases = directions(curved, damping, precision)
-    most = precision.rows * sum(basis.at[0].size for basis in bases)
-    if len(subset) * logits.shape[1] > most:
-        curved = _rows(train, subset, sampled_curvature(logits, max(1, most // len(subset)), seed))
+    if logits.size > precision.rows:
+        draws = np.random.default_rng([seed, 7]).random(len(subset))
+        curved = _rows(train, subset, sampled(curvature(logits), max(1, precision.rows // len(subset)), draws))
     # 3. H.
     system = _system(curved, bases)
     system[np.diag_indices_from(system)] += np.float32(damping)

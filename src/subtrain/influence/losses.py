@@ -29,12 +29,19 @@ def curvature(logits: Array) -> Array:
     return np.asarray(np.sqrt(p)[:, :, None] * (np.eye(p.shape[1]) - p[:, None, :]))
 
 
-def sampled_curvature(logits: Array, samples: int, seed: int) -> Array:
-    """The same in expectation [N, samples, C]: (e_c - p) / √samples for labels c drawn from p."""
-    p = softmax(logits)
-    drawn = np.random.default_rng([seed, 7]).random((len(p), samples, 1))
-    labels = np.minimum((drawn > p.cumsum(axis=1)[:, None, :]).sum(axis=2), p.shape[1] - 1)
-    return np.asarray((np.eye(p.shape[1])[labels] - p[:, None, :]) / np.sqrt(samples))
+def sampled(factors: Array, samples: int, draws: Array) -> Array:
+    """`samples` of the factors [N, f, k], scaled so that their outer products sum to the same in expectation.
+
+    Drawn in proportion to their squared lengths, evenly spaced from one draw in 0..1 for each example, `draws` [N]:
+    a factor that holds more than 1 / samples of the curvature is always among them.
+    """
+    sizes = np.square(factors).sum(axis=2)
+    total = sizes.sum(axis=1, keepdims=True)
+    ends = sizes.cumsum(axis=1) / np.maximum(total, np.finfo(float).tiny)
+    at = (draws[:, None] + np.arange(samples)) / samples
+    chosen = np.minimum((at[:, :, None] > ends[:, None, :]).sum(axis=2), factors.shape[1] - 1)
+    scale = np.sqrt(total / samples / np.maximum(np.take_along_axis(sizes, chosen, 1), np.finfo(float).tiny))
+    return np.asarray(np.take_along_axis(factors, chosen[:, :, None], 1) * scale[:, :, None])
 
 
 def output_slopes(output: str, logits: Array, y: NDArray[np.int64], margin: str) -> Array:

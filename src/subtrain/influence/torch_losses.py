@@ -60,21 +60,6 @@ def check_own_loss(recipe: TorchRecipe, z: Any, y: Any) -> None:
         )
 
 
-def sampled(factors: Array, samples: int, draws: Array) -> Array:
-    """`samples` of the factors [N, f, k], scaled so that their outer products sum to the same in expectation.
-
-    Drawn in proportion to their squared lengths, evenly spaced from one draw in 0..1 for each example, `draws` [N]:
-    a factor that holds more than 1 / samples of the curvature is always among them.
-    """
-    sizes = np.square(factors).sum(axis=2)
-    total = sizes.sum(axis=1, keepdims=True)
-    ends = sizes.cumsum(axis=1) / np.maximum(total, np.finfo(float).tiny)
-    at = (draws[:, None] + np.arange(samples)) / samples
-    chosen = np.minimum((at[:, :, None] > ends[:, None, :]).sum(axis=2), factors.shape[1] - 1)
-    scale = np.sqrt(total / samples / np.maximum(np.take_along_axis(sizes, chosen, 1), np.finfo(float).tiny))
-    return np.asarray(np.take_along_axis(factors, chosen[:, :, None], 1) * scale[:, :, None])
-
-
 def two_logits(z: Any) -> Array:
     """Logits [N, C] of outputs; of one logit, those of two classes: 0 and the logit."""
     found = _numbers(z)

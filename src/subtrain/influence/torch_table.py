@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from subtrain.influence.gauss_newton import Axes, Basis, Precision, chosen_pairs
 from subtrain.influence.jacobians import Floats, Ints
+from subtrain.influence.losses import sampled
 from subtrain.influence.torch_gradients import ModuleGradients
-from subtrain.influence.torch_losses import OutputLoss, sampled
+from subtrain.influence.torch_losses import OutputLoss
 from subtrain.system.machine import cores, memory
 from subtrain.trainers.torch.inputs import parts
 
