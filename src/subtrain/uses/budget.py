@@ -88,8 +88,8 @@ def budget(
 ) -> Budget:
     """Read off the learning curve how many models it takes to reach an LDS; trains nothing.
 
-    The curve is the LASSO's. What the study's guesses score by themselves is said beside it: a fit that begins from one
-    scores more.
+    The curve is the LASSO's. Beside it stands the LDS of each of the study's guesses: a fit that begins from one scores
+    more.
 
     Args:
         study: A study of 400 fit models or more, or fewer with `sizes`.
