@@ -161,7 +161,7 @@ def test_a_task_that_cannot_be_loaded_is_one_sentence(other_package):
 
 ENGINE = '''
 from pathlib import Path
-from subtrain.collection.tally import SegmentFailure
+from subtrain.collection.retries import Ledger
 from subtrain.collection.workers.train_segment import ModelsFailedError, train_segment
 
 class Toy:
@@ -178,15 +178,17 @@ class Toy:
         tally.workers, tally.slots = 1, f"{signature} at work"
 
     def run(self, tick):
-        given_up = []
-        for span in self.segments:
+        ledger = Ledger(self.study, self.segments, self.tally)
+        while ledger.waiting and not ledger.hopeless:
+            span = next(iter(ledger.waiting))
             try:
-                train_segment(self.study, span, self.tally.add)
+                train_segment(self.study, span, lambda models: tick())
             except ModelsFailedError as error:
-                given_up.append(SegmentFailure(*span, "; ".join(error.failed.values()), tuple(error.failed)))
+                ledger.failed(span, "; ".join(error.failed.values()))
+            ledger.look()
             tick()
         Path("signed").write_text(self.signature)
-        return given_up
+        return ledger.over()
 '''
 
 

@@ -19,11 +19,20 @@ from subtrain.uses.kit.result import Result
 load()
 
 
+# The questions that users of today find as st.NAME; a new one may be there too.
+EXPORTED = {
+    *("counterfactuals", "support", "brittleness", "neighbors", "leakage", "significance", "embedding", "clusters"),
+    *("compare", "select", "debias_group", "poison", "mislabeled", "banzhaf", "shapley", "ame", "audit", "budget"),
+    *("empirical_influence", "memorization", "compare_training_sets", "compare_alphas", "learning_curve"),
+}
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_question_takes_its_datamodels_and_study_first_and_is_public(name):
     use, function = OURS[name], USES[name]
     assert tuple(inspect.signature(function).parameters)[: len(use.needs)] == use.needs
-    assert getattr(st, name, function) is function
+    if name in EXPORTED or hasattr(st, name):
+        assert getattr(st, name) is function
     assert use.words.endswith("?")
     assert f"`{name}`" not in use.words
     verbs = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}
