@@ -158,6 +158,7 @@ def test_commands_say_it(study, dm, capsys):
     assert "upper bound" in printed_by(lambda: cli_evaluate.show(found), capsys)
     assert "upper bound" in printed_by(lambda: cli_status._show(learning_curve(study)), capsys)
     part = SimpleNamespace(init="own", accuracy=0.9, evaluation=found, trained=1, seconds=1.0, study=study, label="x")
+    part.datamodels = dm
     made = SimpleNamespace(parts=[part], seconds=1.0, report="report.html")
     shown = printed_by(lambda: cli_demo._show(made), capsys)
     assert "ceiling" not in shown

@@ -60,6 +60,7 @@ READS = {
 TRAINS = {
     "collect": ["{s}"],
     "worker": ["{s}", "--segments", "0:100"],
+    "guess": ["{s}", "--models", "4"],
     "collect slurm": ["{s}", "--engine", "slurm", "--dry-run"],
     "counterfactual": ["{s}", "--targets", "0", "--verify"],
     "support": ["{s}", "--verify"],

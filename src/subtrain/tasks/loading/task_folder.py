@@ -62,12 +62,23 @@ def load(root: str, name: str, file: Path) -> ModuleType:
                 del sys.modules[old]
         home.modules.clear()
         importlib.invalidate_caches()
-        with modules_of(home):
+        with modules_of(home), _no_bytecode():
             if _is_free(name, file):
                 module = importlib.import_module(name)
                 if _same(module, file):
                     return module
             return _under_another_name(home, file)
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Keep no bytecode of the user's files: Python takes it for fresh if neither the size nor the second of a file
+    changed, and would run the code before a quick edit, such as of one digit."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def natural_name(file: Path) -> tuple[str, str]:
