@@ -219,9 +219,11 @@ def test_leaving_the_program_fails_the_model_only(tmp_path):
 
 def test_an_edit_in_the_same_second_is_run(tmp_path):
     """Python alone would run the bytecode of the code before: size and second of the file are the same."""
-    file = write(tmp_path / "mycode.py", "import subtrain as st\ntask = st.tasks.function(print, 4, {'a': [1]})\nV = 1\n")
+    file = write(
+        tmp_path / "mycode.py", "import subtrain as st\ntask = st.tasks.function(print, 4, {'a': [1]})\nV = 1\n"
+    )
     for value in (1, 2):
         file.write_text(file.read_text().replace("V = 1", f"V = {value}"))
         os.utime(file, (1_700_000_000, 1_700_000_000))
         load_task(f"{file}:task")
-        assert sys.modules["mycode"].V == value
+        assert value == sys.modules["mycode"].V
