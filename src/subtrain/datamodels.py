@@ -106,9 +106,7 @@ class Datamodels:
             raise InputError(f"these datamodels are over {self.n} units, the masks over {packed.n}")
         columns = slice(None) if targets is None else self._targets(targets)
         weight, bias = self.weight[:, columns].astype(np.float64), self.bias[columns].astype(np.float64)
-        out = np.empty((len(packed), bias.size))
-        for start in range(0, len(packed), 4096):
-            out[start : start + 4096] = packed[start : start + 4096].unpack().astype(np.float64) @ weight + bias
+        out = packed.times(weight) + bias
         return out[0] if one else out
 
     def top(self, target: int, k: int = 10) -> list[Influence]:

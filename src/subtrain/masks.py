@@ -68,6 +68,14 @@ class Masks:
         """bool [m, n]."""
         return np.unpackbits(self.data, axis=1, count=self.n, bitorder="little").view(np.bool_)
 
+    def times(self, weight: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """The masks as numbers times weight [n, T]: float64 [m, T]. A few masks at a time are unpacked."""
+        found = np.empty((len(self), weight.shape[1]))
+        for start in range(0, len(self), _ROWS):
+            some = self[start : start + _ROWS].unpack().astype(np.float64)
+            found[start : start + _ROWS] = some @ weight
+        return found
+
     def sizes(self) -> NDArray[np.int64]:
         """Units in each mask, int64 [m]."""
         sizes: NDArray[np.int64] = np.bitwise_count(self.words).sum(axis=1, dtype=np.int64)
