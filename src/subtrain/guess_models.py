@@ -22,6 +22,7 @@ from subtrain.guesses import Guess, guess_names, guess_prefix, load_guess, save_
 from subtrain.masks import Masks
 from subtrain.outputs import Output
 from subtrain.store.addresses import open_store
+from subtrain.store.memory import Memory
 from subtrain.store.protocol import Store
 from subtrain.studies.manifest import MANIFEST
 from subtrain.studies.new_study import create_study
@@ -84,12 +85,12 @@ def guess(
     rows = chosen_models(study, models)
     there = _kept(study, name, output, rows)
     lacking = np.setdiff1d(rows, there.meta["models"]) if there else rows
-    if lacking.size:
-        made = _made(study, output, lacking, name, progress, options)
-        there = there + made if there else made
-        save_guess(study, there, name)
-    assert there is not None
-    return there
+    if there is not None and not lacking.size:
+        return there
+    made = _made(study, output, lacking, name, progress, options)
+    found = made if there is None else there + made
+    save_guess(study, found, name)
+    return found
 
 
 def check_task(study: Study) -> None:
@@ -166,9 +167,7 @@ def _made(
         for total, key in zip(sums, task.outputs, strict=True):
             total += found.read(key, [part])[0]
     study.store.clear(f"{guess_prefix(name)}/{FOLDER}")
-    holding = np.zeros(study.n, np.int64)
-    for mask in study.masks(rows).unpack():
-        holding += mask
+    holding = task.masks.unpack().sum(axis=0, dtype=np.int64)
     meta = {"models": rows.tolist(), "study": study.location, **_made_by(study, output)}
     return Guess(sums[0], sums[1], holding, meta)
 
@@ -189,7 +188,7 @@ def _opened(store: Store, design: ListedDesign, task: Task, making: Making | Non
 def _making(study: Study, output: str, rows: NDArray[np.int64]) -> Making | None:
     """What makes the task of the tables in another process, if something makes the study's own task there."""
     making = task_message.making_of(study)
-    if making is None or (study.store.path() is None and study.store.address.startswith("memory:")):
+    if making is None or isinstance(study.store, Memory):
         return None
     params = {
         "name": making.source.place,

@@ -89,12 +89,13 @@ def influence_table(
     subset, n, owner = np.flatnonzero(mask), len(y), np.repeat(np.arange(len(slopes)), slopes.shape[1])
     # 1. Rows.
     logits = train.logits[subset]
-    curved = _rows(train, subset, curvature(logits))
+    vectors = curvature(logits)
+    curved = _rows(train, subset, vectors)
     # 2. Directions.
     bases = directions(curved, damping, precision)
     if logits.size > precision.rows:
         draws = np.random.default_rng([seed, 7]).random(len(subset))
-        curved = _rows(train, subset, sampled(curvature(logits), max(1, precision.rows // len(subset)), draws))
+        curved = _rows(train, subset, sampled(vectors, max(1, precision.rows // len(subset)), draws))
     # 3. H.
     system = _system(curved, bases)
     system[np.diag_indices_from(system)] += np.float32(damping)

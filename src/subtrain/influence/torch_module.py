@@ -110,4 +110,4 @@ def chosen_samples(around: Around, epochs: int) -> int:
 def chosen_precision(around: Around, samples: int) -> Precision:
     """No more directions than rows of the curvature, unless these are few, and as memory allows."""
     memory = np.sqrt(share_of_memory(around.train.device) / 16)
-    return Precision(0.01, int(min(MOST, memory, max(LEAST, samples * around.subset.size))), 32)
+    return Precision(0.01, int(min(MOST, memory, max(LEAST, samples * around.subset.size))))
