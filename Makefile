@@ -19,7 +19,7 @@ test: $(VENV)/.dev
 	$(PYTEST) $(HALVES) -m "not slow and not services"
 
 test-slow: $(VENV)/.dev
-	$(PYTEST) $(HALVES) -m "slow and not services"
+	$(PYTEST) $(HALVES) --timeout=3000 -m "slow and not services"
 
 test-services: $(VENV)/.dev
 	for script in tests/services/install*.sh; do bash $$script $(BIN)/python || exit 1; done

@@ -32,6 +32,8 @@ osd_pool_default_pg_autoscale_mode = off
 osd_crush_chooseleaf_type = 0
 mon_max_pg_per_osd = 2000
 osd_objectstore = memstore
+# A monitor ends itself on a disk that is nearly full, and every request then waits for it without an end.
+mon_data_avail_crit = 0
 memstore_device_bytes = 2147483648
 ms_bind_ipv6 = false
 run_dir = {here}

@@ -37,9 +37,11 @@ class Endpoint:
     def client(self) -> Any:
         """boto3's client, which makes and removes buckets and is independent of what is tested."""
         import boto3
+        from botocore.config import Config
 
         return boto3.client(
             "s3",
+            config=Config(connect_timeout=20, read_timeout=60, retries={"total_max_attempts": 2}),
             endpoint_url=self.url,
             aws_access_key_id=self.key,
             aws_secret_access_key=self.secret,
