@@ -117,18 +117,20 @@ def train_segment(
     if work.failed:
         _save(work)
         raise ModelsFailedError(work.failed)
-    won = checkpoint.commit(study, name, list(rows), work.done, _about(began))
+    # What was saved before took a time that is not known here.
+    seconds = (time.time() - began) * len(rows) / len(todo) if todo else 0.0
+    won = checkpoint.commit(study, name, list(rows), work.done, _about(seconds))
     checkpoint.clear(study, span)
     for name in set(map(failure_file, rows)).intersection(study.store.names(FAILURES)):
         study.store.delete(name)
     return won
 
 
-def _about(began: float) -> Mapping[str, Any]:
+def _about(seconds: float) -> Mapping[str, Any]:
     return {
         "host": host(),
         "pid": os.getpid(),
-        "seconds": round(time.time() - began, 3),
+        "seconds": round(seconds, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"subtrain": __version__, "python": platform.python_version(), "numpy": np.__version__},
     }
