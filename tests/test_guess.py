@@ -16,10 +16,10 @@ import subtrain as st
 import worlds
 from commands import ok, run
 from processes import dying_at, ended, forked
-from subtrain import guess_models
 from subtrain.errors import CollectError, CorruptError, InputError, MismatchError
 from subtrain.fits import save_fit
-from subtrain.guess_models import TablesTask, own_influence
+from subtrain.guess_models import tables_study
+from subtrain.guess_models.tables_task import TablesTask, own_influence
 from subtrain.guesses import guess_names, load_guess
 from subtrain.integrity import examine
 from subtrain.store.bucket import Bucket
@@ -86,7 +86,7 @@ def test_a_guess_gets_only_the_models_it_lacks(study, monkeypatch) -> None:
     guess_here(study, models=4, name="grown")
     asked: list[Any] = []
     real = TablesTask.of.__func__
-    monkeypatch.setattr(TablesTask, "of", classmethod(lambda c, *a: asked.append(a[-1].tolist()) or real(c, *a)))
+    monkeypatch.setattr(TablesTask, "of", classmethod(lambda c, *a: asked.append(a[3].tolist()) or real(c, *a)))
     grown = guess_here(study, models=9, name="grown")
     assert asked == [study.done()[4:9].tolist()]
     assert same(grown, guess_here(study, models=9, name="at once"), exactly=False)
@@ -98,9 +98,9 @@ def test_a_guess_gets_only_the_models_it_lacks(study, monkeypatch) -> None:
 
 def test_models_of_one_part_add_up(study, monkeypatch) -> None:
     whole = guess_here(study, models=9, name="whole")
-    monkeypatch.setattr("subtrain.guess_models.cores", lambda: 1)
+    monkeypatch.setattr("subtrain.guess_models.tables_task.cores", lambda: 1)
     two = guess_here(study, models=9, name="two")
-    monkeypatch.setattr("subtrain.guess_models.DISK", 1)
+    monkeypatch.setattr("subtrain.guess_models.tables_task.DISK", 1)
     one = guess_here(study, models=9, name="one")
     assert same(whole, two, exactly=False)
     assert same(whole, one, exactly=False)
@@ -136,7 +136,7 @@ def test_every_store_holds_a_guess(store, tmp_path, monkeypatch) -> None:
     study.collect(progress=False, engine="inline")
     # A bucket in memory has no address at which it can be opened once more.
     if store == "bucket":
-        monkeypatch.setattr(guess_models, "open_store", lambda at: Bucket(MemoryStore(), at))
+        monkeypatch.setattr(tables_study, "open_store", lambda at: Bucket(MemoryStore(), at))
     made = guess_here(study, models=4)
     assert same(made, load_guess(study))
     assert sorted(study.store.names("guesses")) == [

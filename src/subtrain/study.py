@@ -15,6 +15,7 @@ from subtrain.collection import collect
 from subtrain.collection.status import Status, status
 from subtrain.collection.tally import Collected
 from subtrain.datamodels import Datamodels
+from subtrain.guess_models.collect_with_guess import collect_with_guess
 from subtrain.regression import fit
 from subtrain.store.memory import IN_MEMORY
 from subtrain.studies.export import export
@@ -46,9 +47,13 @@ class Study(StoredStudy):
         warn_user("Study.where is removed in the next release: write Study.location", FutureWarning)
         return self.location
 
-    def collect(self, **options: Any) -> Collected:
-        """Train what is missing; the options are those of `subtrain.collect`."""
-        return collect(self, **options)
+    def collect(self, *, guess: int | None = None, **options: Any) -> Collected:
+        """Train what is missing; the options are those of `subtrain.collect`.
+
+        guess: of how many of the first models influence tables are computed as they are trained, for
+        `SharedPrior(guess="default")`; by default of none.
+        """
+        return collect(self, **options) if guess is None else collect_with_guess(self, guess, **options)
 
     def status(self) -> Status:
         """Models done, running and failed, disk used and to come, as the store shows it now."""

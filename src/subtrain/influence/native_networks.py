@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,11 +18,59 @@ from subtrain.quantities import parse_name
 from subtrain.trainers import cnn, mlp
 from subtrain.trainers.kit import convolution, dense_layers
 from subtrain.trainers.kit.many_models import descend, writable
-from subtrain.trainers.kit.sgd import Sgd
 
 Data = Mapping[str, tuple[Floats, Ints]]
 # A network's shape, its start from a seed, its loops, how it takes examples, and what it is around its parameters.
 Kind = tuple[Any, Callable[[int], Floats], Any, Callable[[Floats], Floats], Callable[[Floats, Floats], Linearized]]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """One model of a task, trained again: data, labels and settings of the task, and what makes the network's form."""
+
+    data: Data
+    settings: Mapping[str, Any]
+    kind: Kind
+    parameters: Floats
+    mask: NDArray[np.bool_]
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        network: str,
+        data: Data,
+        settings: Mapping[str, Any],
+        classes: int,
+        mask: NDArray[np.bool_],
+        seed: int,
+    ) -> TrainedNetwork:
+        """Train it; arguments as those of `network_table`."""
+        layers = {name: value for name, value in settings.items() if name not in ("recipe", "init")}
+        x, y = data["train"]
+        kind = KINDS[network](x, classes, layers)
+        shape, start, loops, seen, _ = kind
+        parameters = start(0 if settings["init"] == "shared" else seed)
+        descend(loops, shape, parameters, (writable(seen(x)), y), mask, seed, settings["recipe"])
+        return cls(data, settings, kind, parameters, mask, seed)
+
+    def table(self, margin: str, output: str) -> Floats:
+        """Its influence table [n, targets]."""
+        *_, seen, linearized = self.kind
+        split, recipe = parse_name(output)[0], self.settings["recipe"]
+        around = {name: linearized(seen(self.data[name][0]), self.parameters) for name in {"train", split}}
+        slopes = output_slopes(output, around[split].logits, self.data[split][1], margin)
+        damping = recipe.damping(int(self.mask.sum()))
+        y = self.data["train"][1]
+        return influence_table(around["train"], around[split], y, self.mask, slopes, damping, seed=self.seed)
+
+    def logits(self, split: str, classes: int) -> Floats:
+        """[N, classes], bit for bit those that its task records outputs of."""
+        shape, _, loops, seen, _ = self.kind
+        x = self.data[split][0]
+        found = np.empty((len(x), classes), np.float32)
+        loops.predict(writable(seen(x)), self.parameters, shape, found)
+        return found
 
 
 def network_table(
@@ -46,17 +95,7 @@ def network_table(
         seed: Its training seed.
         output: Name of the recorded output, as test_margins.
     """
-    recipe: Sgd = settings["recipe"]
-    layers = {name: value for name, value in settings.items() if name not in ("recipe", "init")}
-    x, y = data["train"]
-    shape, start, loops, seen, linearized = KINDS[network](x, classes, layers)
-    parameters = start(0 if settings["init"] == "shared" else seed)
-    descend(loops, shape, parameters, (writable(seen(x)), y), mask, seed, recipe)
-    split = parse_name(output)[0]
-    around = {name: linearized(seen(data[name][0]), parameters) for name in {"train", split}}
-    slopes = output_slopes(output, around[split].logits, data[split][1], margin)
-    damping = recipe.damping(int(mask.sum()))
-    return influence_table(around["train"], around[split], y, mask, slopes, damping, seed=seed)
+    return TrainedNetwork.of(network, data, settings, classes, mask, seed).table(margin, output)
 
 
 def _mlp(x: Floats, classes: int, layers: Mapping[str, Any]) -> Kind:

@@ -48,7 +48,9 @@ class Task(Protocol):
         relabelled: optional: `relabelled(units, labels)` returns a task of n + q examples and the same outputs, whose
             example n + k is example units[k] with label labels[k] (`tasks.relabel`).
         influence: optional: `influence(mask, seed, output)` trains that model again and returns its influence table,
-            float32 [n, T]: how far training on each example moves each target's output, to first order (`st.guess`).
+            float32 [n, T]: how far training on each example moves each target's output, to first order (`st.guess`). If
+            it also takes `outputs`, then with outputs=True it returns that table and what the model records, arrays by
+            output name, so that `collect(guess=…)` trains the model once; else it is trained for both.
 
     Example:
         >>> import subtrain as st

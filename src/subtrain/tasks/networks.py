@@ -58,15 +58,27 @@ def network_task(
     again = partial(network_task, network=network, settings=settings, layers=layers, view=view, batch=batch)
     evaluate = [data.parts[split][0] for split in data.asked]
     fit = partial(_logits, network, data.trained, evaluate, {"classes": data.classes, **settings})
-    influence = partial(_influence, network, data.parts, settings, data.classes, data.margin)
+    influence = partial(_influence, network, data, settings)
     told = [layers, recipe, init, data.classes]
     return data.task_of(fit, about, told, "x", again, view, batch, influence, code=_logits)
 
 
-def _influence(*arguments: Any) -> NDArray[np.float32]:
-    from subtrain.influence.native_networks import network_table
+def _influence(
+    network: str,
+    data: Classification,
+    settings: dict[str, Any],
+    mask: NDArray[np.bool_],
+    seed: int,
+    output: str,
+    outputs: bool = False,
+) -> Any:
+    from subtrain.influence.native_networks import TrainedNetwork
 
-    return network_table(*arguments)
+    model = TrainedNetwork.of(network, data.parts, settings, data.classes, mask, seed)
+    table = model.table(data.margin, output)
+    if not outputs:
+        return table
+    return table, data.recorded({split: model.logits(split, data.classes) for split in data.asked})
 
 
 def _logits(

@@ -83,7 +83,7 @@ def torch_module(
     device = "cuda" if (recipe.device or "cuda").startswith("cuda") else None
     needs = recipe.device if device else None
     more: dict[str, Any] = {"view": view, "device": device, "needs": needs, "watched": watched}
-    more["influence"] = partial(_influence, kept, labels, margin)
+    more["influence"] = partial(_influence, kept, labels, margin, names=names)
     if not regression:
         more["labels"] = labels["train"]
     if recipe.train is None and not recipe.drop_last:
@@ -154,11 +154,20 @@ def _train(
     indices: NDArray[np.int64],
     seed: int,
 ) -> dict[str, NDArray[Any]]:
-    splits = sorted({parse_name(name)[0] for name in names})
-    found = kept.made().train(indices, seed, splits)
+    return _recorded(kept.made().train(indices, seed, _splits(names)), labels, names, margin)
+
+
+def _splits(names: Sequence[str]) -> list[str]:
+    return sorted({parse_name(name)[0] for name in names})
+
+
+def _recorded(
+    found: Mapping[str, NDArray[Any]], labels: Mapping[str, NDArray[np.int64]], names: Sequence[str], margin: str
+) -> dict[str, NDArray[Any]]:
+    """The outputs of a model that answered `found` on each split."""
     # Without relabeled twins, which come last.
-    logits = {s: _as_logits(found[s][: len(labels[s])], labels[s]) for s in splits}
-    return from_logits(names, logits, {s: labels[s] for s in splits}, margin)
+    logits = {s: _as_logits(answers[: len(labels[s])], labels[s]) for s, answers in found.items()}
+    return from_logits(names, logits, {s: labels[s] for s in found}, margin)
 
 
 def _influence(
@@ -168,10 +177,17 @@ def _influence(
     mask: NDArray[np.bool_],
     seed: int,
     output: str,
-) -> NDArray[np.float32]:
+    *,
+    names: Sequence[str],
+    outputs: bool = False,
+) -> Any:
     from subtrain.influence.torch_module import module_table
 
-    return module_table(kept.made(), labels, margin, mask, seed, output)
+    trainer = kept.made()
+    table = module_table(trainer, labels, margin, mask, seed, output)
+    if not outputs:
+        return table
+    return table, _recorded({split: trainer.logits(split) for split in _splits(names)}, labels, names, margin)
 
 
 def _as_logits(found: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:

@@ -22,6 +22,14 @@ def collect(
     ctx: typer.Context,
     study: StudyPath,
     training: Training,
+    guess: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Number of the first models whose influence tables are computed as they are trained, for fit --guess.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the script, submit nothing.", rich_help_panel="With --engine slurm")
     ] = False,
@@ -47,7 +55,6 @@ def collect(
     --task is needed for a study that was created from Python with a task that has no import path, for one whose code
     has moved, and, unless you --trust it, for one that somebody else made: collecting runs its code.
     """
-    from subtrain.collection import collect as train
     from subtrain.formatting import visible
 
     if (ctx.args and not reference_module) or (reference_module and not spec):
@@ -57,16 +64,18 @@ def collect(
     if reference_module and spec:
         from subtrain.collection.reference_module import collect_reference
 
-        if dry_run:
-            raise InputError("--dry-run does not go with --reference-module")
+        if dry_run or guess:
+            raise InputError(f"{'--dry-run' if dry_run else '--guess'} does not go with --reference-module")
         made, done = collect_reference(study, reference_module, spec, ctx.args, masks, engine=engine, **options)
         study = made.location
     else:
         opened = training.open(study)
         if dry_run:
+            if guess:
+                raise InputError("--dry-run does not go with --guess, whose tables are computed before all else")
             print(visible(_script(opened, engine, options)), end="")
             return
-        done = train(opened, engine=engine, **options)
+        done = opened.collect(guess=guess, engine=engine, **options)
     if done.trained:
         out.print(f"Trained {done.trained:,} models in {done.seconds:.1f} s ({done.rate:,.3g} a second)")
     out.print(f"{done.done:,} of {done.total:,} models are done")
@@ -78,7 +87,7 @@ def collect(
             f"Next: subtrain status {study}; the same command without --detach watches, and resubmits what is lost"
         )
     else:
-        out.print(f"Next: subtrain fit {study}")
+        out.print(f"Next: subtrain fit {study}{' --guess default' if guess else ''}", soft_wrap=True)
 
 
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(with_training(collect))

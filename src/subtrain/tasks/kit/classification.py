@@ -116,6 +116,11 @@ class Classification:
         more = [self.twins.units, self.twins.labels] if self.twins else []
         return [array for part in self.parts.values() for array in part] + more
 
+    def recorded(self, logits: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+        """The outputs of one model whose logits on each split asked for are [N, C]."""
+        labels = {split: self.parts[split][1] for split in logits}
+        return from_logits(self.names, logits, labels, self.margin)
+
     def task(
         self,
         kind: str,
