@@ -19,7 +19,8 @@ import numpy as np
 
 import subtrain as st
 from subtrain.regression.counting.count_stream import count
-from subtrain.uses.kit.debias import Estimates, debias, design_covariance, least_squares
+from subtrain.regression.mask_covariance import design_covariance
+from subtrain.uses.kit.debias import Estimates, debias, least_squares
 from subtrain.uses.kit.residuals import sums_of_counts
 from subtrain.uses.significance import Significance
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 TORCH = "datamodels.pt"
 ARRAYS = ("weight", "bias", "lam")
+# The array that not every fit has.
+ERROR = "error"
 # Where the metadata keep the digests of the files, by array, and of the .pt file by this name.
 DIGESTS, PT = "sha256", "pt"
 
@@ -51,6 +53,7 @@ class Datamodels:
         bias: float64 [T].
         lam: float64 [T], the λ of each target in its solver's units.
         meta: How they were made, as plain JSON: output, scale, alpha, estimator, and the models that were used.
+        error: float32 [n, T], the standard error of each weight, where the estimator itself tells it. Default None.
 
     Raises:
         InputError: For arrays whose shapes do not fit.
@@ -68,8 +71,11 @@ class Datamodels:
     bias: NDArray[np.floating[Any]]
     lam: NDArray[np.floating[Any]]
     meta: Mapping[str, Any] = field(default_factory=dict)
+    error: NDArray[np.floating[Any]] | None = None
 
     def __post_init__(self) -> None:
+        if self.error is not None and self.error.shape != self.weight.shape:
+            raise InputError(f"errors are of shape {list(self.error.shape)}, the weights of {list(self.weight.shape)}")
         if self.weight.ndim != 2 or self.bias.shape != self.lam.shape or self.bias.shape != self.weight.shape[1:]:
             raise InputError(
                 "datamodels need weight [n, T], bias [T] and lam [T], got "
@@ -156,9 +162,9 @@ class Datamodels:
     def save(self, path: str | Path) -> Path:
         """Write to `path`: one `.pt` file of exactly weight, bias, lam with `.json` beside it, or a folder.
 
-        A folder holds weight.npy, bias.npy, lam.npy and datamodels.json for numpy alone, and datamodels.pt, all of the
-        weight's dtype, where torch is installed. The metadata, with a sha256 of each file, is written last, so that a
-        folder without it is not yet whole.
+        A folder holds weight.npy, bias.npy, lam.npy, error.npy where errors are known, and datamodels.json for numpy
+        alone, and datamodels.pt, all of the weight's dtype and without errors, where torch is installed. The metadata,
+        with a sha256 of each file, is written last, so that a folder without it is not yet whole.
         """
         path = local_path(path)
         folder = Folder(path.parent if path.suffix == ".pt" else path, links=True)
@@ -200,7 +206,8 @@ def save_to(store: Store, folder: str, datamodels: Datamodels) -> None:
     place = f"{folder}/" if folder else ""
     store.delete(place + META)
     digests = {}
-    for name in ARRAYS:
+    store.delete(f"{place}{ERROR}.npy")
+    for name in (*ARRAYS, *((ERROR,) if datamodels.error is not None else ())):
         array = np.ascontiguousarray(getattr(datamodels, name))
         digests[name] = replace_hashed(
             store,
@@ -256,7 +263,8 @@ def _loaded(store: Store, place: str, text: bytes, required: bool) -> Datamodels
     location = store.location(place + META)
     meta, digests = split_meta(parse_json(text, location), location, required)
     weight, bias, lam = (_array(store, place, name, digests) for name in ARRAYS)
-    return Datamodels(weight, np.array(bias), np.array(lam), meta)
+    error = _array(store, place, ERROR, digests) if digests and ERROR in digests else None
+    return Datamodels(weight, np.array(bias), np.array(lam), meta, error)
 
 
 def _array(store: Store, place: str, name: str, digests: Mapping[str, Any] | None) -> NDArray[Any]:

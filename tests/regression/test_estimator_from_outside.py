@@ -102,7 +102,8 @@ def test_an_estimator_that_reads_the_models_themselves(other_package, make_study
 def test_standard_errors_of_an_estimator_are_declared_or_there_are_none():
     told = {name: cls.standard_errors for name, cls in ESTIMATORS.items()}
     own, none = {"lasso", "lasso-large"}, {"ame", "leave-self-out"}
-    lasso = {"ridge", "least-squares", "elastic-net", "mean-difference", "shared-prior"}
+    lasso = {"ridge", "least-squares", "elastic-net", "mean-difference"}
     assert {told[name] for name in own} == {"own"}
     assert {told[name] for name in none} == {"none"}
     assert {told[name] for name in lasso} == {"lasso"}
+    assert told["shared-prior"] == "posterior"

@@ -5,7 +5,7 @@ import pytest
 
 from subtrain import Design
 from subtrain.errors import InputError
-from subtrain.uses.kit.debias import design_covariance, observed_covariance
+from subtrain.regression.mask_covariance import design_covariance, observed_covariance
 
 DESIGNS = [
     ("fixed", 0.5),

@@ -11,8 +11,9 @@ from scipy.stats import kstest
 import worlds
 from subtrain import Datamodels, Lasso, LeastSquares, Ridge, fit
 from subtrain.errors import InputError
+from subtrain.regression.mask_covariance import design_covariance
 from subtrain.studies.imports.arrays import import_arrays
-from subtrain.uses.kit.debias import debias, design_covariance, least_squares
+from subtrain.uses.kit.debias import debias, least_squares
 from subtrain.uses.kit.residuals import fitted_parts, residual_sums, sums_of_counts
 from subtrain.uses.kit.standard_errors import standard_errors
 from subtrain.uses.significance import Significance, significance

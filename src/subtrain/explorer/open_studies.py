@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,13 +60,16 @@ class OpenFit:
     def table(self, name: str) -> NDArray[Any]:
         return self.sidecar.tables[name]
 
-    def half_width(self, target: int, units: int) -> float | None:
-        """Half of the 95 % interval of the sum of so many weights of a target; None where their errors are not known.
+    def half_width(self, target: int, units: Sequence[int]) -> float | None:
+        """Half of the 95 % interval of the sum of these units' weights; None where their errors are not known.
 
         Errors of different units are taken to be independent, as masks nearly are.
         """
-        error = float(self.table("error")[target])
-        return Z * error * math.sqrt(units) if math.isfinite(error) else None
+        if self.dm.error is not None:
+            error = math.sqrt(np.square(self.dm.error[list(units), target], dtype=np.float64).sum())
+        else:
+            error = float(self.table("error")[target]) * math.sqrt(len(units))
+        return Z * error if math.isfinite(error) else None
 
 
 @dataclass(eq=False)

@@ -109,7 +109,9 @@ def fit(
         _fit_parts(model, parts, _Counting(models, keep_counts, mapper, progress))
     meta = _meta(models, parts) | about_fit(model, models.rows) | {"seconds": round(time.monotonic() - began, 3)}
     meta["notes"] = list(dict.fromkeys((*notes, *said)))
-    return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta | model.choice())
+    meta |= model.choice()
+    error = getattr(model, "error_", None)
+    return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta, error)
 
 
 @dataclass(frozen=True)

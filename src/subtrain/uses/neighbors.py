@@ -6,7 +6,7 @@ What lowers a loss helps; where neither way is better, as of a regressor's predi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -34,7 +34,8 @@ class Neighbors(Result):
     a group and side and unit, are in the order of the groups, helpful before harmful, largest weight first: group
     (its number), side (one of `sides`: "helpful", "harmful"; "raises", "lowers" where neither way is better), unit,
     weight (mean over the group's targets), q (NaN where no significance is known), label (of the unit, "" if
-    unknown).
+    unknown), error (standard error of the weight where the fit tells it, as `SharedPrior` does, NaN elsewhere and for
+    means over several targets, whose errors depend on each other).
     """
 
     groups: tuple[str, ...]
@@ -51,6 +52,7 @@ class Neighbors(Result):
     view: View | None = None
     sides: tuple[str, str] = ("helpful", "harmful")
     remark: str = ""
+    error: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def verify(self, runs: int = 10, **options: Any) -> Counterfactuals:
         """Retrain without the units of each list, and without as many random units: do the group's targets move?
@@ -88,6 +90,8 @@ class Neighbors(Result):
             "unit": self.unit,
             "weight": self.weight,
         }
+        if np.isfinite(self.error).any():
+            columns["error"] = self.error
         if any(self.label):
             columns["label"] = self.label
         return columns | ({"q": self.q} if np.isfinite(self.q).any() else {})
@@ -200,7 +204,25 @@ def neighbors(
         view,
         output.sides,
         direction_note(output, str(dm.meta.get("output", ""))),
+        _errors(dm, chosen, member, unit, group),
     )
+
+
+def _errors(
+    dm: Datamodels,
+    targets: NDArray[np.int64],
+    member: NDArray[np.int64],
+    unit: NDArray[np.int64],
+    group: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Of each row, where its group is one target and the fit tells errors."""
+    found = np.full(unit.size, np.nan)
+    if dm.error is None or not unit.size:
+        return found
+    alone = np.bincount(member)[group] == 1
+    first = np.array([targets[member == g][0] for g in range(int(member.max()) + 1)])
+    found[alone] = dm.error[unit[alone], first[group[alone]]]
+    return found
 
 
 def _grouped(

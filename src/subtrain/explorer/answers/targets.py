@@ -193,7 +193,7 @@ def without(fit: OpenFit, target: int, removed: Collection[int]) -> Predicted:
     values = fit.sidecar.weight[target][units].astype(np.float64)
     full = float(fit.dm.bias[target]) + float(fit.table("total")[target])
     predicted = full - float(values.sum())
-    half = fit.half_width(target, len(units))
+    half = fit.half_width(target, units)
     return {
         "full": full,
         "predicted": predicted,
@@ -214,7 +214,6 @@ def _histogram(fit: OpenFit, target: int) -> Histogram:
 
 def _strongest(fit: OpenFit, target: int, side: slice) -> list[UnitWeight]:
     units, values = fit.table("unit")[target, side], fit.table("value")[target, side]
-    half = fit.half_width(target, 1)
     return [
         {
             "unit": unit_shown(fit, unit),
@@ -225,6 +224,7 @@ def _strongest(fit: OpenFit, target: int, side: slice) -> list[UnitWeight]:
         }
         for unit, weight in zip(units.tolist(), floats(values), strict=True)
         if unit >= 0
+        for half in (fit.half_width(target, [unit]),)
     ]
 
 

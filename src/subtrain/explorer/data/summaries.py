@@ -109,8 +109,11 @@ def _in_subsets(study: Study) -> tuple[NDArray[np.int64], int]:
 
 
 def _errors(study: Study, dm: Datamodels, residual: NDArray[Any]) -> NDArray[Any]:
-    """Standard error of every weight of each target: from the models fitted on, or, where that would take too much
-    memory or is not known for the estimator, from what held-out models leave unexplained, which is a little more."""
+    """Standard error of every weight of each target: the fit's own, of the median unit; else from the models fitted on,
+    or, where that would take too much memory or is not known for the estimator, from what held-out models leave
+    unexplained, which is a little more."""
+    if dm.error is not None:
+        return np.array([np.median(dm.error[:, t]) for t in range(dm.targets)])
     if dm.n * dm.targets <= LARGE:
         with suppress(InputError):
             errors = standard_errors(dm, study)

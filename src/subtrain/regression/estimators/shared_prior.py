@@ -19,12 +19,13 @@ from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory
 from subtrain.regression.estimators.kit.guessed import FOLDS, fit_guessed
 from subtrain.regression.estimators.kit.learned_prior import Prior
 from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, fitted_lasso, no_folds
-from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, MixtureState, start, sweep
+from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, start, sweep
 from subtrain.regression.estimators.kit.pairs import Pairs, pairs_of_study
+from subtrain.regression.estimators.kit.posterior import Learned, posterior_errors
 from subtrain.regression.estimators.ridge import Ridge
 from subtrain.regression.fit_warnings import heard, warn
 from subtrain.regression.lasso.lambda_choice import LassoOptions
-from subtrain.regression.lasso.problem import problem
+from subtrain.regression.lasso.problem import Problem, problem
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.lasso.validation_error import ValidationModels
 from subtrain.regression.study_models import Models
@@ -72,10 +73,11 @@ class SharedPrior(LinearEstimator):
         guess: What `st.guess` made, or its name in the study; a table [n, T] of any scale and sign, as an array or the
             path of a .npy file; or a list of such. Default None.
 
-    Fitted: weight_ float64 [n, T], bias_ [T]; chosen_, "rank 16", "lasso" or "ridge"; candidates_, their names;
-    scores_ [candidates], their correlations; validation_mse_ [candidates, T], their errors; gap_ [T], the share of
-    variance that the last sweep still moved (the gap of the LASSO or ridge if that was chosen); lam_ [T], 0 (or
-    theirs). Needs about 3 dense n x n matrices and 12 tables of n x T, of float64.
+    Fitted: weight_ float64 [n, T], bias_ [T]; error_ float32 [n, T], the posterior's standard error of each weight
+    (absent where the LASSO or ridge was chosen, and where units are drawn unequally); chosen_, "rank 16", "lasso" or
+    "ridge"; candidates_, their names; scores_ [candidates], their correlations; validation_mse_ [candidates, T], their
+    errors; gap_ [T], the share of variance that the last sweep still moved (the gap of the LASSO or ridge if that was
+    chosen); lam_ [T], 0 (or theirs). Needs about 3 dense n x n matrices and 12 tables of n x T, of float64.
 
     Raises:
         InputError: by `fit`, as for `Ridge`, and for ranks below 1, pairs of another shape, and fewer than 4 validation
@@ -90,7 +92,7 @@ class SharedPrior(LinearEstimator):
     """
 
     name: ClassVar[str] = "shared-prior"
-    standard_errors: ClassVar[StandardErrors] = "lasso"
+    standard_errors: ClassVar[StandardErrors] = "posterior"
     reads: ClassVar[Reads] = COUNTS_AND_VALIDATION
     folds: ClassVar[bool] = True
     joint: ClassVar[bool] = True
@@ -130,18 +132,18 @@ class SharedPrior(LinearEstimator):
         check_memory(counts.n, 3)
         tables = self.__dict__.pop("_tables", None) or tables_of(self.guess, counts.n, counts.targets)
 
-        def solve(task: Dense, models: int, pairs: Pairs, thorough: bool) -> MixtureState:
+        def solve(task: Dense, models: int, pairs: Pairs, thorough: bool) -> Learned:
             few = () if thorough else (RESIDUAL_SWEEPS, RESIDUAL_MEANS)
             return self._solved(task, models, 1, pairs, progress, *few)
 
-        found = fit_guessed(folds, tables, self._checked_pairs(counts), solve)
+        found = fit_guessed(folds, tables, self._checked_pairs(counts), solve, self.threads)
         total = found.plan.counts
         self.chosen_, self.share_, self.beta_ = "guess + residual", found.share, found.beta
         self.candidates_ = ["guess", *found.alone]
         self.scores_ = np.array([found.guess, *found.alone.values()])
         self.n_features_in_, self._flat = total.n, False
-        weight, bias = found.plan.raw(found.weights)
-        return self._keep(self._as_fitted(total, weight, bias, found.moved, np.zeros((0, total.targets))), total)
+        none = np.zeros((0, total.targets))
+        return self._keep(self._as_fitted(found.plan, found.weights, found.error, found.moved, none), total)
 
     @property
     def chooses(self) -> bool:
@@ -193,7 +195,7 @@ class SharedPrior(LinearEstimator):
         plan = problem(train, "raw")
         task, found = dense(plan), {}
         for rank in self.ranks:
-            weight, bias = plan.raw(self._solved(task, train.m, rank, pairs, progress).coef)
+            weight, bias = plan.raw(self._solved(task, train.m, rank, pairs, progress).state.coef)
             found[f"rank {rank}"] = bench.masks @ weight.T + bias
         if self.lasso:
             found |= {LASSO: bench.lasso(train, self.threads, progress), RIDGE: bench.ridge(train)}
@@ -240,7 +242,7 @@ class SharedPrior(LinearEstimator):
         progress: Progress | None,
         sweeps: int | None = None,
         every: int = EVERY,
-    ) -> MixtureState:
+    ) -> Learned:
         """Sweeps, each followed by what it teaches of the scales, until little moves."""
         sweeps = sweeps or self.sweeps
         state = start(task)
@@ -262,19 +264,21 @@ class SharedPrior(LinearEstimator):
             if k > WARM and np.linalg.norm(state.coef - before) <= self.tol * np.linalg.norm(state.coef):
                 break
         self.n_iter_ = k + 1
-        return state
+        return Learned(state, prior)
 
     def _fitted(self, counts: Counts, rank: int, pairs: Pairs, table: Floats, progress: Progress | None) -> Fitted:
         plan = problem(counts, "raw")
         task = dense(plan)
-        state = self._solved(task, counts.m, rank, pairs, progress)
-        weight, bias = plan.raw(state.coef)
+        learned = self._solved(task, counts.m, rank, pairs, progress)
+        state, error = learned.state, posterior_errors(task, plan, learned, pairs, threads=self.threads)
         moved = np.divide(state.moved, task.variance, out=np.zeros(counts.targets), where=task.variance > 0)
-        return self._as_fitted(counts, weight, bias, moved, table)
+        return self._as_fitted(plan, state.coef, error, moved, table)
 
-    def _as_fitted(self, counts: Counts, weight: Floats, bias: Floats, moved: Floats, table: Floats) -> Fitted:
-        """weight: [T, n]; moved: [T], the share of variance that the last sweep moved; table: errors of candidates."""
-        nothing = np.zeros(counts.targets)
+    def _as_fitted(self, plan: Problem, coef: Floats, error: Floats | None, moved: Floats, table: Floats) -> Fitted:
+        """coef, error: [T, n]; moved: [T], the share of variance that the last sweep moved; table: errors of
+        candidates."""
+        counts, nothing = plan.counts, np.zeros(plan.counts.targets)
+        weight, bias = plan.raw(coef)
         return Fitted(
             weight=np.ascontiguousarray(weight.T),
             bias=bias,
@@ -285,4 +289,5 @@ class SharedPrior(LinearEstimator):
             lambdas=np.zeros((0, counts.targets)),
             validation_mse=table,
             n_iter=self.n_iter_,
+            error=None if error is None else np.ascontiguousarray(error.T, np.float32),
         )

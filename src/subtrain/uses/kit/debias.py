@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from subtrain.designs.drawn import Design
-from subtrain.designs.samplers import subset_size
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.estimators.kit.dense_problem import check_memory, dense
 from subtrain.regression.estimators.ridge import decompose
 from subtrain.regression.lasso.problem import problem
+from subtrain.regression.mask_covariance import MaskCovariance
 from subtrain.system.types import Floats
 from subtrain.uses.kit.residuals import ResidualSums
 
@@ -87,68 +86,3 @@ def _settled(weight: Floats, error: Floats) -> tuple[Floats, Floats]:
     slope = 2 * norm.pdf(u).sum(axis=0)
     share = (1 - (2 * norm.cdf(u) - 1) ** 2).sum(axis=0) / np.maximum(slope, 1e-300) ** 2
     return settled, error * np.sqrt(1 + np.minimum(share, 1.0))
-
-
-@dataclass(frozen=True)
-class MaskCovariance:
-    """Covariance p I + q 11ᵀ of masks over n units, none of which the design prefers.
-
-    fixed size alpha n: p = alpha (1 - alpha) n / (n - 1), q = -p / n, so that p + n q = 0: the sum of a mask never
-    varies, and no outcome tells how it acts. Bernoulli: p = alpha (1 - alpha), q = 0. Of several alphas: p is their
-    mean, and q also holds the variance of alpha.
-    """
-
-    n: int
-    p: float
-    q: float
-
-    @property
-    def singular(self) -> bool:
-        """Whether all masks are of one size: weights are then known up to a common constant."""
-        return self.p + self.n * self.q < 1e-9 * self.p
-
-    @property
-    def shared(self) -> float:
-        """What the precision takes off along 11ᵀ: it is (I - shared 11ᵀ) / p, a pseudo-inverse if singular."""
-        return 1.0 / self.n if self.singular else self.q / (self.p + self.n * self.q)
-
-    @property
-    def precision(self) -> float:
-        """Every diagonal entry of the precision matrix."""
-        return (1.0 - self.shared) / self.p
-
-    def solve(self, values: Floats) -> Floats:
-        """The precision matrix times `values` [n, T]."""
-        solved: Floats = (values - self.shared * values.sum(axis=0)) / self.p
-        return solved
-
-
-def design_covariance(design: Design) -> MaskCovariance:
-    """What the masks of this design covary by, exactly."""
-    assert design.n is not None
-    n = design.n
-    fixed = design.kind == "fixed"
-    share = np.array([subset_size(alpha, n) / n if fixed else alpha for alpha in design.alpha_list])
-    within, between = float(np.mean(share * (1 - share))), float(share.var())
-    tie = within / (n - 1) if fixed else 0.0  # Of fixed-size masks a unit that is in keeps others out.
-    return MaskCovariance(n, within + tie, between - tie)
-
-
-def observed_covariance(sizes: NDArray[np.int64], ones: NDArray[np.int64]) -> MaskCovariance:
-    """The same for masks made elsewhere, from their sizes [m] and how many hold each unit, `ones` [n].
-
-    Exchangeable units leave two numbers to know, and the mean and variance of the sizes give both. Raises InputError
-    where some units are plainly held more often than others.
-    """
-    m, n = sizes.size, ones.size
-    share = float(sizes.mean()) / n
-    variance = share * (1 - share)
-    q = (float(sizes.var()) - n * variance) / (n * (n - 1))
-    p = variance - q
-    # m times the variance over units of their shares is about chi-squared with n - 1 degrees over n - 1, times p.
-    if m * float((ones / m).var()) > p * (1 + 8 * np.sqrt(2 / n)):
-        raise InputError(
-            "some units are held by more models than others, so the covariance of these masks is not known from their "
-            "sizes: use method='exact', which needs more models than units"
-        )
-    return MaskCovariance(n, p, q)

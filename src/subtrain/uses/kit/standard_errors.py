@@ -22,17 +22,11 @@ from subtrain.regression.estimators import ESTIMATORS, registered_name
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.lambda_choice import of_targets
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
+from subtrain.regression.mask_covariance import MaskCovariance, design_covariance, observed_covariance
 from subtrain.regression.study_models import Models
 from subtrain.study import Study
 from subtrain.system.types import Floats
-from subtrain.uses.kit.debias import (
-    Estimates,
-    MaskCovariance,
-    debias,
-    design_covariance,
-    least_squares,
-    observed_covariance,
-)
+from subtrain.uses.kit.debias import Estimates, debias, least_squares
 from subtrain.uses.kit.residuals import ResidualSums, Rows, fitted_parts, residual_sums, sums_of_counts
 
 # How the models of a LASSO that stands in for another estimator are split: as `Lasso` splits them by default, whose
@@ -43,13 +37,23 @@ SHARE, SEED = 0.1, 0
 def standard_errors(
     dm: Datamodels, study: Study, targets: Sequence[int] | None = None, progress: Progress | None = None
 ) -> Floats:
-    """float64 [T], the standard error of every weight of each of these targets (all by default), for error bars.
+    """Standard errors of the weights of these targets (all by default), for error bars; float64.
 
-    One number a target, because a design that prefers no unit knows all weights equally well: weight ± 1.96 times it
-    is a 95 % interval about the de-biased weight (`significance` gives those). Takes the counts that `fit` kept in
-    the study, or one pass over its models; for datamodels that are not a LASSO's it fits one on the same models first.
-    inf where a target's support leaves no degrees of freedom. Raises InputError for a fit of another study.
+    [n, T], one a weight, where the fit itself tells them (`dm.error`), as `SharedPrior` does: weight ± 1.64 times it
+    holds the true weight with a probability of about 90 %, under the prior that was learned. inf for a unit that is in
+    every mask or in none.
+
+    [T], one a target, for other fits, because a design that prefers no unit knows all weights equally well: weight ±
+    1.96 times it is a 95 % interval about the de-biased weight (`significance` gives those). Takes the counts that
+    `fit` kept in the study, or one pass over its models; for datamodels that are not a LASSO's it fits one on the same
+    models first. inf where a target's support leaves no degrees of freedom.
+
+    Raises InputError for a fit of another study.
     """
+    if dm.error is not None:
+        _check_one_constant(study)
+        fitted_parts(dm, study)
+        return np.asarray(dm.error[:, chosen_targets(dm, targets)], np.float64)
     errors: Floats = _debiased(dm, study, chosen_targets(dm, targets), progress=progress).error[0]
     return errors
 
@@ -91,7 +95,7 @@ def _debiased(
     declared = getattr(ESTIMATORS[name], "standard_errors", "none") if name else unknown
     if declared == "none":
         raise InputError(f"weights of {kind} have no standard errors here: fit a LASSO under another name")
-    if used is None and declared == "lasso":
+    if used is None and declared in ("lasso", "posterior"):
         found = stand_in(models, targets, progress)
         return debias(found.weight, found.sums, _covariance(study, parts, found.sums), found.support)
     sums = residual_sums(dm, models, parts, targets, progress)

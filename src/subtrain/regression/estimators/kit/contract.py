@@ -22,8 +22,9 @@ COUNTS: Reads = "counts"
 COUNTS_AND_VALIDATION: Reads = "counts + validation"
 MODELS: Reads = "models"
 READS = (COUNTS, COUNTS_AND_VALIDATION, MODELS)
-# What tells the standard errors of weights: their own residuals, those of a LASSO on the same models, or nothing.
-StandardErrors = Literal["own", "lasso", "none"]
+# What tells the standard errors of weights: their own residuals, those of a LASSO on the same models, the fit itself as
+# error_ (and a LASSO where it has none), or nothing.
+StandardErrors = Literal["own", "lasso", "posterior", "none"]
 
 
 class Estimator(Protocol):

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.estimators.kit.dense_problem import Dense, dense
-from subtrain.regression.estimators.kit.normal_mixtures import MixtureState
 from subtrain.regression.estimators.kit.pairs import Pairs, levels
+from subtrain.regression.estimators.kit.posterior import Learned, posterior_errors
 from subtrain.regression.lasso.problem import Problem, problem
 from subtrain.system.types import Floats
 
@@ -25,7 +25,7 @@ STEPS = 60
 
 Table = tuple[str, NDArray[np.floating]]
 # Weights of a problem, of its models and what is known of pairs; in all sweeps, or in few.
-Solve = Callable[[Dense, int, Pairs, bool], MixtureState]
+Solve = Callable[[Dense, int, Pairs, bool], Learned]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,13 +141,15 @@ class Held:
 class Guessed:
     """What `fit_guessed` found.
 
-    plan: the problem of all models; weights: [T, n]; moved: [T], share of variance that the last sweep moved; alone:
+    plan: the problem of all models; weights: [T, n]; error: their standard errors [T, n], the coefficients of the
+    tables taken as known, None where there are none; moved: [T], share of variance that the last sweep moved; alone:
     correlation of each table's predictions with outputs of held-out folds; guess: that of all of them; share: of the
     residual that is believed; beta: mean effect of each table.
     """
 
     plan: Problem
     weights: Floats
+    error: Floats | None
     moved: Floats
     alone: dict[str, float]
     guess: float
@@ -155,7 +157,9 @@ class Guessed:
     beta: dict[str, float]
 
 
-def fit_guessed(folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, solve: Solve) -> Guessed:
+def fit_guessed(
+    folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, solve: Solve, threads: int | None = None
+) -> Guessed:
     """Weights that are what tables say, by effects that outputs teach, and a share of what `solve` makes of the rest.
 
     1. Folds are held out in turn: effects and residual are fitted to all others, and the share of the residual's
@@ -175,11 +179,13 @@ def fit_guessed(folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, 
     total = reduce(add, folds)
     plan = problem(total, "raw")
     task = dense(plan)
-    found, first, more = _fitted(task, total.m, tables, known, solve, thorough)
+    found, first, learned = _fitted(task, total.m, tables, known, solve, thorough)
     names, share = [name for name, _ in tables], trial.left.share
+    left, more = residual(task, first), learned.state
     return Guessed(
         plan=plan,
         weights=first + share * more.coef,
+        error=posterior_errors(left, plan, learned, with_levels(known, first), share, threads),
         moved=np.divide(more.moved, task.variance, out=np.zeros(total.targets), where=task.variance > 0),
         alone=dict(zip(names, (held.score for held in trial.alone), strict=True)),
         guess=trial.guess.score,
@@ -207,7 +213,8 @@ def _tried(folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, solve
             break
         judged += fold.m
         rest, out = reduce(add, [other for j, other in enumerate(folds) if j != k]), dense(problem(fold, "raw"))
-        first, more = _fitted(dense(problem(rest, "raw")), rest.m, tables, known, solve, thorough)[1:3]
+        first, learned = _fitted(dense(problem(rest, "raw")), rest.m, tables, known, solve, thorough)[1:3]
+        more = learned.state
         for (_, table), held in zip(tables, found.alone, strict=True):
             held.add(out, fold.m, np.asarray(table, np.float64).T)
         found.guess.add(out, fold.m, first)
@@ -218,7 +225,7 @@ def _tried(folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, solve
 
 def _fitted(
     task: Dense, models: int, tables: Sequence[Table], known: Pairs, solve: Solve, thorough: bool
-) -> tuple[Effects, Floats, MixtureState]:
+) -> tuple[Effects, Floats, Learned]:
     """Effects of the tables, the guess [T, n], and what is fitted to the residual."""
     found = effects(task, models, tables)
     first = found.weights(tables)

@@ -64,6 +64,8 @@ class Fitted:
     """[k, T], the gaps along the path."""
     n_iter: int = 1
     """Sweeps of the target that took most."""
+    error: NDArray[np.floating[Any]] | None = None
+    """[n, T], the standard error of each weight, where the estimator itself knows it: error_ is absent elsewhere."""
 
 
 class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -302,6 +304,8 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
             value = getattr(fitted, field.name)
             if value is not None:
                 setattr(self, f"{field.name}_", value)
+            else:
+                self.__dict__.pop(f"{field.name}_", None)  # of an earlier fit
         return self
 
     def _keep(self, fitted: Fitted, train: Counts) -> Self:
