@@ -16,6 +16,8 @@ SMALLER = [
     (r"(--pilot |pilot=)\d+", r"\g<1>60"),
     (r"--targets 0-(99|59)", "--targets 0-9"),
     (r"targets=range\((100|60)\)", "targets=range(10)"),
+    (r"--estimator shared-prior", "--estimator shared-prior -o sweeps=12"),
+    (r"SharedPrior\(pairs=known\)", "SharedPrior(pairs=known, sweeps=12)"),
 ]
 
 
