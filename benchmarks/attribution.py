@@ -29,7 +29,7 @@ from machine import cpu, load, versions
 from threadpoolctl import threadpool_limits
 
 import subtrain as st
-from subtrain.designs.drawn import FIT
+from subtrain.designs.model_rows import FIT
 from subtrain.evaluation import score
 from subtrain.tasks.digits import split_digits
 from subtrain.trainers import mlp

@@ -23,7 +23,7 @@ import numpy as np
 from machine import cpu, load, versions
 
 import subtrain as st
-from subtrain.designs.drawn import FIT
+from subtrain.designs.model_rows import FIT
 from subtrain.evaluation import score
 from subtrain.evaluation_models import even_replicates
 from subtrain.regression.fit_warnings import FitWarning

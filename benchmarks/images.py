@@ -27,7 +27,7 @@ from machine import cores, cpu, load, versions
 
 import subtrain as st
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import EVALUATION, FIT
+from subtrain.designs.model_rows import EVALUATION, FIT
 from subtrain.errors import InputError
 from subtrain.regression.fit_warnings import FitWarning
 

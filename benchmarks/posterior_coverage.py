@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import subtrain as st
-from subtrain.designs.drawn import FIT
+from subtrain.designs.model_rows import FIT
 from subtrain.guesses import load_guess
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE

@@ -28,7 +28,7 @@ from planted_duplicates import recalls
 
 import subtrain as st
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import EVALUATION, FIT
+from subtrain.designs.model_rows import EVALUATION, FIT
 from subtrain.errors import InputError
 from subtrain.evaluation import score
 from subtrain.evaluation_models import even_replicates

@@ -14,7 +14,7 @@ from commands import ok, run
 from processes import wait_until
 from subtrain import budget, evaluate, fit, learning_curve
 from subtrain.collection import _missing, train_segment
-from subtrain.designs.drawn import EVALUATION
+from subtrain.designs.model_rows import EVALUATION
 from subtrain.errors import InputError
 from subtrain.explorer.data.summaries import tables
 from subtrain.studies.imports.arrays import import_arrays

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subtrain import Design
-from subtrain.designs.drawn import EVALUATION, FIT
+from subtrain.designs.model_rows import EVALUATION, FIT
 from subtrain.designs.samplers import bernoulli, fixed_size, subset_size
 from subtrain.errors import InputError
 
@@ -33,7 +33,7 @@ def reference_seed(seed: int, subset: int, replicate: int) -> int:
 
 PINNED = [
     (
-        Design(0.5, 8, seed=0, n=100, heldout=2, replicates=2),
+        Design(0.5, 8, seed=0, n=100, heldout=2, replicates=2, kind="fixed"),
         50,
         "3772c2c2cd2aa3bb12f7b192f3a024fb4f5a2cb32708730ea87f503419714035",
         "6baffdb63c54391a52284f46617f6ea3ef60b11e38d38de31f82dc9e3a29ceff",
@@ -109,7 +109,7 @@ def test_masks_do_not_depend_on_how_many_there_are():
 )
 def test_sizes_are_the_floor_of_alpha_n(alpha, n, size):
     assert subset_size(alpha, n) == size
-    assert set(Design(alpha, 5, n=n, heldout=0).masks().sizes()) == {size}
+    assert set(Design(alpha, 5, n=n, heldout=0, kind="fixed").masks().sizes()) == {size}
 
 
 @given(st.integers(1, 999), st.integers(2, 5000))
@@ -253,7 +253,7 @@ def test_mixed_alphas_are_pinned_and_as_documented():
     assert design.masks().sizes().tolist() == [round(100 * alpha) for alpha in expected]
     want = [reference_mask(7, s, 100, round(100 * a)) for s, a in zip(subsets, expected, strict=True)]
     assert np.array_equal(design.masks().unpack(), want)
-    one = Design(0.5, 6, seed=7, n=100, heldout=2, replicates=2)
+    one = Design(0.5, 6, seed=7, n=100, heldout=2, replicates=2, kind="fixed")
     assert np.array_equal(design.seeds(), one.seeds())
     assert one.alphas([3, 3]).tolist() == [0.5, 0.5]
 

@@ -59,7 +59,7 @@ DESIGN = """
 from dataclasses import dataclass, replace
 import numpy as np
 from subtrain.designs.defaults import DesignDefaults
-from subtrain.designs.drawn import Block, row_numbers
+from subtrain.designs.model_rows import Block, row_numbers
 from subtrain.masks import pack
 
 @dataclass(frozen=True)

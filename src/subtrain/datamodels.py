@@ -11,7 +11,7 @@ from zipfile import is_zipfile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.designs.drawn import numbers_below, whole_numbers
+from subtrain.designs.model_rows import numbers_below, whole_numbers
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack
 from subtrain.store import atomic_files

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import EVALUATION, Design
+from subtrain.designs.drawn import Design
+from subtrain.designs.model_rows import EVALUATION
 from subtrain.errors import InputError
 from subtrain.evaluation import Evaluation, evaluate
 from subtrain.study import Study

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import EVALUATION, Rows, row_numbers
+from subtrain.designs.model_rows import EVALUATION, Rows, row_numbers
 from subtrain.errors import InputError
 from subtrain.evaluation_models import held_out
 from subtrain.formatting import number

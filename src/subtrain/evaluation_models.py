@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.missing_models import missing_models
-from subtrain.designs.drawn import EVALUATION, FIT
+from subtrain.designs.model_rows import EVALUATION, FIT
 from subtrain.errors import InputError
 from subtrain.studies.stored_study import StoredStudy
 

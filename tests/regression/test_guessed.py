@@ -14,7 +14,7 @@ from subtrain.errors import InputError
 from subtrain.fits import save_fit
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.estimators.kit.dense_problem import dense
-from subtrain.regression.estimators.kit.guessed import FOLDS, effects, fit_guessed
+from subtrain.regression.estimators.kit.guessed import FOLDS, effects, folds_in_turn
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.problem import problem
 
@@ -31,7 +31,7 @@ def world(m: int = 200, noise: float = 3.0) -> tuple[Any, ...]:
     tables = [random.normal(size=(N, T)), random.standard_t(4, size=(N, T))]
     beta = np.array([1.0, -0.5]) + np.array([0.3, 0.2]) * random.normal(size=(T, 2))
     weight = sum(table * beta[:, f] for f, table in enumerate(tables)) + 0.3 * random.normal(size=(N, T))
-    masks = st.Design(0.5, models=m, n=N, heldout=0).masks()
+    masks = st.Design(0.5, models=m, n=N, heldout=0, kind="fixed").masks()
     clean = masks.unpack() @ weight
     return masks, clean + noise * random.normal(size=clean.shape), tables, beta, weight
 
@@ -53,7 +53,7 @@ def of(y: np.ndarray, masks: Any) -> Any:
 
 @cache
 def heldout() -> np.ndarray:
-    return st.Design(0.5, models=200, n=N, heldout=0, seed=99).masks().unpack().astype(float)
+    return st.Design(0.5, models=200, n=N, heldout=0, seed=99, kind="fixed").masks().unpack().astype(float)
 
 
 def agreement(weight: np.ndarray, true: np.ndarray | None = None) -> float:
@@ -179,7 +179,7 @@ def test_wrong_tables_are_refused_by_name(tmp_path) -> None:
 def test_a_guess_needs_two_folds() -> None:
     masks, y, tables, *_ = world()
     with pytest.raises(InputError, match="at least 2 folds"):
-        fit_guessed([count(masks, y, 1)], named(*tables), None, None)
+        folds_in_turn([count(masks, y, 1)])
     assert st.SharedPrior(guess=tables[0]).fold_count == FOLDS
     assert st.SharedPrior().fold_count == 0
 

@@ -15,7 +15,7 @@ from subtrain.collection.retries import models_done
 from subtrain.collection.tally import Collected, SegmentFailure, Tally, runner_file
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import train_segment
-from subtrain.designs.drawn import EVALUATION, Span
+from subtrain.designs.model_rows import FIT, Span
 from subtrain.errors import CollectError, InputError, MismatchError, StorageError
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.tasks.watching.watched import other_versions
@@ -157,10 +157,10 @@ def _missing(study: StoredStudy, mine: list[Span]) -> list[Span]:
 
 
 def _in_turns(study: StoredStudy, mine: list[Span]) -> list[Span]:
-    held = set(study.design.role_rows(EVALUATION).tolist())
+    fitted = set(study.design.role_rows(FIT).tolist())
     parts: tuple[list[Span], list[Span]] = ([], [])
     for span in mine:
-        parts[span[0] in held].append(span)
+        parts[span[0] not in fitted].append(span)
     return [span for _, span in sorted((k / len(part), span) for part in parts for k, span in enumerate(part))]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from subtrain.collection.status import failed_models
-from subtrain.designs.drawn import EVALUATION, FIT
+from subtrain.designs.model_rows import EVALUATION, FIT
 from subtrain.studies.stored_study import StoredStudy
 
 # What models are that are left because others failed for what is in their subsets.

@@ -11,7 +11,7 @@ import numpy as np
 from subtrain.collection.tally import SegmentFailure, Tally
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import ALIKE, describe, failure_file, recorded_failures
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.errors import CollectError
 from subtrain.studies.stored_study import StoredStudy
 

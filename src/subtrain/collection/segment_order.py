@@ -9,7 +9,7 @@ from typing import Any
 
 from subtrain.collection.status import STALE, is_dead, is_fresh
 from subtrain.collection.tally import RUNNERS, Tally
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.errors import CorruptError, InputError
 from subtrain.store.protocol import Entry, Store, read_json
 from subtrain.studies.stored_study import StoredStudy, segment_name

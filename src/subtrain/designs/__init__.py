@@ -10,6 +10,8 @@ DESIGNS = Registry(
         "fixed": "subtrain.designs.drawn:Design",
         "bernoulli": "subtrain.designs.drawn:Design",
         "stratified": "subtrain.designs.drawn:Design",
+        "paley": "subtrain.designs.drawn:Design",
+        "cyclotomic": "subtrain.designs.drawn:Design",
         "listed": "subtrain.designs.listed:ListedDesign",
         "given": "subtrain.designs.imported:ImportedDesign",
     },

@@ -15,6 +15,8 @@ from subtrain.store.protocol import Store
 
 if TYPE_CHECKING:
     from subtrain.designs.drawn import Design
+    from subtrain.designs.model_rows import Rows
+    from subtrain.designs.orthogonal import SetLayout
 
 
 class DesignDefaults:
@@ -31,6 +33,15 @@ class DesignDefaults:
     @property
     def drawn(self) -> Design | None:
         """This design as draws of a known distribution; None where nothing here knows its law."""
+        return None
+
+    @property
+    def orthogonal(self) -> bool:
+        """Whether no model to fit on tells anything that the others could predict, so that none may choose lambda."""
+        return False
+
+    def layout(self, rows: Rows) -> SetLayout | None:
+        """The set, pair and shared seed of these models to fit on; None where models have nothing in common."""
         return None
 
     @property

@@ -9,7 +9,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import Block, Design, Rows, Span
+from subtrain.designs.drawn import Design
+from subtrain.designs.model_rows import Block, Rows, Span
+from subtrain.designs.orthogonal import SetLayout
 from subtrain.masks import Masks
 from subtrain.store.protocol import Store
 
@@ -34,6 +36,7 @@ class AnyDesign(Protocol):
         trained_elsewhere: its models exist already: there is nothing to collect.
         can_extend: it can have more rows.
         may_repeat: two of its subsets may be the same for another reason than chance.
+        orthogonal: no model to fit on tells anything that the others could predict, so that none may choose lambda.
         unfilled: rows of a design whose models were trained elsewhere that nobody ever filled.
         wants_strata: it lacks the class of each unit, which `with_strata` gives it.
     """
@@ -66,6 +69,9 @@ class AnyDesign(Protocol):
     def may_repeat(self) -> bool: ...
 
     @property
+    def orthogonal(self) -> bool: ...
+
+    @property
     def unfilled(self) -> tuple[Span, ...]: ...
 
     @property
@@ -91,8 +97,12 @@ class AnyDesign(Protocol):
         """The runs of models with one role, in row order."""
         ...
 
+    def layout(self, rows: Rows) -> SetLayout | None:
+        """The set, pair and shared seed of these models to fit on; None where models have nothing in common."""
+        ...
+
     def role_rows(self, role: str) -> NDArray[np.int64]:
-        """Row numbers with this role ("fit" or "evaluation"), ascending."""
+        """Row numbers with this role ("fit", "validation" or "evaluation"), ascending."""
         ...
 
     def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:

@@ -17,6 +17,31 @@ from numpy.typing import NDArray
 
 from subtrain.arrays import concat
 from subtrain.designs.defaults import DesignDefaults
+from subtrain.designs.model_rows import (
+    EVALUATION,
+    FIT,
+    ROLES,
+    VALIDATION,
+    Block,
+    Rows,
+    row_numbers,
+    whole,
+)
+from subtrain.designs.orthogonal import (
+    CYCLOTOMIC,
+    ORTHOGONAL,
+    PAIR,
+    PALEY,
+    OrthogonalSets,
+    Seeds,
+    SetLayout,
+    SharedSeeds,
+    check_orthogonal,
+    checked_seeds,
+    layout_of,
+    shared_seed,
+    sharing_of,
+)
 from subtrain.designs.samplers import (
     Label,
     Strata,
@@ -37,36 +62,20 @@ from subtrain.errors import InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.store.protocol import Store
 
-FIT, EVALUATION = "fit", "evaluation"
-FIXED, BERNOULLI, STRATIFIED = KINDS = "fixed", "bernoulli", "stratified"
+FIXED, BERNOULLI, STRATIFIED = "fixed", "bernoulli", "stratified"
+AUTO = "auto"
+KINDS = FIXED, BERNOULLI, STRATIFIED, PALEY, CYCLOTOMIC
+# Fields that designs of 0.1.0 lack.
+ADDED = "validation", "shared_seeds"
+# Units from which on an orthogonal design pays.
+LEAST_UNITS = 100
 MAX_MODELS = 2**40
 _CHUNK, _CHUNK_BYTES = 1024, 128 << 20
 # The Philox stream that draws a subset's alpha: far from those of masks (0) and of training seeds (1, 2, …).
 _ALPHA_STREAM = 2**63
 
-Rows = slice | range | Sequence[int] | NDArray[np.integer]
 
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive models with one role: `subsets` distinct masks, each trained `replicates` times in a row."""
-
-    role: str
-    subsets: int
-    replicates: int
-    first_row: int = 0
-    first_subset: int = 0
-
-    @property
-    def rows(self) -> int:
-        return self.subsets * self.replicates
-
-    @property
-    def last_row(self) -> int:
-        return self.first_row + self.rows
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Design(DesignDefaults):
     """A distribution over masks and a seed (paper, section 2: subsets S' of size alpha * n).
 
@@ -75,11 +84,20 @@ class Design(DesignDefaults):
             equal chances, as average marginal effects need it (Lin et al. 2022, section 3).
         models: distinct subsets to fit datamodels on, one model each; default 1000.
         seed: whole number below 2**64; everything random about the design follows from it; default 0.
-        kind: "fixed" (exactly floor(alpha * n) units, the default), "bernoulli" (each unit by itself with probability
-            alpha) or "stratified" (fixed, with every class at its share: alpha of its units, rounded, at least one).
+        kind: "auto" (default): "paley" where alpha is 0.5 and there are 100 units or more, else "fixed". "paley": sets
+            of q masks that confound no two units, q a prime just above n, and their complements (fold-over).
+            "cyclotomic": nearly the same at other alphas, without complements. "fixed": exactly floor(alpha * n) units
+            at random. "bernoulli": each unit by itself with probability alpha. "stratified": fixed, with every class at
+            its share, alpha of its units, rounded, at least one.
         heldout: further subsets, for evaluation alone; by default a twentieth of `models`, within 20..300.
         replicates: models on each held-out subset, with other training seeds; two or more, the default, give a noise
             ceiling.
+        seeds: training seeds of the models to fit on. How many a set of them shares, "pair" (a mask and its complement
+            share one of their own), or "model" (each model has its own). Default None: for a paley or cyclotomic
+            design 10, or more from 2,000 units on; else "model". Held-out models always have their own.
+        validation: further random subsets with seeds of their own, one model each, which choose lambda: rows of a paley
+            or cyclotomic design cannot. Default None: for such a design of 100 models or more a twentieth of `models`,
+            within 20..100; else 0, where a tenth of the models to fit on choose.
         n: number of units; by default the task's.
         groups: integers [N], the unit of each example, when units are groups (classes, writers, sources) of examples.
         extensions: what `extend` has added.
@@ -96,13 +114,15 @@ class Design(DesignDefaults):
     alpha: float | tuple[float, ...] = 0.5
     models: int = 1000
     seed: int = 0
-    kind: str = "fixed"
+    kind: str = AUTO
     heldout: int | None = None
     replicates: int = 2
     n: int | None = None
     groups: tuple[int, ...] | None = field(default=None, repr=False)
     extensions: tuple[tuple[str, int, int], ...] = ()
     strata: tuple[Label, ...] | None = field(default=None, repr=False)
+    validation: int | None = None
+    shared_seeds: Seeds = field(default=None, repr=False)
 
     @classmethod
     def for_shapley(cls, alphas: int = 5, **given: Any) -> Design:
@@ -112,7 +132,31 @@ class Design(DesignDefaults):
         """
         return cls(**{"alpha": shapley_alphas(alphas), "kind": BERNOULLI, **given})
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        alpha: float | Sequence[float] = 0.5,
+        models: int = 1000,
+        seed: int = 0,
+        kind: str = AUTO,
+        heldout: int | None = None,
+        replicates: int = 2,
+        n: int | None = None,
+        groups: Sequence[int] | None = None,
+        extensions: Sequence[tuple[str, int, int]] = (),
+        strata: Sequence[Label] | None = None,
+        validation: int | None = None,
+        seeds: Seeds = None,
+        shared_seeds: Seeds = None,
+    ) -> None:
+        """`seeds` is kept as shared_seeds, for `seeds(rows)` are the training seeds of models."""
+        given = {name: value for name, value in locals().items() if name not in ("self", "seeds")}
+        given["shared_seeds"] = checked_seeds(shared_seeds if seeds is None else seeds)
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Fill in what was not given, and check what was."""
         if self.groups is not None:
             groups = checked_groups(self.groups, self.n)
             object.__setattr__(self, "groups", groups)
@@ -122,6 +166,12 @@ class Design(DesignDefaults):
         if self.heldout is None:
             object.__setattr__(self, "heldout", min(300, max(20, self.models // 20)))
         object.__setattr__(self, "extensions", tuple(_extension(*entry) for entry in self.extensions))
+        object.__setattr__(self, "alpha", checked_alphas(self.alpha))
+        if self.kind == AUTO and self.n is not None:
+            object.__setattr__(self, "kind", PALEY if self.alpha == 0.5 and self.n >= LEAST_UNITS else FIXED)
+        if self.validation is None and self.kind != AUTO:
+            few = min(100, max(20, self.models // 20)) if self.kind in ORTHOGONAL and self.models >= 100 else 0
+            object.__setattr__(self, "validation", few)
         self._check()
 
     def _adopt_strata(self, strata: Sequence[Label]) -> None:
@@ -140,11 +190,15 @@ class Design(DesignDefaults):
         return Strata.of_labels(self.strata)
 
     def _check(self) -> None:
-        object.__setattr__(self, "alpha", checked_alphas(self.alpha))
-        if self.kind not in KINDS:
-            raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join(KINDS)}")
-        for name in ("models", "heldout", "seed", "replicates") + (("n",) if self.n is not None else ()):
+        if self.kind not in (AUTO, *KINDS):
+            raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join((AUTO, *KINDS))}")
+        given = [name for name in ("n", "validation") if getattr(self, name) is not None]
+        for name in ("models", "heldout", "seed", "replicates", *given):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
+        if self.kind in ORTHOGONAL:
+            check_orthogonal(self.kind, self.alpha, self.n)
+        if self.shared_seeds == PAIR and self.kind != PALEY and not (self.kind == AUTO and self.alpha == 0.5):
+            raise InputError(f'seeds="{PAIR}" is for pairs of masks and their complements, which kind="{PALEY}" has')
         if self.models < 1:
             raise InputError("a design needs at least one model")
         if self.replicates < 1:
@@ -172,7 +226,7 @@ class Design(DesignDefaults):
 
     def _possible(self, n: int, sizes: Sequence[int]) -> int:
         """How many subsets there are, or some number above all that a study may have."""
-        if self.kind == BERNOULLI:
+        if self.kind == BERNOULLI or self.kind in ORTHOGONAL:
             return 1 << min(n, 64)
         if self.strata is not None:
             return sum(map(self._strata.possible, self.alpha_list))
@@ -187,7 +241,12 @@ class Design(DesignDefaults):
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The runs of models with one role, in row order; every extension adds at the end."""
-        plan = [(FIT, self.models, 1), (EVALUATION, self.heldout or 0, self.replicates), *self.extensions]
+        plan = [
+            (FIT, self.models, 1),
+            (EVALUATION, self.heldout or 0, self.replicates),
+            (VALIDATION, self.validation or 0, 1),
+            *self.extensions,
+        ]
         found, row, subset = [], 0, 0
         for role, subsets, replicates in plan:
             if subsets:
@@ -218,16 +277,17 @@ class Design(DesignDefaults):
         """This design with the class of each unit."""
         return replace(self, strata=labels)
 
-    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Design:
+    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0) -> Design:
         """The same design with more models at the end; rows that exist keep their numbers, masks and seeds."""
-        new = [(FIT, models, 1), (EVALUATION, heldout, self.replicates if replicates is None else replicates)]
+        judged = self.replicates if replicates is None else replicates
+        new = [(FIT, models, 1), (EVALUATION, heldout, judged), (VALIDATION, validation, 1)]
         added = tuple(entry for entry in new if entry[1])
         if not added:
-            raise InputError("nothing to add: give more models or more held-out subsets")
+            raise InputError("nothing to add: give more models, held-out subsets or validation models")
         return replace(self, extensions=self.extensions + added)
 
     def role_rows(self, role: str) -> NDArray[np.int64]:
-        """Row numbers with this role ("fit" or "evaluation"), ascending."""
+        """Row numbers with this role ("fit", "validation" or "evaluation"), ascending."""
         return concat([np.arange(b.first_row, b.last_row) for b in self.blocks if b.role == role])
 
     def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
@@ -253,10 +313,44 @@ class Design(DesignDefaults):
         out = np.zeros((subsets.size, row_bytes(self.n)), np.uint8)
         counts = {alpha: self._strata.counts(alpha) for alpha in self.alpha_list} if self.kind == STRATIFIED else {}
         chunk = max(1, min(_CHUNK, _CHUNK_BYTES // self.n))
+        numbers = self.fit_numbers(rows)
         for start in range(0, subsets.size, chunk):
-            some = subsets[start : start + chunk].tolist()
-            out[start : start + chunk] = pack(np.stack([self._draw(s, counts) for s in some])).data
+            some = zip(subsets[start : start + chunk].tolist(), numbers[start : start + chunk].tolist(), strict=True)
+            out[start : start + chunk] = pack(np.stack([self._mask(s, t, counts) for s, t in some])).data
         return Masks(out, self.n)
+
+    def fit_numbers(self, rows: Rows | None = None) -> NDArray[np.int64]:
+        """The number of each row among the models to fit on, 0, 1, …; -1 for others."""
+        index = row_numbers(rows, self.rows)
+        found, before = np.full(index.size, -1), 0
+        for block in self.blocks:
+            if block.role == FIT:
+                here = (index >= block.first_row) & (index < block.last_row)
+                found[here] = index[here] - block.first_row + before
+                before += block.rows
+        return found
+
+    @cached_property
+    def sets(self) -> OrthogonalSets | None:
+        """The orthogonal sets of its masks; None for a design that draws every mask by itself."""
+        if self.kind not in ORTHOGONAL or self.n is None or not isinstance(self.alpha, float):
+            return None
+        return OrthogonalSets(self.n, self.seed, self.kind, self.alpha)
+
+    @cached_property
+    def sharing(self) -> SharedSeeds | None:
+        """Which models to fit on share a seed; None where each has its own."""
+        return None if self.n is None else sharing_of(self.shared_seeds, self.n, self.sets)
+
+    @property
+    def orthogonal(self) -> bool:
+        return self.kind in ORTHOGONAL
+
+    def layout(self, rows: Rows) -> SetLayout | None:
+        return layout_of(self.fit_numbers(rows), self.sets, self.sharing)
+
+    def _mask(self, subset: int, number: int, counts: Mapping[float, Sequence[int]]) -> NDArray[np.bool_]:
+        return self._draw(subset, counts) if number < 0 or self.sets is None else self.sets.mask(number)
 
     def _draw(self, subset: int, counts: Mapping[float, Sequence[int]]) -> NDArray[np.bool_]:
         assert self.n is not None
@@ -276,12 +370,22 @@ class Design(DesignDefaults):
         return some[int(raw_bits(self.seed, subset, 1, _ALPHA_STREAM)[0]) * len(some) >> 64]
 
     def seeds(self, rows: Rows | None = None) -> NDArray[np.uint32]:
-        """Training seeds of these rows, uint32: a function of subset and replicate, apart from the mask's bits."""
-        return training_seeds(self.seed, *self._locate(rows))
+        """Training seeds of these rows, uint32: a function of subset and replicate, or shared as `seeds` says."""
+        if self.n is None and (self.kind == AUTO or self.shared_seeds is not None):
+            raise InputError("this design has no n yet: give n, or bind it to a task's units with for_units(n)")
+        index = row_numbers(rows, self.rows)
+        numbers = self.fit_numbers(index) if self.sharing else np.full(index.size, -1)
+        fresh, found = numbers < 0, np.zeros(index.size, np.uint32)
+        found[fresh] = training_seeds(self.seed, *self._locate(index[fresh]))
+        if self.sharing:
+            found[~fresh] = shared_seed(self.seed, self.sharing.numbers(numbers[~fresh]))
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and strings that `from_json` turns back into this design."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "strata"}
+        # What 0.1.0 did not have is left out where it is as it was there: the study keeps its identity.
+        unsaid = {"strata", *(name for name in ADDED if not getattr(self, name) and self.kind not in ORTHOGONAL)}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unsaid}
         return plain if self.strata is None else plain | {"strata": strata_json(self.strata)}
 
     @classmethod
@@ -300,51 +404,8 @@ class Design(DesignDefaults):
         return Design(**data)
 
 
-def whole(name: str, value: Any, least: int = 0) -> int:
-    """`value` as a plain int; InputError unless it is a whole number, `least` or more."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} must be a whole number, {least} or more, got {value!r}")
-    return int(value)
-
-
 def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]:
-    if role not in (FIT, EVALUATION):
-        raise InputError(f"an extension adds {FIT} or {EVALUATION} models, not {role!r}")
-    name = "models to add" if role == FIT else "heldout subsets to add"
+    if role not in ROLES:
+        raise InputError(f"an extension adds {', '.join(ROLES)} models, not {role!r}")
+    name = {FIT: "models to add", VALIDATION: "validation models to add", EVALUATION: "heldout subsets to add"}[role]
     return role, whole(name, subsets, 1), whole("replicates", replicates, 1)
-
-
-def whole_numbers(name: str, values: object) -> NDArray[np.int64]:
-    """Numbers as int64 [k]; InputError for floats and for booleans, which are no numbers but a mask."""
-    array = np.asarray(values).reshape(-1)
-    if array.size and array.dtype.kind not in "iu":
-        raise InputError(f"{name} must be whole numbers (np.flatnonzero makes them of a mask), got {array.dtype}")
-    return array.astype(np.int64)
-
-
-def numbers_below(name: str, values: object, count: int) -> NDArray[np.int64]:
-    """Numbers of units or targets as int64 [k]; InputError unless all lie in 0..count - 1."""
-    index = whole_numbers(name, values)
-    outside = index[(index < 0) | (index >= count)]
-    if outside.size:
-        raise InputError(f"{name} are numbered 0 to {count - 1}, got {outside[0]}")
-    return index
-
-
-def row_numbers(rows: Rows | None, total: int) -> NDArray[np.int64]:
-    """Row numbers as int64; None means all, a slice is cut at `total`. Raises InputError outside 0..total-1."""
-    if rows is None:
-        rows = slice(None)
-    if isinstance(rows, slice):
-        return np.arange(*rows.indices(total), dtype=np.int64)
-    if isinstance(rows, range):
-        index = np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
-    else:
-        index = whole_numbers("rows", rows)
-    if index.size and (index.min() < 0 or index.max() >= total):
-        bad = index[(index < 0) | (index >= total)][0]
-        raise InputError(f"row {bad} does not exist: there are {total} models, numbered from 0")
-    return index
-
-
-Span = tuple[int, int]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from subtrain.arrays import concat
 from subtrain.designs.defaults import DesignDefaults
-from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, Span, row_numbers, whole
 from subtrain.designs.mask_survey import rows_at_a_time, survey
+from subtrain.designs.model_rows import EVALUATION, FIT, Block, Rows, Span, row_numbers, whole
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.store.folder import Folder
@@ -80,8 +80,8 @@ class ImportedDesign(DesignDefaults):
 
     def role_rows(self, role: str) -> NDArray[np.int64]:
         judged = concat([np.arange(start, stop) for start, stop in self.evaluation])
-        if role == EVALUATION:
-            return judged
+        if role != FIT:
+            return judged if role == EVALUATION else concat([])
         return np.setdiff1d(np.arange(self.rows, dtype=np.int64), judged)
 
     def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:

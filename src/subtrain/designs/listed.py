@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from subtrain.arrays import concat
 from subtrain.designs.defaults import DesignDefaults
-from subtrain.designs.drawn import EVALUATION, FIT, Block, Rows, row_numbers, whole
+from subtrain.designs.model_rows import EVALUATION, Block, Rows, row_numbers, whole
 from subtrain.designs.samplers import training_seeds
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, row_bytes
@@ -76,7 +76,7 @@ class ListedDesign(DesignDefaults):
 
     def role_rows(self, role: str) -> NDArray[np.int64]:
         """Row numbers with this role, ascending: all of them judge."""
-        return np.arange(self.rows, dtype=np.int64) if role != FIT else concat([])
+        return np.arange(self.rows, dtype=np.int64) if role == EVALUATION else concat([])
 
     def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
         """The number of each row's mask, int64."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.keyword_checks import hands_on
-from subtrain.designs.drawn import FIT, whole_numbers
+from subtrain.designs.model_rows import FIT, whole_numbers
 from subtrain.errors import InputError
 from subtrain.guess_models.tables_study import Tables, kept
 from subtrain.guesses import Guess

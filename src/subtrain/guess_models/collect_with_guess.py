@@ -14,7 +14,7 @@ from subtrain.collection import collect
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.tally import Collected
 from subtrain.collection.workers import checkpoint
-from subtrain.designs.drawn import FIT
+from subtrain.designs.model_rows import FIT
 from subtrain.errors import InputError
 from subtrain.guess_models import check_task
 from subtrain.guess_models.tables_study import Tables, kept

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import FIT
+from subtrain.designs.model_rows import FIT
 from subtrain.errors import InputError
 from subtrain.study import Study
 from subtrain.system.paths import local_path

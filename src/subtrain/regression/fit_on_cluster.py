@@ -20,6 +20,7 @@ from subtrain.regression.counting.count_stream import count_blocks, empty_counts
 from subtrain.regression.counting.counts import OF_OUTPUTS, Counts
 from subtrain.regression.counting.threads import Mapper, Progress
 from subtrain.regression.counting.vector_loops import INTS
+from subtrain.regression.designed_models import Adjustment, DesignedModels
 from subtrain.regression.study_models import BLOCK, Models
 from subtrain.studies.stored_study import StoredStudy
 
@@ -36,18 +37,24 @@ class Here:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the models are: a study's path and identity, the name of an output, and targets that are left out."""
+    """Where the models are: a study's path and identity, the name of an output, and targets that are left out.
+
+    adjustment: what is done to the outputs of pairs and of shared seeds, None for nothing.
+    """
 
     study: str
     identity: str
     output: str
     blank: tuple[int, ...] = ()
+    adjustment: Adjustment | None = None
 
     def models(self, rows: NDArray[np.int64]) -> Models:
         """The same models, on another machine."""
         study = StoredStudy.open(self.study)
         if study.identity != self.identity:
             raise MismatchError(f"{self.study} is another study on another machine of the cluster")
+        if self.adjustment is not None:
+            return DesignedModels(study, self.output, rows, self.blank, adjustment=self.adjustment)
         return Models(study, self.output, rows, self.blank)
 
 
@@ -75,7 +82,8 @@ def count_on(
     Gram counts are whole numbers, which any blocks of models add up to. Sums of outputs are rounded: their blocks are
     the passes of `count_blocks`, and panels of targets, each of which is summed for itself.
     """
-    place = Place(models.study.store.address, models.study.identity, models.output, models.blank)
+    adjustment = models.adjustment if isinstance(models, DesignedModels) else None
+    place = Place(models.study.store.address, models.study.identity, models.output, models.blank, adjustment)
     passes = _passes(rows.size, done)
     slices = _panels(models.targets, -(-mapper.slots // len(passes)))
     parts = min(mapper.slots, -(-(rows.size - done) // BLOCK))

@@ -13,11 +13,12 @@ import numpy as np
 
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import FIT
+from subtrain.designs.model_rows import FIT
 from subtrain.regression.counting.count_stream import count_blocks
 from subtrain.regression.counting.counts import Counts, gram_kind
 from subtrain.regression.counting.study_counts import counted, kept_folder
 from subtrain.regression.counting.threads import Mapper, Progress
+from subtrain.regression.designed_models import as_designed
 from subtrain.regression.estimators.kit.contract import (
     COUNTS_AND_VALIDATION,
     MODELS,
@@ -92,7 +93,7 @@ def fit(
     began = time.monotonic()
     if outputs is not None:
         warn_user("fit(outputs=…) is removed in the next release: write output=…", FutureWarning)
-    models = finished_models(study, output or outputs, drop_nonfinite)
+    models = as_designed(finished_models(study, output or outputs, drop_nonfinite))
     model: Estimator = estimator_of(estimator)
     check_declared(model)
     notes = (*models.notes, *model.look_at(models))
@@ -107,7 +108,8 @@ def fit(
     plan.check(folder)
     with kept_warnings() as said, left_out(models.blank), mapper_of(engine, address) as mapper:
         _fit_parts(model, parts, _Counting(models, keep_counts, mapper, progress))
-    meta = _meta(models, parts) | about_fit(model, models.rows) | {"seconds": round(time.monotonic() - began, 3)}
+    used = models.models_in(np.unique(np.concatenate(list(parts.values()))))
+    meta = _meta(models, parts) | about_fit(model, used) | {"seconds": round(time.monotonic() - began, 3)}
     meta["notes"] = list(dict.fromkeys((*notes, *said)))
     meta |= model.choice()
     error = getattr(model, "error_", None)
@@ -159,6 +161,8 @@ def _fit_held(model: Estimator, parts: Mapping[str, Rows], counting: _Counting) 
     folder = kept_folder(models, name, gram) / PATHS if counting.keep else None
 
     def total() -> Counts:
+        if not models.validation_joins:
+            return train
         if mapper is not None:
             return count_on(mapper, models, others, gram, train)
         return validation.added_to(train, progress=progress)
@@ -175,6 +179,7 @@ def _meta(models: Models, parts: Mapping[str, Rows]) -> dict[str, Any]:
         "alpha": study.design.alpha,
         "models_planned": int(study.design.role_rows(FIT).size),
         "targets_left_out": list(models.blank),
+        **({"design": made} if (made := models.about()) else {}),
         "parts": {name: int(rows.size) for name, rows in parts.items()},
         "study": study.location,
         "study_id": study.identity,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.missing_models import SELECTED, missing_models
-from subtrain.designs.drawn import FIT
+from subtrain.designs.model_rows import FIT, VALIDATION
 from subtrain.errors import InputError
 from subtrain.masks import Masks, join, row_bytes
 from subtrain.regression.counting.model_stream import LAST
@@ -33,7 +33,8 @@ BIASED = (
 class Models:
     """rows: int64, the numbers of the models to read, ascending; none of them is held out.
 
-    blank: targets whose outputs are not finite, read as 0; notes: what to say of the models, in sentences.
+    blank: targets whose outputs are not finite, read as 0; notes: what to say of the models, in sentences; validation:
+    models that the design has for choosing lambda, None where it has none.
     """
 
     study: StoredStudy
@@ -41,6 +42,7 @@ class Models:
     rows: NDArray[np.int64]
     blank: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    validation: NDArray[np.int64] | None = None
 
     @property
     def targets(self) -> int:
@@ -53,10 +55,31 @@ class Models:
 
     def read(self, rows: NDArray[np.int64]) -> tuple[Masks, NDArray[Any]]:
         """Masks and outputs [k, T] of these models."""
+        return self.study.masks(rows), self.outputs_of(rows)
+
+    def outputs_of(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Outputs [k, T] of these models as they were recorded."""
         outputs = self.study.read(self.output, rows).reshape(rows.size, -1)
         if self.blank:
             outputs[:, self.blank] = 0
-        return self.study.masks(rows), outputs
+        return outputs
+
+    @property
+    def validation_joins(self) -> bool:
+        """Whether models that chose lambda are fitted on in the end, as others are."""
+        return True
+
+    def models_in(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers of the models that these rows are made of."""
+        return rows
+
+    def marks(self, rows: NDArray[np.int64]) -> list[str]:
+        """What was done to the outputs of these rows, as digests; counts are of rows with the same marks."""
+        return []
+
+    def about(self) -> dict[str, Any]:
+        """What was made of the design's pairs and shared seeds."""
+        return {}
 
     def blocks(self, rows: NDArray[np.int64], unread: int = 0) -> Iterator[tuple[Masks, NDArray[Any]]]:
         """The same, a block at a time; of the first `unread` models all but the last few are zeros, not read."""
@@ -83,11 +106,13 @@ class Models:
         """The models by what they are for, under names that no other split gives.
 
         One part to fit on without `validation`; with a share, a second that chooses λ; with an integer, that many
-        folds. Where a model goes depends on its subset, `validation` and `seed` alone: a study that grows never moves
-        one.
+        folds. Validation models that the design has are the second part in any case. Where a model goes depends on its
+        subset, `validation` and `seed` alone: a study that grows never moves one.
         """
         if not validation:
             return {"all": self.rows}
+        if self.validation is not None:
+            return {"fit-all": self.rows, "validation-own": self.validation}
         folds = int(validation) if isinstance(validation, (int, np.integer)) else 0
         if not (folds > 1 or 0.0 < validation < 1.0):
             raise InputError(f"validation must be a share below 1 or at least 2 folds, got {validation}")
@@ -122,7 +147,8 @@ def finished_models(study: StoredStudy, output: str | None, drop_nonfinite: bool
             f"the masks of the models in {study.location} are among what their module returned: "
             f"subtrain import-reference {study.path.parent} NEW makes a study of those that have landed"
         )
-    models = Models(study, name, study.done(FIT))
+    own = study.done(VALIDATION)
+    models = Models(study, name, study.done(FIT), validation=own if own.size >= MIN_MODELS else None)
     if study.imported:
         models = usable(models, drop_nonfinite)
     missing = missing_models(study, FIT)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import EVALUATION
+from subtrain.designs.model_rows import EVALUATION
 from subtrain.errors import InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.seal import sealed

@@ -12,7 +12,7 @@ from typing import Any
 from subtrain._version import __version__
 from subtrain.designs import DESIGNS
 from subtrain.designs.design_protocol import AnyDesign
-from subtrain.designs.drawn import whole
+from subtrain.designs.model_rows import whole
 from subtrain.errors import CorruptError, InputError
 from subtrain.fingerprint import fingerprint
 from subtrain.outputs import Output

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.designs.design_protocol import AnyDesign
-from subtrain.designs.drawn import EVALUATION, FIT, Span, row_numbers
-from subtrain.designs.drawn import Rows as RowSpec
+from subtrain.designs.model_rows import ROLES, Span, row_numbers
+from subtrain.designs.model_rows import Rows as RowSpec
 from subtrain.errors import InputError, MismatchError
 from subtrain.masks import Masks
 from subtrain.outputs import Output
@@ -321,15 +321,16 @@ class StoredStudy(ShowsExamples):
         return sum(stop - start for start, stop in self.rows.committed())
 
     def done(self, role: str | None = None) -> NDArray[np.int64]:
-        """Numbers of the models whose outputs are there, ascending; of one role ("fit", "evaluation") or of all."""
+        """Numbers of the models whose outputs are there, ascending; of one role ("fit", "validation", "evaluation") or
+        of all."""
         ranges = self.rows.committed()
         flags = np.zeros(self.models, bool)
         for start, stop in ranges:
             flags[start:stop] = True
         if role is None:
             return np.flatnonzero(flags)
-        if role not in (FIT, EVALUATION):
-            raise InputError(f"a role is {FIT!r} or {EVALUATION!r}, got {role!r}")
+        if role not in ROLES:
+            raise InputError(f"a role is {', '.join(map(repr, ROLES))}, got {role!r}")
         numbers = self.design.role_rows(role)
         return numbers[flags[numbers]]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from subtrain.designs.drawn import whole_numbers
+from subtrain.designs.model_rows import whole_numbers
 from subtrain.errors import InputError
 from subtrain.fingerprint import fingerprint
 from subtrain.tasks.base import Source, Task

@@ -9,7 +9,7 @@ import numpy as np
 
 from subtrain.designs import DESIGNS
 from subtrain.designs.design_protocol import AnyDesign
-from subtrain.designs.drawn import EVALUATION, FIT
+from subtrain.designs.model_rows import EVALUATION, FIT
 from subtrain.errors import InputError
 from subtrain.store.memory import Memory
 from subtrain.testing.expect import expect

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.workers import task_message
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import numbers_below, whole_numbers
+from subtrain.designs.model_rows import numbers_below, whole_numbers
 from subtrain.errors import InputError
 from subtrain.formatting import plural
 from subtrain.quantities import split_of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import numbers_below
+from subtrain.designs.model_rows import numbers_below
 from subtrain.errors import InputError
 from subtrain.formatting import number, plural
 from subtrain.study import Study

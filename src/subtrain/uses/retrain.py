@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from subtrain.collection import collect
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.workers import task_message
-from subtrain.designs.drawn import numbers_below, whole_numbers
 from subtrain.designs.listed import ListedDesign
+from subtrain.designs.model_rows import numbers_below, whole_numbers
 from subtrain.errors import InputError, MismatchError
 from subtrain.masks import Masks, pack
 from subtrain.store.addresses import open_store

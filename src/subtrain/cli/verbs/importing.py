@@ -54,7 +54,7 @@ def import_(
     subtrain import runs/mine --masks masks.npy --output test_margins=margins.npy
     """
     from subtrain.cli.shared.progress import stages
-    from subtrain.designs.drawn import EVALUATION
+    from subtrain.designs.model_rows import EVALUATION
     from subtrain.store.npy_files import open_npy
     from subtrain.study import Study
 
@@ -139,7 +139,7 @@ def import_reference(
     The verb only reads LOGDIR. The study uses its arrays where they are if all models are complete, or copies them.
     LOGDIR may also be a study that collect --reference-module is filling: the study then copies its models so far.
     """
-    from subtrain.designs.drawn import EVALUATION
+    from subtrain.designs.model_rows import EVALUATION
     from subtrain.study import Study
 
     made = Study.from_reference(logdir, study, masks=masks, heldout=heldout, spec=spec)

@@ -105,6 +105,8 @@ def _table(now: Status) -> Table:
 
     table = Table(title=f"Study {escape(now.path)}", show_header=False, title_justify="left", box=None)
     table.add_row("models to fit on", f"{now.fit_done:,} of {now.fit_models:,}")
+    if now.validation_models:
+        table.add_row("models to choose lambda by", f"{now.validation_done:,} of {now.validation_models:,}")
     table.add_row("models to evaluate on", f"{now.evaluation_done:,} of {now.evaluation_models:,}")
     table.add_row("units, alpha", f"{now.units:,}, {now.alpha}")
     table.add_row("outputs", ", ".join(f"{name} {shape}" for name, shape in now.outputs.items()))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from subtrain.collection.engines import ENGINES, refuse_options
 from subtrain.collection.tally import SegmentFailure, Tally
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.errors import InputError
 from subtrain.store.memory import Memory
 from subtrain.studies.stored_study import StoredStudy

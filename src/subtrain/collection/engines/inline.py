@@ -8,7 +8,7 @@ from collections.abc import Callable
 from subtrain.collection.segment_order import Agenda
 from subtrain.collection.tally import SegmentFailure, Tally
 from subtrain.collection.workers.train_segment import train_segment
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.studies.stored_study import StoredStudy
 
 # Seconds between looks at segments that others are at work on.

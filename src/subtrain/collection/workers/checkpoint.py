@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.errors import CorruptError
 from subtrain.studies.segments import segment_file
 from subtrain.studies.stored_study import PARTIAL, StoredStudy, segment_name

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from subtrain import outputs
 from subtrain._version import __version__
 from subtrain.collection.workers import checkpoint
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.errors import CorruptError, InputError, SubtrainError
 from subtrain.masks import Masks
 from subtrain.store.memory import IN_MEMORY, Memory

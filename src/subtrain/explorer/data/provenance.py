@@ -13,7 +13,8 @@ from typing import Any
 
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import FIT, Design
+from subtrain.designs.drawn import Design
+from subtrain.designs.model_rows import FIT
 from subtrain.regression.estimators import registered_name
 from subtrain.study import Study
 

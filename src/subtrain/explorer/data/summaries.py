@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import EVALUATION
+from subtrain.designs.model_rows import EVALUATION
 from subtrain.errors import InputError
 from subtrain.evaluation import score
 from subtrain.evaluation_models import held_out

@@ -46,6 +46,7 @@ def counted(
         "study": models.study.identity,
         "output": models.output,
         "rows": [list(run) for run in segment_file.runs(rows.tolist())],
+        "marks": models.marks(rows),
     }
     atomic_files.replace(folder / ROWS, lambda file: file.write(atomic_files.json_bytes(note)))
     try:
@@ -114,6 +115,8 @@ def _usable(folder: Path, models: Models, rows: NDArray[np.int64]) -> int:
         ranges = (range(start, stop) for start, stop in note["rows"])
         before = list(islice(chain.from_iterable(ranges), min(done, rows.size)))
         same = note["study"] == models.study.identity and note.get("output", models.output) == models.output
+        marks = models.marks(rows[:done])
+        same = same and note.get("marks", [])[: len(marks)] == marks
         return done if same and len(before) == done and np.array_equal(rows[:done], before) else 0
     except (
         FileNotFoundError,

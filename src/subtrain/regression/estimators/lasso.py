@@ -20,6 +20,14 @@ from subtrain.regression.lasso.lambda_choice import LassoFit, LassoOptions
 from subtrain.regression.lasso.path import PASSES
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.lasso.validation_error import ValidationModels
+from subtrain.regression.study_models import Models
+
+# Rows of an orthogonal set tell nothing that the others could predict: the lambda that they choose is twice too large.
+ORTHOGONAL_FACTOR = 0.5
+HALVED = (
+    "the design has no validation models that are finished, and its own rows choose a lambda twice too large: it is "
+    "halved (extend the study by validation models to choose it)"
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -42,9 +50,17 @@ class LassoParameters(LinearEstimator):
     max_iter: int = PASSES
     threads: int | None = None
 
+    def look_at(self, models: Models) -> tuple[str, ...]:
+        """Remember, for the next fit, whether lambda is chosen by rows of an orthogonal set."""
+        if not (models.study.design.orthogonal and models.validation is None and self.chooses):
+            return ()
+        self._factor = ORTHOGONAL_FACTOR
+        return (HALVED,)
+
     def _options(self) -> LassoOptions:
         names = LassoOptions.__dataclass_fields__
-        return LassoOptions(**{name: value for name, value in self.get_params().items() if name in names})
+        given = {name: value for name, value in self.get_params().items() if name in names}
+        return LassoOptions(factor=self.__dict__.pop("_factor", 1.0), **given)
 
 
 @dataclass(eq=False, repr=False)

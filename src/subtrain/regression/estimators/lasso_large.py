@@ -147,6 +147,7 @@ class LassoLarge(LassoParameters):
                 numbers.size, lambda k: (models.read(numbers[i : i + k]) for i in range(0, numbers.size, k))
             )
 
+        self._joins = models.validation_joins
         return self.fit_parts(
             [part(rows) for rows in parts.values()],
             models.study.n,
@@ -207,8 +208,9 @@ class LassoLarge(LassoParameters):
         self.lambdas_, self.validation_mse_, self.path_gap_ = path.lambdas.T, path.error.T, path.gap.T
         self.passes_, self.working_units_ = path.passes, path.working
         if validation is not None:
-            if self.refit:
-                self._refitted(path, solve(refitting, models[0] + validation, None, _chosen(self.lam_), path))
+            if self.refit and self.__dict__.pop("_joins", True):
+                lam = rules.factor * _chosen(self.lam_)
+                self._refitted(path, solve(refitting, models[0] + validation, None, lam, path))
             warn_ends(path.lambdas.T, path.error.T, path.best, self.weight_)
         warn_constant(self.constant_units_, path.n)
         warn_gaps(np.nan_to_num(self.gap_, nan=np.inf), self.tol)

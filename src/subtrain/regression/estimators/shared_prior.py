@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,9 +18,15 @@ from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, StandardErrors
 from subtrain.regression.estimators.kit.crossfit import Bench
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense
-from subtrain.regression.estimators.kit.guessed import FOLDS, fit_guessed
+from subtrain.regression.estimators.kit.guessed import FOLDS, Splits, fit_guessed, folds_in_turn
 from subtrain.regression.estimators.kit.learned_prior import Prior
-from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, fitted_lasso, no_folds
+from subtrain.regression.estimators.kit.linear_estimator import (
+    Fitted,
+    LinearEstimator,
+    all_counts,
+    fitted_lasso,
+    no_folds,
+)
 from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, start, sweep
 from subtrain.regression.estimators.kit.pairs import Pairs, pairs_of_study
 from subtrain.regression.estimators.kit.posterior import Learned, posterior_errors
@@ -112,6 +120,8 @@ class SharedPrior(LinearEstimator):
         """Remember, for the next fit, the study's guess, and, where `pairs` is "task", what its task shows of units and
         targets."""
         notes: tuple[str, ...] = ()
+        # Rows of an orthogonal set cannot tell how much of the residual helps, for the others predict nothing of them.
+        self._believed = models.study.design.orthogonal and models.validation is None
         if self.guess is not None:
             self._tables, notes = tables_for(models.study, models.output, self.guess)
         if self.pairs == "task":
@@ -128,7 +138,31 @@ class SharedPrior(LinearEstimator):
         """Fit a guess, and what it leaves, from counts of folds; InputError without a guess."""
         if self.guess is None:
             raise no_folds(self)
-        counts = folds[0]
+        return self._guessed(folds[0], lambda: reduce(add, folds), folds_in_turn(folds), progress)
+
+    def fit_counts(
+        self,
+        train: Counts,
+        validation: Any = None,
+        total: Any = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Self:
+        """As every estimator; with a guess, the share of the residual is measured on the validation models."""
+        if self.guess is None:
+            return super().fit_counts(train, validation, total, progress)
+        if validation is None:
+            raise InputError("a guess needs models that say how far to believe it: give validation models, or folds")
+        others = self._counted(validation)
+        return self._guessed(train, lambda: all_counts(train, others, total), lambda: [(train, others)], progress)
+
+    def _counted(self, validation: Counts | ValidationModels) -> Counts:
+        if isinstance(validation, Counts):
+            return validation
+        return count(validation.masks, validation.outputs, self.threads)
+
+    def _guessed(self, counts: Counts, total: Callable[[], Counts], splits: Splits, progress: Progress | None) -> Self:
+        """counts: some of the models, for the numbers of units and targets."""
         check_memory(counts.n, 3)
         tables = self.__dict__.pop("_tables", None) or tables_of(self.guess, counts.n, counts.targets)
 
@@ -136,14 +170,15 @@ class SharedPrior(LinearEstimator):
             few = () if thorough else (RESIDUAL_SWEEPS, RESIDUAL_MEANS)
             return self._solved(task, models, 1, pairs, progress, *few)
 
-        found = fit_guessed(folds, tables, self._checked_pairs(counts), solve, self.threads)
-        total = found.plan.counts
+        believed = self.__dict__.pop("_believed", False)
+        found = fit_guessed(total, splits, tables, self._checked_pairs(counts), solve, believed, self.threads)
+        everything = found.plan.counts
         self.chosen_, self.share_, self.beta_ = "guess + residual", found.share, found.beta
         self.candidates_ = ["guess", *found.alone]
         self.scores_ = np.array([found.guess, *found.alone.values()])
-        self.n_features_in_, self._flat = total.n, False
-        none = np.zeros((0, total.targets))
-        return self._keep(self._as_fitted(found.plan, found.weights, found.error, found.moved, none), total)
+        self.n_features_in_, self._flat = everything.n, False
+        none = np.zeros((0, everything.targets))
+        return self._keep(self._as_fitted(found.plan, found.weights, found.error, found.moved, none), everything)
 
     @property
     def chooses(self) -> bool:
@@ -166,15 +201,11 @@ class SharedPrior(LinearEstimator):
         pairs = self._checked_pairs(train)
         if self.chooses and validation is None:
             raise InputError("choosing needs validation models; without them give ranks=(1,), lasso=False")
-        everything: Counts = train
-        others: Any = None
-        if validation is not None:
-            models = isinstance(validation, ValidationModels)
-            others = count(validation.masks, validation.outputs, self.threads) if models else validation
-            everything = train + others
+        others = None if validation is None else self._counted(validation)
         if not self.chooses:
             self.chosen_ = f"rank {self.ranks[0]}"
             self.candidates_, self.scores_ = [self.chosen_], np.zeros(0)
+            everything = all_counts(train, others, total)
             return self._fitted(everything, self.ranks[0], pairs, np.zeros((0, train.targets)), progress)
         if not isinstance(validation, ValidationModels):
             raise InputError(
@@ -187,8 +218,8 @@ class SharedPrior(LinearEstimator):
         table = np.array([bench.errors(p) for p in predicted.values()])
         self.chosen_ = self.candidates_[int(np.argmax(self.scores_))]
         if self.chosen_ in ALONE:
-            return self._alone(train, others, everything, table, progress)
-        return self._fitted(everything, int(self.chosen_.split()[1]), pairs, table, progress)
+            return self._alone(train, others, total, table, progress)
+        return self._fitted(all_counts(train, others, total), int(self.chosen_.split()[1]), pairs, table, progress)
 
     def _candidates(self, bench: Bench, train: Counts, pairs: Pairs, progress: Progress | None) -> dict[str, Floats]:
         """What each candidate, fitted on `train`, predicts of the validation models."""
@@ -202,7 +233,7 @@ class SharedPrior(LinearEstimator):
         return found
 
     def _alone(
-        self, train: Counts, validation: Counts, total: Counts, table: Floats, progress: Progress | None
+        self, train: Counts, validation: Counts | None, total: Any, table: Floats, progress: Progress | None
     ) -> Fitted:
         """The LASSO or ridge, its lambda chosen by all validation models and fitted again on all models."""
         with heard(aloud=False) as said:
@@ -214,8 +245,8 @@ class SharedPrior(LinearEstimator):
         for text in said:
             if not any(word in text for word in SAID_OF_ALL):
                 warn(text)
-        residual = np.zeros(total.targets) if fitted.residual is None else fitted.residual
-        none = np.zeros((0, total.targets))
+        residual = np.zeros(train.targets) if fitted.residual is None else fitted.residual
+        none = np.zeros((0, train.targets))
         return replace(fitted, lambdas=none, validation_mse=table, path_gap=None, residual=residual)
 
     def _checked_pairs(self, counts: Counts) -> Pairs:

@@ -24,7 +24,8 @@ class LassoOptions:
 
     lambdas: how many, or their values; eps: the smallest over the largest; tol: relative duality gap; objective:
     "standardized" (the paper's) or "raw"; early_stop: lambdas to go on after the least validation error, None for all;
-    refit: fit the chosen lambda again on fitting and validation models; penalty: a factor of lambda for each unit [n];
+    refit: fit the chosen lambda again on fitting and validation models; factor: of the chosen lambda, when it is fitted
+    again; penalty: a factor of lambda for each unit [n];
     positive: no negative weights; max_iter: sweeps at most for one lambda; threads: None for all cores.
     """
 
@@ -34,6 +35,7 @@ class LassoOptions:
     objective: str = "standardized"
     early_stop: int | None = 5
     refit: bool = True
+    factor: float = 1.0
     penalty: Floats | None = None
     positive: bool = False
     max_iter: int = PASSES
@@ -107,11 +109,14 @@ def chosen_lambdas(
 def refit(
     total: Counts, fit: LassoFit, options: LassoOptions | None = None, progress: Progress | None = None
 ) -> LassoFit:
-    """`fit` with the weights of all models, `total`, at the lambdas it chose; its own weights are where this starts."""
+    """`fit` with the weights of all models, `total`, at the lambdas it chose, times options.factor.
+
+    Its own weights are where this starts.
+    """
     how = options or LassoOptions()
     # A target without any lambda (constant in the fitting models) keeps its all-zero weights.
     none = fit.lam <= 0
-    lam = np.where(none, lambda_max(problem(total, how.objective, how.penalty), how.positive), fit.lam)
+    lam = np.where(none, lambda_max(problem(total, how.objective, how.penalty), how.positive), how.factor * fit.lam)
     again = solve_at(
         total,
         lam,

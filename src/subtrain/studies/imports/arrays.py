@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.arrays import concat
-from subtrain.designs.drawn import row_numbers
 from subtrain.designs.imported import SUBSETS, ImportedDesign
 from subtrain.designs.mask_survey import Survey, survey
+from subtrain.designs.model_rows import row_numbers
 from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.store import atomic_files

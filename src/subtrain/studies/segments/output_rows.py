@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import Block, Span
+from subtrain.designs.model_rows import Block, Span
 from subtrain.errors import InputError
 from subtrain.outputs import Output
 from subtrain.store.npy_files import open_npy, open_verified

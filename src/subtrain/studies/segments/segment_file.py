@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.errors import CorruptError, SubtrainError
 from subtrain.outputs import Output
 from subtrain.store.atomic_files import check_regular, storage_errors

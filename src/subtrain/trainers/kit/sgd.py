@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import whole
+from subtrain.designs.model_rows import whole
 from subtrain.errors import InputError
 
 Array = NDArray[np.float64]

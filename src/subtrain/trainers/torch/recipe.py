@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from subtrain.designs.drawn import whole
+from subtrain.designs.model_rows import whole
 from subtrain.errors import InputError
 from subtrain.trainers.kit.sgd import SCHEDULES
 

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import EVALUATION
+from subtrain.designs.model_rows import EVALUATION
 from subtrain.errors import InputError, SubtrainError
 from subtrain.evaluation import score, weakness
 from subtrain.evaluation_models import even_replicates, held_out, refuse_seen

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import numbers_below
+from subtrain.designs.model_rows import numbers_below
 from subtrain.errors import InputError
 from subtrain.quantities import Quantity
 from subtrain.studies.stored_study import StoredStudy

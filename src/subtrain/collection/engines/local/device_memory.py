@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 
 
 class Remedy(Enum):

@@ -8,7 +8,7 @@ from subtrain.collection.engines.engine_protocol import device_of
 from subtrain.collection.engines.local.executor import LocalExecutor
 from subtrain.collection.engines.local.slots import pick_slots
 from subtrain.collection.tally import Tally, known_worker_bytes
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.system.machine import available_memory, cores, promised_gpus, visible_gpus
 

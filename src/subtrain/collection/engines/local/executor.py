@@ -18,7 +18,7 @@ from subtrain.collection.segment_order import Agenda
 from subtrain.collection.tally import SegmentFailure, Tally
 from subtrain.collection.workers import bounded_logs, checkpoint, task_message
 from subtrain.collection.workers.train_segment import record_failure
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.errors import CollectError, CorruptError, StorageError, SubtrainError
 from subtrain.studies.stored_study import StoredStudy, segment_name
 from subtrain.system.machine import NoDeviceError, memory

@@ -15,7 +15,7 @@ from typing import Any
 from subtrain.collection.engines.local.device_memory import Growth
 from subtrain.collection.workers.train_segment import DEVICE
 from subtrain.collection.workers.worker import log_name
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.studies.stored_study import LOGS, StoredStudy
 from subtrain.system.plotting import without_notebook
 

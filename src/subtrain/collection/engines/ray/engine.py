@@ -19,7 +19,7 @@ from subtrain.collection.engines.ray.cluster import AHEAD, LostError, RayCluster
 from subtrain.collection.retries import Ledger
 from subtrain.collection.tally import SegmentFailure, Tally
 from subtrain.collection.workers import task_message
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.errors import StorageError
 from subtrain.store.addresses import open_store
 from subtrain.store.protocol import Store

@@ -14,7 +14,7 @@ from subtrain.collection.tally import SegmentFailure, Tally, runner_file
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.task_message import worker_words
 from subtrain.collection.workers.train_segment import recorded_failures
-from subtrain.designs.drawn import Span
+from subtrain.designs.model_rows import Span
 from subtrain.errors import CollectError, CorruptError, InputError, MismatchError, StorageError, SubtrainError
 from subtrain.store import atomic_files
 from subtrain.studies.stored_study import StoredStudy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -26,6 +26,8 @@ STEPS = 60
 Table = tuple[str, NDArray[np.floating]]
 # Weights of a problem, of its models and what is known of pairs; in all sweeps, or in few.
 Solve = Callable[[Dense, int, Pairs, bool], Learned]
+# Counts to fit on and counts held out of them, pair by pair.
+Splits = Callable[[], Iterable[tuple[Counts, Counts]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,35 +160,40 @@ class Guessed:
 
 
 def fit_guessed(
-    folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, solve: Solve, threads: int | None = None
+    total: Callable[[], Counts],
+    splits: Splits,
+    tables: Sequence[Table],
+    known: Pairs,
+    solve: Solve,
+    believed: bool = False,
+    threads: int | None = None,
 ) -> Guessed:
     """Weights that are what tables say, by effects that outputs teach, and a share of what `solve` makes of the rest.
 
-    1. Folds are held out in turn: effects and residual are fitted to all others, and the share of the residual's
-    predictions is measured that helps there. So a residual fitted to too few models does no harm. Few sweeps fit it;
-    where all of it helps, and all sweeps predict the folds better, all do. 2. Both are fitted to all models. The
-    residual's prior knows, besides what is known of pairs, how large the guess of each weight is.
+    1. Models are held out: effects and residual are fitted to the others, and the share of the residual's predictions
+    is measured that helps there. So a residual fitted to too few models does no harm. Few sweeps fit it; where all of
+    it helps, and all sweeps predict the held-out models better, all do. 2. Both are fitted to `total`. The residual's
+    prior knows, besides what is known of pairs, how large the guess of each weight is. believed: whether the residual
+    is believed whole, because held-out models cannot tell.
     """
-    if len(folds) < 2:
-        raise InputError(f"a guess needs at least 2 folds of models, got {len(folds)}")
-    # 1. Held-out folds.
-    trial, thorough = _tried(folds, tables, known, solve, False), False
+    # 1. Held-out models.
+    trial, thorough = _tried(splits, tables, known, solve, False), False
     if trial.left.share >= 1:
-        other = _tried(folds, tables, known, solve, True)
+        other = _tried(splits, tables, known, solve, True)
         if other.both.score > trial.both.score:
             trial, thorough = other, True
-    # 2. All models.
-    total = reduce(add, folds)
-    plan = problem(total, "raw")
+    # 2. All models; what was held out may join the counts in the memory of the others now.
+    counts = total()
+    plan = problem(counts, "raw")
     task = dense(plan)
-    found, first, learned = _fitted(task, total.m, tables, known, solve, thorough)
-    names, share = [name for name, _ in tables], trial.left.share
+    found, first, learned = _fitted(task, counts.m, tables, known, solve, thorough)
+    names, share = [name for name, _ in tables], 1.0 if believed else trial.left.share
     left, more = residual(task, first), learned.state
     return Guessed(
         plan=plan,
         weights=first + share * more.coef,
         error=posterior_errors(left, plan, learned, with_levels(known, first), share, threads),
-        moved=np.divide(more.moved, task.variance, out=np.zeros(total.targets), where=task.variance > 0),
+        moved=np.divide(more.moved, task.variance, out=np.zeros(counts.targets), where=task.variance > 0),
         alone=dict(zip(names, (held.score for held in trial.alone), strict=True)),
         guess=trial.guess.score,
         share=share,
@@ -204,15 +211,27 @@ class HeldFolds:
     both: Held
 
 
-def _tried(folds: Sequence[Counts], tables: Sequence[Table], known: Pairs, solve: Solve, thorough: bool) -> HeldFolds:
-    """Fitted to all folds but one, for as many folds as hold JUDGED models."""
-    targets, judged = folds[0].targets, 0
+def folds_in_turn(folds: Sequence[Counts]) -> Splits:
+    """Each fold held out in turn, for as many folds as hold JUDGED models."""
+    if len(folds) < 2:
+        raise InputError(f"a guess needs at least 2 folds of models, got {len(folds)}")
+
+    def splits() -> Iterator[tuple[Counts, Counts]]:
+        judged = 0
+        for k, fold in enumerate(folds):
+            if judged < JUDGED:
+                yield reduce(add, [other for j, other in enumerate(folds) if j != k]), fold
+            judged += fold.m
+
+    return splits
+
+
+def _tried(splits: Splits, tables: Sequence[Table], known: Pairs, solve: Solve, thorough: bool) -> HeldFolds:
+    """Fitted to the rest of each split, and judged on what it holds out."""
+    targets = tables[0][1].shape[1]
     found = HeldFolds([Held.of(targets) for _ in tables], *(Held.of(targets) for _ in range(3)))
-    for k, fold in enumerate(folds):
-        if judged >= JUDGED:
-            break
-        judged += fold.m
-        rest, out = reduce(add, [other for j, other in enumerate(folds) if j != k]), dense(problem(fold, "raw"))
+    for rest, fold in splits():
+        out = dense(problem(fold, "raw"))
         first, learned = _fitted(dense(problem(rest, "raw")), rest.m, tables, known, solve, thorough)[1:3]
         more = learned.state
         for (_, table), held in zip(tables, found.alone, strict=True):

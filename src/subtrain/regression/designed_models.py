@@ -1,0 +1,201 @@
+"""A study's models as its design lets them be compared: shared seeds taken out, pairs turned into differences.
+
+This is the one step between reading models and counting them. It streams, and what it does to the models of one set
+depends on that set alone, so that counts stay additive over sets, machines and extensions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subtrain.designs.orthogonal import SetLayout
+from subtrain.masks import Masks
+from subtrain.regression.shared_seeds import SeedEffects, effects_of_pairs, effects_of_rows
+from subtrain.regression.study_models import Models
+from subtrain.system.types import Floats
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Adjustment:
+    """What is done to the outputs of each row that is fitted, arrays of [k] in the order of `first`.
+
+    first: number of the model whose mask the row has, ascending; second: of the model on its complement, -1 where the
+    row is one model; sets: place of the row's set; seeds, partner_seeds: places of their seeds among `effects`, -1 for
+    none; effects: float64 [seeds, T]; level: float64 [sets, T], the mean of a set's pairs, which is added to their
+    differences; shares: part of the outputs' variance that the seeds of each set were; marks: a digest of each set.
+    """
+
+    first: Ints
+    second: Ints
+    sets: Ints
+    seeds: Ints
+    partner_seeds: Ints
+    effects: Floats
+    level: Floats
+    shares: tuple[float, ...]
+    marks: tuple[str, ...]
+
+    def apply(self, models: Models, rows: Ints) -> Floats:
+        """Outputs [k, T] of these rows; models that are not among `first` keep theirs."""
+        outputs = models.outputs_of(rows).astype(np.float64)
+        at = np.searchsorted(self.first, rows)
+        known = at < self.first.size
+        known[known] = self.first[at[known]] == rows[known]
+        self._less_seeds(outputs, np.where(known, self.seeds[np.minimum(at, self.first.size - 1)], -1))
+        paired = known.copy()
+        paired[known] = self.second[at[known]] >= 0
+        if paired.any():
+            here = at[paired]
+            others = models.outputs_of(self.second[here]).astype(np.float64)
+            self._less_seeds(others, self.partner_seeds[here])
+            outputs[paired] = (outputs[paired] - others) / 2 + self.level[self.sets[here]]
+        return outputs
+
+    def _less_seeds(self, outputs: Floats, seeds: Ints) -> None:
+        shared = seeds >= 0
+        outputs[shared] -= self.effects[seeds[shared]]
+
+    @property
+    def pairs(self) -> int:
+        """Rows that are differences of a pair."""
+        return int(np.count_nonzero(self.second >= 0))
+
+
+@dataclass(frozen=True, eq=False)
+class DesignedModels(Models):
+    """Models of a study whose rows are pairs where both halves are there, and single models elsewhere."""
+
+    adjustment: Adjustment | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.float64)
+
+    def read(self, rows: Ints) -> tuple[Masks, NDArray[Any]]:
+        assert self.adjustment is not None
+        return self.study.masks(rows), self.adjustment.apply(self, rows)
+
+    @property
+    def validation_joins(self) -> bool:
+        """Not beside pairs, whose differences have neither even effects nor half of the noise of a single model."""
+        assert self.adjustment is not None
+        return 2 * self.adjustment.pairs < self.adjustment.first.size
+
+    def models_in(self, rows: Ints) -> Ints:
+        assert self.adjustment is not None
+        second = self.adjustment.second[np.isin(self.adjustment.first, rows)]
+        return np.union1d(rows, second[second >= 0])
+
+    def marks(self, rows: Ints) -> list[str]:
+        assert self.adjustment is not None
+        some = np.unique(self.adjustment.sets[np.isin(self.adjustment.first, rows)])
+        return [self.adjustment.marks[k] for k in some.tolist()]
+
+    def about(self) -> dict[str, Any]:
+        assert self.adjustment is not None
+        made = self.adjustment
+        share = float(np.mean(made.shares)) if made.shares else 0.0
+        single = int(made.first.size - made.pairs)
+        return {"pairs": made.pairs, "single": single, "seeds": len(made.effects), "seed_share": round(share, 4)}
+
+
+def as_designed(models: Models) -> Models:
+    """These models as their design lets them be compared; the same where each was drawn by itself."""
+    rows = models.rows
+    layout = models.study.design.layout(rows)
+    if layout is None or not rows.size or (layout.pairs is None and layout.seeds is None):
+        return models
+    numbers, where = np.unique(layout.sets, return_inverse=True)
+    found = [_of_set(models, rows[where == k], layout[where == k]) for k in range(numbers.size)]
+    adjustment = _joined(found)
+    values = {name: getattr(models, name) for name in Models.__dataclass_fields__}
+    return DesignedModels(**{**values, "rows": adjustment.first}, adjustment=adjustment)
+
+
+@dataclass(frozen=True, eq=False)
+class _Set:
+    first: Ints
+    second: Ints
+    seeds: Ints
+    partner_seeds: Ints
+    effects: SeedEffects
+
+
+def _of_set(models: Models, rows: Ints, layout: SetLayout) -> _Set:
+    """What is done to the models of one set.
+
+    1. Two halves of a pair are one row, unless most models of the set have no partner. 2. Effects of seeds come from
+    sums of pairs, which hold no main effect of a unit, or else from the means of each seed's models.
+    """
+    # 1. Pairs.
+    first, second = _pairs(rows, layout)
+    paired = second >= 0
+    if 4 * np.count_nonzero(paired) < rows.size:
+        first, second = rows, np.full(rows.size, -1)
+        paired = second >= 0
+    # 2. Effects of seeds.
+    seeds = layout.seeds
+    if seeds is None:
+        none = np.full(first.size, -1)
+        level = effects_of_pairs(models, first[paired], second[paired], None) if paired.any() else _no_effects(models)
+        return _Set(first, second, none, none, level)
+    numbers, places = np.unique(seeds, return_inverse=True)
+    of = dict(zip(rows.tolist(), places.tolist(), strict=True))
+    one = np.array([of[row] for row in first.tolist()], np.int64)
+    other = np.array([of.get(row, -1) for row in second.tolist()], np.int64)
+    if np.count_nonzero(paired) > 2 * numbers.size:
+        effects = effects_of_pairs(models, first[paired], second[paired], (one[paired], other[paired], numbers.size))
+    else:
+        effects = effects_of_rows(models, rows, places, numbers.size)
+        if paired.any():
+            effects = replace(effects, level=effects_of_pairs(models, first[paired], second[paired], None).level)
+    return _Set(first, second, one, other, effects)
+
+
+def _no_effects(models: Models) -> SeedEffects:
+    return SeedEffects(np.zeros((0, models.targets)), np.zeros(models.targets), 0.0)
+
+
+def _pairs(rows: Ints, layout: SetLayout) -> tuple[Ints, Ints]:
+    """The first model of each pair, ascending, and the second, -1 where it is not there."""
+    if layout.pairs is None:
+        return rows, np.full(rows.size, -1)
+    _, first, counts = np.unique(layout.pairs, return_index=True, return_counts=True)
+    last = rows.size - 1 - np.unique(layout.pairs[::-1], return_index=True)[1]
+    second = np.where(counts == 2, rows[last], -1)
+    order = np.argsort(rows[first])
+    return rows[first][order], second[order]
+
+
+def _joined(sets: list[_Set]) -> Adjustment:
+    sizes = [len(one.effects.values) for one in sets]
+    before = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    shifted = [
+        tuple(np.where(some >= 0, some + start, -1) for some in (one.seeds, one.partner_seeds))
+        for one, start in zip(sets, before.tolist(), strict=True)
+    ]
+    first = np.concatenate([one.first for one in sets])
+    order = np.argsort(first)
+    return Adjustment(
+        first=first[order],
+        second=np.concatenate([one.second for one in sets])[order],
+        sets=np.repeat(np.arange(len(sets)), [one.first.size for one in sets])[order],
+        seeds=np.concatenate([one for one, _ in shifted])[order],
+        partner_seeds=np.concatenate([other for _, other in shifted])[order],
+        effects=np.concatenate([one.effects.values for one in sets]),
+        level=np.stack([one.effects.level for one in sets]),
+        shares=tuple(one.effects.share for one in sets),
+        marks=tuple(_mark(one) for one in sets),
+    )
+
+
+def _mark(one: _Set) -> str:
+    arrays = one.first, one.second, one.seeds, one.partner_seeds, one.effects.values, one.effects.level
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()[:16]
