@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from subtrain import Design, Output, Study
+from subtrain.designs.model_rows import VALIDATION
 from subtrain.errors import CorruptError, InputError, MismatchError
 from subtrain.store.seal import sealed
 from subtrain.studies.manifest import EXTENSIONS, MANIFEST
@@ -216,6 +217,18 @@ def test_a_bad_extension_leaves_nothing(make_study, options):
     assert Study.open(study.path).models == 16
 
 
+def test_validation_models_are_an_extension_too(make_study):
+    study = make_study()
+    longer = study.extend(models=4).extend(validation=np.int64(7))
+    again = Study.open(study.path)
+    assert longer.design == again.design
+    assert again.design.role_rows(VALIDATION).tolist() == list(range(20, 27))
+    assert np.array_equal(again.masks(range(16)).data, study.masks().data)
+    assert again.done(VALIDATION).size == 0
+    with pytest.raises(InputError, match="validation models to add must be a whole number"):
+        study.extend(validation=2.5)
+
+
 CREATE = """
 import sys, time
 import worlds
@@ -278,7 +291,7 @@ def test_roles_and_names_of_what_is_read(make_study):
     study = make_study()
     assert study.done("fit").tolist() == list(range(10))
     assert study.done("evaluation").tolist() == list(range(10, 16))
-    with pytest.raises(InputError, match="a role is 'fit' or 'evaluation', got 'test'"):
+    with pytest.raises(InputError, match="a role is 'fit', 'validation', 'evaluation', got 'test'"):
         study.done("test")
     with pytest.raises(InputError, match="records no output 'margins'; it has test_margins, train_margins"):
         study.read("margins")

@@ -133,7 +133,7 @@ class AnyDesign(Protocol):
         """This design with the class of each unit."""
         ...
 
-    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Self:
+    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0) -> Self:
         """The same design with more rows at the end; InputError where `can_extend` is False."""
         ...
 

@@ -75,7 +75,9 @@ class ImportedDesign(DesignDefaults):
     def seeds(self, rows: Rows | None = None) -> NDArray[np.uint32]:
         raise InputError("the models of this study were trained elsewhere, with seeds that it does not know")
 
-    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> ImportedDesign:
+    def extend(
+        self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0
+    ) -> ImportedDesign:
         raise InputError("an imported study has no design to draw more models from")
 
     def role_rows(self, role: str) -> NDArray[np.int64]:

@@ -95,9 +95,11 @@ class ListedDesign(DesignDefaults):
         index = row_numbers(rows, self.rows)
         return training_seeds(self.seed, *np.divmod(index, len(self.listed))[::-1])
 
-    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> ListedDesign:
+    def extend(
+        self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0
+    ) -> ListedDesign:
         """The same masks with `replicates` more runs of each; listed masks cannot become more."""
-        if models or heldout:
+        if models or heldout or validation:
             raise InputError("a study of listed masks has no more subsets to draw: extend it by replicates alone")
         if not replicates:
             raise InputError("nothing to add: give replicates, more runs of each mask")

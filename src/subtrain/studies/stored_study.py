@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.designs.design_protocol import AnyDesign
-from subtrain.designs.model_rows import ROLES, Span, row_numbers
+from subtrain.designs.model_rows import ROLES, Span, row_numbers, whole
 from subtrain.designs.model_rows import Rows as RowSpec
 from subtrain.errors import InputError, MismatchError
 from subtrain.masks import Masks
@@ -196,7 +196,7 @@ class StoredStudy(ShowsExamples):
             task = with_changes(task, fingerprint=self.fingerprint, watched=None)  # as version 0.1.0 saw it
         return replace(self, given_task=task, given=making)
 
-    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None) -> Self:
+    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0) -> Self:
         """Plan more models; everything that is there stays as it is.
 
         Args:
@@ -204,15 +204,18 @@ class StoredStudy(ShowsExamples):
             heldout: further subsets to evaluate on.
             replicates: models on each further held-out subset, or further runs of each listed mask; by default as the
                 design has it.
+            validation: further random subsets with seeds of their own, one model each, which choose lambda.
 
         Returns:
             The longer study; collect it.
         """
         if not self.design.can_extend:
             raise InputError(f"{self.location} was imported: there is no design to draw more models from")
-        check_size(self.design.extend(models, heldout, replicates), self.segment)
+        # Kinds of design that have no validation models need not know the word.
+        own = {"validation": whole("validation models to add", validation)} if validation else {}
+        check_size(self.design.extend(models, heldout, replicates, **own), self.segment)
         more = int(replicates or self.design.replicates)
-        entry = {"models": int(models), "heldout": int(heldout), "replicates": more}
+        entry = {"models": int(models), "heldout": int(heldout), "replicates": more, **own}
         while True:
             numbered = f"{EXTENSIONS}/{len(extension_files(self.store)) + 1:06d}.json"
             now = type(self).open(self.store)
