@@ -69,6 +69,26 @@ def test_shuffles_are_those_of_a_plain_implementation(seed):
     assert rng.shuffled(np.arange(10, 47, dtype=np.int32), 3, np.uint64(seed)).tolist() == expected
 
 
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1, 2**64 - 1])
+def test_keyed_orders_are_those_of_a_plain_implementation(seed):
+    plain, items, expected = Plain(seed, 1), list(range(10, 47)), []
+    for _ in range(3):
+        state = plain.bits()
+        expected.append(sorted(items, key=lambda item: splitmix((state + item * 0x9E3779B97F4A7C15) & M64)))
+    assert rng.keyed(np.arange(10, 47, dtype=np.int32), 3, np.uint64(seed)).tolist() == expected
+
+
+@pytest.mark.parametrize("size", [1, 2, 30, 700])
+def test_two_items_have_the_same_keyed_order_whichever_others_are_there(size):
+    random, everything = np.random.default_rng(size), np.arange(1000, dtype=np.int32)
+    whole = rng.keyed(everything, 5, np.uint64(3))
+    some = random.permutation(everything)[:size]
+    for order, part in zip(whole, rng.keyed(some, 5, np.uint64(3)), strict=True):
+        assert part.tolist() == order[np.isin(order, some)].tolist()
+    assert not np.array_equal(whole[0], whole[1])
+    assert not np.array_equal(whole[0], rng.keyed(everything, 1, np.uint64(4))[0])
+
+
 def test_initial_weights_are_those_of_a_plain_implementation():
     sizes = np.array([9, 5, 3])
     plain = Plain(11, 0)
@@ -95,9 +115,10 @@ def test_draws_that_would_favour_some_numbers_are_rejected():
     assert stats.chisquare(np.bincount(drawn % 3, minlength=3)).pvalue > 1e-4
 
 
-def test_shuffles_are_permutations_and_every_item_meets_every_position_equally():
+@pytest.mark.parametrize("shuffle", [rng.shuffled, rng.keyed])
+def test_shuffles_are_permutations_and_every_item_meets_every_position_equally(shuffle):
     items, times = np.arange(12, dtype=np.int32), 6000
-    orders = rng.shuffled(items, times, np.uint64(1))
+    orders = shuffle(items, times, np.uint64(1))
     assert orders.dtype == np.int32
     assert (np.sort(orders, axis=1) == items).all()
     counts = np.stack([np.bincount(orders[:, p], minlength=12) for p in range(12)])

@@ -85,6 +85,39 @@ def shuffled(items: NDArray[np.int32], times: int, seed: Any) -> NDArray[np.int3
 
 
 @contracting_kernel
+def keyed(items: NDArray[np.int32], times: int, seed: Any) -> NDArray[np.int32]:
+    """`times` random orders of the different items [n], int32 [times, n]; the order of two items never depends on which
+    others are there.
+
+    Each time, an item's key is the output of splitmix64 with the item's number, from a state drawn for that time: keys
+    are all different. They are sorted by buckets, a bucket for each item in the mean.
+    """
+    s, n = generator(seed, ORDER), np.uint64(items.size)
+    out = np.empty((times, items.size), np.int32)
+    drawn, keys = np.empty(items.size, np.uint64), np.empty(items.size, np.uint64)
+    place = np.empty(items.size + 1, np.int64)
+    for t in range(times):
+        state, row = bits(s), out[t]
+        place[:] = 0
+        for i in range(items.size):
+            drawn[i] = mixed(state + np.uint64(items[i]) * _GOLDEN)
+            place[((drawn[i] >> np.uint64(32)) * n >> np.uint64(32)) + np.uint64(1)] += 1
+        for i in range(items.size):
+            place[i + 1] += place[i]
+        for i in range(items.size):
+            b = (drawn[i] >> np.uint64(32)) * n >> np.uint64(32)
+            keys[place[b]], row[place[b]] = drawn[i], items[i]
+            place[b] += 1
+        for i in range(1, items.size):
+            key, item, j = keys[i], row[i], i
+            while j > 0 and keys[j - 1] > key:
+                keys[j], row[j] = keys[j - 1], row[j - 1]
+                j -= 1
+            keys[j], row[j] = key, item
+    return out
+
+
+@contracting_kernel
 def uniform_layers(inputs: NDArray[np.int64], outputs: NDArray[np.int64], seed: Any) -> NDArray[np.float32]:
     """Weights and biases of all layers, float32, uniform on [-b, b) with b = 1/sqrt(inputs of one output)."""
     s = generator(seed, INITIALIZATION)
