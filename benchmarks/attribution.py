@@ -50,12 +50,14 @@ FITS += [(m, f"guess {k}", f"`SharedPrior(guess=…)`, K = {k}") for m in (50, 1
 
 def trained(study, k):
     """The first K models of a digits study, trained again: their outputs must be those that are recorded."""
-    rows, recipe = study.done(FIT)[:k], Sgd()
+    rows = study.done(FIT)[:k]
+    # A study that was begun by position has a task without an earlier one.
+    recipe = Sgd(order="position" if study.task.earlier is None else "unit")
     train, test = ((x.astype(np.float32), y.astype(np.int64)) for x, y in split_digits(study.n, targets(study), 0))
     x, sizes = writable(train[0]), mlp.layer_sizes(train[0], (64,), 10)
     masks, passed = study.masks(rows).unpack(), []
     for mask, seed in zip(masks, study.design.seeds(rows).tolist(), strict=True):
-        order = minibatch_order(np.flatnonzero(mask), seed, recipe.epochs)
+        order = minibatch_order(np.flatnonzero(mask), seed, recipe.epochs, recipe.order)
         rates = recipe.rates(order.shape[1])
         steps, numbers = len(rates) // recipe.epochs, [np.float32(v) for v in (recipe.momentum, recipe.weight_decay)]
         found = []

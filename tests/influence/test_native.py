@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -158,14 +159,15 @@ def test_few_sampled_labels_give_nearly_the_same_table() -> None:
     assert not np.array_equal(one, influence_table(*arguments, Precision(0.0, 1 << 30, 1), 9))
 
 
-@pytest.mark.parametrize("init", ["own", "shared"])
+@pytest.mark.parametrize(("init", "order"), [("own", "unit"), ("own", "position"), ("shared", "unit")])
 @pytest.mark.parametrize(("network", "layers", "shape"), [NETWORKS[1], NETWORKS[4]])
-def test_tables_are_of_the_models_of_the_study(network, layers, shape, init, monkeypatch) -> None:
+def test_tables_are_of_the_models_of_the_study(network, layers, shape, init, order, monkeypatch) -> None:
+    recipe = replace(RECIPE, order=order)
     data, seen = data_of(shape), []
     (x, y), (x_test, y_test) = data["train"], data["test"]
     images = {"standardize": False} if network == "cnn" else {}
     make = getattr(st.tasks, network)
-    task = make(x, y, x_test, y_test, **layers, recipe=RECIPE, init=init, **images)
+    task = make(x, y, x_test, y_test, **layers, recipe=recipe, init=init, **images)
     study = st.Study.create(":memory:", task, st.Design(models=4))
     study.collect(progress=False)
 
@@ -179,7 +181,7 @@ def test_tables_are_of_the_models_of_the_study(network, layers, shape, init, mon
     task.influence(mask, seed, "test_margins")
     ours, theirs = seen[0]
     train = {"mlp": train_mlp, "cnn": train_cnn}[network]
-    exact = train(x, y, mask[None], np.array([seed]), [x, x_test], classes=3, recipe=RECIPE, init=init, **layers)
+    exact = train(x, y, mask[None], np.array([seed]), [x, x_test], classes=3, recipe=recipe, init=init, **layers)
     # The compiled loops and numpy round differently in the last places.
     assert np.abs(ours - exact[0][0]).max() < 1e-4
     assert np.abs(theirs - exact[1][0]).max() < 1e-4

@@ -95,7 +95,8 @@ RECORDED = {
 @pytest.mark.parametrize("name", RECORDED)
 def test_code_of_subtrain_is_not_watched_so_that_no_release_orphans_a_study(name):
     x = IMAGES if name == "cnn" else X
-    assert getattr(tasks, name)(x, Y, x, Y).fingerprint == RECORDED[name]
+    task = getattr(tasks, name)(x, Y, x, Y)
+    assert (task.earlier() if task.earlier else task).fingerprint == RECORDED[name]
 
 
 def test_a_version_stands_for_code_that_is_not_watched():

@@ -17,7 +17,7 @@ IMAGES, TEST = (
 )
 MASKS = RANDOM.random((3, 60)) < 0.7
 SEEDS = np.array([3, 3, 9], np.uint32)
-QUICK = Sgd(epochs=3, batch=10, lr=0.05)
+QUICK = Sgd(epochs=3, batch=10, lr=0.05, order="unit")
 
 
 def task(images=IMAGES, test=TEST, **options):

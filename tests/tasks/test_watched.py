@@ -486,6 +486,8 @@ FIRST = {
 def test_built_in_tasks_are_those_of_the_first_version(name):
     params, recorded = FIRST[name]
     task = load_task(name, params)[0]
+    if getattr(task, "earlier", None):
+        task = task.earlier()
     assert recorded == (task.watched.old() if getattr(task, "watched", None) else task.fingerprint)
 
 

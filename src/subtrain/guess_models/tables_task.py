@@ -50,8 +50,8 @@ def from_source(
     """The task of the tables of these models of the study at this address, whose own task has this name."""
     from subtrain.tasks.loading.load import load_task
 
-    task, numbers = load_task(name, params)[0], np.array(rows, np.int64)
-    return TablesTask.of(StoredStudy.open(study), task, output, numbers, recorded, parts)
+    found = StoredStudy.open(study).made_by(load_task(name, params)[0], None)
+    return TablesTask.of(found, found.task, output, np.array(rows, np.int64), recorded, parts)
 
 
 @dataclass(frozen=True, eq=False)

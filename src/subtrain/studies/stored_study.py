@@ -37,11 +37,11 @@ from subtrain.studies.manifest import (
 from subtrain.studies.new_study import create_study, task_and_source
 from subtrain.studies.segments.output_rows import Rows, SegmentRows, plan_segments
 from subtrain.studies.segments.segment_file import WHOLE, file_name
-from subtrain.studies.task_agreement import check_design, task_differences
+from subtrain.studies.task_agreement import as_begun, as_recorded, check_design, task_differences
 from subtrain.studies.task_design import bound
 from subtrain.studies.trust import Making, making_of
 from subtrain.studies.view.shows_examples import ShowsExamples
-from subtrain.tasks.base import Source, Task, with_changes
+from subtrain.tasks.base import Source, Task
 
 SEGMENTS, FAILURES, FITS = "segments", "failures", "fits"
 PARTIAL, LOGS = "partial", "logs"
@@ -189,12 +189,11 @@ class StoredStudy(ShowsExamples):
 
     def made_by(self, task: Task, making: Making | None) -> Self:
         """This study with its task at hand and what makes it again, if anything does; else MismatchError."""
+        task = as_begun(self, task)
         differences = task_differences(self, task, None if making is None else making.task)
         if differences:
             raise MismatchError(f"{self.location} was made with another task: {'; '.join(differences)}")
-        if getattr(task, "watched", None) is not None and task.fingerprint != self.fingerprint:
-            task = with_changes(task, fingerprint=self.fingerprint, watched=None)  # as version 0.1.0 saw it
-        return replace(self, given_task=task, given=making)
+        return replace(self, given_task=as_recorded(self, task), given=making)
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0) -> Self:
         """Plan more models; everything that is there stays as it is.

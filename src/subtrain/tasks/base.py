@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -51,6 +52,8 @@ class Task(Protocol):
             float32 [n, T]: how far training on each example moves each target's output, to first order (`st.guess`). If
             it also takes `outputs`, then with outputs=True it returns that table and what the model records, arrays by
             output name, so that `collect(guess=…)` trains the model once; else it is trained for both.
+        earlier: optional: `earlier()` returns the task as an earlier version of subtrain trained it, for studies that
+            were begun with that.
 
     Example:
         >>> import subtrain as st
@@ -138,6 +141,7 @@ class BatchTask:
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
     influence: Influence | None = field(default=None, repr=False)
     watched: Watched | None = field(default=None, repr=False)
+    earlier: Callable[[], Task] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _bind(self, self.train_batch)
@@ -148,7 +152,7 @@ class BatchTask:
 
     def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:
         """The task with relabeled twins behind its examples; InputError if it has no labels of its own."""
-        return _relabelled(self.relabel, units, labels)
+        return _relabelled(self, units, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,13 +173,14 @@ class FunctionTask:
     relabel: Callable[[Sequence[int], Sequence[int]], Task] | None = field(default=None, repr=False)
     influence: Influence | None = field(default=None, repr=False)
     watched: Watched | None = field(default=None, repr=False)
+    earlier: Callable[[], Task] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _bind(self, self.train_one)
 
     def relabelled(self, units: Sequence[int], labels: Sequence[int]) -> Task:
         """The task with relabeled twins behind its examples; InputError if it has no labels of its own."""
-        return _relabelled(self.relabel, units, labels)
+        return _relabelled(self, units, labels)
 
     def train(self, masks: NDArray[np.bool_], seeds: NDArray[np.uint32]) -> Arrays:
         _ = self.fingerprint  # before training may change what it is made of
@@ -196,6 +201,7 @@ def _bind(task: BatchTask | FunctionTask, train: Callable[..., Any]) -> None:
         return
     if given and given != watched.fingerprint:
         object.__setattr__(task, "watched", None)
+        object.__setattr__(task, "earlier", None)
         return
     if watched.subject is not None:
         before, outputs = watched.subject
@@ -204,18 +210,25 @@ def _bind(task: BatchTask | FunctionTask, train: Callable[..., Any]) -> None:
             return
         watched = watched.of(train, shapes)
         object.__setattr__(task, "watched", watched)
+        object.__setattr__(task, "earlier", None)
     watched.subject = (train, task.outputs)
 
 
-def _relabelled(
-    relabel: Callable[[Sequence[int], Sequence[int]], Task] | None, units: Sequence[int], labels: Sequence[int]
-) -> Task:
-    if relabel is None:
+def _relabelled(task: BatchTask | FunctionTask, units: Sequence[int], labels: Sequence[int]) -> Task:
+    if task.relabel is None:
         raise InputError(
             "this task cannot relabel its examples, for it does not know their labels: build it with relabel=, a "
             "function (units, labels) that returns the task with those twins behind its own examples"
         )
-    return relabel(units, labels)
+    found = task.relabel(units, labels)
+    if task.earlier is None:
+        return found
+    return with_changes(found, earlier=partial(_earlier_relabelled, task.earlier, units, labels))
+
+
+def _earlier_relabelled(earlier: Callable[[], Any], units: Sequence[int], labels: Sequence[int]) -> Task:
+    found: Task = earlier().relabelled(units, labels)
+    return found
 
 
 def function(

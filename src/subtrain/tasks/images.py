@@ -13,7 +13,7 @@ from subtrain.errors import InputError
 from subtrain.outputs import asked
 from subtrain.tasks.base import BatchTask, View
 from subtrain.tasks.kit.classification import Classification, numbered
-from subtrain.tasks.networks import network_task
+from subtrain.tasks.networks import network_tasks
 from subtrain.trainers.kit.sgd import Sgd
 
 SLOW_BATCH = 4
@@ -47,7 +47,8 @@ def cnn(
 
     uint8 images are divided by 255 and, with `standardize`, each channel is shifted and scaled to mean 0 and standard
     deviation 1 over all n training images (the same numbers for every model); the report shows them unless a `view` is
-    given. Images of any other type are used as they are, as float32. init="shared" as for `mlp`.
+    given. Images of any other type are used as they are, as float32. init="shared", and the recipe's order of
+    minibatches, as for `mlp`.
     """
     parts = {"train": matrix("images", images), "test": matrix("images_test", images_test)}
     parts = {split: channels_last(part) for split, part in parts.items()}
@@ -61,8 +62,7 @@ def cnn(
     data = Classification(parts_of, found.count, asked(outputs), margin, dtype)
     layers = {"channels": tuple(channels), "kernel": kernel, "pool": pool, "widths": tuple(widths)}
     _check_layers(pixels["train"].shape, layers)
-    settings = {**layers, "recipe": recipe or Sgd(), "init": init}
-    return network_task(data, "cnn", settings, layers, view, SLOW_BATCH)
+    return network_tasks(data, "cnn", {**layers, "init": init}, recipe, layers, view, SLOW_BATCH)
 
 
 def _check_images(parts: dict[str, NDArray[Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -15,6 +14,7 @@ from subtrain.fingerprint import fingerprint
 from subtrain.outputs import asked
 from subtrain.tasks.base import BatchTask, View
 from subtrain.tasks.kit.classification import Classification, Labeled, Logits, labeled
+from subtrain.tasks.kit.minibatch_order import by_default, settings_of
 from subtrain.trainers.kit.sgd import Sgd
 
 
@@ -37,13 +37,39 @@ def mlp(
     x [n, D] and x_test [N, D], frames of numbers and sparse matrices too, become float32; labels are class numbers
     0..C-1 or anything else, numbered in sorted order. dtype: of the outputs; classes: C, which must be said if some
     test label never occurs among the training labels. init="shared" starts every model from the same weights, so that
-    models differ by their data and the order of their minibatches only.
+    models differ by their data and the order of their minibatches only. That order goes by unit unless the recipe says
+    order="position", as `Sgd` tells.
     """
     parts, count = labeled(x, y, x_test, y_test, classes=classes)
     flat = {split: (np.ascontiguousarray(part, np.float32), y) for split, (part, y) in parts.items()}
     data = Classification(flat, count, asked(outputs), margin, dtype)
-    settings = {"widths": tuple(widths), "recipe": recipe or Sgd(), "init": init}
-    return network_task(data, "mlp", settings, list(widths), view)
+    settings = {"widths": tuple(widths), "init": init}
+    return network_tasks(data, "mlp", settings, recipe, list(widths), view)
+
+
+def network_tasks(
+    data: Classification,
+    network: str,
+    settings: dict[str, Any],
+    recipe: Sgd | None,
+    layers: Any,
+    view: View | None,
+    batch: int = 16,
+) -> BatchTask:
+    """As `network_task`, in the order of minibatches that the recipe says, or by default."""
+    return by_default(partial(_of_recipe, data, network, settings, layers, view, batch), recipe or Sgd())
+
+
+def _of_recipe(
+    data: Classification,
+    network: str,
+    settings: dict[str, Any],
+    layers: Any,
+    view: View | None,
+    batch: int,
+    recipe: Sgd,
+) -> BatchTask:
+    return network_task(data, network, {**settings, "recipe": recipe}, layers, view, batch)
 
 
 def network_task(
@@ -54,7 +80,7 @@ def network_task(
     layers: what of the settings, as JSON, tells one network from another.
     """
     recipe, init = settings["recipe"], settings["init"]
-    about = fingerprint(data.names, data.margin, data.classes, layers, asdict(recipe), init, *data.arrays)
+    about = fingerprint(data.names, data.margin, data.classes, layers, settings_of(recipe), init, *data.arrays)
     again = partial(network_task, network=network, settings=settings, layers=layers, view=view, batch=batch)
     evaluate = [data.parts[split][0] for split in data.asked]
     fit = partial(_logits, network, data.trained, evaluate, {"classes": data.classes, **settings})

@@ -29,12 +29,13 @@ def planted(
     epochs: int = 20,
     outputs: Sequence[str] = ("train_margins", "test_margins"),
     seed: int = 0,
+    order: str | None = None,
 ) -> BatchTask:
     """MLPs as in `digits`, on training digits of which the first `mislabeled` carry a wrong label, drawn at random,
     and the `poisoned` after them a black patch in a corner and the label `poison_label`.
 
     With poisoned examples, the test images that are not of that label come a second time behind the others, with the
-    patch and labeled `poison_label`: a margin above 0 there is a success of the backdoor.
+    patch and labeled `poison_label`: a margin above 0 there is a success of the backdoor. order: as in `digits`.
     """
     if min(mislabeled, poisoned) < 0 or mislabeled + poisoned > n // 2:
         raise InputError(f"{mislabeled} mislabeled and {poisoned} poisoned of {n} digits: at most half can be faulty")
@@ -46,8 +47,8 @@ def planted(
         triggered = _poison((test[0][other], test[1][other]), 0, int(other.sum()), poison_label)
         test = (np.concatenate([test[0], triggered[0]]), np.concatenate([test[1], triggered[1]]))
     view = digits_view(train, test)
-    settings: dict[str, Any] = {"recipe": Sgd(epochs=epochs), "init": "shared", "outputs": outputs, "view": view}
-    return mlp(*train, *test, widths, classes=count_of(train, test), **settings)
+    settings: dict[str, Any] = {"init": "shared", "outputs": outputs, "view": view, "classes": count_of(train, test)}
+    return mlp(*train, *test, widths, Sgd(epochs=epochs, order=order), **settings)
 
 
 def _mislabel(data: Digits, count: int, seed: int) -> Digits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, fields
+from dataclasses import MISSING, Field, asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.fingerprint import fingerprint
-from subtrain.outputs import SchemaError, asked, declare, from_logits
+from subtrain.outputs import Output, SchemaError, asked, declare, from_logits
 from subtrain.quantities import QUANTITIES, parse_name
 from subtrain.tasks.base import FunctionTask, View, checked_n, with_changes
 from subtrain.tasks.kit import convert
+from subtrain.tasks.kit.minibatch_order import by_default
 from subtrain.tasks.relabel import Twins
 from subtrain.tasks.watching.fingerprint_0_1 import source_of
 from subtrain.tasks.watching.watched import Watched
+from subtrain.trainers.kit.sgd import BY_UNIT
 from subtrain.trainers.torch.data import Pair, as_pair, declared_classes
 from subtrain.trainers.torch.inputs import parts, taken
 from subtrain.trainers.torch.recipe import HOW, Augment, TorchRecipe
@@ -59,9 +61,9 @@ def torch_module(
     error. dtype: of the outputs, by default float16, float32 for a regression. classes: C, which must be said if some
     test label never occurs among the training labels, unless the training set declares its `classes`.
 
-    recipe: a TorchRecipe, or a whole training function `train(model, data, indices, seed, device)`, as
-    TorchRecipe.train. The global torch seed is set to the model's training seed before `make_model()` is called.
-    Raises InputError for data or a recipe that do not fit.
+    recipe: a TorchRecipe, whose order of minibatches is by unit unless it says another, or a whole training function
+    `train(model, data, indices, seed, device)`, as TorchRecipe.train. The global torch seed is set to the model's
+    training seed before `make_model()` is called. Raises InputError for data or a recipe that do not fit.
     """
     if not isinstance(recipe, TorchRecipe):
         recipe = TorchRecipe(train=recipe)
@@ -70,8 +72,27 @@ def torch_module(
     pairs = {"train": as_pair(train, keys), "test": as_pair(test, keys)}
     data, classes = _numbered(pairs, regression, classes, declared_classes(train))
     _check_images(data, recipe)
+    sizes = {s: len(y) for s, (_, y) in data.items()}
+    measured = _Measured(names, margin, classes, declare(names, sizes, classes, margin, dtype))
+    made = partial(_task, make_model, data, measured, view)
+    return by_default(made, recipe) if recipe.train is None else made(recipe)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What is recorded of a model: names of outputs, the margin, classes (None of a regression), and their schema."""
+
+    names: list[str]
+    margin: str
+    classes: int | None
+    schema: dict[str, Output]
+
+
+def _task(
+    make_model: Callable[[], Any], data: Mapping[str, Pair], measured: _Measured, view: View | None, recipe: TorchRecipe
+) -> FunctionTask:
+    names, margin, classes = measured.names, measured.margin, measured.classes
     labels = {s: part[1] for s, part in data.items()}
-    schema = declare(names, {s: len(y) for s, y in labels.items()}, classes, margin, dtype)
     arrays = [array for x, y in data.values() for array in (*parts(x), y)]
     named = [list(x) for x, _ in data.values() if isinstance(x, dict)]
     watched = Watched(
@@ -84,11 +105,11 @@ def torch_module(
     needs = recipe.device if device else None
     more: dict[str, Any] = {"view": view, "device": device, "needs": needs, "watched": watched}
     more["influence"] = partial(_influence, kept, labels, margin, names=names)
-    if not regression:
+    if classes is not None:
         more["labels"] = labels["train"]
     if recipe.train is None and not recipe.drop_last:
         more["minibatch"] = recipe.batch
-    task = FunctionTask(run, checked_n(len(labels["train"])), schema, "", **more)
+    task = FunctionTask(run, checked_n(len(labels["train"])), measured.schema, "", **more)
     return task if classes is None else with_changes(task, relabel=partial(_with_twins, task, run, classes))
 
 
@@ -217,8 +238,9 @@ def _default(field: Field[Any]) -> Any:
 
 
 def _settings_0_1(recipe: TorchRecipe) -> dict[str, Any]:
-    """What version 0.1.0 saw of a recipe; it had no other fields."""
-    fields = {name: value for name, value in asdict(recipe).items() if name in FIELDS_0_1}
+    """What version 0.1.0 saw of a recipe; it had no other fields, and no other order than that by position."""
+    known = (*FIELDS_0_1, "order") if recipe.order == BY_UNIT else FIELDS_0_1
+    fields = {name: value for name, value in asdict(recipe).items() if name in known}
     return {name: source_of(value) if callable(value) else value for name, value in fields.items()}
 
 

@@ -36,7 +36,8 @@ def pack(task: Task | None, making: Making | None = None, here: bool = True) -> 
         from subtrain.collection.workers import memory_maps
 
         if isinstance(task, (BatchTask, FunctionTask)):
-            task = with_changes(task, relabel=None)  # it holds the data once more, and a worker never relabels
+            # Both hold the data once more, and a worker never asks for them.
+            task = with_changes(task, relabel=None, earlier=None)
         message["task"] = base64.b64encode((memory_maps if here else cloudpickle).dumps(task)).decode()
     return message
 

@@ -43,6 +43,7 @@ def instance(walk: Walk, value: Any) -> str:
         fields = {f.name: f.default for f in dataclasses.fields(value)}
         if getattr(value, "watched", None) is not None:
             del fields["fingerprint"]  # it is made of what is watched, perhaps at this moment
+            walk.holds_newer |= fields.pop("earlier", None) is None and getattr(value, "earlier", None) is not None
         return f"{kind} {_changed(walk, {k: getattr(value, k) for k in fields}, fields)}"
     if any(c.__name__ in _STATE and not walk.is_own_class(c) for c in cls.__mro__):
         return walk.nothing(kind)

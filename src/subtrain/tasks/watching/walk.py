@@ -31,12 +31,14 @@ class Walk:
     """The parts of a task that were seen so far.
 
     parts: digest by name. Functions, classes and globals of the user's code are parts of their own; what they hold is
-    told by content, and each other by name. packages: names of the installed modules that the code uses.
+    told by content, and each other by name. packages: names of the installed modules that the code uses. holds_newer:
+    whether some task among all that trains otherwise than an earlier version of subtrain did.
     """
 
     def __init__(self) -> None:
         self.parts: dict[str, str] = {}
         self.packages: set[str] = set()
+        self.holds_newer = False
         self._names: dict[Any, str] = {}
         self._waiting: collections.deque[tuple[str, Callable[[], str]]] = collections.deque()
         self._files: dict[str, syntax.SourceFile] = {}

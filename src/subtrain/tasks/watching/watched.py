@@ -99,6 +99,11 @@ class Watched:
         """The digest of each part, by name."""
         return {name: found for name, found in self._walk.parts.items() if name}
 
+    @property
+    def holds_newer(self) -> bool:
+        """Whether the code uses a task of subtrain's that trains otherwise than an earlier version did."""
+        return self._walk.holds_newer
+
     @cached_property
     def fingerprint(self) -> str:
         """Of all parts together."""
@@ -173,6 +178,10 @@ class Known(Watched):
         self.__dict__["fingerprint"] = fingerprint
 
     @property
+    def holds_newer(self) -> bool:
+        return False
+
+    @property
     def parts(self) -> Mapping[str, str]:
         return self._parts
 
@@ -213,9 +222,9 @@ class Fingerprint:
 
 
 def fingerprint_like(recorded: str, task: Any) -> str:
-    """The task's fingerprint as the study's was made: version 0.1.0 saw less."""
+    """The task's fingerprint as the study's was made: version 0.1.0 saw less, and no task that the code uses."""
     watched: Watched | None = getattr(task, "watched", None)
-    if watched is None or watched.old is None or recorded.startswith(SCHEME):
+    if watched is None or watched.old is None or recorded.startswith(SCHEME) or watched.holds_newer:
         return str(task.fingerprint)
     return watched.old()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 from subtrain.trainers.kit import rng
 from subtrain.trainers.kit.checks import check_labels, subsets
-from subtrain.trainers.kit.sgd import Sgd
+from subtrain.trainers.kit.sgd import BY_UNIT, Sgd
 
 Floats = NDArray[np.float32]
 
@@ -74,14 +74,18 @@ def descend(
     recipe: Sgd,
 ) -> None:
     """Train one network in place on its own subset of data, x writable and y int64."""
-    order = minibatch_order(np.flatnonzero(mask), seed, recipe.epochs)
+    order = minibatch_order(np.flatnonzero(mask), seed, recipe.epochs, recipe.order)
     rates, momentum, decay = recipe.rates(order.shape[1]), np.float32(recipe.momentum), np.float32(recipe.weight_decay)
     loops.descend(*data, order, int(recipe.batch), shape, parameters, rates, momentum, decay, bool(recipe.nesterov))
 
 
-def minibatch_order(rows: NDArray[np.integer], seed: int, epochs: int) -> NDArray[np.int32]:
-    """The order in which a model sees its examples `rows`: int32 [epochs, rows], cut into minibatches from the left."""
-    return rng.shuffled(rows.astype(np.int32), epochs, np.uint64(seed))
+def minibatch_order(rows: NDArray[np.integer], seed: int, epochs: int, order: str | None = None) -> NDArray[np.int32]:
+    """The order in which a model sees its examples `rows`: int32 [epochs, rows], cut into minibatches from the left.
+
+    order: "unit", or "position", the default, as `Sgd` says.
+    """
+    orders = rng.keyed if order == BY_UNIT else rng.shuffled
+    return orders(rows.astype(np.int32), epochs, np.uint64(seed))
 
 
 def check_models(

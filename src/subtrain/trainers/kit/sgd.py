@@ -13,6 +13,8 @@ from subtrain.errors import InputError
 
 Array = NDArray[np.float64]
 
+BY_UNIT, BY_POSITION = "unit", "position"
+
 
 @dataclass(frozen=True)
 class Sgd:
@@ -23,6 +25,9 @@ class Sgd:
     lr: peak learning rate; schedule: "constant", "linear" or "cosine" (from lr down to 0), or "triangular" (0 up to lr,
     which is reached after the fraction `peak` of the steps, and down to 0).
     weight_decay applies to weights and biases alike; nesterov without momentum is plain SGD.
+    order: of the examples in an epoch. "unit": of two examples the same one comes first in every model of one seed,
+    whichever others are in its subset; "position": the places in the subset are shuffled, as version 0.1.0 did. None:
+    a task goes by unit, and by position in a study that was begun so; a trainer that is called by itself, by position.
     """
 
     epochs: int = 20
@@ -33,6 +38,7 @@ class Sgd:
     schedule: str = "cosine"
     peak: float = 0.2
     nesterov: bool = True
+    order: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
@@ -48,6 +54,7 @@ class Sgd:
                 raise InputError(f"{name} must be {wanted}, got {getattr(self, name)}")
         if self.schedule not in SCHEDULES:
             raise InputError(f"unknown schedule {self.schedule!r}; choose from {', '.join(SCHEDULES)}")
+        check_order(self.order)
 
     def rates(self, examples: int) -> NDArray[np.float32]:
         """Learning rate of every step, float32 [epochs * ceil(examples / batch)], for a subset of this size.
@@ -63,6 +70,12 @@ class Sgd:
         a time t moves a direction of curvature h as far as solving with h + 1 / t would."""
         time = float(self.rates(examples).sum(dtype=np.float64)) / (1 - self.momentum)
         return examples * (self.weight_decay + 1 / time)
+
+
+def check_order(order: str | None) -> None:
+    """Raise InputError unless it is an order of minibatches."""
+    if order not in (None, BY_UNIT, BY_POSITION):
+        raise InputError(f"unknown order {order!r}; choose from {BY_UNIT}, {BY_POSITION}")
 
 
 def _constant(t: Array, peak: float) -> Array:

@@ -24,7 +24,7 @@ class Draws:
     move: Any
     cut: Any
 
-    def part(self, where: slice) -> Draws:
+    def part(self, where: Any) -> Draws:
         return Draws(self.flip[where], self.move[where], self.cut[where])
 
     def to(self, device: Any) -> Draws:

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from subtrain.errors import InputError
+from subtrain.trainers.kit.many_models import minibatch_order
+from subtrain.trainers.kit.sgd import BY_UNIT
 from subtrain.trainers.torch.answers import answer
 from subtrain.trainers.torch.augment import augmented, draw, first_flips, laid_out, normalized
 from subtrain.trainers.torch.data import Pair, classes_of
@@ -154,18 +156,21 @@ class Trainer:
     def _minibatches(self, rows: Any, seed: int) -> Iterator[tuple[Any, Any]]:
         """All minibatches (x, y) of a training, made in chunks of several."""
         recipe, (x, y) = self.recipe, self.data["train"]
-        order_generator = torch.Generator().manual_seed(seed)
         generator = torch.Generator().manual_seed(seed + 2**32)
-        flips = first_flips(recipe.augment, len(rows), generator)
+        by_unit = recipe.order == BY_UNIT
+        flips = first_flips(recipe.augment, len(y) if by_unit else len(rows), generator)
         used = min(recipe.steps(len(rows)) * recipe.batch, len(rows))
         chunk = self._chunk()
-        for epoch in range(recipe.epochs):
-            order = torch.randperm(len(rows), generator=order_generator)[:used]
-            chosen = rows[sent(order, self.device)]
+        for epoch, order in enumerate(self._orders(rows, seed)):
+            order = order[:used]
+            chosen = sent(order, self.device)
+            if not by_unit:
+                chosen = rows[chosen]
             draws = None
             if recipe.augment.any:
-                flipped = flips[order] ^ (epoch % 2 == 1)
-                draws = draw(recipe.augment, flipped, x.shape[-2:], generator).to(self.device)
+                flipped = (flips if by_unit else flips[order]) ^ (epoch % 2 == 1)
+                draws = draw(recipe.augment, flipped, x.shape[-2:], generator)
+                draws = (draws.part(order) if by_unit else draws).to(self.device)
             for start in range(0, used, chunk):
                 where = slice(start, start + chunk)
                 some = chosen[where]
@@ -174,6 +179,16 @@ class Trainer:
                 else:
                     inputs = augmented(x, some, draws.part(where), recipe)
                 yield from zip(pieces(inputs, recipe.batch), y[some].split(recipe.batch), strict=True)
+
+    def _orders(self, rows: Any, seed: int) -> Iterator[Any]:
+        """The order of each epoch, on the CPU: by unit the numbers of the examples, else places in `rows`."""
+        if self.recipe.order == BY_UNIT:
+            for order in minibatch_order(rows.cpu().numpy(), seed, self.recipe.epochs, BY_UNIT):
+                yield torch.from_numpy(order).long()
+            return
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(self.recipe.epochs):
+            yield torch.randperm(len(rows), generator=generator)
 
     def _chunk(self) -> int:
         """Examples prepared at once: whole minibatches, some hundred megabytes of float32 at most."""

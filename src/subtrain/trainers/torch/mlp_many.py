@@ -99,7 +99,7 @@ class ManyMlps:
         def draw(i: int) -> tuple[Floats, NDArray[np.int32]]:
             seed = int(seeds[i])
             start = initial_parameters(self.sizes, self.init_seed if self.init == "shared" else seed)
-            return start, minibatch_order(np.flatnonzero(masks[i]), seed, self.recipe.epochs)
+            return start, minibatch_order(np.flatnonzero(masks[i]), seed, self.recipe.epochs, self.recipe.order)
 
         each = list(pool.map(draw, rows, chunksize=64))
         return rows, np.stack([start for start, _ in each]), np.stack([order for _, order in each])

@@ -10,7 +10,7 @@ import numpy as np
 
 from subtrain.designs.model_rows import whole
 from subtrain.errors import InputError
-from subtrain.trainers.kit.sgd import SCHEDULES
+from subtrain.trainers.kit.sgd import SCHEDULES, check_order
 
 OPTIMIZERS = ("sgd", "adamw")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -59,15 +59,16 @@ class TorchRecipe:
     them. The rate of every group follows `schedule`, read at the beginning of each step as PyTorch's schedulers do:
     "constant", "linear" or "cosine" down to zero, "triangular" up until the fraction `peak` of the steps and down.
 
-    loss(output, y) defaults to cross-entropy with label_smoothing. drop_last leaves out the last, smaller minibatch
-    of an epoch, unless it is the only one. augment: an Augment, or its fields as a dict. mean, std: numbers a channel,
-    in units of 0..1; uint8 images become (x / 255 - mean) / std. flip_test: average the logits with those of the image
-    flipped left-right. start(model, examples): sets initial weights from up to 5,000 of the model's own training
-    examples, normalized float32, after re-initialization.
+    loss(output, y) defaults to cross-entropy with label_smoothing. drop_last leaves out the last, smaller minibatch of
+    an epoch, unless it is the only one. augment: an Augment, or its fields as a dict. order: of the examples in an
+    epoch, "unit" or "position", as `Sgd` tells; what augmentation draws is an example's own in the same way. mean, std:
+    numbers a channel, in units of 0..1; uint8 images become (x / 255 - mean) / std. flip_test: average the logits with
+    those of the image flipped left-right. start(model, examples): sets initial weights from up to 5,000 of the model's
+    own training examples, normalized float32, after re-initialization.
 
     train(model, data, indices, seed, device): a whole training function in the place of optimizer, schedule,
-    minibatches and augmentation. `data` is the pair (x, y) of training tensors resident on the device, indices int64
-    on the device; the module is trained in place.
+    minibatches, their order and augmentation. `data` is the pair (x, y) of training tensors resident on the device,
+    indices int64 on the device; the module is trained in place.
 
     dtype: "float32", or "bfloat16" or "float16" autocast (float16 with a GradScaler). channels_last: the memory layout
     of 4-D tensors. compile: torch.compile the module, True or the name of a backend. cuda_graph: capture a step of a
@@ -102,6 +103,7 @@ class TorchRecipe:
     compile: bool | str = False
     cuda_graph: bool = False
     reuse: bool = True
+    order: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
@@ -111,6 +113,9 @@ class TorchRecipe:
         settings: Any = self.augment
         if isinstance(settings, Mapping):
             object.__setattr__(self, "augment", Augment(**settings))
+        check_order(self.order)
+        if self.order is not None and self.train is not None:
+            raise InputError("order is of the minibatches of the own loop; a training function (train) draws its own")
         if self.optimizer is None:
             object.__setattr__(self, "optimizer", "sgd")
         if not callable(self.optimizer):
