@@ -77,7 +77,7 @@ def halved(images):
 
 def collected(name, data, folder, models, heldout):
     """The study, with every model trained; goes on where an earlier run stopped."""
-    design = st.Design(0.5, models=models, heldout=heldout, replicates=REPLICATES)
+    design = st.Design(0.5, models=models, heldout=heldout, replicates=REPLICATES, kind="fixed")
     params = {} if name == "digits" else {"data": str(data.resolve())}
     study = st.Study.create(folder / name, f"{__file__}:{name}", design, params=params, segment=64, exist_ok=True)
     study.collect()

@@ -38,7 +38,7 @@ SIZES = {"full": (10_000, 50_000, 256, 64, 200), "quick": (300, 2_000, 64, 16, 2
 def build(folder: Path, targets: int, n: int, models: int, heldout: int) -> Study:
     """A study of random outputs, and a fit of 300 weights a target that fall off like a power law."""
     name = f"{Path(__file__).resolve().parent / 'synthetic.py'}:task"
-    design = Design(0.5, models, heldout=heldout, replicates=2)
+    design = Design(0.5, models, heldout=heldout, replicates=2, kind="fixed")
     study = Study.create(folder, name, design, params={"n": n, "targets": targets}, segment=64)
     (folder / "segments").mkdir()
     for where in study.segments:

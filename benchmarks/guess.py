@@ -93,7 +93,7 @@ def collected(name, data, folder, models):
         return better.collected(name, data, folder, models or better.MODELS, better.HELDOUT[name])
     wide = name == "fashion_5000"
     heldout, replicates = 100 if wide else 200, 1 if name == "text" else 5
-    design = st.Design(0.5, models=models or MODELS[name], heldout=heldout, replicates=replicates)
+    design = st.Design(0.5, models=models or MODELS[name], heldout=heldout, replicates=replicates, kind="fixed")
     params = {} if name == "table" else {"data": str(data.resolve())}
     place = f"{image_tasks.__file__}:fashion_mlp" if wide else f"{__file__}:{name}"
     study = st.Study.create(folder / name, place, design, params=params, segment=25, exist_ok=True)

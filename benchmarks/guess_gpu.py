@@ -29,7 +29,7 @@ QUICK = {"n": 60, "targets": 20, "width": 4, "batch": 20, "epochs": 2, "cuda_gra
 def measured(folder, sizes, data, models, heldout):
     """Collect, guess, evaluate; seconds of a training and of a table."""
     params = sizes | {"data": data}
-    design = st.Design(0.5, models=models, heldout=heldout, replicates=2)
+    design = st.Design(0.5, models=models, heldout=heldout, replicates=2, kind="fixed")
     study = st.Study.create(folder, "resnet9", design, params=params, segment=1, exist_ok=True)
     done = study.collect()
     began = time.monotonic()

@@ -112,7 +112,7 @@ MODELS = {"ridge": {"subtrain": 60, "scikit-learn": 12, "PyTorch": 20}, "logisti
 
 
 def halves(rows):
-    return st.Design(alpha=0.5, models=max(rows) + 1, heldout=0).for_units(EXAMPLES).masks(rows).unpack()
+    return st.Design(alpha=0.5, models=max(rows) + 1, heldout=0, kind="fixed").for_units(EXAMPLES).masks(rows).unpack()
 
 
 def serve(pipe):
@@ -162,7 +162,7 @@ def measure(pipes, head, repeats, share):
 def through_collect(models, workers):
     """A study of ridge heads from start to last commit, worker processes started and data made in each of them."""
     with tempfile.TemporaryDirectory() as folder:
-        design = st.Design(alpha=0.5, models=models, heldout=0)
+        design = st.Design(alpha=0.5, models=models, heldout=0, kind="fixed")
         study = st.Study.create(Path(folder) / "study", f"{Path(__file__).resolve()}:task", design)
         began = time.perf_counter()
         study.collect(workers=workers, progress=False)

@@ -44,7 +44,7 @@ FEWEST = 125
 def measured(name, data, folder, minutes, epochs, rate_seconds):
     """Collect for so many minutes in all and judge datamodels of ever more models."""
     params = {"data": str(data.resolve())} | ({"epochs": epochs} if epochs else {})
-    design = st.Design(0.5, models=PILOT, heldout=0, replicates=REPLICATES)
+    design = st.Design(0.5, models=PILOT, heldout=0, replicates=REPLICATES, kind="fixed")
     where = f"{image_tasks.__file__}:{name}"
     study = st.Study.create(folder / name, where, design, params=params, segment=16, exist_ok=True)
     spent = Spent(folder / f"{name}.json")
@@ -69,7 +69,7 @@ def measured(name, data, folder, minutes, epochs, rate_seconds):
 def rate(where, params, about, seconds):
     """Models a second of a fresh study, starting its workers included, over about so many seconds."""
     with tempfile.TemporaryDirectory() as scratch:
-        design = st.Design(0.5, models=max(8, int(about * seconds)), heldout=0, seed=1)
+        design = st.Design(0.5, models=max(8, int(about * seconds)), heldout=0, seed=1, kind="fixed")
         return st.Study.create(Path(scratch) / "rate", where, design, params=params, segment=4).collect().rate
 
 

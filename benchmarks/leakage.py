@@ -48,7 +48,7 @@ def main():
     given = parser.parse_args()
     x, _, x_test, _, units = digits()
     with tempfile.TemporaryDirectory() as folder:
-        design = st.Design(0.5, models=200 if given.quick else given.models, heldout=0)
+        design = st.Design(0.5, models=200 if given.quick else given.models, heldout=0, kind="fixed")
         study = st.Study.create(folder, f"{Path(__file__).resolve()}:task", design)
         study.collect()
         dm, train = st.fit(study, "test_margins"), st.fit(study, "train_margins")

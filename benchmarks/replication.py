@@ -130,7 +130,7 @@ def replicated(name, plan, given, folder):
 
 def grown(path, name, params, alpha, models, heldout):
     """The study of this alpha, with at least so many models and held-out subsets; it may hold more already."""
-    design = st.Design(alpha, models, heldout=heldout, replicates=REPLICATES)
+    design = st.Design(alpha, models, heldout=heldout, replicates=REPLICATES, kind="fixed")
     where = f"{Path(replication_tasks.__file__).resolve()}:{name}"
     try:
         study = st.Study.open(path)

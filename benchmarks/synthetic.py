@@ -35,7 +35,7 @@ def build(folder: Path, n: int, models: int, heldout: int, size: int, leave: int
     """
     name = f"{Path(__file__).resolve()}:task"
     study = Study.create(
-        folder, name, Design(0.5, models, heldout=heldout, replicates=1), params={"n": n}, segment=size
+        folder, name, Design(0.5, models, heldout=heldout, replicates=1, kind="fixed"), params={"n": n}, segment=size
     )
     (folder / "segments").mkdir(exist_ok=True)
     todo = study.segments[: len(study.segments) - leave]
