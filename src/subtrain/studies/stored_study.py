@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from subtrain.designs.design_protocol import AnyDesign
 from subtrain.designs.model_rows import ROLES, Span, row_numbers, whole
 from subtrain.designs.model_rows import Rows as RowSpec
-from subtrain.errors import InputError, MismatchError
+from subtrain.errors import InputError
 from subtrain.masks import Masks
 from subtrain.outputs import Output
 from subtrain.store.addresses import local_folder, open_store
@@ -37,7 +37,7 @@ from subtrain.studies.manifest import (
 from subtrain.studies.new_study import create_study, task_and_source
 from subtrain.studies.segments.output_rows import Rows, SegmentRows, plan_segments
 from subtrain.studies.segments.segment_file import WHOLE, file_name
-from subtrain.studies.task_agreement import as_begun, as_recorded, check_design, task_differences
+from subtrain.studies.task_agreement import agreed, check_design
 from subtrain.studies.task_design import bound
 from subtrain.studies.trust import Making, making_of
 from subtrain.studies.view.shows_examples import ShowsExamples
@@ -189,11 +189,7 @@ class StoredStudy(ShowsExamples):
 
     def made_by(self, task: Task, making: Making | None) -> Self:
         """This study with its task at hand and what makes it again, if anything does; else MismatchError."""
-        task = as_begun(self, task)
-        differences = task_differences(self, task, None if making is None else making.task)
-        if differences:
-            raise MismatchError(f"{self.location} was made with another task: {'; '.join(differences)}")
-        return replace(self, given_task=as_recorded(self, task), given=making)
+        return replace(self, given_task=agreed(self, task, None if making is None else making.task), given=making)
 
     def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0) -> Self:
         """Plan more models; everything that is there stays as it is.

@@ -28,6 +28,15 @@ def check_design(study: StoredStudy, design: AnyDesign) -> None:
         raise MismatchError(f"{study.location} was made with another design: {shown}")
 
 
+def agreed(study: StoredStudy, task: Task, again: Callable[[], Task] | None = None) -> Task:
+    """The task as the study was begun with it; MismatchError shows what differs if it is another. again: as below."""
+    task = as_begun(study, task)
+    differences = task_differences(study, task, again)
+    if differences:
+        raise MismatchError(f"{study.location} was made with another task: {'; '.join(differences)}")
+    return as_recorded(study, task)
+
+
 def as_begun(study: StoredStudy, task: Any) -> Task:
     """The task as an earlier version of subtrain trained it, if the study was begun with that; else the task."""
     earlier = getattr(task, "earlier", None)
