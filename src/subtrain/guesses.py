@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from subtrain.studies.stored_study import StoredStudy
 GUESSES, META = "guesses", "guess.json"
 ARRAYS = ("inside", "outside", "holding")
 DIGESTS = "sha256"
+# Rows of a table looked at at a time.
+ROWS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,17 +89,53 @@ class Guess:
 
         A unit that all or none of the models hold has the other mean in the place of the one that there is not.
         """
-        held, others = self.holding[:, None], (self.models - self.holding)[:, None]
-        inside, outside = (
-            total / np.maximum(count, 1) for total, count in ((self.inside, held), (self.outside, others))
+        inside, outside = self.mean_tables()
+        return inside[:], outside[:]
+
+    def mean_tables(self) -> tuple[MeanTable, MeanTable]:
+        """The same, read and divided only where it is looked at."""
+        held, others = self.holding, self.models - self.holding
+        squares = np.zeros(2)
+        for start in range(0, self.n, ROWS):
+            rows = slice(start, start + ROWS)
+            both = (held[rows] > 0) & (others[rows] > 0)
+            for side, total, count in ((0, self.inside, held), (1, self.outside, others)):
+                squares[side] += np.square(total[rows][both] / count[rows][both, None]).sum()
+        ratio = float(np.sqrt(squares[0] / squares[1])) if squares.all() else 1.0
+        return (
+            MeanTable(self.inside, self.outside, held, others, ratio),
+            MeanTable(self.outside, self.inside, others, held, 1.0 / ratio),
         )
-        both = (held > 0) & (others > 0)
-        sizes = [
-            float(np.sqrt(np.mean(np.square(part), where=both))) if both.any() else 1.0 for part in (inside, outside)
-        ]
-        ratio = sizes[0] / sizes[1] if sizes[0] > 0 and sizes[1] > 0 else 1.0
-        found = np.where(held > 0, inside, outside * ratio), np.where(others > 0, outside, inside / ratio)
-        return tuple(part.astype(np.float32) for part in found)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, eq=False)
+class MeanTable:
+    """Sums of tables over their counts [n], as an array float32 [n, T] of which table[rows] and table[:, targets] make
+    only what they are asked for; `other` sums, times ratio, where a count is 0."""
+
+    own: NDArray[np.float32]
+    other: NDArray[np.float32]
+    count: NDArray[np.int64]
+    others: NDArray[np.int64]
+    ratio: float
+    ndim: ClassVar[int] = 2
+    dtype: ClassVar[np.dtype[np.float32]] = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, T)."""
+        return self.own.shape
+
+    def __getitem__(self, at: slice | tuple[slice, slice]) -> NDArray[np.float32]:
+        rows = at[0] if isinstance(at, tuple) else at
+        count, others = self.count[rows, None], self.others[rows, None]
+        found = self.own[at] / np.maximum(count, 1)
+        if not count.all():
+            found = np.where(count > 0, found, self.other[at] / np.maximum(others, 1) * self.ratio)
+        return np.asarray(found, np.float32)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
 
 
 def guess_prefix(name: str = "default") -> str:
@@ -158,7 +196,7 @@ def _array(store: Store, file: str, digest: object) -> NDArray[Any]:
 
 # A table of influence: an array or tensor [n, T], the path of a .npy file, or what `st.guess` made.
 Table = Guess | NDArray[Any] | str | Path
-Named = tuple[str, NDArray[Any]]
+Named = tuple[str, Any]
 
 
 def tables_for(study: StoredStudy, output: str, guess: Table | Sequence[Table]) -> tuple[list[Named], tuple[str, ...]]:
@@ -181,12 +219,14 @@ def tables_for(study: StoredStudy, output: str, guess: Table | Sequence[Table]) 
 
 
 def tables_of(guess: Table | Sequence[Table], n: int, targets: int) -> list[Named]:
-    """Tables [n, T] by name, two of a guess; InputError for another shape, and for what is not finite."""
+    """Tables [n, T] by name, two `MeanTable` of a guess; InputError for another shape, and for what is not finite."""
     found: list[Named] = []
     for k, one in enumerate(_several(guess)):
         number = f"{k + 1}" if len(_several(guess)) > 1 else ""
         if isinstance(one, Guess):
-            found += [(f"{side}{number}", part) for side, part in zip(("inside", "outside"), one.tables(), strict=True)]
+            found += [
+                (f"{side}{number}", part) for side, part in zip(("inside", "outside"), one.mean_tables(), strict=True)
+            ]
         elif isinstance(one, (str, Path)):
             found.append((Path(one).stem, _file(Path(one))))
         else:
@@ -211,7 +251,7 @@ def _file(path: Path) -> NDArray[Any]:
     return open_npy(path)
 
 
-def _checked(name: str, found: NDArray[Any], n: int, targets: int) -> NDArray[Any]:
+def _checked(name: str, found: Any, n: int, targets: int) -> Any:
     if found.ndim == 1 and targets == 1:
         found = found[:, None]
     if found.shape != (n, targets):
@@ -219,11 +259,12 @@ def _checked(name: str, found: NDArray[Any], n: int, targets: int) -> NDArray[An
         raise InputError(f"the table {name} has shape {list(found.shape)}, not [{n} units, {targets} targets]{turned}")
     if found.dtype.kind not in "fiu":
         raise InputError(f"the table {name} must hold numbers, got dtype {found.dtype}")
-    for start in range(0, n, 1024):
-        bad = np.argwhere(~np.isfinite(found[start : start + 1024]))
+    for start in range(0, n, ROWS):
+        some = found[start : start + ROWS]
+        bad = np.argwhere(~np.isfinite(some))
         if bad.size:
-            unit, target = int(bad[0, 0]) + start, int(bad[0, 1])
-            raise InputError(f"the table {name} is {found[unit, target]} at unit {unit}, target {target}")
+            row, target = bad[0].tolist()
+            raise InputError(f"the table {name} is {some[row, target]} at unit {row + start}, target {target}")
     return found
 
 
@@ -240,7 +281,9 @@ class JudgedTable:
         name = output or (table.meta["output"] if isinstance(table, Guess) else next(iter(study.outputs)))
         targets = int(np.prod(study.outputs[name].shape, dtype=np.int64))
         parts = [part for _, part in tables_of(table, study.n, targets)]
-        return cls(np.sum(parts, axis=0, dtype=np.float64) if len(parts) > 1 else parts[0], {"output": name})
+        if len(parts) == 1:
+            return cls(parts[0], {"output": name})
+        return cls(np.sum([np.asarray(part) for part in parts], axis=0, dtype=np.float64), {"output": name})
 
     @property
     def n(self) -> int:

@@ -14,7 +14,7 @@ from subtrain.errors import InputError
 from subtrain.fits import save_fit
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.estimators.kit.dense_problem import dense
-from subtrain.regression.estimators.kit.guessed import FOLDS, effects, folds_in_turn
+from subtrain.regression.estimators.kit.guessed import FOLDS, effects, folds_in_turn, moments_of
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.problem import problem
 
@@ -69,7 +69,7 @@ def named(*tables: np.ndarray) -> list[tuple[str, np.ndarray]]:
 
 def test_effects_have_the_mean_and_spread_of_those_planted() -> None:
     masks, y, tables, beta, _ = world(400)
-    found = effects(of(y, masks), 400, named(*tables))
+    found = effects(moments_of(of(y, masks), 400, named(*tables)))
     assert np.allclose(found.mean, beta.mean(axis=0), atol=0.05)
     spread = found.spread / np.outer(found.scale, found.scale)
     assert np.allclose(np.sqrt(np.diagonal(spread)), beta.std(axis=0), atol=0.12)
@@ -80,7 +80,7 @@ def test_effects_have_the_mean_and_spread_of_those_planted() -> None:
 def test_a_useless_table_has_no_effect() -> None:
     masks, y, tables, beta, _ = world(400)
     useless = np.random.default_rng(1).normal(size=(N, T))
-    found = effects(of(y, masks), 400, named(tables[0], useless))
+    found = effects(moments_of(of(y, masks), 400, named(tables[0], useless)))
     assert abs(found.mean[1]) < 0.05
     assert abs(found.mean[0] - beta[:, 0].mean()) < 0.1
 

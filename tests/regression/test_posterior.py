@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.linalg import hadamard
 
 import subtrain as st
 from subtrain.errors import InputError
@@ -18,7 +19,8 @@ from subtrain.regression.estimators.kit.dense_problem import dense
 from subtrain.regression.estimators.kit.learned_prior import Prior
 from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, start
 from subtrain.regression.estimators.kit.pairs import Pairs
-from subtrain.regression.estimators.kit.posterior import Learned, channel, shrink
+from subtrain.regression.estimators.kit.posterior import channel, shrink
+from subtrain.regression.estimators.kit.prior_sweeps import Learned
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.problem import problem
 from subtrain.regression.mask_covariance import covariance_of
@@ -68,7 +70,7 @@ def test_of_a_normal_prior_it_is_the_exact_posterior(m):
     state.pull = task.rho - state.coef @ task.covariance
     state.share = np.where(MIXTURE == 1.0, 1.0, 1e-300)
     prior.by_unit = scale[None]
-    found = channel(task, m, Learned(state, prior), covariance_of(task.covariance, plan.mean, m), 1)
+    found = channel(task, m, Learned(state, prior, 1), covariance_of(task.covariance, plan.mean, m), 1)
     mean, spread = np.empty((T, N)), np.empty((T, N))
     shrink(found.seen, found.blur, np.zeros((T, N)), prior.variances(), state.share, mean, spread, np.zeros(6))
     exact = np.stack([np.diag(part) for part in cover])
@@ -83,6 +85,9 @@ def test_a_fit_without_a_posterior_has_no_errors():
     held = masks.unpack()
     held[:, :30] &= held[:, 30:60]
     assert not hasattr(model.fit(held, y), "error_"), "some units are held less often"
+    held = masks.unpack()
+    for design in (np.concatenate([held[:200], ~held[:200]]), hadamard(256)[:, 1 : N + 1] > 0):
+        assert not hasattr(model.fit(design, y[: len(design)]), "error_"), "masks are not drawn independently"
     # Sparse weights, each target's of its own.
     random = np.random.default_rng(0)
     weight = np.where(random.random((N, T)) < 0.03, random.normal(size=(N, T)), 0.0)

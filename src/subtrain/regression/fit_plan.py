@@ -47,15 +47,19 @@ class FitPlan:
             f"memory at peak (counts {size(self.counts)}, paths {size(self.path)}), {size(self.disk)} to write"
         )
 
+    def shortage(self, free: int) -> str:
+        """What to say where so many bytes are free, which are too few."""
+        return (
+            f"this fit needs about {size(self.memory)} of memory ({size(self.counts)} of it for counts of "
+            f"{self.n:,} x {self.n:,} units), but only {size(free)} are free; fit on a larger machine, "
+            "or by LassoLarge (--estimator lasso-large), which keeps within a given memory"
+        )
+
     def check(self, folder: Path | None = None) -> None:
         """Raise InputError, or StorageError for `folder`'s disk, with the numbers, if it will not fit."""
         free = available_memory()
         if free is not None and self.memory > free:
-            raise InputError(
-                f"this fit needs about {size(self.memory)} of memory ({size(self.counts)} of it for counts of "
-                f"{self.n:,} x {self.n:,} units), but only {size(free)} are free; fit on a larger machine, "
-                "or by LassoLarge (--estimator lasso-large), which keeps within a given memory"
-            )
+            raise InputError(self.shortage(free))
         if folder is not None:
             check_disk(folder, self.disk, f"this fit writes {size(self.disk)} to {folder}")
 

@@ -140,7 +140,7 @@ class _Counting:
 def _fit_parts(model: Estimator, parts: Mapping[str, Rows], counting: _Counting) -> None:
     """Fit the models in the form that the estimator reads."""
     progress = counting.progress
-    if model.reads == MODELS:
+    if getattr(model, "reads_models", model.reads == MODELS):
         model.fit_models(counting.models, parts, counting, progress)
     elif model.reads == COUNTS_AND_VALIDATION and len(parts) == 2:
         _fit_held(model, parts, counting)

@@ -12,6 +12,9 @@ from subtrain.designs.samplers import subset_size
 from subtrain.errors import InputError
 from subtrain.system.types import Floats
 
+# How far the variance of pairs' covariances may be from that of masks drawn independently, relative to it.
+APART = 0.4
+
 
 @dataclass(frozen=True)
 class MaskCovariance:
@@ -80,7 +83,9 @@ def observed_covariance(sizes: NDArray[np.int64], ones: NDArray[np.int64]) -> Ma
 def covariance_of(moments: Floats, shares: Floats, models: int) -> MaskCovariance | None:
     """The same from covariances of masks, float64 [n, n], and the share of the models that hold each unit, [n].
 
-    Units that all models hold, or none, are left out; None where some units are plainly held more often than others.
+    Units that all models hold, or none, are left out. None where some units are plainly held more often than others,
+    and where masks are not drawn independently: covariances of pairs then vary by more than p² / m (masks and their
+    complements) or less (orthogonal sets).
     """
     live = np.diag(moments) > 0
     n = int(live.sum())
@@ -89,7 +94,13 @@ def covariance_of(moments: Floats, shares: Floats, models: int) -> MaskCovarianc
     within = float(np.diag(moments).sum())
     q = (float(moments.sum()) - within) / (n * (n - 1))
     p = within / n - q
-    return None if uneven(shares[live], models, p) else MaskCovariance(n, p, q)
+    if uneven(shares[live], models, p):
+        return None
+    # Squares of the covariances, summed, without what all units have in common.
+    sums = moments.sum(axis=1)
+    square = float(np.vdot(moments, moments)) - 2 * float(sums @ sums) / n + float(sums.sum()) ** 2 / n**2
+    apart = models * (square / p**2 - (n - 1)) / (n - 1) ** 2
+    return MaskCovariance(n, p, q) if abs(apart - 1) < APART + 4 / n else None
 
 
 def uneven(shares: Floats, models: int, p: float) -> bool:

@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 from subtrain.guesses import tables_for, tables_of
+from subtrain.masks import Masks
 from subtrain.regression.counting.count_stream import count
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, StandardErrors
+from subtrain.regression.estimators.kit.contract import COUNTS_AND_VALIDATION, Reads, Rows, StandardErrors
 from subtrain.regression.estimators.kit.crossfit import Bench
 from subtrain.regression.estimators.kit.dense_problem import Dense, check_memory, dense
-from subtrain.regression.estimators.kit.guessed import FOLDS, Splits, fit_guessed, folds_in_turn
-from subtrain.regression.estimators.kit.learned_prior import Prior
-from subtrain.regression.estimators.kit.linear_estimator import (
-    Fitted,
-    LinearEstimator,
-    all_counts,
-    fitted_lasso,
-    no_folds,
+from subtrain.regression.estimators.kit.guess_alone import (
+    GUESS,
+    GuessPlan,
+    bytes_with_residual,
+    fit_alone,
+    room_for_residual,
+    said_of_alone,
 )
-from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, start, sweep
+from subtrain.regression.estimators.kit.guessed import FOLDS, Splits, fit_guessed, folds_in_turn
+from subtrain.regression.estimators.kit.linear_estimator import Fitted, LinearEstimator, all_counts, no_folds
 from subtrain.regression.estimators.kit.pairs import Pairs, pairs_of_study
-from subtrain.regression.estimators.kit.posterior import Learned, posterior_errors
-from subtrain.regression.estimators.ridge import Ridge
-from subtrain.regression.fit_warnings import heard, warn
-from subtrain.regression.lasso.lambda_choice import LassoOptions
+from subtrain.regression.estimators.kit.posterior import posterior_errors
+from subtrain.regression.estimators.kit.prior_sweeps import EVERY, Learned, Rules, learn
+from subtrain.regression.estimators.kit.unshared import LASSO, RIDGE, unshared
+from subtrain.regression.fit_plan import FitPlan
+from subtrain.regression.fit_warnings import warn, warn_constant
 from subtrain.regression.lasso.problem import Problem, problem
-from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.lasso.validation_error import ValidationModels
+from subtrain.regression.lasso.zero_targets import warn_zeros
 from subtrain.regression.study_models import Models
 from subtrain.system.types import Floats
 
-# Sweeps at rank 1 before the scales are split; sweeps before means count, which then move after every second sweep;
-# updates of the scales after each sweep.
-WARM, MEANS, EVERY, UPDATES = 10, 8, 2, 2
-# The same of what a guess leaves: few sweeps, for of a small rest more would learn the noise. All, if held-out folds
-# say that they are better.
-RESIDUAL_SWEEPS, RESIDUAL_MEANS = 15, 4
-LASSO, RIDGE = ALONE = "lasso", "ridge"
-# What `LinearEstimator` warns of whatever was fitted.
-SAID_OF_ALL = "in every mask or in none", "all weights are 0"
+# Sweeps, and those between moves of the means, of what a guess leaves: few, for of a small rest more would learn the
+# noise. All, if held-out folds say that they are better.
+RESIDUAL = 15, 4
 
 
 @dataclass(eq=False, repr=False)
@@ -66,7 +63,8 @@ class SharedPrior(LinearEstimator):
 
     With a `guess`, tables of influence are the prior mean of the weights, at scales that the outputs teach: a useless
     table gets 0. Scales of rank 1 are fitted to what they leave, and of that only the share is believed that helps on
-    held-out folds of the fit models; ranks, sweeps, tol, validation and lasso are not looked at.
+    held-out folds of the fit models; ranks, sweeps, tol, validation and lasso are not looked at. Where memory has no
+    room for tables of all pairs of units, the guess alone is fitted, and a FitWarning says so.
 
     Args:
         pairs: "task" (default), labels and images of the task's view, in `st.fit`; `Pairs`; or None.
@@ -81,11 +79,12 @@ class SharedPrior(LinearEstimator):
         guess: What `st.guess` made, or its name in the study; a table [n, T] of any scale and sign, as an array or the
             path of a .npy file; or a list of such. Default None.
 
-    Fitted: weight_ float64 [n, T], bias_ [T]; error_ float32 [n, T], the posterior's standard error of each weight
-    (absent where the LASSO or ridge was chosen, and where units are drawn unequally); chosen_, "rank 16", "lasso" or
-    "ridge"; candidates_, their names; scores_ [candidates], their correlations; validation_mse_ [candidates, T], their
-    errors; gap_ [T], the share of variance that the last sweep still moved (the gap of the LASSO or ridge if that was
-    chosen); lam_ [T], 0 (or theirs). Needs about 3 dense n x n matrices and 12 tables of n x T, of float64.
+    Fitted: weight_ float64 [n, T] (float32 of a guess alone), bias_ [T]; error_ float32 [n, T], the posterior's
+    standard error of each weight (absent of the LASSO, ridge, a guess alone, and masks that are not drawn at random);
+    chosen_, "rank 16", "lasso", "ridge", "guess + residual" or "guess"; candidates_, their names; scores_
+    [candidates], their correlations; validation_mse_ [candidates, T], their errors; gap_ [T], the share of variance
+    that the last sweep still moved (the gap of the LASSO or ridge if that was chosen); lam_ [T], 0 (or theirs). Needs
+    about 3 dense n x n matrices and 12 tables of n x T, of float64.
 
     Raises:
         InputError: by `fit`, as for `Ridge`, and for ranks below 1, pairs of another shape, and fewer than 4 validation
@@ -122,12 +121,75 @@ class SharedPrior(LinearEstimator):
         notes: tuple[str, ...] = ()
         # Rows of an orthogonal set cannot tell how much of the residual helps, for the others predict nothing of them.
         self._believed = models.study.design.orthogonal and models.validation is None
+        self._guess_alone = False
         if self.guess is not None:
             self._tables, notes = tables_for(models.study, models.output, self.guess)
+            self._guess_alone = not room_for_residual(models.study.n, models.targets)
+        if self._guess_alone:
+            return (*notes, said_of_alone(models.study.n, models.targets, models.rows.size))
         if self.pairs == "task":
             self._known, more = pairs_of_study(models.study, models.output)
             notes += more
         return notes
+
+    @property
+    def reads_models(self) -> bool:
+        """Whether a guess alone is fitted, for want of memory: from the models themselves."""
+        return bool(self.__dict__.get("_guess_alone", False))
+
+    def plan(self, models: Models, parts: Mapping[str, Rows], keep_counts: bool) -> FitPlan:
+        """What fitting these parts of a study's models takes."""
+        n, targets = models.study.n, models.targets
+        if self.reads_models:
+            return GuessPlan.of(models.rows.size, n, targets, models.dtype.itemsize)
+        found = super().plan(models, parts, keep_counts)
+        if self.guess is None:
+            return found
+        return replace(found, path=bytes_with_residual(n, targets) - found.counts)
+
+    def fit_models(
+        self,
+        models: Models,
+        parts: Mapping[str, Rows],
+        counted: Callable[..., Counts],
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit the guess alone to a study's models."""
+        held = models.in_memory(np.concatenate(list(parts.values())))
+        folds = np.repeat(np.arange(len(parts)), [rows.size for rows in parts.values()])
+        self.n_features_in_, self._flat = held.masks.n, False
+        self._fit_alone(
+            held.masks, held.outputs, folds, self.__dict__.pop("_tables"), progress, models.validation_joins
+        )
+        return self
+
+    def _fit_by_folds(self, masks: Masks, y: NDArray[Any], folds: NDArray[np.int64], progress: Progress | None) -> None:
+        n, targets = masks.n, y.shape[1]
+        if room_for_residual(n, targets):
+            super()._fit_by_folds(masks, y, folds, progress)
+            return
+        warn(said_of_alone(n, targets, len(masks)))
+        self._fit_alone(masks, y, folds, tables_of(self.guess, n, targets), progress)
+
+    def _fit_alone(
+        self,
+        masks: Masks,
+        y: NDArray[Any],
+        folds: NDArray[np.int64],
+        tables: Any,
+        progress: Progress | None,
+        joins: bool = True,
+    ) -> None:
+        found = fit_alone(masks, y, folds, tables, progress, joins)
+        nothing, none = np.zeros(y.shape[1]), np.zeros((0, y.shape[1]))
+        self.chosen_, self.share_, self.beta_, self.n_iter_ = GUESS, 0.0, dict(found.beta), 1
+        self.candidates_, self.scores_ = [GUESS, *found.alone], np.array([found.guess, *found.alone.values()])
+        # The weights are float32, as tables of so many units are: float64 would be a second copy.
+        weight: Any = found.weight
+        self._store(Fitted(weight, found.bias, nothing, nothing, found.constant, none, none))
+        warn_constant(found.constant, masks.n)
+        low, high = (np.asarray(end, np.float64) for end in (y.min(axis=0), y.max(axis=0)))
+        warn_zeros(found.weight, low, high, masks.n - found.constant.size)
 
     @property
     def fold_count(self) -> int:
@@ -167,8 +229,7 @@ class SharedPrior(LinearEstimator):
         tables = self.__dict__.pop("_tables", None) or tables_of(self.guess, counts.n, counts.targets)
 
         def solve(task: Dense, models: int, pairs: Pairs, thorough: bool) -> Learned:
-            few = () if thorough else (RESIDUAL_SWEEPS, RESIDUAL_MEANS)
-            return self._solved(task, models, 1, pairs, progress, *few)
+            return self._solved(task, models, 1, pairs, progress, None if thorough else RESIDUAL)
 
         believed = self.__dict__.pop("_believed", False)
         found = fit_guessed(total, splits, tables, self._checked_pairs(counts), solve, believed, self.threads)
@@ -217,8 +278,8 @@ class SharedPrior(LinearEstimator):
         self.candidates_, self.scores_ = list(predicted), np.array([bench.score(p) for p in predicted.values()])
         table = np.array([bench.errors(p) for p in predicted.values()])
         self.chosen_ = self.candidates_[int(np.argmax(self.scores_))]
-        if self.chosen_ in ALONE:
-            return self._alone(train, others, total, table, progress)
+        if self.chosen_ in (LASSO, RIDGE):
+            return unshared(self.chosen_, train, others, total, table, self.threads, progress)
         return self._fitted(all_counts(train, others, total), int(self.chosen_.split()[1]), pairs, table, progress)
 
     def _candidates(self, bench: Bench, train: Counts, pairs: Pairs, progress: Progress | None) -> dict[str, Floats]:
@@ -232,23 +293,6 @@ class SharedPrior(LinearEstimator):
             found |= {LASSO: bench.lasso(train, self.threads, progress), RIDGE: bench.ridge(train)}
         return found
 
-    def _alone(
-        self, train: Counts, validation: Counts | None, total: Any, table: Floats, progress: Progress | None
-    ) -> Fitted:
-        """The LASSO or ridge, its lambda chosen by all validation models and fitted again on all models."""
-        with heard(aloud=False) as said:
-            if self.chosen_ == RIDGE:
-                fitted = Ridge(threads=self.threads).estimate(train, validation, total, progress)
-            else:
-                options = LassoOptions(threads=self.threads)
-                fitted = fitted_lasso(lasso_from_counts(train, validation, total, options, progress))
-        for text in said:
-            if not any(word in text for word in SAID_OF_ALL):
-                warn(text)
-        residual = np.zeros(train.targets) if fitted.residual is None else fitted.residual
-        none = np.zeros((0, train.targets))
-        return replace(fitted, lambdas=none, validation_mse=table, path_gap=None, residual=residual)
-
     def _checked_pairs(self, counts: Counts) -> Pairs:
         if min(self.ranks, default=0) < 1:
             raise InputError(f"ranks must be whole numbers, 1 or more, got {list(self.ranks)}")
@@ -257,11 +301,7 @@ class SharedPrior(LinearEstimator):
             if pairs not in ("task", None):
                 raise InputError(f'pairs must be Pairs, "task" or None, got {pairs!r}')
             return Pairs()
-        if pairs.traits is not None and len(pairs.traits) != counts.n:
-            raise InputError(f"traits are of {len(pairs.traits)} units, the masks over {counts.n}")
-        for table in pairs.kinds:
-            if table.shape != (counts.n, counts.targets):
-                raise InputError(f"pairs are of shape {list(table.shape)}, not [{counts.n}, {counts.targets}]")
+        pairs.check(counts.n, counts.targets)
         return pairs
 
     def _solved(
@@ -271,31 +311,14 @@ class SharedPrior(LinearEstimator):
         rank: int,
         pairs: Pairs,
         progress: Progress | None,
-        sweeps: int | None = None,
-        every: int = EVERY,
+        few: tuple[int, int] | None = None,
     ) -> Learned:
-        """Sweeps, each followed by what it teaches of the scales, until little moves."""
-        sweeps = sweeps or self.sweeps
-        state = start(task)
-        level = task.variance / max(2.0 * np.trace(task.covariance), np.finfo(float).tiny)
-        prior = Prior(level, task.rho.shape[1], pairs)
-        most = min(rank, *task.rho.shape)
-        for k in range(sweeps):
-            if k == WARM and most > 1:
-                prior.split(most, self.seed)
-            before = state.coef.copy()
-            sweep(task, models, prior.center, prior.variances(), state, self.threads)
-            mixed = float(state.share @ MIXTURE)
-            for _ in range(UPDATES):
-                prior.update(state.seen, state.blur, mixed)
-            if k >= MEANS and k % every == 0:
-                prior.update_means(state.seen, state.blur, mixed, self.threads)
-            if progress:
-                progress(f"rank {rank}", k + 1, sweeps)
-            if k > WARM and np.linalg.norm(state.coef - before) <= self.tol * np.linalg.norm(state.coef):
-                break
-        self.n_iter_ = k + 1
-        return Learned(state, prior)
+        """few: sweeps at most, and between moves of the means, where they are not the estimator's."""
+        most, every = few or (self.sweeps, EVERY)
+        rules = Rules(most, every, self.tol, self.seed, self.threads)
+        found = learn(task, models, rank, pairs, rules, progress)
+        self.n_iter_ = found.sweeps
+        return found
 
     def _fitted(self, counts: Counts, rank: int, pairs: Pairs, table: Floats, progress: Progress | None) -> Fitted:
         plan = problem(counts, "raw")

@@ -20,6 +20,7 @@ from subtrain.regression.counting.counts import Counts, gram_kind
 from subtrain.regression.counting.study_counts import kept_counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators import ESTIMATORS, registered_name
+from subtrain.regression.estimators.kit.guess_alone import GUESS
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.lambda_choice import of_targets
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
@@ -49,12 +50,14 @@ def standard_errors(
     `fit` kept in the study, or one pass over its models; for datamodels that are not a LASSO's it fits one on the same
     models first. inf where a target's support leaves no degrees of freedom.
 
-    Raises InputError for a fit of another study.
+    Raises InputError for a fit of another study, and for a guess alone.
     """
     if dm.error is not None:
         _check_one_constant(study)
         fitted_parts(dm, study)
         return np.asarray(dm.error[:, chosen_targets(dm, targets)], np.float64)
+    if dm.meta.get("chosen") == GUESS:
+        raise InputError("the guess alone was fitted, which has no standard errors: nothing corrected it")
     errors: Floats = _debiased(dm, study, chosen_targets(dm, targets), progress=progress).error[0]
     return errors
 

@@ -40,7 +40,8 @@ class Estimator(Protocol):
       choose, of the validation models; both have a table of all pairs of units.
     - "counts + validation": the same, but the validation models come themselves, as `ValidationModels`, and the table
       may be a `CompactGram`. `total()` adds them to the counts, in the memory of `train`: after it `train` is gone.
-    - "models": `fit_models(models, parts, counted)`, with the study's models, to be read as it likes.
+    - "models": `fit_models(models, parts, counted)`, with the study's models, to be read as it likes. An estimator of
+      another kind may ask for this, too, once it has looked at the models: by a property `reads_models`.
 
     Afterwards weight_ [n, T] and bias_ [T] are for raw 0/1 masks, lam_ and gap_ are [T], and all of them are finite. A
     unit that is in every mask or in none has the weight 0, and a target whose outputs are constant has weights of 0.

@@ -14,7 +14,8 @@ from subtrain.errors import InputError
 from subtrain.regression.counting.counts import Counts
 from subtrain.regression.estimators.kit.dense_problem import Dense, dense
 from subtrain.regression.estimators.kit.pairs import Pairs, levels
-from subtrain.regression.estimators.kit.posterior import Learned, posterior_errors
+from subtrain.regression.estimators.kit.posterior import posterior_errors
+from subtrain.regression.estimators.kit.prior_sweeps import Learned
 from subtrain.regression.lasso.problem import Problem, problem
 from subtrain.system.types import Floats
 
@@ -40,23 +41,33 @@ class Effects:
     spread: Floats
     scale: Floats
 
+    @property
+    def factors(self) -> Floats:
+        """[T, F], what each table is multiplied by for each target."""
+        return np.divide(self.beta, self.scale, out=np.zeros_like(self.beta), where=self.scale > 0)
+
     def weights(self, tables: Sequence[Table]) -> Floats:
         """The guess of every weight, [T, n]."""
         found = np.zeros(tables[0][1].T.shape)
         for f, (_, table) in enumerate(tables):
             if self.scale[f] > 0:
-                found += table.T * (self.beta[:, f] / self.scale[f])[:, None]
+                found += table.T * self.factors[:, f, None]
         return found
 
 
-def effects(task: Dense, models: int, tables: Sequence[Table]) -> Effects:
-    """Random effects of F tables on T targets: beta_t ~ N(mean, spread), learned by EM from moments alone.
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Of what F tables predict of the outputs of `models` models, about means: covariances of the predictions with one
+    another, square [T, F, F], and with the outputs, cross [T, F]; variance of the outputs [T]."""
 
-    A target's outputs are regressed on what each table predicts of them. 1. Inner products of the tables' predictions
-    with one another and with the outputs, O(F n² T). Then, until little moves: 2. each target's posterior, O(T F³);
-    3. mean and spread of all targets; 4. each target's noise (Dempster, Laird & Rubin 1977).
-    """
-    # 1. Moments.
+    models: int
+    square: Floats
+    cross: Floats
+    variance: Floats
+
+
+def moments_of(task: Dense, models: int, tables: Sequence[Table]) -> Moments:
+    """From covariances of the masks, O(F n² T)."""
     count, targets = len(tables), len(task.rho)
     with_masks = [task.covariance @ np.asarray(table, np.float64) for _, table in tables]
     square = np.empty((targets, count, count))
@@ -65,32 +76,42 @@ def effects(task: Dense, models: int, tables: Sequence[Table]) -> Effects:
         cross[:, f] = np.einsum("tn,nt->t", task.rho, table)
         for g in range(count):
             square[:, f, g] = np.einsum("nt,nt->t", with_masks[f], tables[g][1])
-    live = task.variance > 0
+    return Moments(models, square, cross, task.variance)
+
+
+def effects(found: Moments) -> Effects:
+    """Random effects of F tables on T targets: beta_t ~ N(mean, spread), learned by EM from moments alone.
+
+    A target's outputs are regressed on what each table predicts of them. Until little moves: 1. each target's
+    posterior, O(T F³); 2. mean and spread of all targets; 3. each target's noise (Dempster, Laird & Rubin 1977).
+    """
+    models, square, cross, variance = found.models, found.square, found.cross, found.variance
+    count, live = cross.shape[1], variance > 0
     scale = np.sqrt(np.maximum(np.einsum("tff->tf", square)[live].mean(axis=0), 0.0)) if live.any() else np.zeros(count)
     per = np.divide(1.0, scale, out=np.zeros(count), where=scale > 1e-12 * max(float(scale.max(initial=0.0)), 1e-300))
     square, cross = models * square * per[:, None] * per, models * cross * per
-    total = models * task.variance
+    total = models * variance
     # A table that predicts the same of every mask has no effect.
     square[:, range(count), range(count)] += np.where(per > 0, 0.0, 1.0)
-    noise = np.where(live, task.variance, 1.0)
+    noise = np.where(live, variance, 1.0)
     inverse = 1.0 / noise
     mean = np.linalg.lstsq(
         np.einsum("t,tfg->fg", inverse * live, square), np.einsum("t,tf->f", inverse * live, cross), rcond=None
     )[0]
     spread = np.diag(0.1 * mean**2 + 1e-12)
     for _ in range(STEPS):
-        # 2. Targets.
+        # 1. Targets.
         precision = np.linalg.inv(spread)
         cover = np.linalg.inv(square / noise[:, None, None] + precision)
         beta = np.einsum("tfg,tg->tf", cover, cross / noise[:, None] + precision @ mean)
-        # 3. All of them.
+        # 2. All of them.
         before, mean = mean, beta[live].mean(axis=0) if live.any() else mean
         off = beta - mean
         spread = (off[live, :, None] * off[live, None, :] + cover[live]).mean(axis=0) + 1e-12 * np.eye(count)
-        # 4. Noise.
+        # 3. Noise.
         left = total - 2 * np.einsum("tf,tf->t", beta, cross) + np.einsum("tf,tfg,tg->t", beta, square, beta)
         left += np.einsum("tfg,tfg->t", square, cover)
-        noise = np.where(live, np.maximum(left / models, 1e-6 * task.variance + 1e-300), 1.0)
+        noise = np.where(live, np.maximum(left / models, 1e-6 * variance + 1e-300), 1.0)
         if np.abs(mean - before).max() <= 1e-6 * np.abs(mean).max(initial=1e-12):
             break
     beta[~live] = 0.0
@@ -122,6 +143,12 @@ class Held:
         self.cross += models * np.einsum("tn,tn->t", weights, fold.rho)
         self.square += models * np.einsum("tn,tn->t", weights, weights @ fold.covariance)
         self.outputs += models * fold.variance
+
+    def add_guess(self, fold: Moments, factors: Floats) -> None:
+        """The same of tables that are multiplied by factors [T, F] for each target."""
+        self.cross += fold.models * np.einsum("tf,tf->t", factors, fold.cross)
+        self.square += fold.models * np.einsum("tf,tfg,tg->t", factors, fold.square, factors)
+        self.outputs += fold.models * fold.variance
 
     @property
     def score(self) -> float:
@@ -176,6 +203,7 @@ def fit_guessed(
     prior knows, besides what is known of pairs, how large the guess of each weight is. believed: whether the residual
     is believed whole, because held-out models cannot tell.
     """
+    tables = [(name, np.asarray(table)) for name, table in tables]
     # 1. Held-out models.
     trial, thorough = _tried(splits, tables, known, solve, False), False
     if trial.left.share >= 1:
@@ -246,7 +274,7 @@ def _fitted(
     task: Dense, models: int, tables: Sequence[Table], known: Pairs, solve: Solve, thorough: bool
 ) -> tuple[Effects, Floats, Learned]:
     """Effects of the tables, the guess [T, n], and what is fitted to the residual."""
-    found = effects(task, models, tables)
+    found = effects(moments_of(task, models, tables))
     first = found.weights(tables)
     return found, first, solve(residual(task, first), models, with_levels(known, first), thorough)
 

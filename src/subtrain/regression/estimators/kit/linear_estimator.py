@@ -21,6 +21,7 @@ from subtrain.regression.counting.threads import Mapper, Progress
 from subtrain.regression.estimators.kit.contract import (
     COUNTS,
     COUNTS_AND_VALIDATION,
+    MODELS,
     Reads,
     Rows,
     StandardErrors,
@@ -146,8 +147,7 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         packed, y = self._checked(masks, outputs, reset=True)
         check_one_way(validation, sample_split)
         if self.fold_count and validation is None and sample_split is None:
-            folds = fold_numbers(len(packed), self.fold_count, self.splits_by[1])
-            self.fit_folds([self._count(packed, y, folds == k, progress) for k in range(self.fold_count)], progress)
+            self._fit_by_folds(packed, y, fold_numbers(len(packed), self.fold_count, self.splits_by[1]), progress)
             self._flat = are_flat(outputs, masks)
             return self
         rows = None if validation is not None else self._validating(len(packed), sample_split)
@@ -186,6 +186,9 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         """
         self.n_features_in_, self._flat = train.n, False
         return self._keep(self.estimate(train, validation, total, progress), train)
+
+    def _fit_by_folds(self, masks: Masks, y: NDArray[Any], folds: NDArray[np.int64], progress: Progress | None) -> None:
+        self.fit_folds([self._count(masks, y, folds == k, progress) for k in range(self.fold_count)], progress)
 
     def fit_folds(self, folds: Sequence[Counts], progress: Progress | None = None) -> Self:
         """Refused, unless a cross-validation can choose lambda: `folds` says so."""
@@ -238,6 +241,11 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     def splits_by(self) -> tuple[float | int | None, int]:
         """Share of a study's models that choose lambda, and the seed that draws them."""
         return self.fold_count or getattr(self, "validation", None), getattr(self, "seed", 0)
+
+    @property
+    def reads_models(self) -> bool:
+        """Whether a study's models are fitted as they are, by `fit_models`, and not counted."""
+        return self.reads == MODELS
 
     @property
     def holds_models(self) -> bool:

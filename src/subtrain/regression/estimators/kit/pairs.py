@@ -88,6 +88,14 @@ class Pairs:
         traits, groups = _traits(n, classes, None if inputs is None else x)
         return cls(tuple(kinds), tuple(names), traits, groups)
 
+    def check(self, n: int, targets: int) -> None:
+        """InputError unless they are of n units and these many targets."""
+        if self.traits is not None and len(self.traits) != n:
+            raise InputError(f"traits are of {len(self.traits)} units, the masks over {n}")
+        for table in self.kinds:
+            if table.shape != (n, targets):
+                raise InputError(f"pairs are of shape {list(table.shape)}, not [{n}, {targets}]")
+
 
 def pairs_of_study(study: StoredStudy, output: str) -> tuple[Pairs, tuple[str, ...]]:
     """What the task's view shows of units and targets, labels and images, and a sentence where it shows nothing.

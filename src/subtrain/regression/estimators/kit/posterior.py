@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from subtrain.regression.counting.threads import each, thread_count
 from subtrain.regression.estimators.kit.dense_problem import Dense
 from subtrain.regression.estimators.kit.learned_prior import Prior
-from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, MixtureState
+from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE
 from subtrain.regression.estimators.kit.pairs import Pairs
+from subtrain.regression.estimators.kit.prior_sweeps import Learned
 from subtrain.regression.lasso.problem import Problem
 from subtrain.regression.mask_covariance import MaskCovariance, covariance_of
 from subtrain.system.kernel import kernel
@@ -27,14 +28,6 @@ ALIKE = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
-    """Weights as sweeps left them, and the prior that they taught."""
-
-    state: MixtureState
-    prior: Prior
-
-
-@dataclass(frozen=True, eq=False)
 class Channel:
     """Each weight by itself, as all models tell it: seen [T, n] is the true weight plus normal noise of variance blur
     [T]; freedom [T] counts the models that the fit used up."""
@@ -47,7 +40,7 @@ class Channel:
 def posterior_errors(
     task: Dense, plan: Problem, learned: Learned, known: Pairs, share: float = 1.0, threads: int | None = None
 ) -> Floats | None:
-    """Root mean square error of every weight under the posterior, [T, n]; None where units are drawn unequally.
+    """Root mean square error of every weight under the posterior, [T, n]; None where masks are not drawn at random.
 
     plan: whose models are counted; task: the problem that `learned` solves, which may be of what a guess leaves; share:
     of these weights that are used.
