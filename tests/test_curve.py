@@ -40,6 +40,14 @@ def grown(tmp_path_factory):
     return some(study, 400, 40)
 
 
+@pytest.mark.filterwarnings("ignore::subtrain.regression.fit_warnings.FitWarning")
+def test_validation_models_of_the_design_choose_lambda_at_every_size(make_study):
+    study = make_study(task=worlds.linear(), models=100, heldout=20, validation=30, segment=64)
+    points = learning_curve(study, [50, 100]).points
+    assert [point.models for point in points] == [50, 100]
+    assert points[1].lds.value == pytest.approx(evaluate(fit(study), study, bootstrap=0).lds.value, abs=0.05)
+
+
 def test_more_models_are_worth_more(grown):
     curve = learning_curve(grown)
     assert [p.models for p in curve.points] == [100, 200, 400]

@@ -33,7 +33,7 @@ class Guess:
         inside: float32 [n, T], sums of the tables of the models whose subset holds the unit.
         outside: float32 [n, T], of the others.
         holding: int64 [n], how many of the models hold each unit.
-        meta: How it was made, as plain JSON: output, models (their numbers), study_id, seconds (of all workers).
+        meta: How it was made, as plain JSON: output, models (their numbers), study_id, seconds_each.
 
     Example:
         >>> task = st.tasks.digits(n=30, targets=8)
@@ -79,10 +79,7 @@ class Guess:
         if len(set(rows)) < len(rows) or self.meta["study_id"] != other.meta["study_id"]:
             raise InputError("guesses that share models, or are of two studies, cannot be added")
         sums = self.inside + other.inside, self.outside + other.outside, self.holding + other.holding
-        meta = {key: value for key, value in self.meta.items() if key != "seconds"} | {"models": sorted(rows)}
-        if "seconds" in self.meta and "seconds" in other.meta:
-            meta["seconds"] = round(self.meta["seconds"] + other.meta["seconds"], 3)
-        return Guess(*sums, meta)
+        return Guess(*sums, {**self.meta, **other.meta, "models": sorted(rows)})
 
     def tables(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean tables of the models with each unit and of those without it, [n, T] each.

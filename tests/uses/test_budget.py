@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import worlds
-from subtrain import budget, compare_alphas, learning_curve
+from subtrain import budget, compare_alphas, guess, learning_curve
 from subtrain.collection import train_segment
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, evaluate
@@ -14,6 +14,8 @@ from subtrain.formatting import duration
 from subtrain.guesses import Guess, load_guess, save_guess
 from subtrain.uses import alphas as alphas_module
 from subtrain.uses.budget import from_curve, lds_after, machine_rate
+from subtrain.uses.kit.guess_plan import GuessWorth, best_within, cheapest, worth
+from subtrain.uses.kit.saturating_curve import needed
 from subtrain.uses.learning_curve import LearningCurve, Point
 
 SIZES = np.array([250, 500, 1000, 2000, 4000])
@@ -78,10 +80,93 @@ def test_the_guesses_of_the_study_are_said_beside_the_curve(make_study):
         save_guess(study, Guess(*tables, np.ones(study.n, np.int64), meta), name)
     found = budget(study, 0.5, sizes=[50, 75, 100, 200])
     assert list(found.guesses) == ["mine"]
-    models, lds = found.guesses["mine"]
-    assert models == 2
-    assert lds == evaluate(load_guess(study, "mine"), study, bootstrap=0).lds.value
+    mine = found.guesses["mine"]
+    assert mine.models == 2
+    assert mine.lds == evaluate(load_guess(study, "mine"), study, bootstrap=0).lds.value
+    assert np.isnan(mine.table)
     assert "the guess mine of 2 models has an LDS of" in found.finding()
+    assert found.plan is None, "nobody knows what a table costs, and the LASSO does not reach it"
+
+
+CURVE = np.array([0.9, 200.0, 1.6])
+
+
+def of(models: int, level: float = 0.89, noise: float = 1.0, table: float = 2.0) -> GuessWorth:
+    """A guess whose LDS by itself follows level / sqrt(1 + noise / models)."""
+    lds = level / np.sqrt(1 + noise / models)
+    return GuessWorth(models, lds, needed(lds, CURVE), table)
+
+
+def test_a_guess_is_worth_the_models_that_the_lasso_needs_for_its_score() -> None:
+    tables = np.zeros((3, 2), np.float32)
+    guess = Guess(tables, tables, np.zeros(3, np.int64), {"models": [0, 1, 2, 3], "seconds_each": 3.0})
+    found = worth(guess, 0.8, CURVE, 0.5)
+    assert lds_after(np.array(found.worth), CURVE) == pytest.approx(0.8)
+    assert found.table == pytest.approx(3 / 0.5 - 1), "one training is that of the model itself"
+    assert worth(guess, -0.1, CURVE, 0.5).worth == 0
+    assert worth(guess, 0.95, CURVE, 0.5).worth == np.inf
+    assert np.isnan(worth(guess, 0.8, CURVE, np.nan).table)
+
+
+def test_the_cheapest_plan_is_that_of_a_search() -> None:
+    guesses = [of(10), of(40)]
+    for lds in (0.5, 0.8, 0.85, 0.88, 0.89, 0.897):
+        lasso = needed(lds, CURVE)
+        costs = {0: max(50, lasso)}
+        for count in range(1, 201):
+            alone = of(count)
+            costs[count] = max(50, count, 0 if alone.lds >= lds else lasso - alone.worth) + 2 * count
+        found = cheapest(lds, CURVE, guesses)
+        assert found.trainings == pytest.approx(min(costs.values()), rel=1e-6)
+        assert costs[found.guess] == pytest.approx(found.trainings, rel=1e-6)
+        assert found.trainings == pytest.approx(found.models + 2 * found.guess)
+    # Tables that cost little are many, and tables that cost a thousand trainings none.
+    assert cheapest(0.88, CURVE, guesses, table=0.01).guess > cheapest(0.88, CURVE, guesses).guess > 0
+    assert cheapest(0.88, CURVE, guesses, table=1e4).guess == 0
+    assert cheapest(0.5, CURVE, guesses, table=1e4).models == pytest.approx(needed(0.5, CURVE))
+    assert cheapest(0.95, CURVE, guesses) is None
+
+
+def test_guesses_of_one_size_and_useless_ones_plan_too() -> None:
+    assert cheapest(0.85, CURVE, [of(40)]).guess == pytest.approx(cheapest(0.85, CURVE, [of(10), of(40)]).guess, abs=3)
+    useless = GuessWorth(20, -0.02, 0.0, 2.0)
+    assert cheapest(0.85, CURVE, [useless]).guess == 0
+    assert cheapest(0.85, CURVE, [useless, of(10), of(40)]) == cheapest(0.85, CURVE, [of(10), of(40)])
+
+
+def test_what_a_time_gives_is_the_best_score_that_it_pays() -> None:
+    guesses = [of(10), of(40)]
+    for trainings in (60, 100, 300, 3000):
+        lds = best_within(trainings, CURVE, guesses, None)
+        assert cheapest(lds, CURVE, guesses).trainings <= trainings
+        more = cheapest(lds + 0.001, CURVE, guesses)
+        assert more is None or more.trainings > trainings
+    assert best_within(0.1, CURVE, guesses, None) == 0
+
+
+def test_a_study_plans_models_and_tables(make_study) -> None:
+    study = make_study(task=worlds.guessable(n=60, targets=6, noise=4.0), models=800, heldout=60, segment=4096)
+    guess(study, 10, progress=False, engine="inline")
+    sizes = [50, 100, 200, 400, 800]
+    found = budget(study, 0.9, sizes=sizes, table_cost=1.5)
+    assert found.plan.guess > 0
+    assert found.plan.trainings < found.models.value
+    assert found.plan.trainings == pytest.approx(found.plan.models + 1.5 * found.plan.guess)
+    said = found.finding()
+    assert "by itself, which " in said
+    assert f"models and a guess of {found.plan.guess}: as much as " in said
+    timed = budget(study, sizes=sizes, table_cost=1.5, seconds=100 / machine_rate(study))
+    assert timed.plan.trainings <= 100
+    assert 0.5 < timed.lds < 1
+    for wrong, sentence in (
+        ({}, "give either lds"),
+        ({"lds": 0.5, "seconds": 1.0}, "give either lds"),
+        ({"seconds": -1.0}, "seconds must be above 0"),
+        ({"seconds": 1e-9, "sizes": sizes}, "less than a few models take"),
+        ({"lds": 0.5, "table_cost": -1.0}, "table_cost must be a number of trainings"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            budget(study, **wrong)
 
 
 def test_what_cannot_be_told_is_said(make_study):

@@ -1,4 +1,4 @@
-"""How many models it takes to reach a score, and how long they take: the learning curve, carried on."""
+"""How many models it takes to reach a score, how long they take, and what a guess saves of them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from subtrain.guesses import guess_names, load_guess
 from subtrain.study import Study
 from subtrain.system.machine import cores
 from subtrain.system.types import Floats
+from subtrain.uses.kit.guess_plan import GuessWorth, Plan, best_within, cheapest, worth
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Figure, Result, Table
+from subtrain.uses.kit.saturating_curve import fitted, lds_after, needed
 from subtrain.uses.learning_curve import LEAST, LearningCurve, learning_curve
 
-DRAWS, MOST = 100, 1e9
-POINTS = 5
-# Mean and standard deviation of what is believed beforehand: the limit over the noise ceiling, and how error falls.
-LIMIT, STEEPNESS = (0.95, 0.08), (1.0, 0.3)
+DRAWS, POINTS = 100, 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Budget(Result):
     """models: to fit on for an LDS of `lds` with the LASSO, with the 95 % interval of the curve's own error, inf where
     the curve never gets there; limit: where it goes; rate: models a second on this machine, NaN where no segment tells;
-    guesses: by the name of each guess of the study, its models and its LDS by itself.
+    guesses: what each guess of the study is worth, by its name; plan: models and tables of least cost for that LDS,
+    None where there is no guess, or none that helps.
     """
 
     lds: float
@@ -39,7 +39,8 @@ class Budget(Result):
     rate: float
     curve: LearningCurve
     parameters: Floats
-    guesses: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    guesses: Mapping[str, GuessWorth] = field(default_factory=dict)
+    plan: Plan | None = None
 
     @property
     def seconds(self) -> float:
@@ -48,9 +49,7 @@ class Budget(Result):
 
     def finding(self) -> str:
         where = f"mean over {self.curve.targets} targets, {self.curve.subsets} held-out subsets x "
-        where += f"{self.curve.replicates} runs"
-        for name, (models, lds) in self.guesses.items():
-            where += f"; the guess {name} of {models:,} models has an LDS of {number(lds)} by itself"
+        where += f"{self.curve.replicates} runs{self._of_guesses()}"
         if not np.isfinite(self.models.value):
             return f"LDS {self.lds:g} is out of reach: more models lead to about {number(self.limit)}; {where}"
         took = f", {duration(self.seconds)} on this machine" if np.isfinite(self.seconds) else ""
@@ -58,6 +57,21 @@ class Budget(Result):
         return (
             f"to reach LDS {self.lds:g} you need about {_about(self.models.value)} models "
             f"[{low}, {high}]{took}; you have {self.have:,}; {where}"
+        )
+
+    def _of_guesses(self) -> str:
+        said = ""
+        for name, guess in self.guesses.items():
+            said += f"; the guess {name} of {guess.models:,} models has an LDS of {number(guess.lds)} by itself, which "
+            many = np.isfinite(guess.worth)
+            said += f"takes the LASSO about {_about(guess.worth)} models" if many else "the LASSO does not reach"
+        if self.plan is None or not self.plan.guess:
+            return said
+        plan, rate = self.plan, self.rate
+        took = f", {duration(plan.trainings / rate)} on this machine" if rate > 0 else ""
+        return (
+            f"{said}; a new study reaches LDS {self.lds:g} at the least cost with about {_about(plan.models)} models "
+            f"and a guess of {plan.guess}: as much as {_about(plan.trainings)} trainings{took}"
         )
 
     def predicted(self, models: float | Floats) -> Floats:
@@ -84,12 +98,19 @@ class Budget(Result):
 
 @question
 def budget(
-    study: Study, lds: float, output: str | None = None, sizes: Sequence[int] | None = None, targets: int = 200
+    study: Study,
+    lds: float | None = None,
+    output: str | None = None,
+    sizes: Sequence[int] | None = None,
+    targets: int = 200,
+    *,
+    seconds: float | None = None,
+    table_cost: float | None = None,
 ) -> Budget:
     """Read off the learning curve how many models it takes to reach an LDS; trains nothing.
 
-    The curve is the LASSO's. Beside it stands the LDS of each of the study's guesses: a fit that begins from one scores
-    more.
+    The curve is the LASSO's. Beside it stands what each of the study's guesses is worth in models, and how many models
+    and tables of a guess reach the LDS at the least cost.
 
     Args:
         study: A study of 400 fit models or more, or fewer with `sizes`.
@@ -97,6 +118,8 @@ def budget(
         output: Name of the output; by default the study's first.
         sizes: Four or more numbers of models, each 50 or more; by default five up to all, each twice the one before.
         targets: Of more targets, so many are taken, evenly spaced.
+        seconds: Instead of lds: the time that a new study may take on this machine.
+        table_cost: Cost of an influence table, in trainings of a model; by default as the study's guesses tell.
 
     Returns:
         Budget: the models needed with their interval, and how long they take here.
@@ -109,22 +132,48 @@ def budget(
         >>> found.have
         120
     """
-    if not 0 < lds < 1:
-        raise InputError(f"lds must be between 0 and 1, got {lds}")
+    _check(lds, seconds, table_cost)
     have = study.done("fit").size
     wanted = sizes if sizes is not None else [have // 2**k for k in range(POINTS) if have // 2**k >= LEAST]
     least = 4
     if len(set(wanted)) < least:
         raise InputError(f"{have} models are too few to extend a learning curve: it needs {LEAST * 2 ** (least - 1)}")
-    curve = learning_curve(study, wanted, output, targets)
-    return replace(from_curve(curve, lds, have, machine_rate(study)), guesses=_guesses(study, curve.output))
+    curve, rate = learning_curve(study, wanted, output, targets), machine_rate(study)
+    found = from_curve(curve, 0.5 if lds is None else lds, have, rate)
+    guesses = _guesses(study, curve.output, found.parameters, cores() / rate)
+    if lds is None:
+        assert seconds is not None
+        if not rate > 0:
+            raise InputError(
+                f"no segment of {study.location} tells how long a model takes: give lds instead of seconds"
+            )
+        lds = best_within(seconds * rate, found.parameters, list(guesses.values()), table_cost)
+        if not lds:
+            raise InputError(f"{duration(seconds)} is less than a few models take: give more seconds")
+        found = from_curve(curve, lds, have, rate)
+    plan = cheapest(lds, found.parameters, list(guesses.values()), table_cost) if guesses else None
+    return replace(found, guesses=guesses, plan=plan)
 
 
-def _guesses(study: Study, output: str) -> dict[str, tuple[int, float]]:
-    """Models and LDS of each guess of this output."""
+def _check(lds: float | None, seconds: float | None, table_cost: float | None) -> None:
+    if (lds is None) == (seconds is None):
+        raise InputError("give either lds, the score to reach, or seconds, the time that there is")
+    if lds is not None and not 0 < lds < 1:
+        raise InputError(f"lds must be between 0 and 1, got {lds}")
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"seconds must be above 0, got {seconds}")
+    if table_cost is not None and not 0 <= table_cost < np.inf:
+        raise InputError(f"table_cost must be a number of trainings, 0 or more, got {table_cost}")
+
+
+def _guesses(study: Study, output: str, parameters: Floats, seconds: float) -> dict[str, GuessWorth]:
+    """What each guess of this output is worth; seconds: of the training of a model."""
     found = {name: load_guess(study, name) for name in guess_names(study.store)}
-    some = {name: guess for name, guess in found.items() if guess.meta.get("output") == output}
-    return {name: (guess.models, evaluate(guess, study, output, bootstrap=0).lds.value) for name, guess in some.items()}
+    return {
+        name: worth(guess, evaluate(guess, study, output, bootstrap=0).lds.value, parameters, seconds)
+        for name, guess in found.items()
+        if guess.meta.get("output") == output
+    }
 
 
 def from_curve(curve: LearningCurve, lds: float, have: int, rate: float = float("nan")) -> Budget:
@@ -145,40 +194,6 @@ def from_curve(curve: LearningCurve, lds: float, have: int, rate: float = float(
     low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
     found = Interval(needed(lds, best), float(low), float(high))
     return Budget(lds, found, float(best[0]), have, rate, curve, best)
-
-
-def fitted(models: Floats, value: Floats, error: Floats, most: float) -> Floats:
-    """limit, models at which half of its square is reached, and steepness, by least squares.
-
-    Few points far from the limit say little of it: beliefs, as weak as they are, keep it from following their noise.
-    """
-    from scipy.optimize import least_squares
-
-    top = float(min(max(value.max(), 0.02), 0.99 * most))
-    start = [min(1.1 * top, 0.99 * most), np.log(float(np.median(models))), 1.0]
-    bounds = ([0.01, 0.0, 0.3], [most, np.log(MOST), 3.0])
-
-    def off(p: Floats) -> Floats:
-        beliefs = (p[0] / most - LIMIT[0]) / LIMIT[1], (p[2] - STEEPNESS[0]) / STEEPNESS[1]
-        return np.append((lds_after(models, np.array([p[0], np.exp(p[1]), p[2]])) - value) / error, beliefs)
-
-    p = least_squares(off, start, bounds=bounds).x
-    return np.array([p[0], np.exp(p[1]), p[2]])
-
-
-def lds_after(models: Floats, parameters: Floats) -> Floats:
-    """limit / sqrt(1 + (half / m)^steepness): a correlation whose estimation error falls as a power of m."""
-    limit, half, steepness = parameters
-    return np.asarray(limit / np.sqrt(1.0 + (half / models) ** steepness))
-
-
-def needed(lds: float, parameters: Floats) -> float:
-    """Where the curve reaches lds; inf at or above its limit, and beyond a billion models."""
-    limit, half, steepness = parameters
-    if lds >= limit:
-        return float("inf")
-    found = float(half * ((limit / lds) ** 2 - 1.0) ** (-1.0 / steepness))
-    return found if found < MOST else float("inf")
 
 
 def machine_rate(study: Study) -> float:

@@ -161,6 +161,8 @@ def _counted(models: Models, sizes: Sequence[int], columns: NDArray[np.int64]) -
     """
     parts = list(models.parts(0.1, 0).values())
     counts: list[Counts | None] = [None, None]
+    if models.validation is not None:
+        counts[1] = count_blocks(_columns(models, models.validation, columns))
     before = 0
     for size in sizes:
         some = models.rows[before:size]

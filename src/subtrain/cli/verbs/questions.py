@@ -178,7 +178,7 @@ def audit(
     return found
 
 
-@question("budget", "lds output", fit=False, targets=False, verify=False, trains=True)
+@question("budget", "lds seconds table_cost output", fit=False, targets=False, verify=False, trains=True)
 def budget(
     asked: Asked,
     alphas: Annotated[
@@ -187,12 +187,14 @@ def budget(
     ] = None,
     pilot: Annotated[int, typer.Option(help="With --alphas: number of models of each pilot study.")] = 500,
 ) -> Result:
-    """Estimate how many models, and how much time, the LASSO needs to reach an LDS.
+    """Estimate how many models, and how much time, the LASSO needs to reach an LDS, and what a guess saves of it.
 
     The estimate continues the study's learning curve. --alphas compares alphas in pilot studies instead.
     """
-    if (asked.given["lds"] is None) == (alphas is None):
-        raise InputError("give either --lds, the score to reach, or --alphas, those to compare")
+    if sum(each is not None for each in (asked.given["lds"], asked.given["seconds"], alphas)) != 1:
+        raise InputError(
+            "give one of --lds, the score to reach, --seconds, the time that there is, and --alphas, those to compare"
+        )
     if alphas is None:
         return asked.answer()
     asked.question = "compare_alphas"
