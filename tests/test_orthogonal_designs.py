@@ -163,3 +163,57 @@ def test_pinned_on_every_machine():
 
 
 PINNED = "6d18733c715618df aefa67e77c75dcfb [1866115154, 4288742974, 1080840392]"
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"n": 500},
+            "paley, because alpha is 0.5 and there are 100 units or more: a set has 2 x 503 models, "
+            "1,006 models share 10 training seeds",
+        ),
+        (
+            {"n": 89},
+            "fixed, because alpha is 0.5 and there are 100 units or fewer: each subset is drawn by itself, each model "
+            "has its own training seed",
+        ),
+        (
+            {"n": 500, "alpha": 0.3},
+            "fixed, because alpha is 0.3, not 0.5: each subset is drawn by itself, each model has its own training "
+            "seed",
+        ),
+        (
+            {"n": 500, "alpha": (0.3, 0.5)},
+            "fixed, because there are several alphas: each subset is drawn by itself, each model has its own "
+            "training seed",
+        ),
+        (
+            {"n": 500, "kind": "fixed", "seeds": 20},
+            "fixed, as you asked for: each subset is drawn by itself, 1,006 models share 20 training seeds",
+        ),
+        (
+            {"n": 19, "kind": "paley", "seeds": "pair", "models": 38},
+            "paley, as you asked for: a set has 2 x 19 models, a mask and its complement share a training seed",
+        ),
+        (
+            {"n": 500, "alpha": 0.25, "kind": "cyclotomic", "seeds": "model"},
+            "cyclotomic, as you asked for: a set has 509 models, each model has its own training seed",
+        ),
+    ],
+)
+def test_why_a_design_is_of_its_kind_is_one_sentence(fields, sentence):
+    assert Design(**fields).kind_reason == sentence
+    assert Design().kind_reason is None
+
+
+def test_the_sizes_that_make_whole_sets():
+    def sizes(models, **more):
+        return Design(n=500, models=models, **more).suitable_sizes
+
+    assert [sizes(m) for m in (250, 503, 504, 1000, 1006, 1500, 2012)] == [
+        *((503,), (), (503, 1006), (503, 1006), (), (1006, 2012), ()),
+    ]
+    # Cyclotomic sets are of 509 models, and random masks of none.
+    assert [sizes(m, alpha=0.25, kind="cyclotomic") for m in (300, 509, 1000, 1018)] == [(509,), (), (509, 1018), ()]
+    assert sizes(1000, kind="fixed") == ()

@@ -8,13 +8,17 @@ import pytest
 
 from commands import ok, run
 from subtrain.cli.main import main
+from subtrain.errors import InputError
+from subtrain.study import Study
+from subtrain.uses.retrain import retrain
 
 
 @pytest.fixture(scope="module")
 def wine(tmp_path_factory):
     """A finished study of logistic regressions on real wine data, made from the command line only."""
     study = tmp_path_factory.mktemp("cli") / "wine"
-    ok("create", study, "--task", "tabular", "-p", "data=wine", "--models", 200, "--heldout", 20, "--alpha", 0.5)
+    plan = ("--models", 200, "--heldout", 20, "--alpha", 0.5, "--kind", "fixed")
+    ok("create", study, "--task", "tabular", "-p", "data=wine", *plan)
     ok("collect", study, "--workers", 2)
     ok("fit", study)
     return study
@@ -167,3 +171,29 @@ def test_help_teaches():
     ):
         assert len(ok(verb, "--help").splitlines()) > 8
     assert ok("--version").startswith("subtrain ")
+
+
+def test_create_says_which_design_it_made_and_extend_adds_validation_models(tmp_path):
+    study = tmp_path / "wine"
+    given = ("-t", "tabular", "-p", "data=wine", "--heldout", 3)
+    shown = " ".join(ok("create", study, *given, "--models", 250, "--seeds", 6).split())
+    assert "Design: paley, because alpha is 0.5 and there are 100 units or more: a set has 2 x 127 models" in shown
+    assert "254 models share 6 training seeds" in shown
+    assert "--models 127 or 254 would make whole sets" in shown
+    assert json.loads((study / "study.json").read_text())["design"]["validation"] == 20
+    assert "286 models" in " ".join(ok("extend", study, "--validation", 10).split())
+    found = Study.open(study)
+    assert found.design.role_rows("validation").tolist() == [*range(256, 276), *range(276, 286)]
+    assert found.design.shared_seeds == 6
+    plain = " ".join(ok("create", tmp_path / "plain", *given, "--kind", "fixed", "--models", 250).split())
+    assert "fixed, as you asked for" in plain
+    assert "whole sets" not in plain
+    own = ok("create", tmp_path / "own", *given, "--models", 254, "--seeds", "pair", "--validation", 0)
+    assert "share a training seed" in " ".join(own.split())
+    assert json.loads((tmp_path / "own/study.json").read_text())["design"]["validation"] == 0
+
+
+def test_masks_that_no_design_draws_have_no_validation_models(make_study):
+    listed = retrain(make_study(), np.ones((1, 20), bool), engine="inline", progress=False).study
+    with pytest.raises(InputError, match="has no validation models"):
+        listed.extend(validation=3)

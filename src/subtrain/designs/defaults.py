@@ -40,6 +40,11 @@ class DesignDefaults:
         """Whether no model to fit on tells anything that the others could predict, so that none may choose lambda."""
         return False
 
+    @property
+    def kind_reason(self) -> str | None:
+        """One sentence: its kind, why it is of that kind, and what a set of its models is; None where nobody chose."""
+        return None
+
     def layout(self, rows: Rows) -> SetLayout | None:
         """The set, pair and shared seed of these models to fit on; None where models have nothing in common."""
         return None

@@ -36,6 +36,7 @@ class AnyDesign(Protocol):
         trained_elsewhere: its models exist already: there is nothing to collect.
         can_extend: it can have more rows.
         may_repeat: two of its subsets may be the same for another reason than chance.
+        kind_reason: one sentence on why it is of its kind; None where nobody chose.
         orthogonal: no model to fit on tells anything that the others could predict, so that none may choose lambda.
         unfilled: rows of a design whose models were trained elsewhere that nobody ever filled.
         wants_strata: it lacks the class of each unit, which `with_strata` gives it.
@@ -70,6 +71,9 @@ class AnyDesign(Protocol):
 
     @property
     def orthogonal(self) -> bool: ...
+
+    @property
+    def kind_reason(self) -> str | None: ...
 
     @property
     def unfilled(self) -> tuple[Span, ...]: ...

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from subtrain.arrays import concat
 from subtrain.designs.defaults import DesignDefaults
+from subtrain.designs.kind_choice import AUTO, FIXED, automatic_kind, explained, whole_sizes
 from subtrain.designs.model_rows import (
     EVALUATION,
     FIT,
@@ -62,13 +63,10 @@ from subtrain.errors import InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.store.protocol import Store
 
-FIXED, BERNOULLI, STRATIFIED = "fixed", "bernoulli", "stratified"
-AUTO = "auto"
+BERNOULLI, STRATIFIED = "bernoulli", "stratified"
 KINDS = FIXED, BERNOULLI, STRATIFIED, PALEY, CYCLOTOMIC
 # Fields that designs of 0.1.0 lack.
 ADDED = "validation", "shared_seeds"
-# Units from which on an orthogonal design pays.
-LEAST_UNITS = 100
 MAX_MODELS = 2**40
 _CHUNK, _CHUNK_BYTES = 1024, 128 << 20
 # The Philox stream that draws a subset's alpha: far from those of masks (0) and of training seeds (1, 2, …).
@@ -168,7 +166,7 @@ class Design(DesignDefaults):
         object.__setattr__(self, "extensions", tuple(_extension(*entry) for entry in self.extensions))
         object.__setattr__(self, "alpha", checked_alphas(self.alpha))
         if self.kind == AUTO and self.n is not None:
-            object.__setattr__(self, "kind", PALEY if self.alpha == 0.5 and self.n >= LEAST_UNITS else FIXED)
+            object.__setattr__(self, "kind", automatic_kind(self.alpha, self.n))
         if self.validation is None and self.kind != AUTO:
             few = min(100, max(20, self.models // 20)) if self.kind in ORTHOGONAL and self.models >= 100 else 0
             object.__setattr__(self, "validation", few)
@@ -345,6 +343,15 @@ class Design(DesignDefaults):
     @property
     def orthogonal(self) -> bool:
         return self.kind in ORTHOGONAL
+
+    @property
+    def kind_reason(self) -> str | None:
+        return None if self.n is None else explained(self.kind, self.alpha, self.n, self.sets, self.sharing)
+
+    @property
+    def suitable_sizes(self) -> tuple[int, ...]:
+        """The numbers of models nearest to `models` that make whole sets; () where `models` does, or it has no sets."""
+        return whole_sizes(self.models, self.sets)
 
     def layout(self, rows: Rows) -> SetLayout | None:
         return layout_of(self.fit_numbers(rows), self.sets, self.sharing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from subtrain.cli.shared.app import app, out
 from subtrain.cli.shared.options import Params, StudyPath, TaskName
 from subtrain.errors import InputError
 from subtrain.system.paths import local_path
+
+if TYPE_CHECKING:
+    from subtrain.designs.design_protocol import AnyDesign
 
 
 @app.command()
@@ -34,9 +37,26 @@ def create(
     kind: Annotated[
         str,
         typer.Option(
-            help="fixed: alpha * n units; stratified: that fraction of each class; bernoulli: each unit by chance."
+            help="auto: paley where alpha is 0.5 and there are 100 units or more, else fixed. paley: sets of masks "
+            "that confound no two units, and their complements. cyclotomic: nearly that, at other alphas. fixed: alpha "
+            "* n units at random. stratified: that fraction of each class. bernoulli: each unit by chance."
         ),
-    ] = "fixed",
+    ] = "auto",
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER|pair|model",
+            help="Training seeds: how many a set of models shares; pair: a mask and its complement share one; model: "
+            "each model has its own. (default: 10 or more for paley and cyclotomic, else model)",
+        ),
+    ] = None,
+    validation: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of further random subsets that choose lambda, one model each. (default: models / 20, from 20 "
+            "to 100, for paley and cyclotomic; else 0, and a tenth of the models chooses)"
+        ),
+    ] = None,
     stratified: Annotated[
         bool, typer.Option("--stratified", help="The same as --kind stratified, by the labels of the task.")
     ] = False,
@@ -65,11 +85,18 @@ def create(
     if task is None:
         raise InputError("give the task to train with --task, for example --task digits or --task mycode.py:task")
     ids, classes = (None if f is None else tuple(open_npy(local_path(f)).tolist()) for f in (groups, strata))
-    kind = design_kind(kind, stratified)
-    design = Design(_alphas(alpha), models, seed, kind, heldout, replicates, groups=ids, strata=classes)
+    design = Design(
+        *(_alphas(alpha), models, seed, design_kind(kind, stratified), heldout, replicates),
+        groups=ids,
+        strata=classes,
+        validation=validation,
+        seeds=_seeds(seeds),
+    )
     made = Study.create(study, task, design, params=parse_params(param or []), segment=segment, view=view)
     each = sum(spec.bytes for spec in made.outputs.values())
     out.print(f"Created {study}: {made.models:,} models over {made.n:,} units, alpha {alpha}")
+    for line in _about_design(made.design):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
     for name, spec in made.outputs.items():
         meaning = "" if not spec.meaning or name.endswith(spec.meaning) else f": {spec.meaning}"
         out.print(f"  {name} {list(spec.shape)} {spec.dtype}{meaning}")
@@ -86,9 +113,23 @@ def create(
 
 def design_kind(kind: str, stratified: bool) -> str:
     """The kind of design that --kind and --stratified name together."""
-    if stratified and kind not in ("fixed", "stratified"):
+    if stratified and kind not in ("auto", "fixed", "stratified"):
         raise InputError(f"--stratified and --kind {kind} contradict each other: give one of them")
     return "stratified" if stratified else kind
+
+
+def _seeds(text: str | None) -> Any:
+    return int(text) if text is not None and text.isdecimal() and text.isascii() else text
+
+
+def _about_design(design: AnyDesign) -> list[str]:
+    """The kind of the design and why, and the numbers of models that would suit it better."""
+    lines = [f"Design: {design.kind_reason}"] if design.kind_reason else []
+    sizes = design.drawn.suitable_sizes if design.drawn else ()
+    if sizes:
+        better = " or ".join(f"{size:,}" for size in sizes)
+        lines.append(f"Note: --models {better} would make whole sets; sizes between whole sets are no better per model")
+    return lines
 
 
 def _alphas(text: str) -> float | tuple[float, ...]:
