@@ -72,7 +72,8 @@ def fit(
         fit_held(model, counts, held, progress)
     meta = about_fit(model, np.asarray(masks.rows)) | _meta(published, output, masks, outputs, int(validating.sum()))
     meta["notes"] = said
-    return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta | model.choice())
+    weight, error = model.weight_.astype(np.float32, copy=False), getattr(model, "error_", None)
+    return Datamodels(weight, model.bias_, model.lam_, meta | model.choice(), error)
 
 
 class _Sorted:

@@ -143,6 +143,7 @@ class SharedPrior(LinearEstimator):
         if self.reads_models:
             return GuessPlan.of(models.rows.size, n, targets, models.dtype.itemsize)
         found = super().plan(models, parts, keep_counts)
+        found = replace(found, disk=found.disk + 4 * n * targets)  # the standard errors
         if self.guess is None:
             return found
         return replace(found, path=bytes_with_residual(n, targets) - found.counts)
