@@ -198,3 +198,17 @@ def test_pilots_of_each_alpha_are_compared(make_study, monkeypatch):
     assert "pilots" in str(next(study.path.glob("pilots/alpha-0.2-150")))
     assert repr(found).startswith("Alphas(test_margins, best 0.")
     assert found.figure().axes
+
+
+def test_pilots_of_a_design_with_orthogonal_masks_draw_theirs(make_study, monkeypatch):
+    drawn = []
+
+    def none(study, **options):
+        drawn.append(study.design)
+        raise InputError("enough")
+
+    monkeypatch.setattr(alphas_module, "collect", none)
+    study = make_study(done=False, task=worlds.linear(n=120), models=120, kind="paley")
+    with pytest.raises(InputError, match="enough"):
+        compare_alphas(study, [0.2], pilot=60)
+    assert (drawn[0].alpha, drawn[0].kind, drawn[0].models) == (0.2, "fixed", 60)

@@ -12,6 +12,8 @@ from subtrain.collection import collect
 from subtrain.collection.committed_segments import landed, trained
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.workers import task_message
+from subtrain.designs.drawn import FIXED
+from subtrain.designs.orthogonal import ORTHOGONAL
 from subtrain.errors import InputError
 from subtrain.evaluation import evaluate
 from subtrain.regression import fit
@@ -109,9 +111,10 @@ def compare_alphas(
     if design is None:
         raise InputError("pilots take their kind of masks from a study's own design, which this study does not have")
     name = output or next(iter(study.outputs))
-    plans = [
-        replace(design, alpha=a, models=pilot, heldout=HELDOUT, replicates=REPLICATES, extensions=()) for a in alphas
-    ]
+    pilots = replace(design, models=pilot, heldout=HELDOUT, replicates=REPLICATES, extensions=())
+    if design.kind in ORTHOGONAL:  # there are such masks at some alphas only: all pilots draw theirs
+        pilots = replace(pilots, kind=FIXED, validation=0, shared_seeds=None)
+    plans = [replace(pilots, alpha=a) for a in alphas]
     rows, targets = [], 0
     for plan in plans:
         store = open_store(f"{study.store.address.rstrip('/')}/{FOLDER}/alpha-{plan.alpha:g}-{pilot}")
