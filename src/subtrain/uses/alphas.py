@@ -12,7 +12,7 @@ from subtrain.collection import collect
 from subtrain.collection.committed_segments import landed, trained
 from subtrain.collection.keyword_checks import hands_on
 from subtrain.collection.workers import task_message
-from subtrain.designs.drawn import FIXED
+from subtrain.designs.kind_choice import FIXED
 from subtrain.designs.orthogonal import ORTHOGONAL
 from subtrain.errors import InputError
 from subtrain.evaluation import evaluate
