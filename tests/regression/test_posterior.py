@@ -11,6 +11,7 @@ from scipy.linalg import hadamard
 
 import subtrain as st
 from subtrain.errors import InputError
+from subtrain.explorer.data.summaries import tables
 from subtrain.explorer.open_studies import OpenFit
 from subtrain.fits import load_fit, save_fit
 from subtrain.integrity import examine
@@ -136,5 +137,7 @@ def test_the_posterior_s_errors_are_shown_wherever_errors_are(kept):
     assert "error" not in st.neighbors(dm, study, together=True).table()
     shown = OpenFit("", "", study, dm, None, None, None, None)
     assert shown.half_width(1, [2, 5]) == pytest.approx(1.959964 * np.hypot(dm.error[2, 1], dm.error[5, 1]))
+    arrays, _ = tables(study, dm, np.ascontiguousarray(dm.weight.T), lambda *_: None)
+    assert np.allclose(arrays["error"], np.median(dm.error, axis=0))
     # The test of which weights are real stays that of a LASSO on the same models.
     assert st.significance(dm, study).error.shape == (1, dm.targets)
