@@ -67,8 +67,8 @@ class OrthogonalSets:
         order = _order(self.seed, block, self.prime)
         # 3. The translate, or its complement.
         held = difference_set(self.n, self.alpha).held
-        found: NDArray[np.bool_] = held[(places - order[translate]) % self.prime] ^ bool(side)
-        return found
+        found: NDArray[np.bool_] = np.roll(held, order[translate])[places]
+        return ~found if side else found
 
 
 @lru_cache(maxsize=8)

@@ -12,6 +12,8 @@ from subtrain.regression.study_models import BLOCK, Models
 from subtrain.system.types import Floats
 
 Ints = NDArray[np.int64]
+# Outputs that are read at a time.
+NUMBERS = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ def effects_of_pairs(models: Models, first: Ints, second: Ints, seeds: tuple[Int
     held, mixed = np.zeros(count), np.zeros((count, count))
     cross, total = np.zeros((count, models.targets)), np.zeros(models.targets)
     square, singles = np.zeros(models.targets), np.zeros(models.targets)
-    for some in _blocks(pairs):
+    for some in _blocks(pairs, models.targets):
         mine, other_half = (models.outputs_of(rows[some]).astype(np.float64) for rows in (first, second))
         if some.start == 0:
             center = (mine + other_half).mean(axis=0) / 2
@@ -67,7 +69,7 @@ def effects_of_rows(models: Models, rows: Ints, seeds: Ints, count: int) -> Seed
     """Effects of seeds from the means of each seed's models."""
     held, center = np.bincount(seeds, minlength=count).astype(np.float64), np.zeros(models.targets)
     cross, square = np.zeros((count, models.targets)), np.zeros(models.targets)
-    for some in _blocks(rows.size):
+    for some in _blocks(rows.size, models.targets):
         outputs = models.outputs_of(rows[some]).astype(np.float64)
         if some.start == 0:
             center = outputs.mean(axis=0)
@@ -104,5 +106,7 @@ def _shrunk(gram: Floats, pull: Floats, spread: Floats, rows: int, level: Floats
     return SeedEffects(shrunk, level, float(share[varied].mean()))
 
 
-def _blocks(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+def _blocks(count: int, targets: int) -> Iterator[slice]:
+    """Rows whose outputs are held together, as float64 within NUMBERS."""
+    step = max(1, min(BLOCK, NUMBERS // max(1, targets)))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
