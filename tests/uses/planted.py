@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from subtrain import Design, Lasso, Output
+from subtrain import Design, Lasso, Output, Study
 from subtrain.regression.counting.count_stream import count
-from subtrain.tasks import batch
+from subtrain.tasks import batch, function
 
 
 def sparse_world(n=60, targets=40, m=300, alpha=0.5, kind="fixed", share=0.1, noise=1.0, seed=0):
@@ -58,3 +58,26 @@ def world_of(weight, noise=0.3, bias=0.0):
         return {"test_margins": exact.astype("float32")}
 
     return batch(train, n, {"test_margins": Output((targets,), "float32")}, size=64, data=[weight])
+
+
+def seeded_study(models, n=100, targets=40, seed_effect=1.0, even=0.07, noise=0.5, share=0.3, **design):
+    """A study whose outputs are linear in the mask, with what each seed adds, effects of two units together, and noise;
+    the last three in units of the linear part. With the true weights [n, T]."""
+    random = np.random.default_rng(0)
+    weight = np.where(random.random((n, targets)) < share, random.normal(size=(n, targets)), 0.0)
+    pairs = random.integers(0, n, (n, 2))
+    size = np.sqrt(n / 4 * (weight**2).mean(axis=0))
+
+    def train(indices, seed):
+        mask = np.zeros(n)
+        mask[indices] = 1
+        held = 2 * mask - 1
+        common = np.random.default_rng(seed).normal(size=targets)
+        own = np.random.default_rng([seed, *np.flatnonzero(mask)]).normal(size=targets)
+        together = (held[pairs[:, 0]] * held[pairs[:, 1]]).sum() / np.sqrt(n)
+        return {"test_margins": 3 + mask @ weight + size * (seed_effect * common + noise * own + even * together)}
+
+    task = function(train, n=n, outputs={"test_margins": Output([targets], "float64")})
+    study = Study.create(":memory:", task, Design(models=models, **{"heldout": 0, **design}))
+    study.collect(progress=False)
+    return study, weight

@@ -49,6 +49,10 @@ class DesignDefaults:
         """The set, pair and shared seed of these models to fit on; None where models have nothing in common."""
         return None
 
+    def crosstalk(self, rows: Rows) -> float:
+        """Mean squared correlation of two units over these models' masks, over that of as many random masks."""
+        return 1.0
+
     @property
     def wants_strata(self) -> bool:
         """Whether it lacks the class of each unit, which `with_strata` gives it."""

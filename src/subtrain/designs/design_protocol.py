@@ -105,6 +105,10 @@ class AnyDesign(Protocol):
         """The set, pair and shared seed of these models to fit on; None where models have nothing in common."""
         ...
 
+    def crosstalk(self, rows: Rows) -> float:
+        """Mean squared correlation of two units over these models' masks, over that of as many random masks."""
+        ...
+
     def role_rows(self, role: str) -> NDArray[np.int64]:
         """Row numbers with this role ("fit", "validation" or "evaluation"), ascending."""
         ...

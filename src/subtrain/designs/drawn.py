@@ -39,6 +39,7 @@ from subtrain.designs.orthogonal import (
     SharedSeeds,
     check_orthogonal,
     checked_seeds,
+    crosstalk_of,
     layout_of,
     shared_seed,
     sharing_of,
@@ -355,6 +356,9 @@ class Design(DesignDefaults):
 
     def layout(self, rows: Rows) -> SetLayout | None:
         return layout_of(self.fit_numbers(rows), self.sets, self.sharing)
+
+    def crosstalk(self, rows: Rows) -> float:
+        return crosstalk_of(self.fit_numbers(rows), self.sets)
 
     def _mask(self, subset: int, number: int, counts: Mapping[float, Sequence[int]]) -> NDArray[np.bool_]:
         return self._draw(subset, counts) if number < 0 or self.sets is None else self.sets.mask(number)

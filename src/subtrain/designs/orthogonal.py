@@ -48,6 +48,11 @@ class OrthogonalSets:
         return difference_set(self.n, self.alpha).prime
 
     @property
+    def share(self) -> float:
+        """Share of the places that a translate holds."""
+        return float(difference_set(self.n, self.alpha).held.mean())
+
+    @property
     def sides(self) -> int:
         """2 where a set has complements too, else 1."""
         return 2 if self.kind == PALEY else 1
@@ -147,17 +152,18 @@ class SetLayout:
 
     sets: the number of the set; pairs: the number of the pair of a mask and its complement, None where there are none;
     seeds: the number of the shared seed, None where no two models of different pairs share one. full: models of a whole
-    set.
+    set. same_seed: whether both models of a pair have one seed, so that their sum holds its effect.
     """
 
     sets: Ints
     pairs: Ints | None
     seeds: Ints | None
     full: int
+    same_seed: bool = False
 
     def __getitem__(self, some: NDArray[Any]) -> SetLayout:
         pairs, seeds = (None if one is None else one[some] for one in (self.pairs, self.seeds))
-        return SetLayout(self.sets[some], pairs, seeds, self.full)
+        return SetLayout(self.sets[some], pairs, seeds, self.full, self.same_seed)
 
 
 def layout_of(numbers: Ints, sets: OrthogonalSets | None, sharing: SharedSeeds | None) -> SetLayout | None:
@@ -168,7 +174,23 @@ def layout_of(numbers: Ints, sets: OrthogonalSets | None, sharing: SharedSeeds |
     block = numbers // full
     pairs = block * sets.prime + numbers % full % sets.prime if sets is not None and sets.sides == 2 else None
     own = sharing is None or sharing.count is None
-    return SetLayout(block, pairs, None if own else sharing.numbers(numbers), full)  # type: ignore[union-attr]
+    same = sharing is not None and sharing.count is None
+    return SetLayout(block, pairs, None if own else sharing.numbers(numbers), full, same)  # type: ignore[union-attr]
+
+
+def crosstalk_of(numbers: Ints, sets: OrthogonalSets | None) -> float:
+    """Mean squared correlation of two units over masks, over that of as many random ones, which are 1.
+
+    numbers: of the models to fit on, -1 for a random mask. Translates are drawn from their set without replacement, so
+    what a whole set lacks in crosstalk its part lacks by its share.
+    """
+    if sets is None or not numbers.size:
+        return 1.0
+    random = np.count_nonzero(numbers < 0)
+    translates = np.unique(numbers[numbers >= 0] // sets.prime, return_counts=True)[1]
+    share = translates / sets.prime
+    whole = difference_set(sets.n, sets.alpha).crosstalk
+    return float(random + (translates * (1 - share * (1 - whole))).sum()) / numbers.size
 
 
 def check_orthogonal(kind: str, alpha: float | tuple[float, ...], n: int | None) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from subtrain.designs.orthogonal import SetLayout
 from subtrain.masks import Masks
+from subtrain.regression.row_noise import RowNoise
 from subtrain.regression.shared_seeds import SeedEffects, effects_of_pairs, effects_of_rows
 from subtrain.regression.study_models import Models
 from subtrain.system.types import Floats
@@ -29,7 +30,9 @@ class Adjustment:
     first: number of the model whose mask the row has, ascending; second: of the model on its complement, -1 where the
     row is one model; sets: place of the row's set; seeds, partner_seeds: places of their seeds among `effects`, -1 for
     none; effects: float64 [seeds, T]; level: float64 [sets, T], the mean of a set's pairs, which is added to their
-    differences; shares: part of the outputs' variance that the seeds of each set were; marks: a digest of each set.
+    differences; shares: part of the outputs' variance that the seeds of each set were; marks: a digest of each set;
+    stretch: float64 [sets], what makes up for effects of units that went into those of seeds, about the level;
+    noise: float64 [T], variance of half the sums of pairs beyond their seeds, None without pairs; freedom: of noise.
     """
 
     first: Ints
@@ -41,6 +44,9 @@ class Adjustment:
     level: Floats
     shares: tuple[float, ...]
     marks: tuple[str, ...]
+    stretch: Floats
+    noise: Floats | None = None
+    freedom: int = 0
 
     def apply(self, models: Models, rows: Ints) -> Floats:
         """Outputs [k, T] of these rows; models that are not among `first` keep theirs."""
@@ -56,6 +62,11 @@ class Adjustment:
             others = models.outputs_of(self.second[here]).astype(np.float64)
             self._less_seeds(others, self.partner_seeds[here])
             outputs[paired] = (outputs[paired] - others) / 2 + self.level[self.sets[here]]
+        some = known.copy()
+        some[known] = self.stretch[self.sets[at[known]]] != 1.0
+        if some.any():
+            of = self.sets[at[some]]
+            outputs[some] = self.level[of] + self.stretch[of][:, None] * (outputs[some] - self.level[of])
         return outputs
 
     def _less_seeds(self, outputs: Floats, seeds: Ints) -> None:
@@ -93,6 +104,15 @@ class DesignedModels(Models):
         second = self.adjustment.second[np.isin(self.adjustment.first, rows)]
         return np.union1d(rows, second[second >= 0])
 
+    def row_noise(self, rows: Ints) -> RowNoise:
+        assert self.adjustment is not None
+        made, crosstalk = self.adjustment, self.study.design.crosstalk(rows)
+        if made.noise is None:
+            return RowNoise(crosstalk)
+        paired = np.isin(rows, made.first[made.second >= 0])
+        # A row that is one model has twice the noise of half a sum, or less.
+        return RowNoise(crosstalk, made.noise * (2.0 - float(paired.mean())), made.freedom)
+
     def marks(self, rows: Ints) -> list[str]:
         assert self.adjustment is not None
         some = np.unique(self.adjustment.sets[np.isin(self.adjustment.first, rows)])
@@ -106,14 +126,17 @@ class DesignedModels(Models):
         return {"pairs": made.pairs, "single": single, "seeds": len(made.effects), "seed_share": round(share, 4)}
 
 
-def as_designed(models: Models) -> Models:
-    """These models as their design lets them be compared; the same where each was drawn by itself."""
+def as_designed(models: Models, pairs: bool = True) -> Models:
+    """These models as their design lets them be compared; the same where each was drawn by itself.
+
+    pairs: whether two halves of a pair become one row; without, only the effects of shared seeds are taken out.
+    """
     rows = models.rows
     layout = models.study.design.layout(rows)
     if layout is None or not rows.size or (layout.pairs is None and layout.seeds is None):
         return models
     numbers, where = np.unique(layout.sets, return_inverse=True)
-    found = [_of_set(models, rows[where == k], layout[where == k]) for k in range(numbers.size)]
+    found = [_of_set(models, rows[where == k], layout[where == k], pairs) for k in range(numbers.size)]
     adjustment = _joined(found)
     values = {name: getattr(models, name) for name in Models.__dataclass_fields__}
     return DesignedModels(**{**values, "rows": adjustment.first}, adjustment=adjustment)
@@ -126,9 +149,12 @@ class _Set:
     seeds: Ints
     partner_seeds: Ints
     effects: SeedEffects
+    noise: Floats | None = None
+    freedom: int = 0
+    stretch: float = 1.0
 
 
-def _of_set(models: Models, rows: Ints, layout: SetLayout) -> _Set:
+def _of_set(models: Models, rows: Ints, layout: SetLayout, as_pairs: bool) -> _Set:
     """What is done to the models of one set.
 
     1. Two halves of a pair are one row, unless most models of the set have no partner. 2. Effects of seeds come from
@@ -143,20 +169,29 @@ def _of_set(models: Models, rows: Ints, layout: SetLayout) -> _Set:
     # 2. Effects of seeds.
     seeds = layout.seeds
     if seeds is None:
-        none = np.full(first.size, -1)
         level = effects_of_pairs(models, first[paired], second[paired], None) if paired.any() else _no_effects(models)
-        return _Set(first, second, none, none, level)
+        if not as_pairs:
+            first, second = rows, np.full(rows.size, -1)
+        none = np.full(first.size, -1)
+        noise = None if layout.same_seed else level.noise
+        return _Set(first, second, none, none, level, noise, level.freedom)
     numbers, places = np.unique(seeds, return_inverse=True)
     of = dict(zip(rows.tolist(), places.tolist(), strict=True))
     one = np.array([of[row] for row in first.tolist()], np.int64)
     other = np.array([of.get(row, -1) for row in second.tolist()], np.int64)
     if np.count_nonzero(paired) > 2 * numbers.size:
-        effects = effects_of_pairs(models, first[paired], second[paired], (one[paired], other[paired], numbers.size))
+        told, stretch = (one[paired], other[paired], numbers.size), 1.0
+        effects = halves = effects_of_pairs(models, first[paired], second[paired], told)
     else:
-        effects = effects_of_rows(models, rows, places, numbers.size)
+        effects, halves = effects_of_rows(models, rows, places, numbers.size), _no_effects(models)
+        # The mean of a seed's models holds effects of units too: so much of them goes with the seeds.
+        stretch = 1 / (1 - effects.taken)
         if paired.any():
-            effects = replace(effects, level=effects_of_pairs(models, first[paired], second[paired], None).level)
-    return _Set(first, second, one, other, effects)
+            halves = effects_of_pairs(models, first[paired], second[paired], None)
+            effects = replace(effects, level=halves.level)
+    if not as_pairs:
+        first, second, one, other = rows, np.full(rows.size, -1), places, np.full(rows.size, -1)
+    return _Set(first, second, one, other, effects, halves.noise, halves.freedom, stretch)
 
 
 def _no_effects(models: Models) -> SeedEffects:
@@ -193,9 +228,21 @@ def _joined(sets: list[_Set]) -> Adjustment:
         level=np.stack([one.effects.level for one in sets]),
         shares=tuple(one.effects.share for one in sets),
         marks=tuple(_mark(one) for one in sets),
+        stretch=np.array([one.stretch for one in sets]),
+        noise=_pooled([one for one in sets if one.noise is not None]),
+        freedom=sum(one.freedom for one in sets if one.noise is not None),
     )
 
 
+def _pooled(sets: list[_Set]) -> Floats | None:
+    """The noise of half-sums over all sets."""
+    if not sets:
+        return None
+    noise: Floats = np.average([one.noise for one in sets], axis=0, weights=[one.freedom for one in sets])
+    return noise
+
+
 def _mark(one: _Set) -> str:
-    arrays = one.first, one.second, one.seeds, one.partner_seeds, one.effects.values, one.effects.level
+    effects = one.effects
+    arrays = one.first, one.second, one.seeds, one.partner_seeds, effects.values, effects.level, np.array(one.stretch)
     return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()[:16]

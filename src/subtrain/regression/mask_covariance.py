@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import Design
+from subtrain.designs.drawn import BERNOULLI, Design
 from subtrain.designs.samplers import subset_size
 from subtrain.errors import InputError
 from subtrain.system.types import Floats
 
-# How far the variance of pairs' covariances may be from that of masks drawn independently, relative to it.
+# How far the variance of pairs' covariances may be from what it should be, relative to that of random masks.
 APART = 0.4
+# Share of the variance of Bernoulli masks' sizes below which sizes tell too little.
+NEARLY = 0.1
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class MaskCovariance:
 
     fixed size alpha n: p = alpha (1 - alpha) n / (n - 1), q = -p / n, so that p + n q = 0: the sum of a mask never
     varies, and no outcome tells how it acts. Bernoulli: p = alpha (1 - alpha), q = 0. Of several alphas: p is their
-    mean, and q also holds the variance of alpha.
+    mean, and q also holds the variance of alpha. A paley or cyclotomic design holds a fixed share of as many places as
+    its prime, which are few more than the units: as fixed size, over the places.
     """
 
     n: int
@@ -31,8 +34,8 @@ class MaskCovariance:
 
     @property
     def singular(self) -> bool:
-        """Whether all masks are of one size: weights are then known up to a common constant."""
-        return self.p + self.n * self.q < 1e-9 * self.p
+        """Whether all masks are of one size, or nearly: weights are then known up to a common constant."""
+        return self.p + self.n * self.q < NEARLY * self.p
 
     @property
     def shared(self) -> float:
@@ -54,10 +57,14 @@ def design_covariance(design: Design) -> MaskCovariance:
     """What the masks of this design covary by, exactly."""
     assert design.n is not None
     n = design.n
-    fixed = design.kind == "fixed"
-    share = np.array([subset_size(alpha, n) / n if fixed else alpha for alpha in design.alpha_list])
+    if design.sets is not None:
+        places, share = design.sets.prime, np.array([design.sets.share])
+    elif design.kind == BERNOULLI:
+        places, share = 0, np.array(design.alpha_list)
+    else:
+        places, share = n, np.array([subset_size(alpha, n) / n for alpha in design.alpha_list])
     within, between = float(np.mean(share * (1 - share))), float(share.var())
-    tie = within / (n - 1) if fixed else 0.0  # Of fixed-size masks a unit that is in keeps others out.
+    tie = within / (places - 1) if places else 0.0  # Of fixed-size masks a unit that is in keeps others out.
     return MaskCovariance(n, within + tie, between - tie)
 
 
@@ -80,12 +87,12 @@ def observed_covariance(sizes: NDArray[np.int64], ones: NDArray[np.int64]) -> Ma
     return MaskCovariance(n, p, q)
 
 
-def covariance_of(moments: Floats, shares: Floats, models: int) -> MaskCovariance | None:
+def covariance_of(moments: Floats, shares: Floats, models: int, crosstalk: float = 1.0) -> MaskCovariance | None:
     """The same from covariances of masks, float64 [n, n], and the share of the models that hold each unit, [n].
 
     Units that all models hold, or none, are left out. None where some units are plainly held more often than others,
-    and where masks are not drawn independently: covariances of pairs then vary by more than p² / m (masks and their
-    complements) or less (orthogonal sets).
+    and where masks are not drawn as they should be, independently or (crosstalk, of `RowNoise`) in orthogonal sets:
+    covariances of pairs vary by p² / m times the crosstalk, of masks and their complements by more.
     """
     live = np.diag(moments) > 0
     n = int(live.sum())
@@ -100,7 +107,7 @@ def covariance_of(moments: Floats, shares: Floats, models: int) -> MaskCovarianc
     sums = moments.sum(axis=1)
     square = float(np.vdot(moments, moments)) - 2 * float(sums @ sums) / n + float(sums.sum()) ** 2 / n**2
     apart = models * (square / p**2 - (n - 1)) / (n - 1) ** 2
-    return MaskCovariance(n, p, q) if abs(apart - 1) < APART + 4 / n else None
+    return MaskCovariance(n, p, q) if abs(apart - crosstalk) < APART + 4 / n else None
 
 
 def uneven(shares: Floats, models: int, p: float) -> bool:

@@ -19,11 +19,16 @@ NUMBERS = 1 << 23
 @dataclass(frozen=True, eq=False)
 class SeedEffects:
     """values: float64 [seeds, T], shrunk; level: float64 [T], mean of the models; share: part of the variance of
-    outputs that the seeds are, over all targets."""
+    outputs that the seeds are, over all targets; noise: float64 [T], variance that the seeds leave of what they were
+    told from, with `freedom` degrees of freedom, None where nothing is left to tell it; taken: the share of what they
+    were told from that they take, 0 where effects are 0."""
 
     values: Floats
     level: Floats
     share: float
+    noise: Floats | None = None
+    freedom: int = 0
+    taken: float = 0.0
 
 
 def effects_of_pairs(models: Models, first: Ints, second: Ints, seeds: tuple[Ints, Ints, int] | None) -> SeedEffects:
@@ -57,7 +62,8 @@ def effects_of_pairs(models: Models, first: Ints, second: Ints, seeds: tuple[Int
         square += (sums**2).sum(axis=0)
     level = center + total / pairs
     if seeds is None:
-        return SeedEffects(np.zeros((0, models.targets)), level, 0.0)
+        noise = (square - total**2 / pairs) / (pairs - 1) if pairs > 1 else None
+        return SeedEffects(np.zeros((0, models.targets)), level, 0.0, noise, pairs - 1)
     # 2. Least squares of centered half-sums, and what it leaves.
     gram = mixed - np.outer(held, held) / pairs
     pull = cross - np.outer(held, total) / pairs
@@ -99,11 +105,13 @@ def _shrunk(gram: Floats, pull: Floats, spread: Floats, rows: int, level: Floats
     excess = explained[varied] / (count - 1) / left[varied] - 1.0
     ratio = max(float(excess.mean()) if varied.any() else 0.0, 0.0) * (count - 1) / np.trace(gram)
     if ratio == 0.0:
-        return SeedEffects(np.zeros((count, level.size)), level, 0.0)
-    shrunk = np.linalg.solve(gram + np.eye(count) / ratio, pull)
+        return SeedEffects(np.zeros((count, level.size)), level, 0.0, left, rows - count)
+    inverse = np.linalg.inv(gram + np.eye(count) / ratio)
+    shrunk = inverse @ pull
     shrunk -= shrunk.mean(axis=0)
     share = shrunk.var(axis=0) / np.maximum(variance, np.finfo(float).tiny)
-    return SeedEffects(shrunk, level, float(share[varied].mean()))
+    taken = float(np.sum(inverse * gram)) / rows
+    return SeedEffects(shrunk, level, float(share[varied].mean()), left, rows - count, taken)
 
 
 def _blocks(count: int, targets: int) -> Iterator[slice]:

@@ -16,6 +16,7 @@ from subtrain.masks import Masks, join, row_bytes
 from subtrain.regression.counting.model_stream import LAST
 from subtrain.regression.fit_warnings import warn
 from subtrain.regression.lasso.validation_error import ValidationModels
+from subtrain.regression.row_noise import RowNoise
 from subtrain.regression.usable_models import usable
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.tasks.reference import REFERENCE
@@ -69,9 +70,19 @@ class Models:
         """Whether models that chose lambda are fitted on in the end, as others are."""
         return True
 
+    @property
+    def fitted_rows(self) -> NDArray[np.int64]:
+        """All rows that are fitted on in the end."""
+        own = self.validation if self.validation_joins else None
+        return self.rows if own is None else np.union1d(self.rows, own)
+
     def models_in(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Numbers of the models that these rows are made of."""
         return rows
+
+    def row_noise(self, rows: NDArray[np.int64]) -> RowNoise:
+        """What the design says of how well these rows tell weights."""
+        return RowNoise()
 
     def marks(self, rows: NDArray[np.int64]) -> list[str]:
         """What was done to the outputs of these rows, as digests; counts are of rows with the same marks."""

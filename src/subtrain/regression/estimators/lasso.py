@@ -30,6 +30,11 @@ HALVED = (
 )
 
 
+def lambda_factor(models: Models) -> float:
+    """By what the lambda is multiplied that some of these models choose."""
+    return ORTHOGONAL_FACTOR if models.study.design.orthogonal and models.validation is None else 1.0
+
+
 @dataclass(eq=False, repr=False)
 class LassoParameters(LinearEstimator):
     """The parameters that `Lasso` and `LassoLarge` share; `Lasso` says what each means."""
@@ -52,9 +57,9 @@ class LassoParameters(LinearEstimator):
 
     def look_at(self, models: Models) -> tuple[str, ...]:
         """Remember, for the next fit, whether lambda is chosen by rows of an orthogonal set."""
-        if not (models.study.design.orthogonal and models.validation is None and self.chooses):
+        if not self.chooses or lambda_factor(models) == 1.0:
             return ()
-        self._factor = ORTHOGONAL_FACTOR
+        self._factor = lambda_factor(models)
         return (HALVED,)
 
     def _options(self) -> LassoOptions:

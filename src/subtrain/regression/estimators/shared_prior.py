@@ -80,11 +80,11 @@ class SharedPrior(LinearEstimator):
             path of a .npy file; or a list of such. Default None.
 
     Fitted: weight_ float64 [n, T] (float32 of a guess alone), bias_ [T]; error_ float32 [n, T], the posterior's
-    standard error of each weight (absent of the LASSO, ridge, a guess alone, and masks that are not drawn at random);
-    chosen_, "rank 16", "lasso", "ridge", "guess + residual" or "guess"; candidates_, their names; scores_
-    [candidates], their correlations; validation_mse_ [candidates, T], their errors; gap_ [T], the share of variance
-    that the last sweep still moved (the gap of the LASSO or ridge if that was chosen); lam_ [T], 0 (or theirs). Needs
-    about 3 dense n x n matrices and 12 tables of n x T, of float64.
+    standard error of each weight (absent of the LASSO, ridge, a guess alone, masks that are not drawn at random, and of
+    one orthogonal set without pairs); chosen_, "rank 16", "lasso", "ridge", "guess + residual" or "guess"; candidates_,
+    their names; scores_ [candidates], their correlations; validation_mse_ [candidates, T], their errors; gap_ [T], the
+    share of variance that the last sweep still moved (the gap of the LASSO or ridge if that was chosen); lam_ [T], 0
+    (or theirs). Needs about 3 dense n x n matrices and 12 tables of n x T, of float64.
 
     Raises:
         InputError: by `fit`, as for `Ridge`, and for ranks below 1, pairs of another shape, and fewer than 4 validation
@@ -122,6 +122,7 @@ class SharedPrior(LinearEstimator):
         # Rows of an orthogonal set cannot tell how much of the residual helps, for the others predict nothing of them.
         self._believed = models.study.design.orthogonal and models.validation is None
         self._guess_alone = False
+        self._rows = models.row_noise(models.fitted_rows)
         if self.guess is not None:
             self._tables, notes = tables_for(models.study, models.output, self.guess)
             self._guess_alone = not room_for_residual(models.study.n, models.targets)
@@ -233,7 +234,8 @@ class SharedPrior(LinearEstimator):
             return self._solved(task, models, 1, pairs, progress, None if thorough else RESIDUAL)
 
         believed = self.__dict__.pop("_believed", False)
-        found = fit_guessed(total, splits, tables, self._checked_pairs(counts), solve, believed, self.threads)
+        rows = self.__dict__.pop("_rows", None)
+        found = fit_guessed(total, splits, tables, self._checked_pairs(counts), solve, believed, self.threads, rows)
         everything = found.plan.counts
         self.chosen_, self.share_, self.beta_ = "guess + residual", found.share, found.beta
         self.candidates_ = ["guess", *found.alone]
@@ -325,9 +327,9 @@ class SharedPrior(LinearEstimator):
         plan = problem(counts, "raw")
         task = dense(plan)
         learned = self._solved(task, counts.m, rank, pairs, progress)
-        state, error = learned.state, posterior_errors(task, plan, learned, pairs, threads=self.threads)
-        moved = np.divide(state.moved, task.variance, out=np.zeros(counts.targets), where=task.variance > 0)
-        return self._as_fitted(plan, state.coef, error, moved, table)
+        error = posterior_errors(task, plan, learned, pairs, 1.0, self.threads, self.__dict__.pop("_rows", None))
+        moved = np.divide(learned.state.moved, task.variance, out=np.zeros(counts.targets), where=task.variance > 0)
+        return self._as_fitted(plan, learned.state.coef, error, moved, table)
 
     def _as_fitted(self, plan: Problem, coef: Floats, error: Floats | None, moved: Floats, table: Floats) -> Fitted:
         """coef, error: [T, n]; moved: [T], the share of variance that the last sweep moved; table: errors of

@@ -13,6 +13,7 @@ from subtrain.regression.estimators.kit.dense_problem import check_memory, dense
 from subtrain.regression.estimators.ridge import decompose
 from subtrain.regression.lasso.problem import problem
 from subtrain.regression.mask_covariance import MaskCovariance
+from subtrain.regression.row_noise import LEAST_FREEDOM, Residuals, RowNoise
 from subtrain.system.types import Floats
 from subtrain.uses.kit.residuals import ResidualSums
 
@@ -29,31 +30,45 @@ class Estimates:
     noise: Floats
 
 
-def debias(weight: ArrayLike, sums: ResidualSums, covariance: MaskCovariance, used: ArrayLike) -> Estimates:
+def debias(
+    weight: ArrayLike,
+    sums: ResidualSums,
+    covariance: MaskCovariance,
+    used: ArrayLike,
+    design: RowNoise | None = None,
+) -> Estimates:
     """w + Θ X̃ᵀ(y − X̃w) / (m − 1 − used): the de-biased LASSO with the precision Θ of a known design.
 
     used: degrees of freedom of the fit [T]. Dividing by what it left free, instead of by m, keeps the estimate unbiased
     when the support is a fair share of m (Bellec & Zhang 2019; Celentano, Montanari & Wei 2020). The standard error
     ‖y − X̃w‖ √Θjj / (m − 1 − used) counts the noise of the outputs and the error in all other weights. Where all masks
     are of one size, weights are known up to a constant, and theirs is chosen so that the median is 0: the constant that
-    makes Σ|w| least, towards which the LASSO goes too.
+    makes Σ|w| least, towards which the LASSO goes too. design: what orthogonal sets of masks change in this.
     """
-    freedom = np.maximum(sums.m - 1.0 - np.asarray(used, np.float64), 0.0)
-    enough = freedom >= 2
-    left = np.where(enough, freedom, np.inf)
-    unbiased = np.asarray(weight, np.float64) + covariance.solve(sums.centered_cross) / left
-    error = np.where(enough, np.sqrt(covariance.precision * sums.rss) / left, np.inf)[None]
+    rows, taken = design or RowNoise(), np.asarray(used, np.float64)
+    cross = sums.centered_cross
+    pull = covariance.solve(cross)
+    rank = covariance.n - covariance.singular
+    gain = np.einsum("nt,nt->t", cross, pull) / sums.m
+    variance, freedom = rows.variance(Residuals(sums.m, rank, sums.rss, gain, taken))
+    enough = (freedom >= 2) & (sums.m - 1.0 - taken >= 2 * rows.crosstalk)
+    left = np.where(enough, rows.left(sums.m, taken), np.inf)
+    unbiased = np.asarray(weight, np.float64) + pull / left
+    error = np.where(enough, np.sqrt(covariance.precision * variance / sums.m), np.inf)[None]
     if covariance.singular:
         unbiased, error = _settled(unbiased, error)
-    return Estimates(unbiased, error, np.where(enough, freedom, 0.0), np.sqrt(sums.rss / left))
+    noise = np.sqrt(variance * np.maximum(rows.left(sums.m, taken), 0.0) / sums.m)
+    return Estimates(unbiased, error, np.where(enough, freedom, 0.0), noise)
 
 
-def least_squares(counts: Counts) -> Estimates:
+def least_squares(counts: Counts, design: RowNoise | None = None) -> Estimates:
     """Ordinary least squares and its exact standard errors, from the Gram of the masks themselves.
 
-    Needs no known design, but more models than units. Raises InputError otherwise.
+    Needs no known design, but more models than units; where few more are there and pairs tell the noise (`design`),
+    they do. Raises InputError otherwise.
     """
-    if counts.m < counts.n + 3:
+    halves = None if design is None else design.half_sums
+    if counts.m < counts.n + (3 if halves is None else 1):
         raise InputError(
             f"least squares on {counts.n} units needs at least {counts.n + 3} models, and there are {counts.m}: use "
             "method='debiased', or collect more"
@@ -65,7 +80,10 @@ def least_squares(counts: Counts) -> Estimates:
     values, vectors = spectrum.values[kept], spectrum.vectors[:, kept]
     weight = vectors @ ((vectors.T @ plan.rho.T) / values[:, None])
     freedom = counts.m - 1.0 - values.size
-    variance = np.maximum(plan.variance - np.einsum("tn,nt->t", plan.rho, weight), 0.0) / freedom
+    if design is not None and halves is not None and freedom < LEAST_FREEDOM:
+        freedom, variance = float(design.freedom), halves / counts.m
+    else:
+        variance = np.maximum(plan.variance - np.einsum("tn,nt->t", plan.rho, weight), 0.0) / freedom
     error = np.sqrt(np.outer((vectors**2 / values).sum(axis=1), variance))
     if values.size < counts.n:
         weight, error = _settled(weight, error)

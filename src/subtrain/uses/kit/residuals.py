@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
+from subtrain.designs.model_rows import VALIDATION
 from subtrain.errors import InputError
 from subtrain.masks import Masks
 from subtrain.regression.counting.count_stream import count_blocks
 from subtrain.regression.counting.counts import Counts, gram_kind
 from subtrain.regression.counting.study_counts import kept_counts
 from subtrain.regression.counting.threads import Progress
+from subtrain.regression.designed_models import as_designed
 from subtrain.regression.lasso.lambda_choice import of_targets
 from subtrain.regression.study_models import Models
 from subtrain.study import Study
@@ -60,7 +62,7 @@ class ResidualSums:
 
 
 def fitted_parts(dm: Datamodels, study: Study) -> tuple[Models, dict[str, Rows]]:
-    """The models whose outputs the weights were fitted to, in the parts that `fit` read them.
+    """The models whose outputs the weights were fitted to, as `fit` read them, in its parts.
 
     Raises InputError for datamodels of another study, or that do not say what they were fitted on.
     """
@@ -70,10 +72,14 @@ def fitted_parts(dm: Datamodels, study: Study) -> tuple[Models, dict[str, Rows]]
             "again"
         )
     rows = np.concatenate([np.arange(*span, dtype=np.int64) for span in dm.meta["models_used"]])
-    models = Models(study, dm.meta["output"], rows, tuple(dm.meta.get("targets_left_out", ())))
+    chose = np.isin(rows, study.design.role_rows(VALIDATION))
+    own = rows[chose] if chose.any() else None
+    left_out = tuple(dm.meta.get("targets_left_out", ()))
+    models = as_designed(Models(study, dm.meta["output"], rows[~chose], left_out, validation=own))
     params = dm.meta.get("params", {})
     parts = models.parts(params.get("validation"), params.get("seed") or 0)
-    if params.get("refit") is False and len(parts) == 2:
+    only_chose = params.get("refit") is False or (own is not None and not models.validation_joins)
+    if only_chose and len(parts) == 2:
         first = next(iter(parts))
         parts = {first: parts[first]}
     return models, parts

@@ -21,8 +21,9 @@ from subtrain.regression.counting.study_counts import kept_counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators import ESTIMATORS, registered_name
 from subtrain.regression.estimators.kit.guess_alone import GUESS
+from subtrain.regression.estimators.lasso import lambda_factor
 from subtrain.regression.fit_warnings import FitWarning
-from subtrain.regression.lasso.lambda_choice import of_targets
+from subtrain.regression.lasso.lambda_choice import LassoOptions, of_targets
 from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.mask_covariance import MaskCovariance, design_covariance, observed_covariance
 from subtrain.regression.study_models import Models
@@ -101,10 +102,12 @@ def _debiased(
         raise InputError(f"weights of {kind} have no standard errors here: fit a LASSO under another name")
     if used is None and declared in ("lasso", "posterior"):
         found = stand_in(models, targets, progress)
-        return debias(found.weight, found.sums, _covariance(study, parts, found.sums), found.support)
+        design = models.row_noise(found.rows).of(targets)
+        return debias(found.weight, found.sums, _covariance(study, parts, found.sums), found.support, design)
     sums = residual_sums(dm, models, parts, targets, progress)
     used = np.count_nonzero(dm.weight[:, targets], axis=0) if used is None else used
-    return debias(dm.weight[:, targets], sums, _covariance(study, parts, sums), used)
+    design = models.row_noise(np.concatenate(list(parts.values()))).of(targets)
+    return debias(dm.weight[:, targets], sums, _covariance(study, parts, sums), used, design)
 
 
 def _check_one_constant(study: Study) -> None:
@@ -126,29 +129,35 @@ def _exact(dm: Datamodels, study: Study, targets: NDArray[np.int64], progress: P
     _check_one_constant(study)
     models, parts = fitted_parts(dm, study)
     counts = [of_targets(counts_of(models, rows, name, progress), targets) for name, rows in parts.items()]
-    return least_squares(reduce(add, counts))
+    design = models.row_noise(np.concatenate(list(parts.values()))).of(targets)
+    return least_squares(reduce(add, counts), design)
 
 
 @dataclass(frozen=True, eq=False)
 class StandIn:
-    """weight: float64 [n, T], of a LASSO with its lambda chosen; sums: of its residuals; support: int64 [T]."""
+    """weight: float64 [n, T], of a LASSO with its lambda chosen; sums: of its residuals; support: int64 [T]; rows: that
+    it was fitted on."""
 
     weight: Floats
     sums: ResidualSums
     support: NDArray[np.int64]
+    rows: Rows
 
 
 def stand_in(models: Models, targets: NDArray[np.int64], progress: Progress | None = None) -> StandIn:
-    """Fit these targets by LASSO on these models, a tenth of which choose lambda."""
+    """Fit these targets by LASSO on these models; the design's validation models, or a tenth, choose lambda."""
     (name, rows), (_, others) = models.parts(SHARE, SEED).items()
     train = of_targets(counts_of(models, rows, name, progress), targets)
     validation = models.in_memory(others).of(targets)
-    total = train + count_blocks([(validation.masks, validation.outputs)], gram=gram_kind(models.study.n))
+    total = train
+    if models.validation_joins:
+        total = train + count_blocks([(validation.masks, validation.outputs)], gram=gram_kind(models.study.n))
+        rows = np.union1d(rows, others)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # It is a means here, and what it could not fit has no support.
-        fitted = lasso_from_counts(train, validation, total)
+        fitted = lasso_from_counts(train, validation, total, LassoOptions(factor=lambda_factor(models)))
     weight = np.asarray(fitted.weight, np.float64)
-    return StandIn(weight, sums_of_counts(weight, fitted.bias, total), np.count_nonzero(weight, axis=0))
+    return StandIn(weight, sums_of_counts(weight, fitted.bias, total), np.count_nonzero(weight, axis=0), rows)
 
 
 def counts_of(models: Models, rows: Rows, part: str, progress: Progress | None = None) -> Counts:

@@ -17,6 +17,7 @@ from subtrain.regression.estimators.kit.pairs import Pairs, levels
 from subtrain.regression.estimators.kit.posterior import posterior_errors
 from subtrain.regression.estimators.kit.prior_sweeps import Learned
 from subtrain.regression.lasso.problem import Problem, problem
+from subtrain.regression.row_noise import RowNoise
 from subtrain.system.types import Floats
 
 FOLDS = 5
@@ -194,6 +195,7 @@ def fit_guessed(
     solve: Solve,
     believed: bool = False,
     threads: int | None = None,
+    rows: RowNoise | None = None,
 ) -> Guessed:
     """Weights that are what tables say, by effects that outputs teach, and a share of what `solve` makes of the rest.
 
@@ -201,7 +203,7 @@ def fit_guessed(
     is measured that helps there. So a residual fitted to too few models does no harm. Few sweeps fit it; where all of
     it helps, and all sweeps predict the held-out models better, all do. 2. Both are fitted to `total`. The residual's
     prior knows, besides what is known of pairs, how large the guess of each weight is. believed: whether the residual
-    is believed whole, because held-out models cannot tell.
+    is believed whole, because held-out models cannot tell; rows: what the design says of the rows that are counted.
     """
     tables = [(name, np.asarray(table)) for name, table in tables]
     # 1. Held-out models.
@@ -220,7 +222,7 @@ def fit_guessed(
     return Guessed(
         plan=plan,
         weights=first + share * more.coef,
-        error=posterior_errors(left, plan, learned, with_levels(known, first), share, threads),
+        error=posterior_errors(left, plan, learned, with_levels(known, first), share, threads, rows),
         moved=np.divide(more.moved, task.variance, out=np.zeros(counts.targets), where=task.variance > 0),
         alone=dict(zip(names, (held.score for held in trial.alone), strict=True)),
         guess=trial.guess.score,

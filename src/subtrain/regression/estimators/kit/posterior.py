@@ -15,6 +15,7 @@ from subtrain.regression.estimators.kit.pairs import Pairs
 from subtrain.regression.estimators.kit.prior_sweeps import Learned
 from subtrain.regression.lasso.problem import Problem
 from subtrain.regression.mask_covariance import MaskCovariance, covariance_of
+from subtrain.regression.row_noise import Residuals, RowNoise
 from subtrain.system.kernel import kernel
 from subtrain.system.types import Floats
 
@@ -38,12 +39,19 @@ class Channel:
 
 
 def posterior_errors(
-    task: Dense, plan: Problem, learned: Learned, known: Pairs, share: float = 1.0, threads: int | None = None
+    task: Dense,
+    plan: Problem,
+    learned: Learned,
+    known: Pairs,
+    share: float = 1.0,
+    threads: int | None = None,
+    rows: RowNoise | None = None,
 ) -> Floats | None:
-    """Root mean square error of every weight under the posterior, [T, n]; None where masks are not drawn at random.
+    """Root mean square error of every weight under the posterior, [T, n]; None where masks are drawn neither at random
+    nor as the design says, and where one orthogonal set of them without pairs does not tell its noise.
 
     plan: whose models are counted; task: the problem that `learned` solves, which may be of what a guess leaves; share:
-    of these weights that are used.
+    of these weights that are used; rows: what the design says of the rows that are counted.
 
     The sweeps treat weights as independent given the data. Their means are good, but their variances and learned scales
     are too small with few models, so three things are done once the weights are there:
@@ -55,10 +63,11 @@ def posterior_errors(
        one) lies from the mean. Uncertainty of the scales and means themselves is left out.
     """
     models, state, center = plan.counts.m, learned.state, learned.prior.center
-    design = covariance_of(task.covariance, plan.mean, models)
-    if design is None:
+    rows = rows or RowNoise()
+    design = covariance_of(task.covariance, plan.mean, models, rows.crosstalk)
+    if design is None or not rows.told(models, design.n - design.singular):
         return None
-    found = channel(task, models, learned, design, threads)
+    found = channel(task, models, learned, design, threads, rows)
     prior, mixture = _scales(task, found, center, known, threads)
     mean, spread = np.empty_like(found.seen), np.empty_like(found.seen)
     _shrunk(found, center, prior.variances(), mixture, mean, spread, threads)
@@ -69,25 +78,34 @@ def posterior_errors(
     return np.sqrt(spread)
 
 
-def channel(task: Dense, models: int, learned: Learned, design: MaskCovariance, threads: int | None = None) -> Channel:
+def channel(
+    task: Dense,
+    models: int,
+    learned: Learned,
+    design: MaskCovariance,
+    threads: int | None = None,
+    rows: RowNoise | None = None,
+) -> Channel:
     """What is seen of each weight w: w + Σ⁻¹ X̃ᵀ(y − X̃w) / (m − 1 − df), with variance ‖y − X̃w‖² / p (m − 1 − df)².
 
     As in the de-biased LASSO; df, the divergence of the fit, is the sum over units of posterior variance over blur,
-    which is a fixed point (Celentano, Montanari & Wei 2020).
+    which is a fixed point (Celentano, Montanari & Wei 2020). Of orthogonal sets of masks see `RowNoise`.
     """
-    state, prior = learned.state, learned.prior
+    state, prior, rows = learned.state, learned.prior, rows or RowNoise()
     # Sums over models.
     pull = models * np.ascontiguousarray(design.solve(state.pull.T).T)
+    gain = np.einsum("tn,tn->t", state.pull, pull)
     left = task.variance - np.einsum("tn,tn->t", state.coef, task.rho + state.pull)
     rest = models * np.maximum(left, 0.0)
     freedom = np.zeros(len(pull))
     scale, seen = prior.variances(), np.empty_like(pull)
     mean, spread = np.empty_like(pull), np.empty_like(pull)
     for _ in range(ROUNDS):
-        free = np.maximum(models - 1.0 - freedom, 1.0)
-        np.divide(pull, free[:, None], out=seen)
+        np.divide(pull, np.maximum(rows.left(models, freedom), 1.0)[:, None], out=seen)
         seen += state.coef
-        found = Channel(seen, rest * design.precision / free**2, freedom)
+        left_over = Residuals(models, design.n - design.singular, rest, gain, freedom)
+        variance, _ = rows.variance(left_over)
+        found = Channel(seen, variance * design.precision / models, freedom)
         _shrunk(found, prior.center, scale, state.share, mean, spread, threads)
         used = np.divide(spread.sum(axis=1), found.blur, out=np.zeros_like(freedom), where=found.blur > 0)
         change = STEP * (np.minimum(used, MOST * (models - 1.0)) - freedom)
