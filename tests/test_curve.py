@@ -17,7 +17,10 @@ from subtrain.collection import _missing, train_segment
 from subtrain.designs.model_rows import EVALUATION
 from subtrain.errors import InputError
 from subtrain.explorer.data.summaries import tables
+from subtrain.regression.study_models import finished_models
 from subtrain.studies.imports.arrays import import_arrays
+from subtrain.uses.learning_curve import _counted
+from uses.planted import seeded_study
 
 
 def some(study, fit_models, heldout):
@@ -186,3 +189,56 @@ def test_outputs_that_are_not_finite_are_left_out_of_a_curve_and_counted(rows, t
     plain = import_arrays(tmp_path / "plain", masks[kept], {"test_margins": outputs[kept][:, [0, 1, 3]]}, heldout=59)
     right = learning_curve(plain, sizes=[239])
     assert curve.points[-1].lds.value == pytest.approx(right.points[-1].lds.value, abs=0.03)
+
+
+@pytest.fixture(scope="module")
+def designed():
+    """Four whole sides of paley sets over 100 units, with shared seeds, and validation models."""
+    return seeded_study(4 * 103, heldout=20, targets=12)[0]
+
+
+def test_a_designed_study_has_a_curve_of_whole_sets(designed):
+    curve = learning_curve(designed)
+    assert [p.models for p in curve.points] == [103, 206, 412]
+    assert curve.sets == "paley masks, 206 models a set"
+    last = evaluate(fit(designed, keep_counts=False), designed)
+    assert curve.points[-1].lds.value == pytest.approx(last.lds.value, abs=1e-6)
+    lds = [p.lds.value for p in curve.points]
+    assert lds[0] < lds[1] < lds[2]
+    assert len({p.ceiling for p in curve.points}) == 1
+
+
+def test_each_size_is_what_a_study_of_so_many_models_gives(designed):
+    """Models of a shorter study are the first of a longer one, with their pairs and seeds."""
+    short, _ = seeded_study(206, heldout=20, targets=12, validation=20)
+    [(_, there, *_)] = _counted(finished_models(short, None), [206], np.arange(12))
+    [(_, here, *_)] = _counted(finished_models(designed, None), [206], np.arange(12))
+    assert np.array_equal(here.gram, there.gram)
+    assert np.allclose(here.xty, there.xty)
+    [(size, train, validation, total, factor)] = _counted(finished_models(short, None), [150], np.arange(12))
+    assert (size, train.m, validation.m, factor) == (150, 103, 20, 1.0)
+    assert total is train
+
+
+def test_a_budget_of_a_designed_study_says_whose_curve_it_is(designed):
+    found = budget(designed, 0.5)
+    assert [p.models for p in found.curve.points] == [51, 103, 206, 412]
+    assert "paley masks, 206 models a set, and other designs have other curves" in found.finding()
+
+
+@pytest.mark.parametrize("kind", ["fixed", "bernoulli"])
+def test_random_masks_with_shared_seeds_and_validation_models_have_a_curve(kind):
+    study, _ = seeded_study(200, heldout=20, targets=12, kind=kind, seeds=20, validation=20)
+    curve = learning_curve(study)
+    assert [p.models for p in curve.points] == [50, 100, 200]
+    last = evaluate(fit(study, keep_counts=False), study)
+    assert curve.points[-1].lds.value == pytest.approx(last.lds.value, abs=1e-6)
+    assert curve.sets == ""
+
+
+def test_evaluation_and_validation_models_share_no_seed(designed):
+    """Or the ceiling would be of another noise than that of new models."""
+    design = designed.design
+    seeds = {role: set(design.seeds(design.role_rows(role)).tolist()) for role in ("fit", "validation", "evaluation")}
+    assert (len(seeds["fit"]), len(seeds["evaluation"])) == (20, design.role_rows("evaluation").size)
+    assert not seeds["fit"] & (seeds["validation"] | seeds["evaluation"])

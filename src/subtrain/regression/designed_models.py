@@ -126,14 +126,19 @@ class DesignedModels(Models):
         return {"pairs": made.pairs, "single": single, "seeds": len(made.effects), "seed_share": round(share, 4)}
 
 
+def has_layout(models: Models) -> bool:
+    """Whether some of these models share a seed, or a pair."""
+    layout = models.study.design.layout(models.rows)
+    return layout is not None and bool(models.rows.size) and not (layout.pairs is None and layout.seeds is None)
+
+
 def as_designed(models: Models, pairs: bool = True) -> Models:
     """These models as their design lets them be compared; the same where each was drawn by itself.
 
     pairs: whether two halves of a pair become one row; without, only the effects of shared seeds are taken out.
     """
-    rows = models.rows
-    layout = models.study.design.layout(rows)
-    if layout is None or not rows.size or (layout.pairs is None and layout.seeds is None):
+    rows, layout = models.rows, models.study.design.layout(models.rows)
+    if layout is None or not has_layout(models):
         return models
     numbers, where = np.unique(layout.sets, return_inverse=True)
     found = [_of_set(models, rows[where == k], layout[where == k], pairs) for k in range(numbers.size)]

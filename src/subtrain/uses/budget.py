@@ -19,7 +19,7 @@ from subtrain.uses.kit.guess_plan import GuessWorth, Plan, best_within, cheapest
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Figure, Result, Table
 from subtrain.uses.kit.saturating_curve import fitted, lds_after, needed
-from subtrain.uses.learning_curve import LEAST, LearningCurve, learning_curve
+from subtrain.uses.learning_curve import LEAST, LearningCurve, curve_sizes, learning_curve
 
 DRAWS, POINTS = 100, 5
 
@@ -50,6 +50,7 @@ class Budget(Result):
     def finding(self) -> str:
         where = f"mean over {self.curve.targets} targets, {self.curve.subsets} held-out subsets x "
         where += f"{self.curve.replicates} runs{self._of_guesses()}"
+        where += f"; {self.curve.sets}, and other designs have other curves" if self.curve.sets else ""
         if not np.isfinite(self.models.value):
             return f"LDS {self.lds:g} is out of reach: more models lead to about {number(self.limit)}; {where}"
         took = f", {duration(self.seconds)} on this machine" if np.isfinite(self.seconds) else ""
@@ -116,7 +117,8 @@ def budget(
         study: A study of 400 fit models or more, or fewer with `sizes`.
         lds: The LDS to reach, between 0 and 1.
         output: Name of the output; by default the study's first.
-        sizes: Four or more numbers of models, each 50 or more; by default five up to all, each twice the one before.
+        sizes: Four or more numbers of models, each 50 or more; by default five up to all, each twice the one before, or
+            whole sets of a paley or cyclotomic design.
         targets: Of more targets, so many are taken, evenly spaced.
         seconds: Instead of lds: the time that a new study may take on this machine.
         table_cost: Cost of an influence table, in trainings of a model; by default as the study's guesses tell.
@@ -134,7 +136,7 @@ def budget(
     """
     _check(lds, seconds, table_cost)
     have = study.done("fit").size
-    wanted = sizes if sizes is not None else [have // 2**k for k in range(POINTS) if have // 2**k >= LEAST]
+    wanted = sizes if sizes is not None else curve_sizes(study, have, POINTS)
     least = 4
     if len(set(wanted)) < least:
         raise InputError(f"{have} models are too few to extend a learning curve: it needs {LEAST * 2 ** (least - 1)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,14 @@ from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said, plain, score
 from subtrain.evaluation_models import evaluation_outputs
 from subtrain.masks import Masks
-from subtrain.regression import Lasso, count_blocks
+from subtrain.regression import count_blocks
 from subtrain.regression.counting.counts import Counts
+from subtrain.regression.designed_models import as_designed, has_layout
+from subtrain.regression.estimators.lasso import lambda_factor
 from subtrain.regression.fit_plan import plan_fit
 from subtrain.regression.fit_warnings import FitWarning
+from subtrain.regression.lasso.lambda_choice import LassoOptions
+from subtrain.regression.lasso.target_blocks import lasso_from_counts
 from subtrain.regression.study_models import Models, finished_models
 from subtrain.study import Study
 from subtrain.system.user_warning import warn_user
@@ -43,7 +47,8 @@ class Point:
 @dataclass(frozen=True, eq=False, repr=False)
 class LearningCurve(Result):
     """LDS against models, on the evaluation subsets that are finished; mean over some or all targets, without those
-    whose outputs are all equal. notes: what else was left out or is missing, in sentences."""
+    whose outputs are all equal. notes: what else was left out or is missing, in sentences. sets: what whole sets of an
+    orthogonal design are, in words, "" for other designs: a curve is true of the design that the study has."""
 
     output: str
     targets: int
@@ -51,9 +56,11 @@ class LearningCurve(Result):
     replicates: int
     points: tuple[Point, ...]
     notes: tuple[str, ...] = ()
+    sets: str = ""
 
     def __str__(self) -> str:
         lines = [f"{self.output}: {self.targets} targets, {self.subsets} held-out subsets x {self.replicates} runs"]
+        lines[0] += f"; {self.sets}" if self.sets else ""
         return "\n".join(lines + [f"{p.models:>10,}  LDS {p.lds}  {ceiling_said(p.ceiling)}" for p in self.points])
 
     def finding(self) -> str:
@@ -97,12 +104,13 @@ def learning_curve(
     """Fit the LASSO on the first models that are finished, as many as each of `sizes` says, and evaluate every fit.
 
     Evaluation models with the mask of one that is fitted on, and models and targets that are not finite, are left out,
-    as `evaluate` and `fit` do: each is counted in a warning and in `notes`. Only reads: a collect that runs is not
-    disturbed.
+    as `evaluate` and `fit` do: each is counted in a warning and in `notes`. Pairs and shared seeds of the design are
+    used at every size as a fit of so many models would. Only reads: a collect that runs is not disturbed.
 
     Args:
         study: A study of 50 fit models and 3 evaluation subsets or more.
-        sizes: Numbers of models; by default a quarter, half and all.
+        sizes: Numbers of models; by default a quarter, half and all, or the whole sets of a paley or cyclotomic design
+            that come nearest.
         output: Name of the output; by default the study's first.
         targets: Of more targets, so many are taken, evenly spaced.
 
@@ -118,9 +126,7 @@ def learning_curve(
     """
     models = _landed(study, output)
     landed = models.rows.size
-    wanted = sorted({int(s) for s in (sizes if sizes is not None else (landed // 4, landed // 2, landed))})
-    if sizes is None:
-        wanted = [size for size in wanted if size >= LEAST]
+    wanted = sorted({int(s) for s in (sizes if sizes is not None else curve_sizes(study, landed, 3))})
     if not wanted or wanted[0] < LEAST or wanted[-1] > landed:
         raise InputError(
             f"sizes of a curve must be between {LEAST} and the {landed} models trained so far, got {wanted}"
@@ -135,12 +141,32 @@ def learning_curve(
     y = heldout.outputs[..., columns]
     masks = study.masks(heldout.rows[:: heldout.replicates])
     points, counted = [], columns.size
-    for size, train, validation in _counted(models, wanted, columns):
-        dm = _fitted(train, validation)
+    for size, *counts in _counted(models, wanted, columns):
+        dm = _fitted(*counts)
         found = score(dm.predict(masks), y)
         points.append(Point(size, found.lds, found.lds_ceiling))
         counted = found.targets_judged
-    return LearningCurve(models.output, counted, heldout.subsets, heldout.replicates, tuple(points), notes)
+    judged = heldout.subsets, heldout.replicates
+    return LearningCurve(models.output, counted, *judged, tuple(points), notes, _sets(study))
+
+
+def curve_sizes(study: Study, landed: int, points: int) -> list[int]:
+    """So many numbers of models at most, ascending, each half of the next or nearly, LEAST or more.
+
+    Of an orthogonal design those below the last are whole sets, or one side of one, while that goes: sizes between
+    these are no better per model.
+    """
+    sets = None if study.design.drawn is None else study.design.drawn.sets
+    whole = landed if sets is None or landed < sets.prime else sets.prime << (landed // sets.prime).bit_length() - 1
+    found = {landed, *(whole // 2**k for k in range(points))}
+    return [size for size in sorted(found)[-points:] if size >= LEAST]
+
+
+def _sets(study: Study) -> str:
+    design = study.design.drawn
+    if design is None or design.sets is None:
+        return ""
+    return f"{design.kind} masks, {design.sets.models:,} models a set"
 
 
 def _landed(study: Study, output: str | None) -> Models:
@@ -154,11 +180,23 @@ def _landed(study: Study, output: str | None) -> Models:
     return finished_models(study, output, drop_nonfinite=True)
 
 
-def _counted(models: Models, sizes: Sequence[int], columns: NDArray[np.int64]) -> Iterator[tuple[int, Counts, Counts]]:
-    """Counts of the models that fit and of those that choose λ, at every size; each model is read once.
+def _counted(models: Models, sizes: Sequence[int], columns: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
+    """At every size the size, counts of the models that fit, of those that choose λ, and of all that are fitted on in
+    the end (None: both), and by what λ is multiplied."""
+    if not has_layout(models):
+        return ((*found, None, 1.0) for found in _added(models, sizes, columns))
+    return (_designed(as_designed(replace(models, rows=models.rows[:size])), size, columns) for size in sizes)
 
-    Where a model goes depends on its subset alone, so that a longer stretch only adds to both parts.
-    """
+
+def _designed(models: Models, size: int, columns: NDArray[np.int64]) -> tuple[Any, ...]:
+    """Of models with shared seeds or pairs, which are other rows in a longer stretch."""
+    parts = models.parts(0.1, 0).values()
+    train, validation = (count_blocks(_columns(models, rows, columns)) for rows in parts)
+    return size, train, validation, None if models.validation_joins else train, lambda_factor(models)
+
+
+def _added(models: Models, sizes: Sequence[int], columns: NDArray[np.int64]) -> Iterator[tuple[int, Counts, Counts]]:
+    """Each model is read once, for where it goes depends on its subset alone: a longer stretch only adds to both."""
     parts = list(models.parts(0.1, 0).values())
     counts: list[Counts | None] = [None, None]
     if models.validation is not None:
@@ -183,8 +221,8 @@ def _columns(
         yield masks, outputs[:, columns]
 
 
-def _fitted(train: Counts, validation: Counts) -> Datamodels:
+def _fitted(train: Counts, validation: Counts, total: Counts | None, factor: float) -> Datamodels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        model = Lasso().fit_counts(train, validation)
-    return Datamodels(model.weight_, model.bias_, model.lam_)
+        found = lasso_from_counts(train, validation, total, LassoOptions(factor=factor))
+    return Datamodels(found.weight, found.bias, found.lam)
