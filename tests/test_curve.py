@@ -215,8 +215,8 @@ def test_each_size_is_what_a_study_of_so_many_models_gives(designed):
     [(_, here, *_)] = _counted(finished_models(designed, None), [206], np.arange(12))
     assert np.array_equal(here.gram, there.gram)
     assert np.allclose(here.xty, there.xty)
-    [(size, train, validation, total, factor)] = _counted(finished_models(short, None), [150], np.arange(12))
-    assert (size, train.m, validation.m, factor) == (150, 103, 20, 1.0)
+    [(size, train, validation, total, factor)] = _counted(finished_models(short, None), [160], np.arange(12))
+    assert (size, train.m, validation.m, factor) == (160, 103, 20, 1.0)
     assert total is train
 
 
