@@ -191,6 +191,9 @@ def test_without_validation_models_lambda_is_halved_and_said_so():
     train, validation = (models.read(rows) for rows in parts)
     chosen = st.Lasso(refit=False).fit(*train, validation=validation)
     assert np.allclose(dm.lam, 0.5 * chosen.lam_)
+    # All pairs are fitted in the end, those that chose too.
+    again = st.Lasso(lambdas=dm.lam[:, None], validation=None).fit(*models.read(models.rows))
+    assert np.allclose(again.weight_, dm.weight, atol=2e-3)
 
 
 @pytest.mark.filterwarnings("ignore:for . of 5 targets the smallest")

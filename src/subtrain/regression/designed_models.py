@@ -95,9 +95,9 @@ class DesignedModels(Models):
 
     @property
     def validation_joins(self) -> bool:
-        """Not beside pairs, whose differences have neither even effects nor half of the noise of a single model."""
+        """Not single models beside pairs, whose differences have neither even effects nor so much noise."""
         assert self.adjustment is not None
-        return 2 * self.adjustment.pairs < self.adjustment.first.size
+        return self.validation is None or 2 * self.adjustment.pairs < self.adjustment.first.size
 
     def models_in(self, rows: Ints) -> Ints:
         assert self.adjustment is not None
