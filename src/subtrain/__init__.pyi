@@ -46,6 +46,7 @@ from .uses.memorization import empirical_influence as empirical_influence
 from .uses.memorization import memorization as memorization
 from .uses.mislabeled import mislabeled as mislabeled
 from .uses.neighbors import neighbors as neighbors
+from .uses.pilot import pilot as pilot
 from .uses.poison import poison as poison
 from .uses.retrain import retrain as retrain
 from .uses.select import select as select

@@ -195,5 +195,5 @@ def test_create_says_which_design_it_made_and_extend_adds_validation_models(tmp_
 
 def test_masks_that_no_design_draws_have_no_validation_models(make_study):
     listed = retrain(make_study(), np.ones((1, 20), bool), engine="inline", progress=False).study
-    with pytest.raises(InputError, match="has no validation models"):
+    with pytest.raises(InputError, match="no more subsets to draw"):
         listed.extend(validation=3)

@@ -24,7 +24,8 @@ class ListedDesign(DesignDefaults):
     """k masks, each trained `runs` times; all of its models are for judging.
 
     listed: the masks, packed. Model i is run i // k of mask i % k, so that more runs are a pure append. groups: the
-    unit of each training example, when units are groups. extensions: runs added later.
+    unit of each training example, when units are groups. extensions: runs added later. same_seeds: run r has one
+    training seed on all masks, so that masks can be compared within a seed.
     """
 
     listed: Masks
@@ -33,6 +34,7 @@ class ListedDesign(DesignDefaults):
     groups: tuple[int, ...] | None = field(default=None, repr=False)
     extensions: tuple[int, ...] = ()
     kind: str = "listed"
+    same_seeds: bool = False
     may_repeat = True
 
     def __post_init__(self) -> None:
@@ -91,9 +93,9 @@ class ListedDesign(DesignDefaults):
         return np.asarray(self.masks(rows).sizes() / self.n)
 
     def seeds(self, rows: Rows | None = None) -> NDArray[np.uint32]:
-        """Training seeds of these rows, uint32: a function of mask number and run, as in `Design`."""
-        index = row_numbers(rows, self.rows)
-        return training_seeds(self.seed, *np.divmod(index, len(self.listed))[::-1])
+        """Training seeds of these rows, uint32: a function of mask number and run, as in `Design`, or of the run."""
+        runs, masks = np.divmod(row_numbers(rows, self.rows), len(self.listed))
+        return training_seeds(self.seed, np.zeros_like(masks) if self.same_seeds else masks, runs)
 
     def extend(
         self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0
@@ -116,6 +118,8 @@ class ListedDesign(DesignDefaults):
             "runs": self.runs,
             "seed": self.seed,
             "groups": self.groups,
+            # Studies of 0.1.0, which had no such seeds, keep their identity.
+            **({"same_seeds": True} if self.same_seeds else {}),
         }
 
     @property
@@ -140,4 +144,5 @@ class ListedDesign(DesignDefaults):
             raise CorruptError(f"the masks of {store.location()} are missing or damaged: {error}") from error
         if masks.sha256() != data["sha256"] or len(masks) != data["subsets"]:
             raise CorruptError(f"{store.location(name)} does not hold the masks that were listed: its sha256 differs")
-        return ListedDesign(masks, data["runs"], data["seed"], None if groups is None else tuple(groups))
+        groups = None if groups is None else tuple(groups)
+        return ListedDesign(masks, data["runs"], data["seed"], groups, same_seeds=bool(data.get("same_seeds")))

@@ -206,8 +206,6 @@ class StoredStudy(ShowsExamples):
         """
         if not self.design.can_extend:
             raise InputError(f"{self.location} was imported: there is no design to draw more models from")
-        if validation and self.design.drawn is None:
-            raise InputError(f"{self.location} is a study of masks that no design draws: it has no validation models")
         # Kinds of design that have no validation models need not know the word.
         own = {"validation": whole("validation models to add", validation)} if validation else {}
         check_size(self.design.extend(models, heldout, replicates, **own), self.segment)

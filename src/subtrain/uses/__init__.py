@@ -54,6 +54,7 @@ _OURS: dict[str, Any] = {
     "memorization": ("memorization", "value", STUDY_ALONE, "Which examples does a model only memorize?"),
     "compare_training_sets": ("training_sets", "ask", STUDY_ALONE, "Which of these training sets is best?"),
     "audit": ("audit", "audit", STUDY_ALONE, "How much of the output is noise, how much is linear?"),
+    "pilot": ("pilot", "audit", STUDY_ALONE, "Which design suits the task?"),
     "budget": ("budget", "budget", STUDY_ALONE, "How many models does a score need?"),
     "compare_alphas": ("alphas", "budget", STUDY_ALONE, "Which alpha should a design have?"),
     "learning_curve": ("learning_curve", "status", STUDY_ALONE, "How good are fits on fewer models?"),

@@ -86,6 +86,7 @@ def retrain(
     *,
     name: str | None = None,
     seed: int | None = None,
+    same_seeds: bool = False,
     task: Task | None = None,
     source: Source | Making | None = None,
     progress: bool = True,
@@ -96,8 +97,9 @@ def retrain(
     They are kept in a study of their own below the study, `retrained/<name>/`, by default named by the masks: called
     again, it trains only what is missing, and more `runs` are added to those there. Equal masks are trained once.
     seed: what the training seeds follow from, by default another for every study and list of masks, so that no model
-    repeats one of the study's. task (and its source, or its making): another algorithm or data instead of the study's,
-    with as many examples as the masks have bits. options: as `collect` takes them (engine, workers, …).
+    repeats one of the study's. same_seeds: run r has one training seed on all masks, default False. task (and its
+    source, or its making): another algorithm or data instead of the study's, with as many examples as the masks have
+    bits. options: as `collect` takes them (engine, workers, …).
 
     Raises InputError for masks over other units, an empty mask, or a study whose task is not at hand; MismatchError if
     `name` is taken by other masks, seeds or task; CollectError when models fail.
@@ -109,7 +111,7 @@ def retrain(
     if task is None and made.n != study.n:
         raise InputError(f"the masks are over {made.n} units, the study over {study.n}")
     unique, index = _distinct(made)
-    design = ListedDesign(unique, runs, _seed(study, unique, seed), groups)
+    design = ListedDesign(unique, runs, _seed(study, unique, seed), groups, same_seeds=same_seeds)
     label = _label(name, design, parent)
     found = _opened(open_store(f"{study.store.address.rstrip('/')}/{FOLDER}/{label}"), design, parent, making)
     collect(found, progress=progress, **options)
@@ -140,7 +142,7 @@ def _seed(study: Study, masks: Masks, seed: int | None) -> int:
 
 def _label(name: str | None, design: ListedDesign, task: Task) -> str:
     if name is None:
-        text = f"{design.listed.sha256()} {design.seed} {task.fingerprint}"
+        text = f"{design.listed.sha256()} {design.seed} {task.fingerprint}{' same seeds' if design.same_seeds else ''}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} cannot name a folder: use letters, digits, dots, dashes and underscores")

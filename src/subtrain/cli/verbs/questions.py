@@ -164,12 +164,23 @@ def audit(
     pairs: Annotated[
         int, typer.Option(help="With --linearity: number of held-out subsets that get 3 partners each.")
     ] = 100,
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Train a grid of masks and seeds instead, to see which design suits.")
+    ] = False,
+    models: Annotated[int, typer.Option(help="With --pilot: number of models of the grid, 32 or more.")] = 128,
 ) -> Result:
     """Measure how much of the output is seed noise, and the noise ceiling of the LDS (an upper bound).
 
-    --linearity also measures how much of the rest is linear in the mask.
+    --linearity also measures how much of the rest is linear in the mask. --pilot needs no model of the study: it
+    measures what the seed does for all masks alike, and suggests the kind, the models and the seeds of a design.
     """
     from subtrain.uses.audit import RUNS
+
+    if pilot:
+        if linearity:
+            raise InputError("give either --linearity or --pilot")
+        asked.question = "pilot"
+        return asked.answer(models=models, **asked.training)
 
     found = asked.answer(pairs=pairs if linearity else 0, **asked.training)
     asked.rows = 5
