@@ -93,9 +93,9 @@ def fit(
     began = time.monotonic()
     if outputs is not None:
         warn_user("fit(outputs=…) is removed in the next release: write output=…", FutureWarning)
-    models = as_designed(finished_models(study, output or outputs, drop_nonfinite))
     model: Estimator = estimator_of(estimator)
     check_declared(model)
+    models = as_designed(finished_models(study, output or outputs, drop_nonfinite), getattr(model, "takes_pairs", True))
     notes = (*models.notes, *model.look_at(models))
     for note in notes:
         warn(note)

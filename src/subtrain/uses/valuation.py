@@ -26,6 +26,8 @@ UTILITIES = ("accuracy", "mean")
 SPREADS = {
     "fixed": " to order 1/n, about the mean over units, as subsets have a fixed size",
     "stratified": " to order 1/n, about the mean over the unit's class, as every class has a fixed share of a subset",
+    "paley": " to order 1/n, about the mean over units, as subsets have nearly one size",
+    "cyclotomic": " to order 1/n, about the mean over units, as subsets have nearly one size",
     "given": " if each unit was drawn by itself",
 }
 
@@ -225,12 +227,13 @@ class _Utility:
     @property
     def _scale(self) -> Floats:
         """[n]: at fixed size another unit takes the place of one that is out, so that in an additive game the
-        difference of means is k / (k - 1) times the unit's value about the mean of the k units that may do so."""
+        difference of means is k / (k - 1) times the unit's value about the mean of the k units that may do so. Of an
+        orthogonal set these are its places, which are few more."""
         design, n = self.models.study.design.drawn, self.models.study.n
         if design is None or design.kind == BERNOULLI:
             return np.ones(n)
         if design.strata is None:
-            return np.full(n, 1 - 1 / n)
+            return np.full(n, 1 - 1 / (n if design.sets is None else design.sets.prime))
         strata = Strata.of_labels(design.strata)
         return 1 - 1 / np.asarray(strata.sizes)[strata.of]
 

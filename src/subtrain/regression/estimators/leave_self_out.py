@@ -62,6 +62,8 @@ class LeaveSelfOut(ModelsEstimator):
 
     name: ClassVar[str] = "leave-self-out"
     standard_errors: ClassVar[StandardErrors] = "none"
+    # One half of a pair was trained on the target's own unit.
+    takes_pairs: ClassVar[bool] = False
 
     estimator: Any = None
     limit: float = 5e14

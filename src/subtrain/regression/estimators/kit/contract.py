@@ -61,6 +61,8 @@ class Estimator(Protocol):
     """Whether the weights of one target depend on the other targets."""
     gap_name: ClassVar[str]
     """What gap_ measures, in words."""
+    takes_pairs: ClassVar[bool]
+    """Whether a mask and its complement may come as one row, with half the difference of their outputs."""
 
     weight_: NDArray[np.floating[Any]]
     bias_: NDArray[np.floating[Any]]

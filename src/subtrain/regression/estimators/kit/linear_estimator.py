@@ -95,6 +95,7 @@ class LinearEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     joint: ClassVar[bool] = False
     standard_errors: ClassVar[StandardErrors] = "none"
     gap_name: ClassVar[str] = "relative duality gap"
+    takes_pairs: ClassVar[bool] = True
 
     threads: int | None = None
     weight_: Floats
