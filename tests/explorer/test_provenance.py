@@ -2,6 +2,7 @@ import shlex
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from subtrain import Datamodels, Design, Study
@@ -30,6 +31,29 @@ def test_the_commands_make_the_same_study_again(tmp_path, monkeypatch):
     assert again.identity == study.identity
     assert again.design == study.design
     assert again.segment == study.segment
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        {"models": 30},
+        {"models": 120, "seeds": 5, "validation": 0},
+        {"models": 30, "kind": "fixed", "seeds": 4, "validation": 7},
+        {"models": 30, "seeds": "pair"},
+        {"models": 30, "kind": "fixed"},
+        {"models": 30, "alpha": 0.25, "kind": "cyclotomic", "seeds": "model"},
+    ],
+    ids=str,
+)
+def test_the_commands_of_a_designed_study_give_its_seeds_and_validation_models_again(tmp_path, monkeypatch, design):
+    study = Study.create(tmp_path / "a", "tabular", Design(**design), params={"data": "wine"}).extend(validation=4)
+    monkeypatch.chdir(tmp_path)
+    for parts in provenance(study, DM).commands[:2]:
+        done = CliRunner().invoke(app, [word if word != "a" else "again" for word in shlex.split(" ".join(parts))[1:]])
+        assert done.exit_code == 0, done.output
+    again = Study.open("again")
+    assert again.identity == study.identity
+    assert np.array_equal(again.design.seeds(), study.design.seeds())
 
 
 def test_fit_options_come_back(make_study):

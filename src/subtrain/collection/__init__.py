@@ -15,7 +15,7 @@ from subtrain.collection.retries import models_done
 from subtrain.collection.tally import Collected, SegmentFailure, Tally, runner_file
 from subtrain.collection.workers import checkpoint
 from subtrain.collection.workers.train_segment import train_segment
-from subtrain.designs.model_rows import FIT, Span
+from subtrain.designs.model_rows import ROLES, Span
 from subtrain.errors import CollectError, InputError, MismatchError, StorageError
 from subtrain.studies.stored_study import StoredStudy
 from subtrain.tasks.watching.watched import other_versions
@@ -148,7 +148,7 @@ def _sentence(study: StoredStudy, tally: Tally, left: int, failures: list[Segmen
 def _missing(study: StoredStudy, mine: list[Span]) -> list[Span]:
     """Segments to do, from a random place on, so that two runners seldom meet.
 
-    Those to fit on and those to judge on take turns, so that a study can be judged while it grows.
+    Those to fit on, to choose lambda by and to judge on take turns, so that a study can be judged while it grows.
     """
     there = study.rows.whole()
     missing = [span for span in _in_turns(study, mine) if span not in there]
@@ -157,10 +157,8 @@ def _missing(study: StoredStudy, mine: list[Span]) -> list[Span]:
 
 
 def _in_turns(study: StoredStudy, mine: list[Span]) -> list[Span]:
-    fitted = set(study.design.role_rows(FIT).tolist())
-    parts: tuple[list[Span], list[Span]] = ([], [])
-    for span in mine:
-        parts[span[0] not in fitted].append(span)
+    roles = [set(study.design.role_rows(role).tolist()) for role in ROLES]
+    parts = [[span for span in mine if span[0] in rows] for rows in roles]
     return [span for _, span in sorted((k / len(part), span) for part in parts for k, span in enumerate(part))]
 
 

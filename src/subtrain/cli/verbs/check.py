@@ -21,7 +21,9 @@ def check(
     alpha: Annotated[float, typer.Option(help="Fraction of the units in each subset.")] = 0.5,
     models: Annotated[int, typer.Option(help="Number of models in the planned study, for the estimate.")] = 1000,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a check that hangs stops.")] = None,
-    kind: Annotated[str, typer.Option(help="Kind of the design: fixed, stratified or bernoulli.")] = "fixed",
+    kind: Annotated[
+        str, typer.Option(help="Kind of the design, as `create` has them: auto, paley, fixed, stratified, …")
+    ] = "auto",
     stratified: Annotated[
         bool, typer.Option("--stratified", help="The same as --kind stratified, by the labels of the task.")
     ] = False,

@@ -39,7 +39,7 @@ def check(
     alpha: float = 0.5,
     models: int = 1000,
     timeout: float | None = None,
-    kind: str = "fixed",
+    kind: str = "auto",
 ) -> CheckReport:
     """Train a few models of a task in processes like collect's, and compare them.
 
@@ -52,7 +52,7 @@ def check(
         alpha: of the study to come, whose time and disk on this machine are estimated; default 0.5.
         models: of that study; default 1000.
         timeout: seconds that one of the processes may take; by default as long as it likes.
-        kind: of that study's design.
+        kind: of that study's design, as `Design` has them; default "auto".
 
     Returns:
         What was found; a task that fails in training is no error of the check.

@@ -14,7 +14,7 @@ from typing import Any
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
 from subtrain.designs.drawn import Design
-from subtrain.designs.model_rows import FIT
+from subtrain.designs.model_rows import EVALUATION, FIT, VALIDATION
 from subtrain.regression.estimators import registered_name
 from subtrain.study import Study
 
@@ -83,7 +83,7 @@ def _commands(study: Study, dm: Datamodels) -> tuple[list[list[str]], list[str]]
     remarks = []
     commands = []
     design = study.design.drawn
-    if design is not None:
+    if design is not None and not study.design.trained_elsewhere:
         commands.append(_create(study, design, folder))
         commands += [_extend(entry, folder) for entry in design.extensions]
         commands.append([f"subtrain collect {folder}"])
@@ -113,6 +113,8 @@ def _create(study: Study, design: Design, folder: str) -> list[str]:
         "replicates": design.replicates,
         "kind": design.kind,
         "seed": design.seed,
+        **({} if design.shared_seeds is None else {"seeds": design.shared_seeds}),
+        **({"validation": design.validation} if design.validation or design.orthogonal else {}),
         "segment": study.segment,
     }
     groups = ["--groups groups.npy"] if design.groups is not None else []
@@ -122,7 +124,11 @@ def _create(study: Study, design: Design, folder: str) -> list[str]:
 
 def _extend(entry: tuple[str, int, int], folder: str) -> list[str]:
     role, subsets, replicates = entry
-    more = {"models": subsets} if role == FIT else {"heldout": subsets, "replicates": replicates}
+    more = {
+        FIT: {"models": subsets},
+        VALIDATION: {"validation": subsets},
+        EVALUATION: {"heldout": subsets, "replicates": replicates},
+    }[role]
     return [f"subtrain extend {folder}", *_options(more)]
 
 
