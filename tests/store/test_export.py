@@ -7,18 +7,23 @@ import hashlib
 import io
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
-from subtrain import Output, Study
+from subtrain import Output, Study, banzhaf, learning_curve, standard_errors
+from subtrain.designs.model_rows import FIT, ROLES, VALIDATION
 from subtrain.errors import CorruptError, InputError, StorageError
+from subtrain.explorer.data.provenance import provenance
 from subtrain.store import atomic_files
+from subtrain.store.seal import sealed
 from subtrain.studies import export as export_module
 from subtrain.studies.export import export
 from subtrain.studies.imports.arrays import import_folder
 from subtrain.studies.segments import npy_writer
 from subtrain.tasks import batch
+from uses.planted import seeded_study
 from worlds import linear
 
 
@@ -177,3 +182,62 @@ def test_what_the_export_says_of_itself(make_study, tmp_path):
     assert (about["rows"], about["units"], about["alpha"]) == (18, 24, 0.5)
     assert about["design"] == json.loads(json.dumps(study.design.to_json()))
     assert about["outputs"]["test_margins"]["shape"] == [3]
+
+
+@pytest.fixture(scope="module")
+def designed(tmp_path_factory):
+    """A study of a paley set with its pairs, shared seeds and validation models, and the folder of its export."""
+    study, _ = seeded_study(2 * 103, heldout=10, targets=4, validation=20)
+    study = study.extend(models=103)
+    study.collect(progress=False)
+    return study, export(study, tmp_path_factory.mktemp("out"), "name")[0].parent
+
+
+def test_an_import_knows_pairs_seeds_and_validation_models_again(designed, tmp_path):
+    study, data = designed
+    about = json.loads((data / "study_50pct.json").read_text())
+    assert about["validation"] == [[226, 246]]
+    assert (about["design"]["kind"], about["design"]["extensions"]) == ("paley", [["fit", 103, 1]])
+    again = Study.from_folder(tmp_path / "again", data)
+    for role in ROLES:
+        assert np.array_equal(again.done(role), study.done(role))
+    fits = study.done(FIT)
+    ours, theirs = study.design.layout(fits), again.design.layout(fits)
+    assert np.array_equal(ours.pairs, theirs.pairs)
+    assert np.array_equal(ours.seeds, theirs.seeds)
+    first, second = study.fit(), again.fit()
+    assert second.meta["design"] == first.meta["design"]
+    assert np.array_equal(first.weight, second.weight)
+    assert np.allclose(standard_errors(first, study), standard_errors(second, again))
+    third = Study.from_folder(tmp_path / "third", export(again, tmp_path / "more", "name")[0].parent)
+    assert np.array_equal(third.fit().weight, first.weight)
+    assert [p.models for p in learning_curve(again).points] == [103, 206, 309]
+    assert banzhaf(again).exact == banzhaf(study).exact
+    assert all("create" not in part[0] for part in provenance(again, second).commands)
+
+
+def test_an_export_whose_masks_are_others_is_fitted_model_by_model(designed, tmp_path):
+    study, data = designed
+    shutil.copytree(data, tmp_path / "data")
+    changed = study.masks().unpack()
+    np.save(tmp_path / "data" / "train_masks_50pct.npy", ~changed)
+    with pytest.warns(UserWarning, match="the design of the export has drawn other masks than these"):
+        again = Study.from_folder(tmp_path / "again", tmp_path / "data", verify=False)
+    assert again.design.layout(again.done(FIT)) is None
+    assert np.array_equal(again.done(VALIDATION), study.done(VALIDATION))
+    own = Study.from_folder(tmp_path / "own", data, heldout=30)
+    assert own.done(VALIDATION).size == 0
+    assert own.design.recorded is None
+
+
+def test_an_unknown_design_of_an_export_is_said(designed, tmp_path):
+    _, data = designed
+    shutil.copytree(data, tmp_path / "data")
+    about = tmp_path / "data" / "study_50pct.json"
+    said = json.loads(about.read_text())
+    said.pop("sha256", None)
+    said["design"]["from the future"] = 1
+    about.write_bytes(atomic_files.json_bytes(sealed(said)))
+    with pytest.warns(UserWarning, match="not known to this version .a design has no field named from the future"):
+        again = Study.from_folder(tmp_path / "again", tmp_path / "data")
+    assert again.design.recorded is None

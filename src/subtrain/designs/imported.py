@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from subtrain.arrays import concat
 from subtrain.designs.defaults import DesignDefaults
+from subtrain.designs.drawn import Design
 from subtrain.designs.mask_survey import rows_at_a_time, survey
-from subtrain.designs.model_rows import EVALUATION, FIT, Block, Rows, Span, row_numbers, whole
+from subtrain.designs.model_rows import EVALUATION, FIT, VALIDATION, Block, Rows, Span, row_numbers, whole
+from subtrain.designs.orthogonal import SetLayout
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.store.folder import Folder
@@ -32,6 +34,8 @@ class ImportedDesign(DesignDefaults):
     subset_ids: int64 [rows], the first row with the same mask: equal where models share theirs. None where that was
     not looked at: then it is when it is asked for. unfilled: rows that nobody ever wrote, left out of everything.
     pct: alpha as the files' names had it, in percent, "" if they had none. sha256: of the file if the study holds it.
+    validation: rows that choose lambda; recorded: the design that drew the masks, where its models have pairs or seeds
+    in common and an export of ours told it.
     """
 
     masks_file: Path
@@ -44,6 +48,8 @@ class ImportedDesign(DesignDefaults):
     pct: str = ""
     kind: str = "given"
     sha256: str | None = field(default=None, repr=False)
+    validation: tuple[Span, ...] = ()
+    recorded: Design | None = field(default=None, repr=False)
     groups = None
     replicates = 1
     trained_elsewhere = True
@@ -66,7 +72,25 @@ class ImportedDesign(DesignDefaults):
             raise InputError(f"{self.masks_file} has shape {list(source.shape)}, it had {was} when it was imported")
         return given_masks(source, row_numbers(rows, self.rows))
 
+    @property
+    def drawn(self) -> Design | None:
+        return self.recorded
+
+    @property
+    def orthogonal(self) -> bool:
+        return self.recorded is not None and self.recorded.orthogonal
+
+    def layout(self, rows: Rows) -> SetLayout | None:
+        if self.recorded is None or (self.recorded.fit_numbers(rows) < 0).any():
+            return None
+        return self.recorded.layout(rows)
+
+    def crosstalk(self, rows: Rows) -> float:
+        return 1.0 if self.recorded is None else self.recorded.crosstalk(rows)
+
     def alphas(self, rows: Rows | None = None) -> NDArray[np.float64]:
+        if self.recorded is not None:
+            return self.recorded.alphas(rows)
         raise InputError(
             "this study was imported and does not know the alpha of each model: give them with the masks, as in "
             "AME().fit(masks, outputs, alpha)"
@@ -81,10 +105,11 @@ class ImportedDesign(DesignDefaults):
         raise InputError("an imported study has no design to draw more models from")
 
     def role_rows(self, role: str) -> NDArray[np.int64]:
-        judged = concat([np.arange(start, stop) for start, stop in self.evaluation])
+        spans = {EVALUATION: self.evaluation, VALIDATION: self.validation}
+        others = {name: concat([np.arange(start, stop) for start, stop in some]) for name, some in spans.items()}
         if role != FIT:
-            return judged if role == EVALUATION else concat([])
-        return np.setdiff1d(np.arange(self.rows, dtype=np.int64), judged)
+            return others[role]
+        return np.setdiff1d(np.arange(self.rows, dtype=np.int64), concat(list(others.values())))
 
     def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
         if self.subset_ids is None:
@@ -94,8 +119,12 @@ class ImportedDesign(DesignDefaults):
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        fit = self.role_rows(FIT).size
-        return (Block(FIT, fit, 1), Block(EVALUATION, self.rows - fit, 1, fit, fit))
+        found, row = [], 0
+        for role in (FIT, EVALUATION, *([VALIDATION] if self.validation else [])):
+            count = self.role_rows(role).size
+            found.append(Block(role, count, 1, row, row))
+            row += count
+        return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -107,6 +136,8 @@ class ImportedDesign(DesignDefaults):
             "evaluation": [list(r) for r in self.evaluation],
             **({"unfilled": [list(r) for r in self.unfilled]} if self.unfilled else {}),
             **({"pct": self.pct} if self.pct else {}),
+            **({"validation": [list(r) for r in self.validation]} if self.validation else {}),
+            **({"recorded": self.recorded.to_json()} if self.recorded else {}),
         }
 
     @classmethod
@@ -124,9 +155,14 @@ class ImportedDesign(DesignDefaults):
         rows, n = whole("rows", data["rows"], 2), whole("n", data["n"], 2)
         if ids is not None and ids.shape != (rows,):
             raise CorruptError(f"{known} is for {list(ids.shape)} rows, but {root} has {rows}")
-        evaluation, unfilled = (_spans(spans, rows) for spans in (data["evaluation"], data.get("unfilled", ())))
+        some = data["evaluation"], data.get("unfilled", ()), data.get("validation", ())
+        evaluation, unfilled, validation = (_spans(spans, rows) for spans in some)
         place, pct, digest = root / data["masks"], str(data.get("pct", "")), digests.get(data["masks"])
-        return ImportedDesign(place, rows, n, data["alpha"], evaluation, ids, unfilled, pct, sha256=digest)
+        recorded = Design.from_json(data["recorded"]) if "recorded" in data else None
+        if recorded is not None and (recorded.rows, recorded.n) != (rows, n):
+            raise InputError(f"its recorded design is of {recorded.rows} models over {recorded.n} units")
+        which = place, rows, n, data["alpha"], evaluation, ids, unfilled, pct
+        return ImportedDesign(*which, sha256=digest, validation=validation, recorded=recorded)
 
 
 def _spans(spans: Any, rows: int) -> tuple[Span, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from subtrain.designs import DESIGNS
 from subtrain.designs.design_protocol import AnyDesign
-from subtrain.designs.model_rows import EVALUATION, FIT
+from subtrain.designs.model_rows import ROLES
 from subtrain.errors import InputError
 from subtrain.store.memory import Memory
 from subtrain.testing.expect import expect
@@ -40,7 +40,7 @@ def a_row_depends_on_its_number_alone(design: AnyDesign) -> None:
 
 
 def every_row_has_one_role(design: AnyDesign) -> None:
-    roles = np.concatenate([design.role_rows(FIT), design.role_rows(EVALUATION)])
+    roles = np.concatenate([design.role_rows(role) for role in ROLES])
     assert np.array_equal(np.sort(roles), np.arange(design.rows))
     assert sum(block.rows for block in design.blocks) == design.rows
     if not design.trained_elsewhere:

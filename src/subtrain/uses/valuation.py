@@ -221,7 +221,8 @@ class _Utility:
 
     def result(self, method: str, value: Floats, error: Floats, exact: str) -> Values:
         units = unit_columns(self.models.study)
-        exact += SPREADS.get(self.models.study.design.kind, "")
+        design = self.models.study.design
+        exact += SPREADS.get((design.drawn or design).kind, "")
         return Values(method, self.name, value, error, self.models.rows.size, exact, units, self.remark)
 
     @property

@@ -22,8 +22,9 @@ from subtrain.outputs import Output
 from subtrain.store import atomic_files
 from subtrain.store.memory import IN_MEMORY
 from subtrain.store.npy_files import opened
-from subtrain.store.seal import sealed, unsealed
+from subtrain.store.seal import sealed
 from subtrain.studies.imports.consistency import check_targets, compare_margins, never_filled
+from subtrain.studies.imports.exported_design import ExportedDesign, read_export, recorded_design
 from subtrain.studies.imports.imported_outputs import array_fingerprint
 from subtrain.studies.manifest import FORMAT, MANIFEST
 from subtrain.studies.segments import npy_writer
@@ -72,12 +73,16 @@ def import_folder(
         p.name.removesuffix(f"_{pct}pct.npy"): p for p in sorted(data.glob(f"*_{pct}pct.npy")) if p != found[pct]
     }
     about = data / f"study_{pct}pct.json"
-    evaluation = _held_out(about) if about.is_file() and heldout is None else None
+    # Whoever says which rows judge says it of all rows.
+    said = read_export(about) if about.is_file() and heldout is None else None
     for file in (found[pct], *outputs.values()) if verify else ():
         npy_writer.verify(file, progress)
     # Masks of our own exports are over units, which can be groups of the examples that train targets are.
     over = not about.is_file()
-    return import_arrays(path, found[pct], outputs, heldout, evaluation, better, labels, pct=pct, over_examples=over)
+    evaluation = None if said is None else said.evaluation
+    return import_arrays(
+        *(path, found[pct], outputs, heldout, evaluation, better, labels), pct=pct, over_examples=over, exported=said
+    )
 
 
 def _named_in(found: Mapping[str, Path], pct: str) -> str:
@@ -98,16 +103,6 @@ def _percentage(text: str) -> float:
         return math.nan
 
 
-def _held_out(about: Path) -> list[list[int]]:
-    data = atomic_files.read_json(about)
-    if isinstance(data, dict):
-        data = unsealed(data, about, required="format" in data)
-    try:
-        return [[int(a), int(b)] for a, b in data["evaluation"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{about} does not say which rows are held out: give their number with heldout") from error
-
-
 def import_arrays(
     path: str | Path,
     masks: str | Path | ArrayLike,
@@ -121,6 +116,7 @@ def import_arrays(
     *,
     pct: str = "",
     over_examples: bool = False,
+    exported: ExportedDesign | None = None,
 ) -> StoredStudy:
     """A study in folder `path` from masks [M, n] and outputs [M, …], each a .npy file or an array.
 
@@ -131,7 +127,8 @@ def import_arrays(
     units and outputs of 0 or NaN) count as missing, as a note says. left_out: how many models were to be trained and
     are not among the rows, which fits then say. view: what is shown of units and targets, stored in the study;
     by default the labels of targets, if they are given. pct: alpha as the files' names have it, in percent;
-    over_examples: whether units are training examples, so that train targets must be as many. Raises InputError if
+    over_examples: whether units are training examples, so that train targets must be as many; exported: what an export
+    of ours says of validation models, pairs and seeds. Raises InputError if
     lengths differ, masks are not 0/1, or the folder is a study already.
     """
     root = folder_to_import_into(path)
@@ -147,7 +144,8 @@ def import_arrays(
     schema = {name: _schema(name, array, rows, ways.get(name)) for name, array in arrays.items()}
     check_targets(schema, found.n if over_examples else None)
     spans = evaluation if evaluation is not None else [[rows - _heldout(rows, heldout), rows]]
-    concat([row_numbers(range(a, b), rows) for a, b in spans])  # For its check.
+    choosing = [] if exported is None else exported.validation
+    concat([row_numbers(range(a, b), rows) for a, b in (*spans, *choosing)])  # For its check.
     unfilled = never_filled(np.flatnonzero(found.sizes == 0), arrays)
     alpha, notes = _alpha(found, unfilled, pct)
     if labels is not None:
@@ -169,6 +167,8 @@ def import_arrays(
         tuple((a, b) for a, b in spans),
         unfilled=tuple(runs(unfilled.tolist())),
         pct=pct,
+        validation=tuple((a, b) for a, b in choosing),
+        recorded=None if exported is None else recorded_design(exported.design, masks, rows, found.n),
     )
     manifest = {
         "format": FORMAT,
