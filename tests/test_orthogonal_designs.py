@@ -171,34 +171,35 @@ PINNED = "6d18733c715618df aefa67e77c75dcfb [1866115154, 4288742974, 1080840392]
         (
             {"n": 500},
             "paley, because alpha is 0.5 and there are 100 units or more: a set has 2 x 503 models, "
-            "1,006 models share 10 training seeds",
+            "which share 10 training seeds",
         ),
         (
             {"n": 89},
-            "fixed, because alpha is 0.5 and there are 100 units or fewer: each subset is drawn by itself, each model "
-            "has its own training seed",
+            "fixed, because there are fewer than 100 units: each subset is drawn by itself, and each model has its own "
+            "training seed",
         ),
         (
             {"n": 500, "alpha": 0.3},
-            "fixed, because alpha is 0.3, not 0.5: each subset is drawn by itself, each model has its own training "
+            "fixed, because alpha is 0.3, not 0.5: each subset is drawn by itself, and each model has its own training "
             "seed",
         ),
         (
             {"n": 500, "alpha": (0.3, 0.5)},
-            "fixed, because there are several alphas: each subset is drawn by itself, each model has its own "
+            "fixed, because there are several alphas: each subset is drawn by itself, and each model has its own "
             "training seed",
         ),
         (
             {"n": 500, "kind": "fixed", "seeds": 20},
-            "fixed, as you asked for: each subset is drawn by itself, 1,006 models share 20 training seeds",
+            "fixed, as you asked for: each subset is drawn by itself, and 1,006 models in a row share 20 "
+            "training seeds",
         ),
         (
             {"n": 19, "kind": "paley", "seeds": "pair", "models": 38},
-            "paley, as you asked for: a set has 2 x 19 models, a mask and its complement share a training seed",
+            "paley, as you asked for: a set has 2 x 19 models, and a mask and its complement share a training seed",
         ),
         (
             {"n": 500, "alpha": 0.25, "kind": "cyclotomic", "seeds": "model"},
-            "cyclotomic, as you asked for: a set has 509 models, each model has its own training seed",
+            "cyclotomic, as you asked for: a set has 509 models, and each model has its own training seed",
         ),
     ],
 )

@@ -178,7 +178,7 @@ def test_create_says_which_design_it_made_and_extend_adds_validation_models(tmp_
     given = ("-t", "tabular", "-p", "data=wine", "--heldout", 3)
     shown = " ".join(ok("create", study, *given, "--models", 250, "--seeds", 6).split())
     assert "Design: paley, because alpha is 0.5 and there are 100 units or more: a set has 2 x 127 models" in shown
-    assert "254 models share 6 training seeds" in shown
+    assert "which share 6 training seeds" in shown
     assert "--models 127 or 254 would make whole sets" in shown
     assert json.loads((study / "study.json").read_text())["design"]["validation"] == 20
     assert "286 models" in " ".join(ok("extend", study, "--validation", 10).split())

@@ -8,7 +8,10 @@ SMALLER = [
     (r"(?<!guess\(study, )models=\d+\b(?!, heldout)", "models=240, heldout=20"),
     (r"models=\d+(?=, heldout=0)", "models=800"),
     (r"models=\d+, heldout=[1-9]\d*", "models=240, heldout=20"),
-    (r"(?<!guess runs/digits )--models \d+", "--models 240 --heldout 20"),
+    (
+        r"(?<!guess runs/digits )(?<!create runs/plan --task digits -p init=own )--models \d+",
+        "--models 240 --heldout 20",
+    ),
     (r"runs=\d+", "runs=2"),
     (r"--runs \d+", "--runs 2"),
     (r"--verify 10\b", "--verify 2"),

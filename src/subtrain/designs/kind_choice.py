@@ -25,12 +25,11 @@ def explained(
     usual = kind == automatic_kind(alpha, n)
     reason = f"because {_reason(alpha, n)}" if usual else "as you asked for"
     if sets is None:
-        whole = "each subset is drawn by itself"
-    else:
-        whole = (
-            f"a set has {sets.sides} x {sets.prime:,} models" if sets.sides > 1 else f"a set has {sets.prime:,} models"
-        )
-    return f"{kind}, {reason}: {whole}, {_shared(sharing)}"
+        return f"{kind}, {reason}: each subset is drawn by itself, and {_shared(sharing)}"
+    whole = f"a set has {'2 x ' if sets.sides > 1 else ''}{sets.prime:,} models"
+    if sharing is not None and sharing.count is not None:
+        return f"{kind}, {reason}: {whole}, which share {sharing.count} training seeds"
+    return f"{kind}, {reason}: {whole}, and {_shared(sharing)}"
 
 
 def _shared(sharing: SharedSeeds | None) -> str:
@@ -38,13 +37,15 @@ def _shared(sharing: SharedSeeds | None) -> str:
         return "each model has its own training seed"
     if sharing.count is None:
         return "a mask and its complement share a training seed"
-    return f"{sharing.translates * sharing.sides:,} models share {sharing.count} training seeds"
+    return f"{sharing.translates * sharing.sides:,} models in a row share {sharing.count} training seeds"
 
 
 def _reason(alpha: float | tuple[float, ...], n: int) -> str:
     if alpha != 0.5:
         return "there are several alphas" if isinstance(alpha, tuple) else f"alpha is {alpha:g}, not 0.5"
-    return f"alpha is 0.5 and there are {LEAST_UNITS} units or {'more' if n >= LEAST_UNITS else 'fewer'}"
+    if n < LEAST_UNITS:
+        return f"there are fewer than {LEAST_UNITS} units"
+    return f"alpha is 0.5 and there are {LEAST_UNITS} units or more"
 
 
 def whole_sizes(models: int, sets: OrthogonalSets | None) -> tuple[int, ...]:

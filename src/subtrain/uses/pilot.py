@@ -90,14 +90,16 @@ class Pilot(Result):
     def table(self) -> Table:
         linear = linear_variance(self.shares)
         random = [self.random_models(one) for one in self.designs]
+        # Whole numbers, but where a design leaves nothing to be missed.
+        kind = np.int64 if all(random) else np.float64
         return {
             "kind": np.array([one.kind for one in self.designs]),
             "seeds": np.array([str(one.seeds) for one in self.designs]),
             "noise": np.array([one.noise for one in self.designs]),
             "models": np.full(len(self.designs), self.models),
             "missed": np.array([one.missed(self.models, linear, self.n) for one in self.designs]),
-            "random_models": np.array([np.nan if one is None else one for one in random], np.float64),
-            "saved": np.array([np.nan if one is None else one - self.models for one in random], np.float64),
+            "random_models": np.array([one or np.nan for one in random]).astype(kind),
+            "saved": np.array([one - self.models if one else np.nan for one in random]).astype(kind),
         }
 
     def figure(self) -> Figure:
