@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from subtrain import Output, audit
+from subtrain import Design, Output, Study, audit
 from subtrain.errors import InputError
 from subtrain.tasks import batch
 from subtrain.uses.audit import correlated, decay, hahn, swaps, weights_by_degree
@@ -115,3 +115,21 @@ def test_weights_are_those_that_made_the_covariances():
     decays = [decay(rho, "bernoulli", 0, 0) for rho in (0.2, 0.5, 0.8, 1.0)]
     covariance = np.asarray(decays) @ [2.0, 1.0, 0.0, 0.5]
     np.testing.assert_allclose(weights_by_degree(covariance, decays, np.ones(4)), [2.0, 1.0, 0.0, 0.5], atol=1e-9)
+
+
+def test_a_designed_study_is_audited_on_its_random_subsets():
+    """Held-out subsets of a paley study are random ones of half the units, and so are their partners."""
+
+    def train(masks, seeds):
+        x = masks.astype(float)
+        y = 2 * (x[:, 0] - x[:, 1]) + 2 * (x[:, 2] - x[:, 3]) * (x[:, 4] - x[:, 5])
+        drawn = np.array([np.random.default_rng(int(s)).normal(size=2) for s in seeds])
+        return {"test_margins": y[:, None] + 0.3 * drawn}
+
+    task = batch(train, 100, {"test_margins": Output((2,), "float64")}, 64)
+    study = Study.create(":memory:", task, Design(models=120, heldout=150))
+    study.collect(progress=False)
+    assert study.design.kind == "paley"
+    found = audit(study, pairs=150, progress=False)
+    # A difference of two units has the variance 1 / 2: the linear part's is 4 / 2, the product's 4 / 4.
+    assert found.linear.value == pytest.approx(2 / 3, abs=0.15)

@@ -155,3 +155,38 @@ def test_random_rows_are_counted_as_ever():
     # Orthogonal rows with enough of them: least squares in closed form.
     variance, freedom = RowNoise(0.0).variance(found)
     assert (variance, freedom) == (pytest.approx(100 / 200), 200)
+
+
+def test_validation_models_tell_how_much_of_half_sums_is_even():
+    """With even effects as large as the noise, half-sums alone would make errors too wide by a third."""
+    study, truth = seeded_study(2 * Q, even=0.3, validation=100)
+    models = as_designed(finished_models(study, None))
+    refined = models.row_noise(models.rows).half_sums / models.adjustment.noise
+    assert np.allclose(refined, refined[0])
+    alone = as_designed(replace(finished_models(study, None), validation=None))
+    assert np.array_equal(alone.row_noise(alone.rows).half_sums, models.adjustment.noise)
+    clean = seeded_study(2 * Q, even=0.0, validation=0)[0]
+    noise = as_designed(finished_models(clean, None)).adjustment.noise
+    exact = noise.mean() / models.adjustment.noise.mean()
+    assert exact < 0.75
+    assert refined[0] == pytest.approx(exact, abs=0.2)
+    assert 0.92 < shares_held(st.significance(study.fit(), study), truth) < 0.98
+
+
+def test_on_digits_errors_are_those_of_split_halves():
+    """No world of ours: two sets of a study of real models, each fitted by itself."""
+    q = 103
+    study = st.Study.create(":memory:", st.tasks.digits(n=100), st.Design(models=4 * q, heldout=0, validation=80))
+    study.collect(progress=False)
+    models, halves = finished_models(study, "test_margins"), []
+    targets = np.arange(60)
+    for part in range(2):
+        some = as_designed(replace(models, rows=models.rows[part * 2 * q : (part + 1) * 2 * q]))
+        found = stand_in(some, targets)
+        noise = some.row_noise(found.rows).of(targets)
+        halves.append(debias(found.weight, found.sums, design_covariance(study.design), found.support, noise))
+    first, second = halves
+    z = (first.weight - second.weight) / np.hypot(first.error, second.error)
+    # Of so few validation models the one standard error more is a fair share.
+    assert 0.75 < z.std() < 1.08
+    assert 0.94 < (np.abs(z) < 1.96).mean() < 0.995

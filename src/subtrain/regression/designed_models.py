@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from subtrain.designs.orthogonal import SetLayout
 from subtrain.masks import Masks
-from subtrain.regression.row_noise import RowNoise
+from subtrain.regression.row_noise import LEAST_FREEDOM, ORTHOGONAL, RowNoise
 from subtrain.regression.shared_seeds import SeedEffects, effects_of_pairs, effects_of_rows
 from subtrain.regression.study_models import Models
+from subtrain.regression.validated_noise import noise_share
 from subtrain.system.types import Floats
 
+# Share of rows that are pairs from which on a few single models make no difference.
+NEARLY_ALL = 0.9
 Ints = NDArray[np.int64]
 
 
@@ -109,9 +112,12 @@ class DesignedModels(Models):
         made, crosstalk = self.adjustment, self.study.design.crosstalk(rows)
         if made.noise is None:
             return RowNoise(crosstalk)
-        paired = np.isin(rows, made.first[made.second >= 0])
+        paired = float(np.isin(rows, made.first[made.second >= 0]).mean())
         # A row that is one model has twice the noise of half a sum, or less.
-        return RowNoise(crosstalk, made.noise * (2.0 - float(paired.mean())), made.freedom)
+        noise = made.noise * (2.0 - paired)
+        if paired > NEARLY_ALL and crosstalk <= ORTHOGONAL and rows.size <= self.study.n + LEAST_FREEDOM:
+            noise = noise * noise_share(self, rows, noise)
+        return RowNoise(crosstalk, noise, made.freedom)
 
     def marks(self, rows: Ints) -> list[str]:
         assert self.adjustment is not None

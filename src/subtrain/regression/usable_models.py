@@ -43,7 +43,17 @@ def usable(models: Models, drop: bool) -> Models:
             f"{dropped.size:,} of {models.rows.size:,} models have an output that is inf or NaN (the first is model "
             f"{dropped[0]}) and are left out: if that depends on their subsets, those that are left are {SELECTED}"
         )
-    return replace(models, rows=np.setdiff1d(models.rows, dropped), notes=tuple(note for note in notes if note))
+    rows = np.setdiff1d(models.rows, dropped)
+    return replace(models, rows=rows, notes=tuple(note for note in notes if note), validation=_finite(models))
+
+
+def _finite(models: Models) -> NDArray[np.int64] | None:
+    """Validation models without those that are not finite: they only choose lambda, and others do that too."""
+    own = models.validation
+    if own is None:
+        return None
+    kept = own[np.isfinite(models.outputs_of(own)).all(axis=1)]
+    return kept if kept.size > 1 else None
 
 
 @dataclass(eq=False)

@@ -122,12 +122,12 @@ class SharedPrior(LinearEstimator):
         # Rows of an orthogonal set cannot tell how much of the residual helps, for the others predict nothing of them.
         self._believed = models.study.design.orthogonal and models.validation is None
         self._guess_alone = False
-        self._rows = models.row_noise(models.fitted_rows)
         if self.guess is not None:
             self._tables, notes = tables_for(models.study, models.output, self.guess)
             self._guess_alone = not room_for_residual(models.study.n, models.targets)
         if self._guess_alone:
             return (*notes, said_of_alone(models.study.n, models.targets, models.rows.size))
+        self._rows = models.row_noise(models.fitted_rows)
         if self.pairs == "task":
             self._known, more = pairs_of_study(models.study, models.output)
             notes += more
