@@ -5,10 +5,11 @@
     python benchmarks/designs.py --task digits         # one of the tasks; may be repeated
 
 A study of kind "paley" is extended to q / 2, q, 2q and 4q models, q the prime of its units, and fitted at each size. No
-model chooses anything but where "validation" is said: there 100 more do. LDS: per target, mean over targets, against
-the mean of five runs of held-out random subsets with seeds of their own, those of the studies of guess.py. In brackets:
-how many models the LASSO needs for that LDS on random masks (its curve in results/guess.json, read log-linearly between
-sizes) over those used. The K models of a guess are the first of those. Writes results/designs.{json,md}.
+model chooses anything, but for the columns with validation models: there 100 more do. LDS: per target, mean over
+targets, against the mean of five runs of held-out random subsets with seeds of their own, those of the studies of
+guess.py. In brackets: how many models the LASSO needs for that LDS on random masks (its curve in results/guess.json,
+read log-linearly between sizes) over those used. The K models of a guess are the first of those. Writes
+results/designs.{json,md}.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def task_of(name, data):
 
 
 def random_study(name, data, folder):
-    """The study of random masks that judges, and whose LASSO is compared with."""
+    """The study of random masks: its held-out models evaluate, and its LASSO is what designs are compared with."""
     if (folder / name).exists():
         return st.Study.open(folder / name)
     if name != SHARED:
@@ -87,13 +88,13 @@ def random_points(name, study, data):
 
 def measured(name, data, folder, fraction=1.0):
     """LDS of every way at every size."""
-    judge = random_study(name, data, folder)
-    index, subsets, replicates = even_replicates(judge, judge.done("evaluation"))
-    y = judge.read("test_margins", index).astype(np.float64).reshape(subsets, replicates, -1)
-    held = judge.masks(index[::replicates]).unpack()
+    random = random_study(name, data, folder)
+    index, subsets, replicates = even_replicates(random, random.done("evaluation"))
+    y = random.read("test_margins", index).astype(np.float64).reshape(subsets, replicates, -1)
+    held = random.masks(index[::replicates]).unpack()
     x, labels, x_test, labels_test = guess.arrays("digits" if name == SHARED else name, data)
     known = st.Pairs.of((labels, labels_test), (x, x_test))
-    points = [{**p, "estimator": f"random {p['estimator']}"} for p in random_points(name, judge, data)]
+    points = [{**p, "estimator": f"random {p['estimator']}"} for p in random_points(name, random, data)]
     points = [p for p in points if p["estimator"] in WAYS]
     place, params = task_of(name, data)
     with tempfile.TemporaryDirectory() as scratch:
@@ -106,7 +107,7 @@ def measured(name, data, folder, fraction=1.0):
             ways |= {f"guess {k}": st.SharedPrior(pairs=known, guess=table) for k, table in made.items()}
             points += [fitted(study, m, label, estimator, held, y) for label, estimator in ways.items()]
         points += with_validation(study, place, params, Path(scratch), known, held, y, fraction)
-    ceiling = score(held @ np.zeros((judge.n, y.shape[2])), y, bootstrap=0).lds_ceiling
+    ceiling = score(held @ np.zeros((random.n, y.shape[2])), y, bootstrap=0).lds_ceiling
     return {"task": TITLES[name], "subsets": subsets, "ceiling": ceiling, "points": with_factors(points)}
 
 

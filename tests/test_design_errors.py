@@ -40,7 +40,7 @@ from subtrain.errors import InputError
         ({"seed": -1}, "seed must be a whole number"),
         ({"seed": 2**64}, r"seed must be below 2\*\*64"),
         ({"models": 2**40, "heldout": 1}, "too many"),
-        ({"kind": "latin"}, "unknown kind of design 'latin'; choose from fixed, bernoulli, stratified"),
+        ({"kind": "latin"}, "unknown kind of design 'latin'; choose from auto, fixed, bernoulli, stratified, paley"),
         ({"n": 10, "models": 250, "heldout": 3}, "253 subsets were asked for, but only 252 different fixed subsets"),
         ({"n": 4, "models": 17, "heldout": 0, "kind": "bernoulli"}, "only 16 different bernoulli subsets"),
         ({"groups": (0, 2, 2)}, r"groups must be numbered 0, 1, 2, … without gaps; found \[0, 2\]"),
@@ -51,7 +51,10 @@ from subtrain.errors import InputError
         ({"groups": ((0, 1), (1, 0))}, "groups must be a list of integers"),
         ({"groups": (0, 0)}, "at least 2 units to choose from, got n = 1"),
         ({"groups": (0, 1, 2), "n": 4}, "groups name 3 units, but n = 4"),
-        ({"n": 10, "extensions": (("judge", 1, 1),)}, "an extension adds fit or evaluation models, not 'judge'"),
+        (
+            {"n": 10, "extensions": (("judge", 1, 1),)},
+            "an extension adds fit, validation or evaluation models, not 'judge'",
+        ),
         ({"n": 10, "heldout": 2, "models": 240, "extensions": (("fit", 11, 1),)}, "253 subsets were asked for"),
     ],
 )
@@ -73,7 +76,7 @@ def test_the_number_of_subsets_counts_in_large_worlds_too(alpha):
 
 @pytest.mark.parametrize(("alpha", "n"), [(0.5, 10**6), (0.5, 80), (0.9, 50_000)])
 def test_as_many_models_as_anyone_has(alpha, n):
-    assert Design(alpha, 2**40, n=n, heldout=0).rows == 2**40
+    assert Design(alpha, 2**40, n=n, heldout=0, validation=0).rows == 2**40
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_masks_need_units():
 def test_designs_are_plain_values():
     design = Design(n=10, models=20, heldout=2, groups=None)
     assert repr(design) == (
-        "Design(alpha=0.5, models=20, seed=0, kind='fixed', heldout=2, replicates=2, n=10, extensions=())"
+        "Design(alpha=0.5, models=20, seed=0, kind='fixed', heldout=2, replicates=2, n=10, extensions=(), validation=0)"
     )
     assert hash(design) == hash(Design(n=10, models=20, heldout=2))
     with pytest.raises(AttributeError):

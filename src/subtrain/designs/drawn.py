@@ -417,6 +417,6 @@ class Design(DesignDefaults):
 
 def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]:
     if role not in ROLES:
-        raise InputError(f"an extension adds {', '.join(ROLES)} models, not {role!r}")
+        raise InputError(f"an extension adds {FIT}, {VALIDATION} or {EVALUATION} models, not {role!r}")
     name = {FIT: "models to add", VALIDATION: "validation models to add", EVALUATION: "heldout subsets to add"}[role]
     return role, whole(name, subsets, 1), whole("replicates", replicates, 1)
