@@ -85,18 +85,18 @@ def _part(
     folder: Path, init: str, design: Design, guess: int, workers: int | None, say: Callable[[str], None]
 ) -> DemoPart:
     from subtrain.fits import save_fit
-    from subtrain.guess_models import guess as make_guess
     from subtrain.regression import Lasso, SharedPrior, fit
     from subtrain.regression.estimators.kit.contract import Estimator
 
     study = Study.create(folder, digits(init=init), design, exist_ok=True)
     say(f"{study.models:,} networks, each on its own random half of {study.n} digits, {INITS[init]}")
-    done = study.collect(workers=workers)
+    done = study.collect(workers=workers, guess=guess or None)
     estimator: Estimator = Lasso()
     if guess:
-        say(f"Guessing every weight from the influence tables of {guess} of them")
-        estimator = SharedPrior(guess=make_guess(study, guess, "test_margins", workers=workers))
-    say("Fitting a datamodel for every target")
+        say(f"Fitting a datamodel for every target, from a guess: the influence tables of {guess} networks")
+        estimator = SharedPrior(guess="default")
+    else:
+        say("Fitting a datamodel for every target")
     datamodels = fit(study, output="test_margins", estimator=estimator)
     save_fit(study, datamodels)
     evaluation = evaluate(datamodels, study)
