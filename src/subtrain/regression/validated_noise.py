@@ -11,7 +11,8 @@ from subtrain.system.types import Floats
 
 # Targets that tell it: evenly spaced, for all targets share it.
 TARGETS = 100
-LEAST_SHARE = 0.1
+# Below it some hundred validation models tell nothing: on digits it is .44 at 150 units and .26 at 300.
+LEAST_SHARE = 0.25
 # Masks multiplied at a time.
 ROWS = 256
 

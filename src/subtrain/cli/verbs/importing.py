@@ -54,7 +54,7 @@ def import_(
     subtrain import runs/mine --masks masks.npy --output test_margins=margins.npy
     """
     from subtrain.cli.shared.progress import stages
-    from subtrain.designs.model_rows import EVALUATION
+    from subtrain.designs.model_rows import EVALUATION, VALIDATION
     from subtrain.store.npy_files import open_npy
     from subtrain.study import Study
 
@@ -79,9 +79,10 @@ def import_(
         )
     else:
         raise InputError("give the data to import: a folder, or --masks FILE --output NAME=FILE")
-    judged, there = made.done(EVALUATION).size, made.models_done()
+    judged, chose, there = made.done(EVALUATION).size, made.done(VALIDATION).size, made.models_done()
+    only = f"{judged:,} only for evaluation" + (f", {chose:,} only to choose lambda" if chose else "")
     of = f" of {made.models:,} rows" if there < made.models else ""
-    out.print(f"Imported {study}: {there:,} models{of} ({judged:,} only for evaluation) over {made.n:,} units")
+    out.print(f"Imported {study}: {there:,} models{of} ({only}) over {made.n:,} units")
     out.print(f"Held-out models: {made.manifest['evaluation_from']}", soft_wrap=True)
     out.print(f"Better outputs: {_told(made)}", soft_wrap=True)
     for note in made.manifest["notes"]:
