@@ -5,7 +5,7 @@ import pytest
 
 from subtrain import Design
 from subtrain.errors import InputError
-from subtrain.regression.mask_covariance import design_covariance, observed_covariance
+from subtrain.regression.mask_covariance import covariance_of, design_covariance, observed_covariance
 
 DESIGNS = [
     ("fixed", 0.5),
@@ -44,3 +44,9 @@ def test_units_that_are_not_alike_are_refused():
     masks = np.random.default_rng(0).random((2000, 10)) < np.linspace(0.3, 0.7, 10)
     with pytest.raises(InputError, match="some units are held by more models than others"):
         observed_covariance(masks.sum(axis=1), masks.sum(axis=0))
+
+
+def test_units_that_always_come_together_have_no_covariance_to_solve_with():
+    held = np.random.default_rng(0).random(100) < 0.5
+    masks = np.stack([held, held], axis=1)
+    assert covariance_of(np.cov(masks.T, bias=True), masks.mean(axis=0), 100) is None

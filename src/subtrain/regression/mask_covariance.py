@@ -101,7 +101,8 @@ def covariance_of(moments: Floats, shares: Floats, models: int, crosstalk: float
     within = float(np.diag(moments).sum())
     q = (float(moments.sum()) - within) / (n * (n - 1))
     p = within / n - q
-    if uneven(shares[live], models, p):
+    # Units that always come together have no precision.
+    if p <= 1e-12 * within / n or uneven(shares[live], models, p):
         return None
     # Squares of the covariances, summed, without what all units have in common.
     sums = moments.sum(axis=1)
