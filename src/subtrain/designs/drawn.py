@@ -25,7 +25,10 @@ from subtrain.designs.model_rows import (
     VALIDATION,
     Block,
     Rows,
+    blocks_of,
+    numbers_among,
     row_numbers,
+    subsets_and_replicates,
     whole,
 )
 from subtrain.designs.orthogonal import (
@@ -246,12 +249,7 @@ class Design(DesignDefaults):
             (VALIDATION, self.validation or 0, 1),
             *self.extensions,
         ]
-        found, row, subset = [], 0, 0
-        for role, subsets, replicates in plan:
-            if subsets:
-                found.append(Block(role, subsets, replicates, row, subset))
-                row, subset = row + subsets * replicates, subset + subsets
-        return tuple(found)
+        return blocks_of(plan)
 
     @property
     def rows(self) -> int:
@@ -294,15 +292,7 @@ class Design(DesignDefaults):
         return self._locate(rows)[0]
 
     def _locate(self, rows: Rows | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        index = row_numbers(rows, self.rows)
-        blocks = self.blocks
-        which = np.searchsorted([b.last_row for b in blocks], index, side="right")
-        first_row, first_subset, reps = (
-            np.array([getattr(b, name) for b in blocks], np.int64)[which]
-            for name in ("first_row", "first_subset", "replicates")
-        )
-        offset = index - first_row
-        return first_subset + offset // reps, offset % reps
+        return subsets_and_replicates(self.blocks, row_numbers(rows, self.rows))
 
     def masks(self, rows: Rows | None = None) -> Masks:
         """Packed masks of these rows (all by default): row i is a pure function of (design, i)."""
@@ -320,14 +310,7 @@ class Design(DesignDefaults):
 
     def fit_numbers(self, rows: Rows | None = None) -> NDArray[np.int64]:
         """The number of each row among the models to fit on, 0, 1, …; -1 for others."""
-        index = row_numbers(rows, self.rows)
-        found, before = np.full(index.size, -1), 0
-        for block in self.blocks:
-            if block.role == FIT:
-                here = (index >= block.first_row) & (index < block.last_row)
-                found[here] = index[here] - block.first_row + before
-                before += block.rows
-        return found
+        return numbers_among(self.blocks, FIT, row_numbers(rows, self.rows))
 
     @cached_property
     def sets(self) -> OrthogonalSets | None:

@@ -35,6 +35,40 @@ class Block:
         return self.first_row + self.rows
 
 
+def blocks_of(plan: Sequence[tuple[str, int, int]]) -> tuple[Block, ...]:
+    """Blocks of (role, subsets, replicates), one after another; those without subsets are left out."""
+    found, row, subset = [], 0, 0
+    for role, subsets, replicates in plan:
+        if subsets:
+            found.append(Block(role, subsets, replicates, row, subset))
+            row, subset = row + subsets * replicates, subset + subsets
+    return tuple(found)
+
+
+def subsets_and_replicates(
+    blocks: Sequence[Block], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The number of each row's subset, and which of its replicates the row is."""
+    which = np.searchsorted([block.last_row for block in blocks], rows, side="right")
+    first_row, first_subset, replicates = (
+        np.array([getattr(block, name) for block in blocks], np.int64)[which]
+        for name in ("first_row", "first_subset", "replicates")
+    )
+    offset = rows - first_row
+    return first_subset + offset // replicates, offset % replicates
+
+
+def numbers_among(blocks: Sequence[Block], role: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of each row among the models of a role, 0, 1, …; -1 for others."""
+    found, before = np.full(rows.size, -1), 0
+    for block in blocks:
+        if block.role == role:
+            here = (rows >= block.first_row) & (rows < block.last_row)
+            found[here] = rows[here] - block.first_row + before
+            before += block.rows
+    return found
+
+
 def whole(name: str, value: Any, least: int = 0) -> int:
     """`value` as a plain int; InputError unless it is a whole number, `least` or more."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
