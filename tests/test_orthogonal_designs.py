@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from subtrain.designs.cyclotomic import classes, difference_set, is_prime
 from subtrain.designs.drawn import Design
+from subtrain.designs.kind_choice import pairs_missing, said_of_sizes
 from subtrain.designs.model_rows import EVALUATION, FIT, VALIDATION
 from subtrain.designs.orthogonal import OrthogonalSets, SharedSeeds, seeds_by_default
 from subtrain.errors import InputError
@@ -170,27 +171,26 @@ PINNED = "6d18733c715618df aefa67e77c75dcfb [1866115154, 4288742974, 1080840392]
     [
         (
             {"n": 500},
-            "paley, because alpha is 0.5 and there are 100 units or more: a set has 2 x 503 models, "
-            "which share 10 training seeds",
+            "paley, the default for alpha 0.5 and 100 units or more: a set of 2 x 503 models shares 10 training seeds",
         ),
         (
             {"n": 89},
-            "fixed, because there are fewer than 100 units: each subset is drawn by itself, and each model has its own "
+            "fixed, the default for fewer than 100 units: each subset is drawn by itself, and each model has its own "
             "training seed",
         ),
         (
             {"n": 500, "alpha": 0.3},
-            "fixed, because alpha is 0.3, not 0.5: each subset is drawn by itself, and each model has its own training "
-            "seed",
+            "fixed, the default where alpha is not 0.5 (it is 0.3): each subset is drawn by itself, and each model has "
+            "its own training seed",
         ),
         (
             {"n": 500, "alpha": (0.3, 0.5)},
-            "fixed, because there are several alphas: each subset is drawn by itself, and each model has its own "
+            "fixed, the default for several alphas: each subset is drawn by itself, and each model has its own "
             "training seed",
         ),
         (
             {"n": 500, "kind": "fixed", "seeds": 20},
-            "fixed, as you asked for: each subset is drawn by itself, and 1,006 models in a row share 20 "
+            "fixed, as you asked for: each subset is drawn by itself, and each 1,006 models in a row share 20 "
             "training seeds",
         ),
         (
@@ -206,6 +206,30 @@ PINNED = "6d18733c715618df aefa67e77c75dcfb [1866115154, 4288742974, 1080840392]
 def test_why_a_design_is_of_its_kind_is_one_sentence(fields, sentence):
     assert Design(**fields).kind_reason == sentence
     assert Design().kind_reason is None
+
+
+def test_a_size_is_named_one_side_of_a_set_or_whole_sets():
+    def said(models, **more):
+        design = Design(n=320, models=models, **more)
+        return said_of_sizes(design.suitable_sizes, design.sets)
+
+    assert said(60) == "331 (one side of a set) or 662 (a whole set)"
+    assert said(400) == "331 (one side of a set) or 662 (a whole set)"
+    assert said(1000) == "662 (a whole set) or 1,324 (2 whole sets)"
+    assert said(60, alpha=0.25, kind="cyclotomic") == "373 (a whole set)"
+    assert said(331) == said(60, kind="fixed") == ""
+
+
+def test_pairs_that_are_not_there_yet_are_told():
+    def said(models, seeds="pair"):
+        design = Design(n=320, models=models, seeds=seeds)
+        return pairs_missing(design.models, design.sets, design.sharing)
+
+    assert "below 332 models" in said(331)
+    assert "--models 662 (a whole set)" in said(60)
+    assert said(332) == said(60, 10) == said(60, "model") == ""
+    layout = Design(n=320, models=332, seeds="pair").layout(range(332))
+    assert layout.pairs[331] == layout.pairs[0], "the model after one side is the first complement"
 
 
 def test_the_sizes_that_make_whole_sets():

@@ -177,9 +177,9 @@ def test_create_says_which_design_it_made_and_extend_adds_validation_models(tmp_
     study = tmp_path / "wine"
     given = ("-t", "tabular", "-p", "data=wine", "--heldout", 3)
     shown = " ".join(ok("create", study, *given, "--models", 250, "--seeds", 6).split())
-    assert "Design: paley, because alpha is 0.5 and there are 100 units or more: a set has 2 x 127 models" in shown
-    assert "which share 6 training seeds" in shown
-    assert "--models 127 or 254 would make whole sets" in shown
+    assert "Models: 250 to fit on, 3 held-out subsets x 2, 20 to choose lambda by (validation)" in shown
+    assert "paley, the default for alpha 0.5 and 100 units or more: a set of 2 x 127 models shares 6 training" in shown
+    assert "--models 127 (one side of a set) or 254 (a whole set) would suit better" in shown
     assert json.loads((study / "study.json").read_text())["design"]["validation"] == 20
     assert "286 models" in " ".join(ok("extend", study, "--validation", 10).split())
     found = Study.open(study)
@@ -187,10 +187,25 @@ def test_create_says_which_design_it_made_and_extend_adds_validation_models(tmp_
     assert found.design.shared_seeds == 6
     plain = " ".join(ok("create", tmp_path / "plain", *given, "--kind", "fixed", "--models", 250).split())
     assert "fixed, as you asked for" in plain
-    assert "whole sets" not in plain
+    assert "whole set" not in plain
     own = ok("create", tmp_path / "own", *given, "--models", 254, "--seeds", "pair", "--validation", 0)
     assert "share a training seed" in " ".join(own.split())
+    assert "no pair" not in own
     assert json.loads((tmp_path / "own/study.json").read_text())["design"]["validation"] == 0
+    side = " ".join(ok("create", tmp_path / "side", *given, "--models", 127, "--seeds", "pair").split())
+    assert "no pair of a mask and its complement is there below 128 models" in side
+
+
+def test_create_takes_alpha_as_a_fraction(tmp_path):
+    given = ("-t", "tabular", "-p", "data=wine", "--models", 20, "--heldout", 3)
+    shown = ok("create", tmp_path / "third", *given, "--alpha", "1/3", "--kind", "cyclotomic")
+    assert "alpha 1/3" in shown
+    assert Study.open(tmp_path / "third").design.alpha == 1 / 3
+    rounded = run("create", tmp_path / "rounded", *given, "--alpha", "0.3333", "--kind", "cyclotomic")
+    assert (rounded.returncode, "denominator up to 12" in " ".join(rounded.stderr.split())) == (2, True)
+    for wrong in ("1/0", "1/x", "a half"):
+        refused = run("create", tmp_path / "wrong", *given, "--alpha", wrong)
+        assert (refused.returncode, "--alpha must be a number or several" in refused.stderr) == (2, True)
 
 
 def test_masks_that_no_design_draws_have_no_validation_models(make_study):

@@ -21,15 +21,15 @@ def explained(
     sets: OrthogonalSets | None,
     sharing: SharedSeeds | None,
 ) -> str:
-    """The kind, why it is right or that it was asked for, what a set of its models is, and how they share seeds."""
+    """The kind, why it is the default or that it is not, what a set of its models is, and how they share seeds."""
     usual = kind == automatic_kind(alpha, n)
-    reason = f"because {_reason(alpha, n)}" if usual else "as you asked for"
+    reason = f"{kind}, {_usual(alpha, n) if usual else 'as you asked for'}"
     if sets is None:
-        return f"{kind}, {reason}: each subset is drawn by itself, and {_shared(sharing)}"
-    whole = f"a set has {'2 x ' if sets.sides > 1 else ''}{sets.prime:,} models"
+        return f"{reason}: each subset is drawn by itself, and {_shared(sharing)}"
+    whole = f"{'2 x ' if sets.sides > 1 else ''}{sets.prime:,} models"
     if sharing is not None and sharing.count is not None:
-        return f"{kind}, {reason}: {whole}, which share {sharing.count} training seeds"
-    return f"{kind}, {reason}: {whole}, and {_shared(sharing)}"
+        return f"{reason}: a set of {whole} shares {sharing.count} training seeds"
+    return f"{reason}: a set has {whole}, and {_shared(sharing)}"
 
 
 def _shared(sharing: SharedSeeds | None) -> str:
@@ -37,15 +37,18 @@ def _shared(sharing: SharedSeeds | None) -> str:
         return "each model has its own training seed"
     if sharing.count is None:
         return "a mask and its complement share a training seed"
-    return f"{sharing.translates * sharing.sides:,} models in a row share {sharing.count} training seeds"
+    return f"each {sharing.translates * sharing.sides:,} models in a row share {sharing.count} training seeds"
 
 
-def _reason(alpha: float | tuple[float, ...], n: int) -> str:
+def _usual(alpha: float | tuple[float, ...], n: int) -> str:
+    # A design does not remember whether its kind was chosen or given: each sentence is true of both.
+    if isinstance(alpha, tuple):
+        return "the default for several alphas"
     if alpha != 0.5:
-        return "there are several alphas" if isinstance(alpha, tuple) else f"alpha is {alpha:g}, not 0.5"
+        return f"the default where alpha is not 0.5 (it is {alpha:g})"
     if n < LEAST_UNITS:
-        return f"there are fewer than {LEAST_UNITS} units"
-    return f"alpha is 0.5 and there are {LEAST_UNITS} units or more"
+        return f"the default for fewer than {LEAST_UNITS} units"
+    return f"the default for alpha 0.5 and {LEAST_UNITS} units or more"
 
 
 def whole_sizes(models: int, sets: OrthogonalSets | None) -> tuple[int, ...]:
@@ -58,3 +61,27 @@ def whole_sizes(models: int, sets: OrthogonalSets | None) -> tuple[int, ...]:
     below = models // sets.models * sets.models or (sets.prime if models > sets.prime else 0)
     above = sets.prime if models < sets.prime else (models // sets.models + 1) * sets.models
     return tuple(size for size in (below, above) if size)
+
+
+def said_of_sizes(sizes: tuple[int, ...], sets: OrthogonalSets | None) -> str:
+    """Numbers of models, `whole_sizes`, and what each of them is: one side of a set, a whole set, or several."""
+    if sets is None or not sizes:
+        return ""
+    shown = (*sizes, sets.models) if sizes == (sets.prime,) and sets.sides > 1 else sizes
+    return " or ".join(f"{size:,} ({_named(size, sets)})" for size in shown)
+
+
+def _named(size: int, sets: OrthogonalSets) -> str:
+    if size < sets.models:
+        return "one side of a set"
+    return "a whole set" if size == sets.models else f"{size // sets.models} whole sets"
+
+
+def pairs_missing(models: int, sets: OrthogonalSets | None, sharing: SharedSeeds | None) -> str:
+    """That pairs are to share seeds and there is none yet; "" otherwise."""
+    if sets is None or sharing is None or sharing.count is not None or models > sets.prime:
+        return ""
+    return (
+        f"no pair of a mask and its complement is there below {sets.prime + 1:,} models, so no two models share a "
+        f"seed; --models {sets.models:,} (a whole set) makes all pairs"
+    )

@@ -45,6 +45,17 @@ def blocks_of(plan: Sequence[tuple[str, int, int]]) -> tuple[Block, ...]:
     return tuple(found)
 
 
+def said_of_parts(blocks: Sequence[Block]) -> str:
+    """How many models each role has, in words; of held-out subsets how often each is trained."""
+    said = []
+    for block in blocks:
+        if block.role == EVALUATION:
+            said.append(f"{block.subsets:,} held-out subset{'s' if block.subsets > 1 else ''} x {block.replicates}")
+        else:
+            said.append(f"{block.subsets:,} {'to fit on' if block.role == FIT else 'to choose lambda by (validation)'}")
+    return ", ".join(said)
+
+
 def subsets_and_replicates(
     blocks: Sequence[Block], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,9 @@ def create(
     param: Params = None,
     alpha: Annotated[
         str,
-        typer.Option(help="Fraction of the units in each subset; each subset draws one of several, as in 0.2,0.4,0.6."),
+        typer.Option(
+            help="Fraction of the units in each subset, as 0.5 or 1/3; each subset draws one of several, as in 0.2,0.4."
+        ),
     ] = "0.5",
     models: Annotated[int, typer.Option(help="Number of distinct subsets to fit on, one model each.")] = 1000,
     heldout: Annotated[
@@ -123,18 +126,29 @@ def _seeds(text: str | None) -> Any:
 
 
 def _about_design(design: AnyDesign) -> list[str]:
-    """The kind of the design and why, and the numbers of models that would suit it better."""
-    lines = [f"Design: {design.kind_reason}"] if design.kind_reason else []
-    sizes = design.drawn.suitable_sizes if design.drawn else ()
-    if sizes:
-        better = " or ".join(f"{size:,}" for size in sizes)
-        lines.append(f"Note: --models {better} would make whole sets; sizes between whole sets are no better per model")
+    """What its models are for, its kind and why, and the numbers of models that would suit it better."""
+    from subtrain.designs.kind_choice import pairs_missing, said_of_sizes
+    from subtrain.designs.model_rows import said_of_parts
+
+    drawn = design.drawn
+    if drawn is None:
+        return []
+    lines = [f"Models: {said_of_parts(drawn.blocks)}", f"Design: {drawn.kind_reason}"]
+    missing = pairs_missing(drawn.models, drawn.sets, drawn.sharing)
+    better = said_of_sizes(drawn.suitable_sizes, drawn.sets)
+    if missing:
+        lines.append(f"Note: {missing}")
+    elif better:
+        lines.append(f"Note: --models {better} would suit better; sizes between these are no better per model")
     return lines
 
 
 def _alphas(text: str) -> float | tuple[float, ...]:
     try:
-        several = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--alpha must be a number or several with commas between, got {text!r}") from None
+        # A fraction such as 1/3, which no decimal is, makes the alpha of a cyclotomic design.
+        several = tuple(float(Fraction(part)) if "/" in part else float(part) for part in text.split(","))
+    except (ValueError, ZeroDivisionError):
+        raise InputError(
+            f"--alpha must be a number or several with commas between, as 0.5, 1/3 or 0.2,0.4, got {text!r}"
+        ) from None
     return several if len(several) > 1 else several[0]
