@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 from subtrain.datamodels import Datamodels, load_from, save_to
+from subtrain.designs.model_rows import OWN_VALIDATION
 from subtrain.errors import InputError
 from subtrain.store.protocol import JSON_BYTES, read_capped
 from subtrain.studies.manifest import UNSEALED
@@ -46,3 +49,14 @@ def digest_of(study: StoredStudy, name: str) -> str:
         return hashlib.sha256(read_capped(study.store, f"{fit_prefix(name)}/{FIT_META}", JSON_BYTES)).hexdigest()
     except FileNotFoundError:
         return ""
+
+
+def models_said(meta: Mapping[str, Any]) -> str:
+    """How many models a fit has, in words: those to fit on, of how many the study plans, and those of the design that
+    only choose lambda."""
+    models, own = int(meta["models"]), int(meta.get("parts", {}).get(OWN_VALIDATION, 0))
+    planned, pairs = int(meta.get("models_planned", 0)), int(meta.get("design", {}).get("pairs", 0))
+    of = f" of {planned:,}" if models - own < planned else ""
+    paired = f" ({pairs:,} pairs)" if pairs else ""
+    chose = f" and {own:,} to choose lambda by" if own else ""
+    return f"{models - own:,}{of} models{' to fit on' if own else ''}{paired}{chose}"

@@ -11,6 +11,7 @@ import pytest
 import subtrain as st
 from subtrain.designs.model_rows import FIT, VALIDATION
 from subtrain.errors import InputError
+from subtrain.fits import models_said
 from subtrain.regression.counting.count_stream import count_blocks
 from subtrain.regression.counting.study_counts import counted
 from subtrain.regression.designed_models import DesignedModels, as_designed
@@ -94,6 +95,20 @@ def test_a_seed_that_does_nothing_costs_nothing():
     for models in (Q, 2 * Q):
         found = designed(study_of(models, World(seed_effect=0.0, noise=1.0)))
         assert found.about()["seed_share"] < 0.02
+
+
+@pytest.mark.filterwarnings("ignore::subtrain.regression.fit_warnings.FitWarning")
+def test_a_plan_and_the_fit_s_meta_tell_pairs_and_models_apart():
+    said = []
+    study = study_of(2 * Q, validation=20)
+    dm = study.fit(estimator="ridge", announce=lambda plan: said.append(str(plan)))
+    assert said[0].startswith(f"{Q} pairs of {2 * Q} models and 20 single models x ")
+    assert models_said(dm.meta) == f"{2 * Q} models to fit on ({Q} pairs) and 20 to choose lambda by"
+    study = study_of(Q)
+    dm = study.fit(estimator="ridge", announce=lambda plan: said.append(str(plan)))
+    assert said[1].startswith(f"{Q} models x ")
+    assert models_said(dm.meta) == f"{Q} models"
+    assert models_said({**dm.meta, "models_planned": 2 * Q}) == f"{Q} of {2 * Q} models"
 
 
 def test_missing_halves_are_fitted_as_they_are():

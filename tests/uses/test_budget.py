@@ -40,7 +40,9 @@ def test_a_known_curve_is_carried_on():
     assert found.models.low < exact < found.models.high
     assert found.seconds == pytest.approx((found.models.value - 4000) / 10)
     assert "to reach LDS 0.8 you need about" in repr(found)
-    assert f"], {duration(found.seconds)} on this machine; you have 4,000; mean over 50 targets" in repr(found)
+    assert f"], {duration(found.seconds)} on this machine; you have 4,000 to fit on; mean over 50 targets" in repr(
+        found
+    )
     assert set(found.to_json()) == {"models", "lds", "low", "high", "predicted"}
     assert found.figure().axes
 

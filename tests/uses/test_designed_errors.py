@@ -14,7 +14,7 @@ from subtrain.regression.row_noise import Residuals, RowNoise
 from subtrain.regression.study_models import finished_models
 from subtrain.uses.kit.debias import debias
 from subtrain.uses.kit.residuals import fitted_parts, residual_sums
-from subtrain.uses.kit.standard_errors import stand_in
+from subtrain.uses.kit.standard_errors import stand_in, why_no_errors
 from uses.planted import seeded_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::subtrain.regression.fit_warnings.FitWarning")
@@ -56,6 +56,27 @@ def test_where_one_set_does_not_tell_its_noise_intervals_are_too_wide_rather_tha
     assert shares_held(st.significance(study.fit(), study), truth) > 0.95
     dm = study.fit(estimator=st.SharedPrior(pairs=None, ranks=(1,), lasso=False, validation=None))
     assert dm.error is None
+    side = options != {"seeds": "pair"}
+    why = "no standard errors: one side of a set" if side else "no standard errors: one set of pairs of the same seed"
+    assert why_no_errors(dm).startswith(why)
+    assert why in repr(st.neighbors(dm, study, targets=[0]))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "why"),
+    [
+        ("lasso", "the LASSO was chosen"),
+        ("ridge", "ridge was chosen"),
+        ("guess", "the guess alone"),
+        ("rank 1", "units"),
+    ],
+)
+def test_why_a_fit_has_no_errors_is_told_by_what_was_chosen(chosen, why):
+    meta = {"estimator": "SharedPrior", "chosen": chosen}
+    dm = st.Datamodels(np.eye(3, dtype=np.float32), np.zeros(3), np.zeros(3), meta)
+    assert f"no standard errors: {why}" in repr(st.neighbors(dm, targets=[0]))
+    assert why_no_errors(replace(dm, error=np.ones((3, 3), np.float32))) == ""
+    assert why_no_errors(replace(dm, meta={"estimator": "Lasso"})) == ""
 
 
 def test_even_effects_make_intervals_wider_not_wrong():

@@ -31,12 +31,14 @@ def test_each_target():
         ("target 2", "helpful", 4, 0.5),
     ]
     found.figure()
+    assert repr(found).startswith("Neighbors(test_margins: 6 helpful and harmful units of 5 for target 0, target 2)")
 
 
 def test_groups_are_judged_by_the_mean_of_their_targets():
     found = neighbors(DM, k=1, groups=["cat", "cat", "dog"])
     assert rows(found) == [("cat", "helpful", 1, 3.0), ("cat", "harmful", 2, -2.0), ("dog", "helpful", 3, 1.0)]
     assert found.count.tolist() == [2, 1]
+    assert "for cat, dog; weights are means over 3 targets" in repr(found)
     together = neighbors(DM, targets=[0, 1], k=1, together=True)
     assert rows(together)[0] == ("2 targets", "helpful", 1, 3.0)
 

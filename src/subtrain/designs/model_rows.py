@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from subtrain.errors import InputError
 
 FIT, VALIDATION, EVALUATION = ROLES = "fit", "validation", "evaluation"
+# The part of a fit's models that the design has for choosing lambda, as `meta["parts"]` names it.
+OWN_VALIDATION = "validation-own"
 Span = tuple[int, int]
 Rows = slice | range | Sequence[int] | NDArray[np.integer]
 

@@ -124,6 +124,16 @@ class DesignedModels(Models):
         some = np.unique(self.adjustment.sets[np.isin(self.adjustment.first, rows)])
         return [self.adjustment.marks[k] for k in some.tolist()]
 
+    def said(self, rows: Ints) -> str:
+        assert self.adjustment is not None
+        pairs = int(np.count_nonzero(self.adjustment.second[np.isin(self.adjustment.first, rows)] >= 0))
+        single = rows.size - pairs
+        return (
+            f"{pairs:,} pairs of {2 * pairs:,} models" + (f" and {single:,} single models" if single else "")
+            if pairs
+            else ""
+        )
+
     def about(self) -> dict[str, Any]:
         assert self.adjustment is not None
         made = self.adjustment

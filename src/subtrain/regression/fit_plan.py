@@ -25,7 +25,8 @@ class FitPlan:
     """What fitting `models` models over n units and T targets needs, in bytes.
 
     counts: what is held while paths are solved, the validation models included; path: their arrays and the weights;
-    reading: the peak while models are counted, counts included.
+    reading: the peak while models are counted, counts included; rows: what is fitted, in words, where it is not simply
+    `models` models.
     """
 
     models: int
@@ -35,6 +36,7 @@ class FitPlan:
     path: int
     reading: int
     disk: int
+    rows: str = ""
 
     @property
     def memory(self) -> int:
@@ -43,9 +45,14 @@ class FitPlan:
 
     def __str__(self) -> str:
         return (
-            f"{self.models:,} models x {self.n:,} units x {self.targets:,} targets: about {size(self.memory)} of "
-            f"memory at peak (counts {size(self.counts)}, paths {size(self.path)}), {size(self.disk)} to write"
+            f"{self.size_said}: about {size(self.memory)} of memory at peak (counts {size(self.counts)}, "
+            f"paths {size(self.path)}), {size(self.disk)} to write"
         )
+
+    @property
+    def size_said(self) -> str:
+        """Models, units and targets in words."""
+        return f"{self.rows or f'{self.models:,} models'} x {self.n:,} units x {self.targets:,} targets"
 
     def shortage(self, free: int) -> str:
         """What to say where so many bytes are free, which are too few."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,13 +102,14 @@ def fit(
     parts = models.parts(*model.splits_by)
     if len(parts) > 2 and not model.folds:
         raise no_folds(model)
-    plan = model.plan(models, parts, keep_counts)
+    everything = np.unique(np.concatenate(list(parts.values())))
+    plan = replace(model.plan(models, parts, keep_counts), rows=models.said(everything))
     if announce:
         announce(plan)
     plan.check(folder)
     with kept_warnings() as said, left_out(models.blank), mapper_of(engine, address) as mapper:
         _fit_parts(model, parts, _Counting(models, keep_counts, mapper, progress))
-    used = models.models_in(np.unique(np.concatenate(list(parts.values()))))
+    used = models.models_in(everything)
     meta = _meta(models, parts) | about_fit(model, used) | {"seconds": round(time.monotonic() - began, 3)}
     meta["notes"] = list(dict.fromkeys((*notes, *said)))
     meta |= model.choice()

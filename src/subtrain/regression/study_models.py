@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.missing_models import SELECTED, missing_models
-from subtrain.designs.model_rows import FIT, VALIDATION
+from subtrain.designs.model_rows import FIT, OWN_VALIDATION, VALIDATION
 from subtrain.errors import InputError
 from subtrain.masks import Masks, join, row_bytes
 from subtrain.regression.counting.model_stream import LAST
@@ -88,6 +88,10 @@ class Models:
         """What was done to the outputs of these rows, as digests; counts are of rows with the same marks."""
         return []
 
+    def said(self, rows: NDArray[np.int64]) -> str:
+        """What these rows are, in words, where a row is not one model; "" otherwise."""
+        return ""
+
     def about(self) -> dict[str, Any]:
         """What was made of the design's pairs and shared seeds."""
         return {}
@@ -123,7 +127,7 @@ class Models:
         if not validation:
             return {"all": self.rows}
         if self.validation is not None:
-            return {"fit-all": self.rows, "validation-own": self.validation}
+            return {"fit-all": self.rows, OWN_VALIDATION: self.validation}
         folds = int(validation) if isinstance(validation, (int, np.integer)) else 0
         if not (folds > 1 or 0.0 < validation < 1.0):
             raise InputError(f"validation must be a share below 1 or at least 2 folds, got {validation}")

@@ -57,7 +57,7 @@ class Budget(Result):
         low, high = (_about(value) for value in (self.models.low, self.models.high))
         return (
             f"to reach LDS {self.lds:g} you need about {_about(self.models.value)} models "
-            f"[{low}, {high}]{took}; you have {self.have:,}; {where}"
+            f"[{low}, {high}]{took}; you have {self.have:,} to fit on; {where}"
         )
 
     def _of_guesses(self) -> str:

@@ -23,6 +23,7 @@ from subtrain.uses.kit.direction import direction_note, quantity_fitted
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.removals import Removal, by_side, ranked
 from subtrain.uses.kit.result import Figure, Result, Table, new_figure
+from subtrain.uses.kit.standard_errors import why_no_errors
 from subtrain.uses.kit.unit_names import unit_columns
 
 
@@ -35,7 +36,8 @@ class Neighbors(Result):
     (its number), side (one of `sides`: "helpful", "harmful"; "raises", "lowers" where neither way is better), unit,
     weight (mean over the group's targets), q (NaN where no significance is known), label (of the unit, "" if
     unknown), error (standard error of the weight where the fit tells it, as `SharedPrior` does, NaN elsewhere and for
-    means over several targets, whose errors depend on each other).
+    means over several targets, whose errors depend on each other). no_errors: why the fit tells none though its
+    estimator does, in words.
     """
 
     groups: tuple[str, ...]
@@ -53,6 +55,7 @@ class Neighbors(Result):
     sides: tuple[str, str] = ("helpful", "harmful")
     remark: str = ""
     error: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    no_errors: str = ""
 
     def verify(self, runs: int = 10, **options: Any) -> Counterfactuals:
         """Retrain without the units of each list, and without as many random units: do the group's targets move?
@@ -67,11 +70,11 @@ class Neighbors(Result):
 
     def finding(self) -> str:
         known = f", {int((self.q <= 0.05).sum())} of them with q ≤ 0.05" if np.isfinite(self.q).any() else ""
-        names = ", ".join(self.groups[:3]) + (", …" if len(self.groups) > 3 else "")
-        return (
-            f"{self.output}: {self.unit.size} {self._named} of {self.n} for {names}; weights are "
-            f"means over {self.targets.size} targets{known}{self.remark}"
-        )
+        more = f", … ({len(self.groups)} in all)" if len(self.groups) > 3 else ""
+        names = ", ".join(self.groups[:3]) + more
+        means = f"; weights are means over {self.targets.size} targets" if self.targets.size > len(self.groups) else ""
+        why = f"; {self.no_errors}" if self.no_errors else ""
+        return f"{self.output}: {self.unit.size} {self._named} of {self.n} for {names}{means}{known}{self.remark}{why}"
 
     @property
     def count(self) -> NDArray[np.int64]:
@@ -205,6 +208,7 @@ def neighbors(
         output.sides,
         direction_note(output, str(dm.meta.get("output", ""))),
         _errors(dm, chosen, member, unit, group),
+        why_no_errors(dm),
     )
 
 

@@ -32,7 +32,7 @@ def evaluate(
     A table by any method of attribution is evaluated in the same way, in the scale that it has.
     """
     from subtrain.evaluation import evaluate as judge
-    from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit
+    from subtrain.fits import EVALUATION, OF, digest_of, fit_prefix, load_fit, models_said
     from subtrain.store.seal import put_sealed
     from subtrain.study import Study
 
@@ -49,7 +49,7 @@ def evaluate(
     if as_json:
         print_json(found.to_json())
         return
-    show(found)
+    show(found, f"fitted on {models_said(datamodels.meta)}" if found.models_fitted else "")
     if found.weak:
         out.print(found.weak, style="yellow", soft_wrap=True, markup=False)
     for text in datamodels.meta.get("notes", []):
@@ -61,7 +61,7 @@ def evaluate(
 def show(found: Evaluation, what: str = "") -> None:
     """Print an evaluation as a table; figures that do not exist, as errors of what has no scale, are left out.
 
-    what: what was evaluated, where it is no fit.
+    what: what was evaluated, in words.
     """
     fitted = f"fitted on {found.models_fitted:,} models" if found.models_fitted else "fitted elsewhere"
     out.print(

@@ -67,9 +67,10 @@ def fit(
 ) -> None:
     """Fit a datamodel for every target. Validation models choose λ; held-out models stay unseen."""
     from subtrain.cli.shared.keywords import keywords
-    from subtrain.fits import fit_prefix, save_fit
+    from subtrain.fits import fit_prefix, models_said, save_fit
     from subtrain.regression import fit as solve
     from subtrain.study import Study
+    from subtrain.uses.kit.standard_errors import why_no_errors
 
     began = time.monotonic()
     opened = Study.open(study)
@@ -95,9 +96,7 @@ def fit(
             address=address,
         )
     save_fit(opened, dm, name)
-    planned = dm.meta["models_planned"]
-    of = f" of {planned:,}" if dm.meta["models"] < planned else ""
-    out.print(f"{dm!r} from {dm.meta['models']:,}{of} models in {time.monotonic() - began:.1f} s", soft_wrap=True)
+    out.print(f"{dm!r} from {models_said(dm.meta)} in {time.monotonic() - began:.1f} s", soft_wrap=True)
     gap = f"Largest {model.gap_name} {dm.meta['gap_max']:.1e}; written" if model.gap_name else "Written"
     out.print(f"{gap} to {where}", soft_wrap=True)
     if "chosen" in dm.meta:
@@ -107,4 +106,7 @@ def fit(
         beta = ", ".join(f"{table} x {value:.2f}" for table, value in dm.meta["guess"]["beta"].items())
         share = dm.meta["guess"]["residual_share"]
         out.print(f"The guess: {beta}; {share:.0%} of what the outputs add to it is believed", soft_wrap=True)
+    without = why_no_errors(dm)
+    if without:
+        out.print(f"Note: {without}", soft_wrap=True, markup=False)
     out.print(f"Next: subtrain evaluate {study}" + (f" --fit {name}" if name != "default" else ""))

@@ -21,6 +21,7 @@ from subtrain.regression.counting.study_counts import kept_counts
 from subtrain.regression.counting.threads import Progress
 from subtrain.regression.estimators import ESTIMATORS, registered_name
 from subtrain.regression.estimators.kit.guess_alone import GUESS
+from subtrain.regression.estimators.kit.unshared import LASSO, RIDGE
 from subtrain.regression.estimators.lasso import lambda_factor
 from subtrain.regression.fit_warnings import FitWarning
 from subtrain.regression.lasso.lambda_choice import LassoOptions, of_targets
@@ -61,6 +62,27 @@ def standard_errors(
         raise InputError("the guess alone was fitted, which has no standard errors: nothing corrected it")
     errors: Floats = _debiased(dm, study, chosen_targets(dm, targets), progress=progress).error[0]
     return errors
+
+
+def why_no_errors(dm: Datamodels) -> str:
+    """Why a fit of an estimator that tells the error of each weight has none, and what to do; "" for other fits."""
+    name = registered_name(str(dm.meta.get("estimator")))
+    declared = getattr(ESTIMATORS[name], "standard_errors", "none") if name else "none"
+    if dm.error is not None or declared != "posterior":
+        return ""
+    chosen, design = str(dm.meta.get("chosen")), dm.meta.get("design")
+    if chosen == GUESS:
+        return "no standard errors: the guess alone was fitted, and nothing corrected it"
+    if chosen in (LASSO, RIDGE):
+        other = "the LASSO" if chosen == LASSO else chosen
+        why = f"{other} was chosen, which has no error of each weight; st.standard_errors gives one for each target"
+    elif design is None:
+        why = "units are in some masks more often, or more often together, than at random"
+    elif design["pairs"]:
+        why = "one set of pairs of the same seed does not tell its noise; a second set would"
+    else:
+        why = "one side of a set does not tell its noise; extend the study to a whole set, whose pairs tell it"
+    return f"no standard errors: {why}"
 
 
 def chosen_targets(dm: Datamodels, targets: Sequence[int] | None) -> NDArray[np.int64]:

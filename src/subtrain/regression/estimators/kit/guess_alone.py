@@ -73,8 +73,8 @@ class GuessPlan(FitPlan):
 
     def __str__(self) -> str:
         return (
-            f"{self.models:,} models x {self.n:,} units x {self.targets:,} targets, the guess alone: about "
-            f"{size(self.memory)} of memory at peak (models {size(self.counts)}, weights {self.weights}), "
+            f"{self.size_said}, the guess alone: about {size(self.memory)} of memory at peak "
+            f"(models {size(self.counts)}, weights {self.weights}), "
             f"{size(self.disk)} to write"
         )
 
