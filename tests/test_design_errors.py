@@ -128,7 +128,8 @@ def test_masks_need_units():
 def test_designs_are_plain_values():
     design = Design(n=10, models=20, heldout=2, groups=None)
     assert repr(design) == (
-        "Design(alpha=0.5, models=20, seed=0, kind='fixed', heldout=2, replicates=2, n=10, extensions=(), validation=0)"
+        "Design(alpha=0.5, models=20, seed=0, kind='fixed', heldout=2, replicates=2, n=10, "
+        "extensions=(), validation=0, shared_seeds=None)"
     )
     assert hash(design) == hash(Design(n=10, models=20, heldout=2))
     with pytest.raises(AttributeError):

@@ -151,7 +151,7 @@ def test_when_one_worker_is_too_many_the_models_fail_with_a_sentence(hungry):
 
 
 def test_a_model_that_is_too_large_costs_one_worker_not_all(hungry):
-    bad = int(Design(models=24, heldout=0, seed=3).seeds([5])[0])
+    bad = int(Design(models=24, heldout=0, seed=3, kind="fixed").seeds([5])[0])
     study = hungry(bad=[bad], seats=4, crowd=4)
     with pytest.raises(CollectError, match=r"1 of 24 models are missing.* model 5: it needs more memory than there is"):
         study.collect(devices=["cuda:0"], per_device=4, progress=False)
@@ -160,7 +160,7 @@ def test_a_model_that_is_too_large_costs_one_worker_not_all(hungry):
 
 
 def test_a_model_that_needs_the_device_for_itself_waits_for_it(hungry):
-    large = int(Design(models=24, heldout=0, seed=3).seeds([2])[0])
+    large = int(Design(models=24, heldout=0, seed=3, kind="fixed").seeds([2])[0])
     study = hungry(large=[large], seats=3, crowd=3)
     done = study.collect(devices=["cuda:0"], per_device=3, progress=False)
     # How many give up their place before the large model is alone depends on who holds the device at that moment.

@@ -246,3 +246,45 @@ def test_a_study_of_older_kinds_is_read_as_ever():
     assert study.done(FIT).size == 200
     with pytest.raises(InputError, match="a role is"):
         study.done("judging")
+
+
+class Noisy:
+    """Outputs that 200 units move a little and noise moves more."""
+
+    weight = np.random.default_rng(5).normal(size=(200, 20))
+
+    def __call__(self, indices, seed):
+        noise = np.random.default_rng([seed, *indices]).normal(size=20)
+        return {"y": self.weight[indices].sum(axis=0) + 12 * noise}
+
+
+@pytest.mark.parametrize("validation", [0, None])
+@pytest.mark.filterwarnings("ignore:the design has no validation models")
+def test_what_few_models_add_to_a_guess_does_no_harm(validation):
+    task = st.tasks.function(Noisy(), n=200, outputs={"y": st.Output([20], "float64")})
+    study = st.Study.create(":memory:", task, st.Design(models=60, heldout=0, validation=validation))
+    study.collect(progress=False)
+    guess = Noisy.weight + 0.7 * np.random.default_rng(6).normal(size=(200, 20))
+    dm = study.fit("y", st.SharedPrior(guess=guess, pairs=None))
+    masks = np.random.default_rng(7).random((400, 200)) < 0.5
+
+    def agreement(weight):
+        found, truth = masks @ weight, masks @ Noisy.weight
+        return np.mean([np.corrcoef(found[:, t], truth[:, t])[0, 1] for t in range(20)])
+
+    assert agreement(dm.weight) > agreement(guess) - 0.02
+    assert 0.7 < agreement(guess) < 0.9
+
+
+def test_a_guess_that_says_nothing_costs_nothing():
+    study = study_of(2 * Q, World(noise=0.5))
+    table = np.random.default_rng(8).normal(size=(N, T))
+    with pytest.warns(match="no validation models"):
+        dm = study.fit("y", st.SharedPrior(guess=table, pairs=None))
+    plain = study.fit("y", st.SharedPrior(pairs=None, ranks=(1,), lasso=False, validation=None))
+    truth = WEIGHT - WEIGHT.mean(axis=0)
+
+    def off(weight):
+        return np.corrcoef((weight - weight.mean(axis=0)).ravel(), truth.ravel())[0, 1]
+
+    assert off(dm.weight) > off(plain.weight) - 0.01

@@ -82,6 +82,7 @@ def results(study, dm, own, other):
         "tails": lambda: st.embedding(dm, study, components=2).verify(2, units=2, targets=2, draws=2),
         "without": lambda: st.compare_training_sets(study, without=[0, 1], runs=2, randoms=2),
         "audit": lambda: st.audit(study, "test_margins", pairs=4),
+        "pilot": lambda: st.pilot(study, "test_margins", models=32),
         "budget": lambda: st.budget(study, 0.5, "test_margins", sizes=[50, 70, 90, 120]),
         "curve": lambda: st.learning_curve(study, [50, 80], "test_margins"),
         "evaluation": lambda: st.evaluate(dm, study),

@@ -40,6 +40,7 @@ from subtrain.designs.orthogonal import (
     Seeds,
     SetLayout,
     SharedSeeds,
+    check_count,
     check_orthogonal,
     checked_seeds,
     crosstalk_of,
@@ -98,7 +99,7 @@ class Design(DesignDefaults):
             share one of their own), or "model" (each model has its own). Default None: for a paley or cyclotomic
             design 10, or more from 2,000 units on; else "model". Held-out models always have their own.
         validation: further random subsets with seeds of their own, one model each, which choose lambda: rows of a paley
-            or cyclotomic design cannot. Default None: for such a design of 100 models or more a twentieth of `models`,
+            or cyclotomic design cannot. Default None: for such a design of 20 models or more a twentieth of `models`,
             within 20..100; else 0, where a tenth of the models to fit on choose.
         n: number of units; by default the task's.
         groups: integers [N], the unit of each example, when units are groups (classes, writers, sources) of examples.
@@ -124,7 +125,7 @@ class Design(DesignDefaults):
     extensions: tuple[tuple[str, int, int], ...] = ()
     strata: tuple[Label, ...] | None = field(default=None, repr=False)
     validation: int | None = None
-    shared_seeds: Seeds = field(default=None, repr=False)
+    shared_seeds: Seeds = None
 
     @classmethod
     def for_shapley(cls, alphas: int = 5, **given: Any) -> Design:
@@ -152,6 +153,8 @@ class Design(DesignDefaults):
     ) -> None:
         """`seeds` is kept as shared_seeds, for `seeds(rows)` are the training seeds of models."""
         given = {name: value for name, value in locals().items() if name not in ("self", "seeds")}
+        if seeds is not None and shared_seeds is not None:
+            raise InputError("seeds and shared_seeds are one thing: give seeds")
         given["shared_seeds"] = checked_seeds(shared_seeds if seeds is None else seeds)
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -172,7 +175,7 @@ class Design(DesignDefaults):
         if self.kind == AUTO and self.n is not None:
             object.__setattr__(self, "kind", automatic_kind(self.alpha, self.n))
         if self.validation is None and self.kind != AUTO:
-            few = min(100, max(20, self.models // 20)) if self.kind in ORTHOGONAL and self.models >= 100 else 0
+            few = min(100, max(20, self.models // 20)) if self.kind in ORTHOGONAL and self.models >= 20 else 0
             object.__setattr__(self, "validation", few)
         self._check()
 
@@ -211,6 +214,7 @@ class Design(DesignDefaults):
             raise InputError(f"{self.rows} models are too many: the limit is 2**40")
         if self.n is not None:
             self._check_units(self.n)
+            check_count(self.shared_seeds, self.sharing)
 
     def _check_units(self, n: int) -> None:
         if n < 2:

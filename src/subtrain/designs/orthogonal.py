@@ -134,6 +134,16 @@ def shared_seed(seed: int, numbers: Ints) -> NDArray[np.uint32]:
     return np.array([raw_bits(seed, k, 1, _SEEDS)[0] >> np.uint64(32) for k in numbers.tolist()], np.uint32)
 
 
+def check_count(seeds: Seeds, sharing: SharedSeeds | None) -> None:
+    """InputError where so many seeds are shared that hardly two models share one."""
+    if isinstance(seeds, int) and sharing is not None and seeds > sharing.translates // 2:
+        side = "models of one side of a set" if sharing.sides > 1 else "models of a set"
+        raise InputError(
+            f"the {side}, {sharing.translates:,}, can share at most {sharing.translates // 2:,} seeds, got {seeds:,}: "
+            f'say seeds="{MODEL}" for a seed of each model'
+        )
+
+
 def checked_seeds(seeds: object) -> Seeds:
     """`seeds` of a design; InputError for anything else."""
     if seeds is None or (isinstance(seeds, str) and seeds in (PAIR, MODEL)):

@@ -46,6 +46,11 @@ from subtrain.system.types import Floats
 # noise. All, if held-out folds say that they are better.
 RESIDUAL = 15, 4
 
+UNJUDGED = (
+    "the design has no validation models that are finished: how much of what the outputs add to the guess is believed "
+    "is measured on rows of its own, of which the others predict too little (extend the study by validation models)"
+)
+
 
 @dataclass(eq=False, repr=False)
 class SharedPrior(LinearEstimator):
@@ -120,11 +125,12 @@ class SharedPrior(LinearEstimator):
         targets."""
         notes: tuple[str, ...] = ()
         # Rows of an orthogonal set cannot tell how much of the residual helps, for the others predict nothing of them.
-        self._believed = models.study.design.orthogonal and models.validation is None
+        self._orthogonal = models.study.design.orthogonal and models.validation is None
         self._guess_alone = False
         if self.guess is not None:
             self._tables, notes = tables_for(models.study, models.output, self.guess)
             self._guess_alone = not room_for_residual(models.study.n, models.targets)
+            notes += (UNJUDGED,) if self._orthogonal else ()
         if self._guess_alone:
             return (*notes, said_of_alone(models.study.n, models.targets, models.rows.size))
         self._rows = models.row_noise(models.fitted_rows)
@@ -233,9 +239,9 @@ class SharedPrior(LinearEstimator):
         def solve(task: Dense, models: int, pairs: Pairs, thorough: bool) -> Learned:
             return self._solved(task, models, 1, pairs, progress, None if thorough else RESIDUAL)
 
-        believed = self.__dict__.pop("_believed", False)
+        orthogonal = self.__dict__.pop("_orthogonal", False)
         rows = self.__dict__.pop("_rows", None)
-        found = fit_guessed(total, splits, tables, self._checked_pairs(counts), solve, believed, self.threads, rows)
+        found = fit_guessed(total, splits, tables, self._checked_pairs(counts), solve, orthogonal, self.threads, rows)
         everything = found.plan.counts
         self.chosen_, self.share_, self.beta_ = "guess + residual", found.share, found.beta
         self.candidates_ = ["guess", *found.alone]

@@ -24,6 +24,8 @@ FOLDS = 5
 # Folds are held out in turn until so many models have been: enough to tell candidates apart.
 JUDGED = 200
 STEPS = 60
+# Correlation of a guess with held-out outputs below which it says nothing.
+USELESS = 0.15
 
 Table = tuple[str, NDArray[np.floating]]
 # Weights of a problem, of its models and what is known of pairs; in all sweeps, or in few.
@@ -193,7 +195,7 @@ def fit_guessed(
     tables: Sequence[Table],
     known: Pairs,
     solve: Solve,
-    believed: bool = False,
+    orthogonal: bool = False,
     threads: int | None = None,
     rows: RowNoise | None = None,
 ) -> Guessed:
@@ -202,8 +204,9 @@ def fit_guessed(
     1. Models are held out: effects and residual are fitted to the others, and the share of the residual's predictions
     is measured that helps there. So a residual fitted to too few models does no harm. Few sweeps fit it; where all of
     it helps, and all sweeps predict the held-out models better, all do. 2. Both are fitted to `total`. The residual's
-    prior knows, besides what is known of pairs, how large the guess of each weight is. believed: whether the residual
-    is believed whole, because held-out models cannot tell; rows: what the design says of the rows that are counted.
+    prior knows, besides what is known of pairs, how large the guess of each weight is. orthogonal: whether what is held
+    out is rows of an orthogonal set, of which the others predict too little: then a residual beside a useless guess is
+    believed whole; rows: what the design says of the rows that are counted.
     """
     tables = [(name, np.asarray(table)) for name, table in tables]
     # 1. Held-out models.
@@ -217,7 +220,8 @@ def fit_guessed(
     plan = problem(counts, "raw")
     task = dense(plan)
     found, first, learned = _fitted(task, counts.m, tables, known, solve, thorough)
-    names, share = [name for name, _ in tables], 1.0 if believed else trial.left.share
+    alone = orthogonal and trial.guess.score < USELESS
+    names, share = [name for name, _ in tables], 1.0 if alone else trial.left.share
     left, more = residual(task, first), learned.state
     return Guessed(
         plan=plan,
