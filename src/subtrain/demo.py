@@ -58,7 +58,7 @@ def run_demo(
     workers: int | None = None,
     say: Callable[[str], None] = print,
 ) -> Demo:
-    """Train MLPs on random halves of 500 handwritten digits, fit and judge a datamodel for each of 300 test digits.
+    """Train MLPs on halves of 500 handwritten digits, fit and judge a datamodel for each of 300 test digits.
 
     init: "shared" starts every network from the same weights, "own" each from its own; "both" does one after the other,
     to show what seed noise does to the scores. guess: of how many networks the influence tables are made that the fit

@@ -80,7 +80,7 @@ _ALPHA_STREAM = 2**63
 
 @dataclass(frozen=True, init=False)
 class Design(DesignDefaults):
-    """A distribution over masks and a seed (paper, section 2: subsets S' of size alpha * n).
+    """A rule that gives each model its mask and its training seed (paper, section 2: subsets S' of size alpha * n).
 
     Args:
         alpha: share of the units in each subset, 0 < alpha < 1; default 0.5. Of several, each subset's is drawn with

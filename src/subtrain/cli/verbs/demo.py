@@ -27,7 +27,7 @@ def demo(
     ] = 50,
     workers: Workers = None,
 ) -> None:
-    """Train networks on random halves of handwritten digits, and see which digits matter to which.
+    """Train networks on halves of a set of handwritten digits, and see which digits matter to which.
 
     The demo ends with the scores of the datamodels and a page to open. Run it again to continue where it stopped.
     """

@@ -33,7 +33,10 @@ def fit(
     tol: Annotated[float | None, typer.Option(help="Largest relative duality gap of a target; lasso: 0.0001.")] = None,
     validation: Annotated[
         float | None,
-        typer.Option(help="Share of the fit models that choose λ, or, from 2 on, a number of folds; lasso: 0.1."),
+        typer.Option(
+            help="Share of the fit models that choose λ, or, from 2 on, a number of folds; lasso: 0.1. A design's own "
+            "validation models choose instead."
+        ),
     ] = None,
     objective: Annotated[
         str | None, typer.Option(help="Masks of the LASSO: standardized (the paper's) or raw.")

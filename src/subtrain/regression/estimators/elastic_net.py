@@ -37,7 +37,7 @@ class ElasticNet(LinearEstimator):
         l1_ratio: Share of the absolute penalty, above 0 and at most 1. Default 0.5.
         tol: Duality gap to reach, relative to half the target's variance. Default 1e-4.
         objective: "standardized" (default) or "raw" masks, as in `Lasso`.
-        validation: Share of the models that choose lambda. Default 0.1.
+        validation: Share of the models that choose lambda, as for `Lasso`. Default 0.1.
         seed: Draws the validation models. Default 0.
         early_stop: Lambdas to go on after the least validation error, None for all. Default 5.
         refit: Whether the chosen lambda is fitted again on all models. Default True.

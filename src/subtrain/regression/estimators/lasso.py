@@ -82,6 +82,7 @@ class Lasso(LassoParameters):
         objective: "standardized" (the paper's, default): X are masks centered and divided by their standard deviation,
             and lam is on that scale; or "raw": X are the 0/1 masks.
         validation: Share of the models that choose lambda, or an integer, the folds of a cross-validation. Default 0.1.
+            In `st.fit`, validation models that the study's design has choose instead.
         seed: Draws the validation models, or deals the folds. Default 0.
         early_stop: Lambdas to go on after the least validation error, None for all. Default 5.
         refit: Whether the chosen lambda is fitted again on all models. Default True.

@@ -34,7 +34,7 @@ class Ridge(LinearEstimator):
             their values, [k] or [T, k]. Default 49.
         eps: The smallest lambda over the largest. Default 1e-8.
         objective: "standardized" (default) or "raw" masks, as in `Lasso`.
-        validation: Share of the models that choose lambda. Default 0.1.
+        validation: Share of the models that choose lambda, as for `Lasso`. Default 0.1.
         seed: Draws the validation models. Default 0.
         refit: Whether the chosen lambda is fitted again on all models. Default True.
         threads: Default None, all cores.

@@ -77,7 +77,7 @@ class SharedPrior(LinearEstimator):
             to which targets. Default (1, 16).
         sweeps: Sweeps at most. Default 60.
         tol: Relative change of the weights at which sweeps end. Default 1e-3.
-        validation: Share of the models that choose. Default 0.1.
+        validation: Share of the models that choose, as for `Lasso`. Default 0.1.
         seed: Draws the validation models. Default 0.
         lasso: Whether to try the LASSO and ridge, which share nothing. Default True.
         threads: Default None, all cores.
