@@ -83,6 +83,7 @@ def test_as_many_models_as_anyone_has(alpha, n):
     ("arguments", "sentence"),
     [
         ({}, "nothing to add"),
+        ({"replicates": 3}, "give heldout, too"),
         ({"models": -1}, "models to add must be a whole number, 1 or more, got -1"),
         ({"models": 1.5}, "models to add must be a whole number"),
         ({"heldout": -2}, "heldout subsets to add must be"),

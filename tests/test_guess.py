@@ -204,7 +204,7 @@ def test_models_that_may_not_be_seen_are_refused(study) -> None:
     held = int(study.done(st.designs.drawn.EVALUATION)[0])
     with pytest.raises(InputError, match=f"model {held} is held out or not finished: held-out models stay unseen"):
         guess_here(study, models=[0, held])
-    with pytest.raises(InputError, match=r"31 asked for, .* has 30"):
+    with pytest.raises(InputError, match=r"at most 30 models, .* got 31"):
         guess_here(study, models=31)
     for none in (0, []):
         with pytest.raises(InputError, match="a guess takes"):
@@ -321,6 +321,9 @@ def test_the_command_line_guesses_fits_and_evaluates(ordered, tmp_path) -> None:
     done = ok("guess", path, "--models", "6", "--engine", "inline")
     assert "models=6" in done
     assert f"Next: subtrain fit {path} --guess default" in done
+    assert "Note" not in done + ok("guess", path, "--models", "6", "--engine", "inline")
+    fewer = " ".join(ok("guess", path, "--models", "4", "--engine", "inline").split())
+    assert "Note: it replaces the guess default of 6 models" in fewer
     table = tmp_path / "mine.npy"
     np.save(table, -1e6 * worlds.weights(20, 3)[0])
     shown = ok("fit", path, "--guess", "default", "--guess", str(table), "--name", "both")
@@ -343,7 +346,7 @@ def test_the_command_line_refuses_in_a_sentence(ordered, tmp_path) -> None:
     path = str(study.path)
     np.save(tmp_path / "turned.npy", worlds.weights(20, 3)[0].T)
     for arguments, sentence in (
-        (("guess", path, "--models", "99"), "99 asked for"),
+        (("guess", path, "--models", "99"), "at most 30 models"),
         (("guess", path, "--models", "0"), "--models"),
         (("fit", path, "--guess", "none"), f"has no guess named 'none': run subtrain guess {path} first"),
         (("fit", path, "--guess", str(tmp_path / "no.npy")), "no such file"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.model_rows import EVALUATION, Rows, row_numbers
+from subtrain.designs.model_rows import EVALUATION, FIT, Rows, row_numbers
 from subtrain.errors import InputError
 from subtrain.evaluation_models import held_out
 from subtrain.formatting import number
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 # A fit is weak below this share of its ceiling; below this LDS where the ceiling is not known.
 WEAK, WEAK_ALONE = 0.5, 0.1
+# Fit models from which on `subtrain budget` extends a learning curve: four sizes from 50, each twice the last.
+FORECAST = 400
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ class Evaluation:
         ) + (f"; {self.weak}" if self.weak else "")
 
     def _repr_html_(self) -> str:
-        runs = f"mean of {self.replicates} runs" if self.replicates > 1 else "one run"
-        rows = [(f"LDS against the {runs}", self.lds, self.lds_ceiling)]
+        runs = f"the mean of {self.replicates} runs" if self.replicates > 1 else "one run"
+        rows = [(f"LDS against {runs}", self.lds, self.lds_ceiling)]
         rows += [("LDS against one run", self.lds_one, self.lds_one_ceiling)] if self.replicates > 1 else []
         columns = {"": [row[0] for row in rows], "95 % interval": [str(row[1]) for row in rows]}
         return html_table(repr(self), {**columns, "noise ceiling (upper bound)": [row[2] for row in rows]})
@@ -177,7 +179,11 @@ def _evaluation(
         },
         left_out=heldout.left_out,
     )
-    return replace(found, notes=heldout.notes, weak=weakness(found.lds.value, found.lds_ceiling, study.location))
+    return replace(
+        found,
+        notes=heldout.notes,
+        weak=weakness(found.lds.value, found.lds_ceiling, study.location, study.done(FIT).size),
+    )
 
 
 def ceiling_said(ceiling: float) -> str:
@@ -185,13 +191,14 @@ def ceiling_said(ceiling: float) -> str:
     return f"ceiling (upper bound) {ceiling:.3f}" if np.isfinite(ceiling) else "ceiling unknown"
 
 
-def weakness(lds: float, ceiling: float, study: str) -> str:
-    """One line for a fit of which little is to be believed; "" for others."""
+def weakness(lds: float, ceiling: float, study: str, models: int | None = None) -> str:
+    """One line for a fit of which little is to be believed; "" for others. models: finished fit models, if known."""
     known = ceiling == ceiling
     if not lds < (WEAK * ceiling if known else WEAK_ALONE):
         return ""
     most = f"at most {ceiling:.3f}" if known else "an unknown ceiling (one run a subset)"
-    return f"weak fit: LDS {lds:.3f} of {most}: collect more (`subtrain budget {study}`)"
+    more = f" (`subtrain budget {study}`)" if models is None or models >= FORECAST else ""
+    return f"weak fit: LDS {lds:.3f} of {most}: collect more{more}"
 
 
 def score(

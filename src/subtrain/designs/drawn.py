@@ -283,6 +283,8 @@ class Design(DesignDefaults):
         judged = self.replicates if replicates is None else replicates
         new = [(FIT, models, 1), (EVALUATION, heldout, judged), (VALIDATION, validation, 1)]
         added = tuple(entry for entry in new if entry[1])
+        if not added and replicates is not None:
+            raise InputError("replicates are of held-out subsets to add: give heldout, too (--heldout)")
         if not added:
             raise InputError("nothing to add: give more models, held-out subsets or validation models")
         return replace(self, extensions=self.extensions + added)

@@ -89,8 +89,8 @@ def chosen_models(study: StoredStudy, models: int | Sequence[int] | NDArray[np.i
     if isinstance(models, (int, np.integer)):
         if not 1 <= models <= done.size:
             raise InputError(
-                f"a guess takes at least one finished model that fits, {models} asked for, {study.location} has "
-                f"{done.size}"
+                f"a guess takes at least 1 and at most {done.size} models, for so many fit models of {study.location} "
+                f"are finished, got {models}"
             )
         return done[: int(models)]
     rows = np.unique(whole_numbers("models", models))

@@ -9,7 +9,7 @@ import numpy as np
 
 from subtrain.collection.committed_segments import landed, trained
 from subtrain.errors import InputError
-from subtrain.evaluation import Interval, evaluate
+from subtrain.evaluation import FORECAST, Interval, evaluate
 from subtrain.formatting import duration, number
 from subtrain.guesses import guess_names, load_guess
 from subtrain.study import Study
@@ -19,7 +19,7 @@ from subtrain.uses.kit.guess_plan import GuessWorth, Plan, best_within, cheapest
 from subtrain.uses.kit.question import question
 from subtrain.uses.kit.result import Figure, Result, Table
 from subtrain.uses.kit.saturating_curve import fitted, lds_after, needed
-from subtrain.uses.learning_curve import LEAST, LearningCurve, curve_sizes, learning_curve
+from subtrain.uses.learning_curve import LearningCurve, curve_sizes, learning_curve
 
 DRAWS, POINTS = 100, 5
 
@@ -139,7 +139,10 @@ def budget(
     wanted = sizes if sizes is not None else curve_sizes(study, have, POINTS)
     least = 4
     if len(set(wanted)) < least:
-        raise InputError(f"{have} models are too few to extend a learning curve: it needs {LEAST * 2 ** (least - 1)}")
+        raise InputError(
+            f"{have} models are too few to extend a learning curve: it needs {FORECAST} to fit on; "
+            f"subtrain extend {study.location} --models N adds some"
+        )
     curve, rate = learning_curve(study, wanted, output, targets), machine_rate(study)
     found = from_curve(curve, 0.5 if lds is None else lds, have, rate)
     guesses = _guesses(study, curve.output, found.parameters, cores() / rate)

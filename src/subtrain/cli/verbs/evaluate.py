@@ -72,8 +72,8 @@ def show(found: Evaluation, what: str = "") -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("", "score", "95 % interval", "upper bound (noise)"):
         table.add_column(column, justify="left" if not column else "right")
-    runs = f"mean of {found.replicates} runs" if found.replicates > 1 else "one run"
-    table.add_row(f"[bold]LDS[/bold] against the {runs}", *_row(found.lds, found.lds_ceiling))
+    runs = f"the mean of {found.replicates} runs" if found.replicates > 1 else "one run"
+    table.add_row(f"[bold]LDS[/bold] against {runs}", *_row(found.lds, found.lds_ceiling))
     if found.replicates > 1:
         table.add_row("LDS against one run", *_row(found.lds_one, found.lds_one_ceiling))
     table.add_row("Pearson", number(found.pearson))

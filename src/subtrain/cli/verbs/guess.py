@@ -25,13 +25,20 @@ def guess(
     continues. Held-out models stay unseen.
     """
     from subtrain.guess_models import guess as make
-    from subtrain.guesses import guess_prefix
+    from subtrain.guesses import guess_names, guess_prefix, load_guess
 
     began = time.monotonic()
     opened = training.open(study)
+    before = load_guess(opened, name).meta["models"] if name in guess_names(opened.store) else None
     made = make(opened, models, output, name=name, **training.options)
     where = opened.store.location(guess_prefix(name))
     out.print(f"{made!r} in {time.monotonic() - began:.1f} s; written to {where}", soft_wrap=True, markup=False)
+    if before is not None and made.meta["models"] != before:
+        out.print(
+            f"Note: it replaces the guess {name} of {len(before)} models; fits that began from that keep their weights",
+            soft_wrap=True,
+            markup=False,
+        )
     out.print(f"Next: subtrain fit {study} --guess {name}", soft_wrap=True, markup=False)
 
 

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from subtrain.datamodels import Datamodels
-from subtrain.designs.model_rows import EVALUATION
+from subtrain.designs.model_rows import EVALUATION, FIT
 from subtrain.errors import InputError, SubtrainError
 from subtrain.evaluation import score, weakness
 from subtrain.evaluation_models import even_replicates, held_out, refuse_seen
@@ -104,4 +104,4 @@ def _line(dm: Datamodels, study: Study) -> str:
     targets = np.setdiff1d(np.linspace(0, dm.targets - 1, min(TARGETS, dm.targets)).astype(np.int64), heldout.left_out)
     predicted = dm.predict(study.masks(heldout.rows[:: heldout.replicates]), targets.tolist())
     found = score(predicted, heldout.outputs[..., targets], bootstrap=0)
-    return weakness(found.lds.value, found.lds_ceiling, study.location)
+    return weakness(found.lds.value, found.lds_ceiling, study.location, study.done(FIT).size)
