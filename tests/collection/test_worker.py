@@ -17,7 +17,20 @@ from subtrain.errors import CollectError, InputError
 @pytest.fixture
 def iris(tmp_path):
     made = run(
-        "create", tmp_path / "iris", "-t", "tabular", "-p", "data=iris", "--models", 20, "--heldout", 2, "--segment", 4
+        "create",
+        tmp_path / "iris",
+        "-t",
+        "tabular",
+        "-p",
+        "data=iris",
+        "--models",
+        20,
+        "--heldout",
+        2,
+        "--validation",
+        0,
+        "--segment",
+        4,
     )
     assert made.returncode == 0, made.stderr
     return Study.open(tmp_path / "iris")

@@ -89,7 +89,7 @@ def place(cluster, tmp_path, monkeypatch) -> Path:
 
 def make(place: Path, name: str, models: int, segment: int) -> Study:
     params = {"control": str(place / "control")}
-    design = Design(models=models, heldout=0, seed=4)
+    design = Design(models=models, heldout=0, seed=4, kind="fixed")
     return Study.create(place / name, f"{place}/mine.py:digits", design, params=params, segment=segment)
 
 

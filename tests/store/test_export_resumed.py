@@ -156,7 +156,7 @@ def test_a_disk_too_small_is_known_before_anything_is_written(make_study, tiny_d
 
 
 def test_a_disk_that_fills_up_on_the_way(make_study, tiny_disk, monkeypatch):
-    study = make_study(task=worlds.linear(n=2000), models=60)
+    study = make_study(task=worlds.linear(n=2000), models=60, validation=0)
     monkeypatch.setattr(export_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 40))
     monkeypatch.setattr(export_module, "_BLOCK_BYTES", 10_000)
     with pytest.raises(StorageError, match=r"no space left on the disk of .*train_margins_50pct\.npy"):

@@ -136,7 +136,7 @@ def _followed(file: Path) -> set[Path]:
 @cache
 def _compiled_in(file: Path) -> frozenset[Path]:
     """The files of this package that a file with kernels imports; none for another file."""
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     names = _imported(text) if _COMPILES.search(text) else ()
     return frozenset(path for name in names for path in _files_of(name))
 
