@@ -88,6 +88,35 @@ def sweep(
 
 
 @kernel
+def posterior_moments(
+    off: float, blur: float, scale: float, prior: Floats, odds: Floats, given: Floats
+) -> tuple[float, float]:
+    """Posterior mean and second moment, about the center, of a weight seen `off` from it with noise of variance blur.
+
+    Its prior is the mixture of normals of variances scale * MIXTURE and log shares prior [K]; odds [K]: scratch; given
+    [K] gains the responsibilities. 1. How likely each component is; 2. the moments, O(K) each.
+    """
+    # 1. The components.
+    most, total = -np.inf, 0.0
+    for k in range(prior.size):
+        a = blur + scale * MIXTURE[k]
+        odds[k] = prior[k] - 0.5 * (np.log(a) + off * off / a)
+        most = max(most, odds[k])
+    for k in range(prior.size):
+        odds[k] = np.exp(odds[k] - most)
+        total += odds[k]
+    # 2. The moments.
+    mean, second = 0.0, 0.0
+    for k in range(prior.size):
+        p, a = odds[k] / total, scale * MIXTURE[k]
+        kept = a / (a + blur)
+        mean += p * kept * off
+        second += p * (kept * kept * off * off + kept * blur)
+        given[k] += p
+    return mean, second
+
+
+@kernel
 def update_block(
     pull: Floats,
     coef: Floats,
@@ -109,8 +138,7 @@ def update_block(
     each of the K components is, O(K); 3. the posterior mean and second moment, O(K); 4. the step, and the pull of the
     other units, O(b).
     """
-    size = share.size
-    odds, prior = np.empty(size), np.log(share)
+    odds, prior = np.empty(share.size), np.log(share)
     for t in range(pull.shape[0]):
         for j in range(covariance.shape[0]):
             v, s = blur[t, j], scale[t, j]
@@ -118,25 +146,8 @@ def update_block(
                 continue
             # 1. The weight as the data give it.
             z = coef[t, j] + pull[t, j] / covariance[j, j]
-            most = -np.inf
-            off = z - center[t, j]
-            # 2. The components.
-            for k in range(size):
-                a = v + s * MIXTURE[k]
-                odds[k] = prior[k] - 0.5 * (np.log(a) + off * off / a)
-                most = max(most, odds[k])
-            total = 0.0
-            for k in range(size):
-                odds[k] = np.exp(odds[k] - most)
-                total += odds[k]
-            # 3. The posterior.
-            mean, second = 0.0, 0.0
-            for k in range(size):
-                p, a = odds[k] / total, s * MIXTURE[k]
-                kept = a / (a + v)
-                mean += p * kept * off
-                second += p * (kept * kept * off * off + kept * v)
-                given[k] += p
+            # 2. and 3. The components, and the posterior.
+            mean, second = posterior_moments(z - center[t, j], v, s, prior, odds, given)
             seen[t, j] = z
             spread[t] += covariance[j, j] * (second - mean * mean)
             # 4. The step.

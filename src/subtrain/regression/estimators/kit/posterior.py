@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from subtrain.regression.counting.threads import each, thread_count
 from subtrain.regression.estimators.kit.dense_problem import Dense
 from subtrain.regression.estimators.kit.learned_prior import Prior
-from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE
+from subtrain.regression.estimators.kit.normal_mixtures import MIXTURE, posterior_moments
 from subtrain.regression.estimators.kit.pairs import Pairs
 from subtrain.regression.estimators.kit.prior_sweeps import Learned
 from subtrain.regression.lasso.problem import Problem
@@ -179,30 +179,13 @@ def shrink(
 ) -> None:
     """Posterior mean and variance [T, n] of weights seen with noise of variance blur [T] under a mixture of normals
     about center with variances scale * MIXTURE [T, n]; given [K] gains the responsibilities. O(T n K)."""
-    size = share.size
-    odds, prior = np.empty(size), np.log(share)
+    odds, prior = np.empty(share.size), np.log(share)
     for t in range(seen.shape[0]):
         v = blur[t]
         for j in range(seen.shape[1]):
-            off = seen[t, j] - center[t, j]
             if v <= 0.0:
                 mean[t, j], spread[t, j] = seen[t, j], 0.0
                 continue
-            most = -np.inf
-            for k in range(size):
-                a = v + scale[t, j] * MIXTURE[k]
-                odds[k] = prior[k] - 0.5 * (np.log(a) + off * off / a)
-                most = max(most, odds[k])
-            total = 0.0
-            for k in range(size):
-                odds[k] = np.exp(odds[k] - most)
-                total += odds[k]
-            first, second = 0.0, 0.0
-            for k in range(size):
-                p = odds[k] / total
-                kept = scale[t, j] * MIXTURE[k] / (v + scale[t, j] * MIXTURE[k])
-                given[k] += p
-                first += p * kept * off
-                second += p * kept * (kept * off * off + v)
+            first, second = posterior_moments(seen[t, j] - center[t, j], v, scale[t, j], prior, odds, given)
             mean[t, j] = center[t, j] + first
             spread[t, j] = second - first * first
