@@ -16,7 +16,7 @@ from subtrain.formatting import size
 from subtrain.masks import Masks
 from subtrain.regression.counting.counts import gram_kind
 from subtrain.regression.counting.threads import Progress
-from subtrain.regression.estimators.kit.guessed import FOLDS, JUDGED, Effects, Held, Moments, effects
+from subtrain.regression.estimators.kit.guessed import FOLDS, Effects, Held, Moments, effects, folds_in_turn
 from subtrain.regression.fit_plan import FitPlan
 from subtrain.system.machine import available_memory
 from subtrain.system.types import Floats
@@ -92,10 +92,10 @@ def block_of_targets(models: int, tables: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class FoldSums:
-    """Over `models` models, of F tables' predictions p and the outputs y of T targets, about any fixed numbers: p
+    """Over m models, of F tables' predictions p and the outputs y of T targets, about any fixed numbers: p
     [T, F], y [T], pp [T, F, F], py [T, F], yy [T]. `a + b` is that of both sets of models."""
 
-    models: int
+    m: int
     p: Floats
     y: Floats
     pp: Floats
@@ -120,7 +120,7 @@ class FoldSums:
     @property
     def moments(self) -> Moments:
         """About the means of these models."""
-        m, p, y = self.models, self.p / self.models, self.y / self.models
+        m, p, y = self.m, self.p / self.m, self.y / self.m
         square = self.pp / m - p[:, :, None] * p[:, None, :]
         return Moments(m, square, self.py / m - p * y[:, None], np.maximum(self.yy / m - y**2, 0.0))
 
@@ -128,7 +128,7 @@ class FoldSums:
 def joined(parts: Sequence[FoldSums]) -> FoldSums:
     """Of several blocks of targets, one after the other."""
     arrays = [[getattr(part, name) for part in parts] for name in ("p", "y", "pp", "py", "yy")]
-    return FoldSums(parts[0].models, *(np.concatenate(some) for some in arrays))
+    return FoldSums(parts[0].m, *(np.concatenate(some) for some in arrays))
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,14 +207,10 @@ def fit_alone(
 def _scores(parts: Sequence[FoldSums], tables: int) -> tuple[list[float], float]:
     """Correlations with the outputs of held-out folds: of each table, and of all of them together."""
     targets = len(parts[0].y)
-    alone, both, judged = [Held.of(targets) for _ in range(tables)], Held.of(targets), 0
+    alone, both = [Held.of(targets) for _ in range(tables)], Held.of(targets)
     # Of two parts the second is of validation models.
-    for k in range(len(parts)) if len(parts) > 2 else (1,):
-        part = parts[k]
-        if judged >= JUDGED:
-            break
-        judged += part.models
-        rest, out = reduce(add, [other for j, other in enumerate(parts) if j != k]), part.moments
+    for rest, part in folds_in_turn(parts)() if len(parts) > 2 else [(parts[0], parts[1])]:
+        out = part.moments
         both.add_guess(out, effects(rest.moments).factors)
         for f, held in enumerate(alone):
             held.add_guess(out, np.tile(np.eye(tables)[f], (targets, 1)))

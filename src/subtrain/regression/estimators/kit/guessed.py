@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -245,12 +246,24 @@ class HeldFolds:
     both: Held
 
 
-def folds_in_turn(folds: Sequence[Counts]) -> Splits:
+class Fold(Protocol):
+    """What is known of m models, which adds up."""
+
+    @property
+    def m(self) -> int: ...
+
+    def __add__(self, other: Self) -> Self: ...
+
+
+Some = TypeVar("Some", bound=Fold)
+
+
+def folds_in_turn(folds: Sequence[Some]) -> Callable[[], Iterator[tuple[Some, Some]]]:
     """Each fold held out in turn, for as many folds as hold JUDGED models."""
     if len(folds) < 2:
         raise InputError(f"a guess needs at least 2 folds of models, got {len(folds)}")
 
-    def splits() -> Iterator[tuple[Counts, Counts]]:
+    def splits() -> Iterator[tuple[Some, Some]]:
         judged = 0
         for k, fold in enumerate(folds):
             if judged < JUDGED:
