@@ -130,9 +130,9 @@ class SharedPrior(LinearEstimator):
         if self.guess is not None:
             self._tables, notes = tables_for(models.study, models.output, self.guess)
             self._guess_alone = not room_for_residual(models.study.n, models.targets)
+            if self._guess_alone:
+                return (*notes, said_of_alone(models.study.n, models.targets, models.rows.size))
             notes += (UNJUDGED,) if self._orthogonal else ()
-        if self._guess_alone:
-            return (*notes, said_of_alone(models.study.n, models.targets, models.rows.size))
         self._rows = models.row_noise(models.fitted_rows)
         if self.pairs == "task":
             self._known, more = pairs_of_study(models.study, models.output)
