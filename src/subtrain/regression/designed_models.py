@@ -127,12 +127,10 @@ class DesignedModels(Models):
     def said(self, rows: Ints) -> str:
         assert self.adjustment is not None
         pairs = int(np.count_nonzero(self.adjustment.second[np.isin(self.adjustment.first, rows)] >= 0))
-        single = rows.size - pairs
-        return (
-            f"{pairs:,} pairs of {2 * pairs:,} models" + (f" and {single:,} single models" if single else "")
-            if pairs
-            else ""
-        )
+        if not pairs:
+            return ""
+        single = f" and {rows.size - pairs:,} single models" if rows.size > pairs else ""
+        return f"{pairs:,} pairs of {2 * pairs:,} models{single}"
 
     def about(self) -> dict[str, Any]:
         assert self.adjustment is not None
@@ -142,10 +140,12 @@ class DesignedModels(Models):
         return {"pairs": made.pairs, "single": single, "seeds": len(made.effects), "seed_share": round(share, 4)}
 
 
-def has_layout(models: Models) -> bool:
-    """Whether some of these models share a seed, or a pair."""
+def shared_layout(models: Models) -> SetLayout | None:
+    """The layout of these models where some of them share a seed, or a pair."""
     layout = models.study.design.layout(models.rows)
-    return layout is not None and bool(models.rows.size) and not (layout.pairs is None and layout.seeds is None)
+    if layout is None or not models.rows.size or (layout.pairs is None and layout.seeds is None):
+        return None
+    return layout
 
 
 def as_designed(models: Models, pairs: bool = True) -> Models:
@@ -153,8 +153,8 @@ def as_designed(models: Models, pairs: bool = True) -> Models:
 
     pairs: whether two halves of a pair become one row; without, only the effects of shared seeds are taken out.
     """
-    rows, layout = models.rows, models.study.design.layout(models.rows)
-    if layout is None or not has_layout(models):
+    rows, layout = models.rows, shared_layout(models)
+    if layout is None:
         return models
     numbers, where = np.unique(layout.sets, return_inverse=True)
     found = [_of_set(models, rows[where == k], layout[where == k], pairs) for k in range(numbers.size)]
@@ -185,21 +185,20 @@ def _of_set(models: Models, rows: Ints, layout: SetLayout, as_pairs: bool) -> _S
     first, second = _pairs(rows, layout)
     paired = second >= 0
     if 4 * np.count_nonzero(paired) < rows.size:
-        first, second = rows, np.full(rows.size, -1)
+        first, second = rows, _none_of(rows)
         paired = second >= 0
     # 2. Effects of seeds.
     seeds = layout.seeds
     if seeds is None:
         level = effects_of_pairs(models, first[paired], second[paired], None) if paired.any() else _no_effects(models)
         if not as_pairs:
-            first, second = rows, np.full(rows.size, -1)
-        none = np.full(first.size, -1)
+            first, second = rows, _none_of(rows)
+        none = _none_of(first)
         noise = None if layout.same_seed else level.noise
         return _Set(first, second, none, none, level, noise, level.freedom)
     numbers, places = np.unique(seeds, return_inverse=True)
-    of = dict(zip(rows.tolist(), places.tolist(), strict=True))
-    one = np.array([of[row] for row in first.tolist()], np.int64)
-    other = np.array([of.get(row, -1) for row in second.tolist()], np.int64)
+    one = places[np.searchsorted(rows, first)]
+    other = np.where(paired, places[np.searchsorted(rows, second)], -1)
     if np.count_nonzero(paired) > 2 * numbers.size:
         told, stretch = (one[paired], other[paired], numbers.size), 1.0
         effects = halves = effects_of_pairs(models, first[paired], second[paired], told)
@@ -211,8 +210,13 @@ def _of_set(models: Models, rows: Ints, layout: SetLayout, as_pairs: bool) -> _S
             halves = effects_of_pairs(models, first[paired], second[paired], None)
             effects = replace(effects, level=halves.level)
     if not as_pairs:
-        first, second, one, other = rows, np.full(rows.size, -1), places, np.full(rows.size, -1)
+        first, second, one, other = rows, _none_of(rows), places, _none_of(rows)
     return _Set(first, second, one, other, effects, halves.noise, halves.freedom, stretch)
+
+
+def _none_of(rows: Ints) -> Ints:
+    """-1 for each row: no partner, or no seed that is shared."""
+    return np.full(rows.size, -1)
 
 
 def _no_effects(models: Models) -> SeedEffects:
@@ -222,7 +226,7 @@ def _no_effects(models: Models) -> SeedEffects:
 def _pairs(rows: Ints, layout: SetLayout) -> tuple[Ints, Ints]:
     """The first model of each pair, ascending, and the second, -1 where it is not there."""
     if layout.pairs is None:
-        return rows, np.full(rows.size, -1)
+        return rows, _none_of(rows)
     _, first, counts = np.unique(layout.pairs, return_index=True, return_counts=True)
     last = rows.size - 1 - np.unique(layout.pairs[::-1], return_index=True)[1]
     second = np.where(counts == 2, rows[last], -1)

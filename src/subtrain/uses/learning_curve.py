@@ -18,7 +18,7 @@ from subtrain.evaluation_models import evaluation_outputs
 from subtrain.masks import Masks
 from subtrain.regression import count_blocks
 from subtrain.regression.counting.counts import Counts
-from subtrain.regression.designed_models import as_designed, has_layout
+from subtrain.regression.designed_models import as_designed, shared_layout
 from subtrain.regression.estimators.lasso import lambda_factor
 from subtrain.regression.fit_plan import plan_fit
 from subtrain.regression.fit_warnings import FitWarning
@@ -183,7 +183,7 @@ def _landed(study: Study, output: str | None) -> Models:
 def _counted(models: Models, sizes: Sequence[int], columns: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
     """At every size the size, counts of the models that fit, of those that choose λ, and of all that are fitted on in
     the end (None: both), and by what λ is multiplied."""
-    if not has_layout(models):
+    if shared_layout(models) is None:
         return ((*found, None, 1.0) for found in _added(models, sizes, columns))
     return (_designed(as_designed(replace(models, rows=models.rows[:size])), size, columns) for size in sizes)
 
