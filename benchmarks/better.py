@@ -117,13 +117,16 @@ def measured(name, study, data, sizes, judged):
     return {"task": TITLES[name], "subsets": subsets, "ceiling": ceiling, "points": with_factors(points)}
 
 
-def with_factors(points):
-    """Each point with how many models the LASSO needs for its LDS over those used; at most what its curve shows."""
-    curve = [(p["models"], p["lds"][0]) for p in points if p["estimator"] == "lasso"]
+def with_factors(points, lasso="lasso", more=lambda p: 0):
+    """Each point with how many models the LASSO needs for its LDS over those used; at most what its curve shows.
+
+    lasso: the estimator whose curve it is; more: models that a point used beside those it was fitted on.
+    """
+    curve = sorted((p["models"], p["lds"][0]) for p in points if p["estimator"] == lasso)
     models, lds = np.array(curve).T
     rising = np.maximum.accumulate(lds)
     for p in points:
-        p["factor"] = float(np.exp(np.interp(p["lds"][0], rising, np.log(models))) / p["models"])
+        p["factor"] = float(np.exp(np.interp(p["lds"][0], rising, np.log(models))) / (p["models"] + more(p)))
         p["beyond"] = bool(p["lds"][0] > rising[-1])
     return points
 

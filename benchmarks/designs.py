@@ -40,8 +40,9 @@ TITLES = {
     SHARED: "digits, MLP-64, shared initialization, 500 units, 300 targets",
     **{name: guess.TITLES[name] for name in ("fashion_mlp", "cifar_cnn", "table", "text")},
 }
+LASSO = "random lasso"
 WAYS = {
-    "random lasso": "random masks: LASSO",
+    LASSO: "random masks: LASSO",
     "random shared": "SharedPrior",
     "random guess 20": "guess, K = 20",
     "lasso": "designed: LASSO (λ × ½)",
@@ -108,7 +109,12 @@ def measured(name, data, folder, fraction=1.0):
             points += [fitted(study, m, label, estimator, held, y) for label, estimator in ways.items()]
         points += with_validation(study, place, params, Path(scratch), known, held, y, fraction)
     ceiling = score(held @ np.zeros((random.n, y.shape[2])), y, bootstrap=0).lds_ceiling
-    return {"task": TITLES[name], "subsets": subsets, "ceiling": ceiling, "points": with_factors(points)}
+    return {
+        "task": TITLES[name],
+        "subsets": subsets,
+        "ceiling": ceiling,
+        "points": better.with_factors(points, LASSO, used_to_choose),
+    }
 
 
 def sizes(study, fraction):
@@ -154,16 +160,9 @@ def fitted(study, m, label, estimator, held, y):
     return {"models": m, "estimator": label, "lds": lds, **more}
 
 
-def with_factors(points):
-    """Each point with the models that the LASSO needs on random masks over those used, validation models included."""
-    curve = sorted((p["models"], p["lds"][0]) for p in points if p["estimator"] == "random lasso")
-    models, lds = np.array(curve).T
-    rising = np.maximum.accumulate(lds)
-    for p in points:
-        used = p["models"] + (VALIDATION if p["estimator"].endswith("validation") else 0)
-        p["factor"] = float(np.exp(np.interp(p["lds"][0], rising, np.log(models))) / used)
-        p["beyond"] = bool(p["lds"][0] > rising[-1])
-    return points
+def used_to_choose(point):
+    """Models that chose something for this point."""
+    return VALIDATION if point["estimator"].endswith("validation") else 0
 
 
 def page(found):
@@ -180,17 +179,9 @@ def page(found):
         lines += [f"## {row['task']}", "", f"{row['subsets']} held-out subsets, {ceiling}.", ""]
         lines += ["| models | " + " | ".join(WAYS.values()) + " |", "|" + "---|" * (len(WAYS) + 1)]
         for m in sorted({p["models"] for p in row["points"]}):
-            lines.append(f"| {m:,} | " + " | ".join(cell(row["points"], m, way) for way in WAYS) + " |")
+            lines.append(f"| {m:,} | " + " | ".join(guess.cell(row["points"], m, way, LASSO) for way in WAYS) + " |")
         lines.append("")
     return "\n".join(lines)
-
-
-def cell(points, m, estimator):
-    for p in points:
-        if (p["models"], p["estimator"]) == (m, estimator):
-            saved = "" if estimator == "random lasso" else f" ({'>' * p['beyond']}{p['factor']:.1f})"
-            return f"{p['lds'][0]:.3f}{saved}"
-    return ""
 
 
 def main():

@@ -199,10 +199,10 @@ def page(found):
     return "\n".join(lines)
 
 
-def cell(points, m, estimator):
+def cell(points, m, estimator, lasso="lasso"):
     for p in points:
         if (p["models"], p["estimator"]) == (m, estimator):
-            saved = "" if estimator == "lasso" else f" ({'>' * p['beyond']}{p['factor']:.1f})"
+            saved = "" if estimator == lasso else f" ({'>' * p['beyond']}{p['factor']:.1f})"
             return f"{p['lds'][0]:.3f}{saved}"
     return ""
 
