@@ -119,7 +119,7 @@ def test_sizes_have_no_rounding_error(thousandths, n):
 
 def test_fixed_inclusion_has_the_right_mean_and_covariance():
     n, m, alpha = 30, 20_000, 0.3
-    masks = Design(alpha, m, seed=11, n=n, heldout=0).masks().unpack().astype(float)
+    masks = Design(alpha, m, seed=11, n=n, heldout=0, anchors=0).masks().unpack().astype(float)
     covariance = (masks - alpha).T @ (masks - alpha) / m
     sd = math.sqrt(alpha * (1 - alpha) / m)
     assert np.abs(masks.mean(axis=0) - alpha).max() < 4.5 * sd
@@ -133,7 +133,7 @@ def test_fixed_inclusion_has_the_right_mean_and_covariance():
 
 def test_bernoulli_inclusion_is_independent():
     n, m, alpha = 30, 20_000, 0.2
-    masks = Design(alpha, m, seed=12, n=n, heldout=0, kind="bernoulli").masks().unpack().astype(float)
+    masks = Design(alpha, m, seed=12, n=n, heldout=0, anchors=0, kind="bernoulli").masks().unpack().astype(float)
     assert np.abs(masks.mean(axis=0) - alpha).max() < 4.5 * math.sqrt(alpha * (1 - alpha) / m)
     sizes = masks.sum(axis=1)
     assert abs(sizes.var() / (n * alpha * (1 - alpha)) - 1) < 0.05
@@ -149,7 +149,7 @@ def test_bernoulli_at_the_edges_of_the_counter():
 
 
 def test_neighbouring_masks_and_seeds_are_unrelated():
-    designs = [Design(0.5, 2000, seed=s, n=50, heldout=0) for s in (0, 1)]
+    designs = [Design(0.5, 2000, seed=s, n=50, heldout=0, anchors=0) for s in (0, 1)]
     a, b = (d.masks().unpack() for d in designs)
     for left, right in ((a[:-1], a[1:]), (a, b)):
         overlap = (left & right).sum(axis=1)

@@ -53,7 +53,7 @@ from subtrain.errors import InputError
         ({"groups": (0, 1, 2), "n": 4}, "groups name 3 units, but n = 4"),
         (
             {"n": 10, "extensions": (("judge", 1, 1),)},
-            "an extension adds fit, validation or evaluation models, not 'judge'",
+            "an extension adds models with one of the roles fit, validation, evaluation, anchor, not 'judge'",
         ),
         ({"n": 10, "heldout": 2, "models": 240, "extensions": (("fit", 11, 1),)}, "253 subsets were asked for"),
     ],
@@ -64,19 +64,19 @@ def test_a_bad_design_is_refused(arguments, sentence):
 
 
 def test_all_subsets_of_a_small_world_may_be_asked_for():
-    assert Design(n=10, models=250, heldout=2, replicates=9).rows == 268
+    assert Design(n=10, models=250, heldout=2, replicates=9).rows == 268 + 24
 
 
 @pytest.mark.parametrize("alpha", [1e-6, 0.999_999])
 def test_the_number_of_subsets_counts_in_large_worlds_too(alpha):
-    assert Design(alpha, 10**6, n=10**6, heldout=0).rows == 10**6
+    assert Design(alpha, 10**6, n=10**6, heldout=0, anchors=0).rows == 10**6
     with pytest.raises(InputError, match="only 1000000 different fixed subsets"):
         Design(alpha, 10**6 + 1, n=10**6, heldout=0)
 
 
 @pytest.mark.parametrize(("alpha", "n"), [(0.5, 10**6), (0.5, 80), (0.9, 50_000)])
 def test_as_many_models_as_anyone_has(alpha, n):
-    assert Design(alpha, 2**40, n=n, heldout=0, validation=0).rows == 2**40
+    assert Design(alpha, 2**40, n=n, heldout=0, validation=0, anchors=0).rows == 2**40
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_designs_are_plain_values():
     design = Design(n=10, models=20, heldout=2, groups=None)
     assert repr(design) == (
         "Design(alpha=0.5, models=20, seed=0, kind='fixed', heldout=2, replicates=2, n=10, "
-        "extensions=(), validation=0, shared_seeds=None)"
+        "extensions=(), validation=0, shared_seeds=None, anchors=0)"
     )
     assert hash(design) == hash(Design(n=10, models=20, heldout=2))
     with pytest.raises(AttributeError):

@@ -88,7 +88,7 @@ def test_who_validates_and_who_judges_is_drawn_at_random_with_seeds_of_its_own()
     others = design.seeds([*judged, *chosen])
     assert np.unique(others).size == others.size
     assert not np.isin(others, design.seeds(design.role_rows(FIT))).any()
-    assert design.rows == 300 + 20 + 30
+    assert design.rows == 300 + 20 + 30 + 24
 
 
 @pytest.mark.parametrize("translates", [103, 503, 1019, 5003, 50_023])

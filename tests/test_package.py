@@ -21,6 +21,7 @@ ORDER = [
     "fingerprint",
     "store",
     "designs",
+    "levels",
     "datasets",
     "trainers",
     "influence",

@@ -189,7 +189,7 @@ def test_an_interrupt_says_what_is_done_and_ends_the_workers(tmp_path):
         said = collect.communicate(timeout=60)[1]
     assert collect.returncode == 130
     done = 8 * len(list(tmp_path.glob("r/segments/*.seg")))
-    assert f"interrupted: {done} of 2,200 models are done and kept, and the same command goes on" in " ".join(
+    assert f"interrupted: {done} of 2,224 models are done and kept, and the same command goes on" in " ".join(
         said.split()
     )
     assert pids

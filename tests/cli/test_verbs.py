@@ -40,7 +40,7 @@ def test_the_whole_way_on_wine(wine):
 def test_status_for_people_and_machines(wine):
     assert "200 of 200" in ok("status", wine)
     data = json.loads(ok("status", wine, "--json"))
-    assert (data["models"], data["done"], data["missing"]) == (240, 240, 0)
+    assert (data["models"], data["done"], data["missing"]) == (258, 258, 0)
     assert "default" in data["fits"]
 
 
@@ -59,7 +59,7 @@ def test_report(wine, tmp_path):
 def test_export_import_round_trip(wine, tmp_path):
     ok("export", wine, tmp_path / "out")
     masks = np.load(tmp_path / "out/wine/data/train_masks_50pct.npy", mmap_mode="r")
-    assert masks.shape == (240, 124)
+    assert masks.shape == (258, 124)
     assert masks.dtype == bool
     again = tmp_path / "again"
     assert "40 only for evaluation" in ok("import", again, tmp_path / "out/wine")
@@ -177,14 +177,16 @@ def test_create_says_which_design_it_made_and_extend_adds_validation_models(tmp_
     study = tmp_path / "wine"
     given = ("-t", "tabular", "-p", "data=wine", "--heldout", 3)
     shown = " ".join(ok("create", study, *given, "--models", 250, "--seeds", 6).split())
-    assert "Models: 250 to fit on, 3 held-out subsets x 2, 20 to choose lambda by (validation)" in shown
+    assert "Models: 250 to fit on, 3 held-out subsets x 2, 20 to choose lambda by (validation), 24 to tell" in shown
     assert "paley, the default for alpha 0.5 and 100 units or more: a set of 2 x 127 models shares 6 training" in shown
     assert "--models 127 (one side of a set) or 254 (a whole set) would suit better" in shown
     assert json.loads((study / "study.json").read_text())["design"]["validation"] == 20
-    assert "286 models" in " ".join(ok("extend", study, "--validation", 10).split())
+    assert "310 models" in " ".join(ok("extend", study, "--validation", 10).split())
     found = Study.open(study)
-    assert found.design.role_rows("validation").tolist() == [*range(256, 276), *range(276, 286)]
+    assert found.design.role_rows("validation").tolist() == [*range(256, 276), *range(300, 310)]
     assert found.design.shared_seeds == 6
+    assert "316 models" in " ".join(ok("extend", study, "--anchors", 6).split())
+    assert Study.open(study).design.role_rows("anchor").tolist() == [*range(276, 300), *range(310, 316)]
     plain = " ".join(ok("create", tmp_path / "plain", *given, "--kind", "fixed", "--models", 250).split())
     assert "fixed, as you asked for" in plain
     assert "whole set" not in plain

@@ -31,7 +31,7 @@ def world(m: int = 200, noise: float = 3.0) -> tuple[Any, ...]:
     tables = [random.normal(size=(N, T)), random.standard_t(4, size=(N, T))]
     beta = np.array([1.0, -0.5]) + np.array([0.3, 0.2]) * random.normal(size=(T, 2))
     weight = sum(table * beta[:, f] for f, table in enumerate(tables)) + 0.3 * random.normal(size=(N, T))
-    masks = st.Design(0.5, models=m, n=N, heldout=0, kind="fixed").masks()
+    masks = st.Design(0.5, models=m, n=N, heldout=0, anchors=0, kind="fixed").masks()
     clean = masks.unpack() @ weight
     return masks, clean + noise * random.normal(size=clean.shape), tables, beta, weight
 
@@ -53,7 +53,7 @@ def of(y: np.ndarray, masks: Any) -> Any:
 
 @cache
 def heldout() -> np.ndarray:
-    return st.Design(0.5, models=200, n=N, heldout=0, seed=99, kind="fixed").masks().unpack().astype(float)
+    return st.Design(0.5, models=200, n=N, heldout=0, anchors=0, seed=99, kind="fixed").masks().unpack().astype(float)
 
 
 def agreement(weight: np.ndarray, true: np.ndarray | None = None) -> float:

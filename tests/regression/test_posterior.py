@@ -38,7 +38,7 @@ def world(m: int, kind: str = "fixed", guess: bool = False) -> tuple[Any, ...]:
     part = MIXTURE[random.choice(MIXTURE.size, p=(0.1, 0.3, 0.3, 0.2, 0.05, 0.05), size=scale.shape)]
     table = random.normal(size=scale.shape)
     weight = random.normal(size=scale.shape) * np.sqrt(scale * part) + guess * table
-    masks = st.Design(0.5, models=m, n=N, kind=kind, heldout=0).masks()
+    masks = st.Design(0.5, models=m, n=N, kind=kind, heldout=0, anchors=0).masks()
     clean = masks.unpack() @ weight
     return masks, clean + clean.std(axis=0) * random.normal(size=clean.shape), weight, table
 

@@ -25,7 +25,7 @@ N, T, M = 120, 60, 260
 
 def world(weight, noise=1.0, m=M, seed=0):
     """Masks and outputs with these true weights [n, T]."""
-    masks = Design(0.5, models=m, n=len(weight), heldout=0, seed=seed, kind="fixed").masks()
+    masks = Design(0.5, models=m, n=len(weight), heldout=0, anchors=0, seed=seed, kind="fixed").masks()
     clean = masks.unpack() @ weight
     return masks, clean + noise * np.random.default_rng(seed).normal(size=clean.shape)
 

@@ -50,7 +50,7 @@ def twins(make_study, cache) -> tuple[Study, Study]:
 def test_everything_works_as_in_a_folder(twins, tmp_path, cache):
     local, bucket = twins
     assert local.identity == bucket.identity
-    assert (bucket.models_done(), bucket.name, bucket.location) == (162, "twin", "s3://memory/twin")
+    assert (bucket.models_done(), bucket.name, bucket.location) == (177, "twin", "s3://memory/twin")
     for name in local.outputs:
         assert bucket.read(name).tobytes() == local.read(name).tobytes()
     assert check(bucket) == []
@@ -70,8 +70,8 @@ def test_everything_works_as_in_a_folder(twins, tmp_path, cache):
         assert path.read_bytes() == (tmp_path / "out" / "study" / "x" / "data" / path.name).read_bytes()
     assert [path.name for path in cache.iterdir()] == [bucket.local.name], "counts are kept here"
     assert b"twin" in page_bytes(Library({"": bucket}, "mine"))[0]
-    assert bucket.extend(models=2).models == 164
-    assert Study.open(bucket.store).models_done() == 162
+    assert bucket.extend(models=2).models == 179
+    assert Study.open(bucket.store).models_done() == 177
 
 
 ESTIMATORS = {"lasso": lambda: Lasso(lambdas=5), "lasso-large": lambda: LassoLarge(lambdas=5, eps=1e-3)}
@@ -129,7 +129,7 @@ def test_segments_are_fetched_a_few_at_a_time(twins, monkeypatch):
 
     monkeypatch.setattr(segment_file, "read_segment", watched)
     fit(bucket, estimator=MeanDifference(), keep_counts=False)
-    assert next(at_once) == 38, "those of the models to fit on, each once"
+    assert next(at_once) == 42, "those of the models to fit on and of the anchors, each once"
     assert 1 <= most <= 16
 
 

@@ -208,6 +208,9 @@ def test_an_import_knows_pairs_seeds_and_validation_models_again(designed, tmp_p
     first, second = study.fit(), again.fit()
     assert second.meta["design"] == first.meta["design"]
     assert np.array_equal(first.weight, second.weight)
+    assert first.meta["level"] == {"anchors": 18}
+    assert np.array_equal(first.level, second.level)
+    assert again.design.alpha == 0.5
     assert np.allclose(standard_errors(first, study), standard_errors(second, again))
     third = Study.from_folder(tmp_path / "third", export(again, tmp_path / "more", "name")[0].parent)
     assert np.array_equal(third.fit().weight, first.weight)
@@ -220,7 +223,8 @@ def test_an_export_whose_masks_are_others_is_fitted_model_by_model(designed, tmp
     study, data = designed
     shutil.copytree(data, tmp_path / "data")
     changed = study.masks().unpack()
-    np.save(tmp_path / "data" / "train_masks_50pct.npy", ~changed)
+    changed[study.done(FIT)] ^= True
+    np.save(tmp_path / "data" / "train_masks_50pct.npy", changed)
     with pytest.warns(UserWarning, match="the design of the export has drawn other masks than these"):
         again = Study.from_folder(tmp_path / "again", tmp_path / "data", verify=False)
     assert again.design.layout(again.done(FIT)) is None

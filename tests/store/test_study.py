@@ -291,7 +291,7 @@ def test_roles_and_names_of_what_is_read(make_study):
     study = make_study()
     assert study.done("fit").tolist() == list(range(10))
     assert study.done("evaluation").tolist() == list(range(10, 16))
-    with pytest.raises(InputError, match="a role is 'fit', 'validation', 'evaluation', got 'test'"):
+    with pytest.raises(InputError, match="a role is 'fit', 'validation', 'evaluation', 'anchor', got 'test'"):
         study.done("test")
     with pytest.raises(InputError, match="records no output 'margins'; it has test_margins, train_margins"):
         study.read("margins")

@@ -113,7 +113,7 @@ def test_the_posterior_s_errors_are_as_wide_as_weights_are_wrong(models):
 
 
 def test_errors_are_of_the_rows_that_were_fitted():
-    study, _ = seeded_study(2 * Q, targets=3, validation=30)
+    study, _ = seeded_study(2 * Q, targets=3, validation=30, anchors=0)
     dm = study.fit()
     models, parts = fitted_parts(dm, study)
     assert {name: rows.size for name, rows in parts.items()} == {"fit-all": Q}
@@ -155,7 +155,7 @@ def test_the_covariance_of_a_set_is_known(kind, n, alpha):
 def test_crosstalk_is_what_masks_show():
     """Over that of random masks, by the correlations of units themselves."""
     for models, expected in [(60, 1 - 60 / Q), (Q, 0.0), (Q + 60, None), (3 * Q, 0.0)]:
-        design = Design(n=100, models=models, heldout=0, validation=0)
+        design = Design(n=100, models=models, heldout=0, validation=0, anchors=0)
         masks = design.masks().unpack()
         off = np.corrcoef(masks.T)[~np.eye(100, dtype=bool)]
         measured = models * np.mean(off**2)

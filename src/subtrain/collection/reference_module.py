@@ -46,7 +46,7 @@ def collect_reference(
     models, schema = read_spec(local_path(spec))
     key = plain_names([masks])[masks] if masks is not None else None
     task = reference(module, schema, str(root.resolve() / "logdir"), list(args), masks=key)
-    design = Design(models=models, heldout=0)
+    design = Design(models=models, heldout=0, anchors=0)
     inner = StoredStudy.create(root / TRAINED, task, design, segment=SEGMENT, exist_ok=True)
     done = collect(inner, **options)
     if done.done < done.total:

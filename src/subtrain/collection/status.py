@@ -17,7 +17,7 @@ from subtrain.collection.engines.slurm.submitted_jobs import jobs_left
 from subtrain.collection.tally import RUNNERS
 from subtrain.collection.workers.checkpoint import read_whole
 from subtrain.collection.workers.train_segment import read_failure
-from subtrain.designs.model_rows import EVALUATION, FIT, VALIDATION
+from subtrain.designs.model_rows import ANCHOR, EVALUATION, FIT, VALIDATION
 from subtrain.errors import CorruptError, InputError
 from subtrain.store.atomic_files import alive
 from subtrain.store.protocol import read_json
@@ -67,6 +67,8 @@ class Status:
     evaluation_done: int
     validation_models: int
     validation_done: int
+    anchor_models: int
+    anchor_done: int
     units: int
     alpha: float | tuple[float, ...]
     outputs: Mapping[str, list[int]]
@@ -103,8 +105,8 @@ def status(study: StoredStudy) -> Status:
     """The study's state as its folder shows it right now."""
     done, evaluation_done = study.done(FIT).size, study.done(EVALUATION).size
     each = sum(spec.bytes for spec in study.outputs.values())
-    validation_done = study.done(VALIDATION).size
-    total = done + evaluation_done + validation_done
+    validation_done, anchor_done = study.done(VALIDATION).size, study.done(ANCHOR).size
+    total = done + evaluation_done + validation_done + anchor_done
     committed = landed(study)
     known = trained(study, committed)
     failed, runners = failed_models(study), live_runners(study)
@@ -119,6 +121,8 @@ def status(study: StoredStudy) -> Status:
         evaluation_done=evaluation_done,
         validation_models=study.design.role_rows(VALIDATION).size,
         validation_done=validation_done,
+        anchor_models=study.design.role_rows(ANCHOR).size,
+        anchor_done=anchor_done,
         units=study.n,
         alpha=study.design.alpha,
         outputs={name: list(spec.shape) for name, spec in study.outputs.items()},

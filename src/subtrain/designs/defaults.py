@@ -25,6 +25,8 @@ class DesignDefaults:
     trained_elsewhere = False
     can_extend = True
     may_repeat = False
+    # Fields that were not given, and have another default in other versions: a study that is there has its own.
+    left_open: frozenset[str] = frozenset()
     unfilled: tuple[tuple[int, int], ...] = ()
     groups: tuple[int, ...] | None
     alpha: Any

@@ -70,6 +70,9 @@ class AnyDesign(Protocol):
     def may_repeat(self) -> bool: ...
 
     @property
+    def left_open(self) -> frozenset[str]: ...
+
+    @property
     def orthogonal(self) -> bool: ...
 
     @property
@@ -110,7 +113,7 @@ class AnyDesign(Protocol):
         ...
 
     def role_rows(self, role: str) -> NDArray[np.int64]:
-        """Row numbers with this role ("fit", "validation" or "evaluation"), ascending."""
+        """Row numbers with this role ("fit", "validation", "evaluation" or "anchor"), ascending."""
         ...
 
     def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
@@ -141,7 +144,9 @@ class AnyDesign(Protocol):
         """This design with the class of each unit."""
         ...
 
-    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0) -> Self:
+    def extend(
+        self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0, anchors: int = 0
+    ) -> Self:
         """The same design with more rows at the end; InputError where `can_extend` is False."""
         ...
 

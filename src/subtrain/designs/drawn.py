@@ -6,7 +6,6 @@ and in any order; nothing but the few numbers of the design is ever stored.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -16,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.arrays import concat
+from subtrain.designs.anchors import anchor_alpha, usual_anchors
+from subtrain.designs.checks import BERNOULLI, STRATIFIED, check_design
 from subtrain.designs.defaults import DesignDefaults
-from subtrain.designs.kind_choice import AUTO, FIXED, automatic_kind, explained, whole_sizes
+from subtrain.designs.kind_choice import AUTO, automatic_kind, explained, whole_sizes
 from subtrain.designs.model_rows import (
+    ANCHOR,
     EVALUATION,
     FIT,
     ROLES,
@@ -32,16 +34,11 @@ from subtrain.designs.model_rows import (
     whole,
 )
 from subtrain.designs.orthogonal import (
-    CYCLOTOMIC,
     ORTHOGONAL,
-    PAIR,
-    PALEY,
     OrthogonalSets,
     Seeds,
     SetLayout,
     SharedSeeds,
-    check_count,
-    check_orthogonal,
     checked_seeds,
     crosstalk_of,
     layout_of,
@@ -52,7 +49,6 @@ from subtrain.designs.samplers import (
     Label,
     Strata,
     bernoulli,
-    check_not_empty,
     checked_alphas,
     checked_groups,
     checked_strata,
@@ -61,18 +57,14 @@ from subtrain.designs.samplers import (
     shapley_alphas,
     strata_from_json,
     strata_json,
-    subset_size,
     training_seeds,
 )
 from subtrain.errors import InputError
 from subtrain.masks import Masks, pack, row_bytes
 from subtrain.store.protocol import Store
 
-BERNOULLI, STRATIFIED = "bernoulli", "stratified"
-KINDS = FIXED, BERNOULLI, STRATIFIED, PALEY, CYCLOTOMIC
 # Fields that designs of 0.1.0 lack.
-ADDED = "validation", "shared_seeds"
-MAX_MODELS = 2**40
+ADDED = "validation", "shared_seeds", "anchors"
 _CHUNK, _CHUNK_BYTES = 1024, 128 << 20
 # The Philox stream that draws a subset's alpha: far from those of masks (0) and of training seeds (1, 2, …).
 _ALPHA_STREAM = 2**63
@@ -101,6 +93,9 @@ class Design(DesignDefaults):
         validation: further random subsets with seeds of their own, one model each, which choose lambda: rows of a paley
             or cyclotomic design cannot. Default None: for such a design of 20 models or more a twentieth of `models`,
             within 20..100; else 0, where a tenth of the models to fit on choose.
+        anchors: further models, each with a seed of its own, that tell the level of outputs: on all units, and on
+            random subsets half and four fifths of the way from alpha to 1, in turn. Default None: 24, or a tenth of
+            `models` below 240; 0 below 100, and for several alphas.
         n: number of units; by default the task's.
         groups: integers [N], the unit of each example, when units are groups (classes, writers, sources) of examples.
         extensions: what `extend` has added.
@@ -126,6 +121,7 @@ class Design(DesignDefaults):
     strata: tuple[Label, ...] | None = field(default=None, repr=False)
     validation: int | None = None
     shared_seeds: Seeds = None
+    anchors: int | None = None
 
     @classmethod
     def for_shapley(cls, alphas: int = 5, **given: Any) -> Design:
@@ -150,6 +146,7 @@ class Design(DesignDefaults):
         validation: int | None = None,
         seeds: Seeds = None,
         shared_seeds: Seeds = None,
+        anchors: int | None = None,
     ) -> None:
         """`seeds` is kept as shared_seeds, for `seeds(rows)` are the training seeds of models."""
         given = {name: value for name, value in locals().items() if name not in ("self", "seeds")}
@@ -158,10 +155,13 @@ class Design(DesignDefaults):
         given["shared_seeds"] = checked_seeds(shared_seeds if seeds is None else seeds)
         for name, value in given.items():
             object.__setattr__(self, name, value)
+        unsaid = [name for name in ADDED if given[name] is None] + (["kind"] if kind == AUTO else [])
+        object.__setattr__(self, "left_open", frozenset(unsaid))
         self._settle()
 
     def _settle(self) -> None:
         """Fill in what was not given, and check what was."""
+        object.__setattr__(self, "models", whole("models", self.models))
         if self.groups is not None:
             groups = checked_groups(self.groups, self.n)
             object.__setattr__(self, "groups", groups)
@@ -177,7 +177,9 @@ class Design(DesignDefaults):
         if self.validation is None and self.kind != AUTO:
             few = min(100, max(20, self.models // 20)) if self.kind in ORTHOGONAL and self.models >= 20 else 0
             object.__setattr__(self, "validation", few)
-        self._check()
+        if self.anchors is None and self.n is not None:
+            object.__setattr__(self, "anchors", usual_anchors(self.models, self.alpha))
+        check_design(self)
 
     def _adopt_strata(self, strata: Sequence[Label]) -> None:
         if self.kind == BERNOULLI:
@@ -189,55 +191,11 @@ class Design(DesignDefaults):
             object.__setattr__(self, name, value)
 
     @cached_property
-    def _strata(self) -> Strata:
+    def classes(self) -> Strata:
+        """The units of each class; InputError for a stratified design that has none yet."""
         if self.strata is None:
             raise InputError(f"this {STRATIFIED} design has no strata yet: give strata, the class of each unit")
         return Strata.of_labels(self.strata)
-
-    def _check(self) -> None:
-        if self.kind not in (AUTO, *KINDS):
-            raise InputError(f"unknown kind of design {self.kind!r}; choose from {', '.join((AUTO, *KINDS))}")
-        given = [name for name in ("n", "validation") if getattr(self, name) is not None]
-        for name in ("models", "heldout", "seed", "replicates", *given):
-            object.__setattr__(self, name, whole(name, getattr(self, name)))
-        if self.kind in ORTHOGONAL:
-            check_orthogonal(self.kind, self.alpha, self.n)
-        if self.shared_seeds == PAIR and self.kind != PALEY and not (self.kind == AUTO and self.alpha == 0.5):
-            raise InputError(f'seeds="{PAIR}" is for pairs of masks and their complements, which kind="{PALEY}" has')
-        if self.models < 1:
-            raise InputError("a design needs at least one model")
-        if self.replicates < 1:
-            raise InputError(f"replicates must be 1 or more, got {self.replicates}")
-        if self.seed >= 2**64:
-            raise InputError("seed must be below 2**64")
-        if self.rows > MAX_MODELS:
-            raise InputError(f"{self.rows} models are too many: the limit is 2**40")
-        if self.n is not None:
-            self._check_units(self.n)
-            check_count(self.shared_seeds, self.sharing)
-
-    def _check_units(self, n: int) -> None:
-        if n < 2:
-            raise InputError(f"a design needs at least 2 units to choose from, got n = {n}")
-        sizes = [subset_size(alpha, n) for alpha in self.alpha_list]
-        check_not_empty(self.alpha_list, n, by_unit=self.kind == BERNOULLI)
-        last = self.blocks[-1]
-        subsets = last.first_subset + last.subsets
-        possible = self._possible(n, sizes)
-        if subsets > possible:
-            raise InputError(
-                f"{subsets} subsets were asked for, but only {possible} different {self.kind} subsets "
-                f"of {n} units exist at alpha = {self.alpha}"
-            )
-
-    def _possible(self, n: int, sizes: Sequence[int]) -> int:
-        """How many subsets there are, or some number above all that a study may have."""
-        if self.kind == BERNOULLI or self.kind in ORTHOGONAL:
-            return 1 << min(n, 64)
-        if self.strata is not None:
-            return sum(map(self._strata.possible, self.alpha_list))
-        # From 40 of 80 units on there are more subsets than MAX_MODELS; the full coefficient would take seconds.
-        return sum(math.comb(n, min(k, n - k, 40)) for k in sizes)
 
     @property
     def alpha_list(self) -> tuple[float, ...]:
@@ -251,6 +209,7 @@ class Design(DesignDefaults):
             (FIT, self.models, 1),
             (EVALUATION, self.heldout or 0, self.replicates),
             (VALIDATION, self.validation or 0, 1),
+            (ANCHOR, self.anchors or 0, 1),
             *self.extensions,
         ]
         return blocks_of(plan)
@@ -278,19 +237,26 @@ class Design(DesignDefaults):
         """This design with the class of each unit."""
         return replace(self, strata=labels)
 
-    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0) -> Design:
+    def extend(
+        self,
+        models: int = 0,
+        heldout: int = 0,
+        replicates: int | None = None,
+        validation: int = 0,
+        anchors: int = 0,
+    ) -> Design:
         """The same design with more models at the end; rows that exist keep their numbers, masks and seeds."""
         judged = self.replicates if replicates is None else replicates
-        new = [(FIT, models, 1), (EVALUATION, heldout, judged), (VALIDATION, validation, 1)]
+        new = [(FIT, models, 1), (EVALUATION, heldout, judged), (VALIDATION, validation, 1), (ANCHOR, anchors, 1)]
         added = tuple(entry for entry in new if entry[1])
         if not added and replicates is not None:
             raise InputError("replicates are of held-out subsets to add: give heldout, too (--heldout)")
         if not added:
-            raise InputError("nothing to add: give more models, held-out subsets or validation models")
+            raise InputError("nothing to add: give more models, held-out subsets, validation models or anchors")
         return replace(self, extensions=self.extensions + added)
 
     def role_rows(self, role: str) -> NDArray[np.int64]:
-        """Row numbers with this role ("fit", "validation" or "evaluation"), ascending."""
+        """Row numbers with this role ("fit", "validation", "evaluation" or "anchor"), ascending."""
         return concat([np.arange(b.first_row, b.last_row) for b in self.blocks if b.role == role])
 
     def subsets(self, rows: Rows | None = None) -> NDArray[np.int64]:
@@ -304,14 +270,15 @@ class Design(DesignDefaults):
         """Packed masks of these rows (all by default): row i is a pure function of (design, i)."""
         if self.n is None:
             raise InputError("this design has no n yet: give n, or bind it to a task's units with for_units(n)")
-        subsets = self.subsets(rows)
+        subsets, numbers, alphas = self.subsets(rows), self.fit_numbers(rows), self.alphas(rows)
         out = np.zeros((subsets.size, row_bytes(self.n)), np.uint8)
-        counts = {alpha: self._strata.counts(alpha) for alpha in self.alpha_list} if self.kind == STRATIFIED else {}
+        stratified = self.kind == STRATIFIED
+        counts = {alpha: self.classes.counts(alpha) for alpha in np.unique(alphas).tolist()} if stratified else {}
         chunk = max(1, min(_CHUNK, _CHUNK_BYTES // self.n))
-        numbers = self.fit_numbers(rows)
         for start in range(0, subsets.size, chunk):
-            some = zip(subsets[start : start + chunk].tolist(), numbers[start : start + chunk].tolist(), strict=True)
-            out[start : start + chunk] = pack(np.stack([self._mask(s, t, counts) for s, t in some])).data
+            some = slice(start, start + chunk)
+            each = zip(subsets[some].tolist(), numbers[some].tolist(), alphas[some].tolist(), strict=True)
+            out[some] = pack(np.stack([self._mask(*one, counts) for one in each])).data
         return Masks(out, self.n)
 
     def fit_numbers(self, rows: Rows | None = None) -> NDArray[np.int64]:
@@ -349,19 +316,26 @@ class Design(DesignDefaults):
     def crosstalk(self, rows: Rows) -> float:
         return crosstalk_of(self.fit_numbers(rows), self.sets)
 
-    def _mask(self, subset: int, number: int, counts: Mapping[float, Sequence[int]]) -> NDArray[np.bool_]:
-        return self._draw(subset, counts) if number < 0 or self.sets is None else self.sets.mask(number)
-
-    def _draw(self, subset: int, counts: Mapping[float, Sequence[int]]) -> NDArray[np.bool_]:
+    def _mask(self, subset: int, number: int, alpha: float, counts: Mapping[float, Sequence[int]]) -> NDArray[np.bool_]:
+        if number >= 0 and self.sets is not None:
+            return self.sets.mask(number)
         assert self.n is not None
-        raw, alpha = raw_bits(self.seed, subset, self.n), self._alpha_of(subset)
+        raw = raw_bits(self.seed, subset, self.n)
         if self.kind == STRATIFIED:
-            return self._strata.draw(raw, counts[alpha])
-        return bernoulli(raw, alpha) if self.kind == BERNOULLI else fixed_size(raw, alpha)
+            return self.classes.draw(raw, counts[alpha])
+        # An anchor has its size exactly, of every kind.
+        by_unit = self.kind == BERNOULLI and alpha in self.alpha_list
+        return bernoulli(raw, alpha) if by_unit else fixed_size(raw, alpha)
 
     def alphas(self, rows: Rows | None = None) -> NDArray[np.float64]:
         """The alpha of each of these rows, float64: a function of its subset, so replicates share one."""
-        return np.array([self._alpha_of(s) for s in self.subsets(rows).tolist()], np.float64)
+        index = row_numbers(rows, self.rows)
+        found = np.array([self._alpha_of(s) for s in self.subsets(index).tolist()], np.float64)
+        anchors = numbers_among(self.blocks, ANCHOR, index)
+        for at in np.flatnonzero(anchors >= 0).tolist():
+            assert self.n is not None
+            found[at] = anchor_alpha(int(anchors[at]), self.alpha, self.n)
+        return found
 
     def _alpha_of(self, subset: int) -> float:
         some = self.alpha_list
@@ -385,6 +359,7 @@ class Design(DesignDefaults):
         """Plain numbers and strings that `from_json` turns back into this design."""
         # What 0.1.0 did not have is left out where it is as it was there: the study keeps its identity.
         unsaid = {"strata", *(name for name in ADDED if not getattr(self, name) and self.kind not in ORTHOGONAL)}
+        unsaid |= set() if self.anchors else {"anchors"}
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unsaid}
         return plain if self.strata is None else plain | {"strata": strata_json(self.strata)}
 
@@ -401,11 +376,11 @@ class Design(DesignDefaults):
             raise InputError(f"a design has no field named {', '.join(unknown)}")
         if data.get("strata") is not None:
             data = {**data, "strata": strata_from_json(data["strata"])}
-        return Design(**data)
+        return Design(**{"anchors": 0, **data})
 
 
 def _extension(role: str, subsets: int, replicates: int) -> tuple[str, int, int]:
     if role not in ROLES:
-        raise InputError(f"an extension adds {FIT}, {VALIDATION} or {EVALUATION} models, not {role!r}")
-    name = {FIT: "models to add", VALIDATION: "validation models to add", EVALUATION: "heldout subsets to add"}[role]
-    return role, whole(name, subsets, 1), whole("replicates", replicates, 1)
+        raise InputError(f"an extension adds models with one of the roles {', '.join(ROLES)}, not {role!r}")
+    names = {FIT: "models", VALIDATION: "validation models", EVALUATION: "heldout subsets", ANCHOR: "anchors"}
+    return role, whole(f"{names[role]} to add", subsets, 1), whole("replicates", replicates, 1)

@@ -14,7 +14,7 @@ from subtrain.arrays import concat
 from subtrain.designs.defaults import DesignDefaults
 from subtrain.designs.drawn import Design
 from subtrain.designs.mask_survey import rows_at_a_time, survey
-from subtrain.designs.model_rows import EVALUATION, FIT, VALIDATION, Block, Rows, Span, row_numbers, whole
+from subtrain.designs.model_rows import ANCHOR, EVALUATION, FIT, VALIDATION, Block, Rows, Span, row_numbers, whole
 from subtrain.designs.orthogonal import SetLayout
 from subtrain.errors import CorruptError, InputError
 from subtrain.masks import Masks, pack, row_bytes
@@ -34,8 +34,8 @@ class ImportedDesign(DesignDefaults):
     subset_ids: int64 [rows], the first row with the same mask: equal where models share theirs. None where that was
     not looked at: then it is when it is asked for. unfilled: rows that nobody ever wrote, left out of everything.
     pct: alpha as the files' names had it, in percent, "" if they had none. sha256: of the file if the study holds it.
-    validation: rows that choose lambda; recorded: the design that drew the masks, where its models have pairs or seeds
-    in common and an export of ours told it.
+    validation: rows that choose lambda; anchors: rows that tell the level; recorded: the design that drew the masks,
+    where its models have pairs or seeds in common and an export of ours told it.
     """
 
     masks_file: Path
@@ -49,6 +49,7 @@ class ImportedDesign(DesignDefaults):
     kind: str = "given"
     sha256: str | None = field(default=None, repr=False)
     validation: tuple[Span, ...] = ()
+    anchors: tuple[Span, ...] = ()
     recorded: Design | None = field(default=None, repr=False)
     groups = None
     replicates = 1
@@ -100,12 +101,12 @@ class ImportedDesign(DesignDefaults):
         raise InputError("the models of this study were trained elsewhere, with seeds that it does not know")
 
     def extend(
-        self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0
+        self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0, anchors: int = 0
     ) -> ImportedDesign:
         raise InputError("an imported study has no design to draw more models from")
 
     def role_rows(self, role: str) -> NDArray[np.int64]:
-        spans = {EVALUATION: self.evaluation, VALIDATION: self.validation}
+        spans = {EVALUATION: self.evaluation, VALIDATION: self.validation, ANCHOR: self.anchors}
         others = {name: concat([np.arange(start, stop) for start, stop in some]) for name, some in spans.items()}
         if role != FIT:
             return others[role]
@@ -120,7 +121,7 @@ class ImportedDesign(DesignDefaults):
     @property
     def blocks(self) -> tuple[Block, ...]:
         found, row = [], 0
-        for role in (FIT, EVALUATION, *([VALIDATION] if self.validation else [])):
+        for role in (FIT, EVALUATION, *([VALIDATION] if self.validation else []), *([ANCHOR] if self.anchors else [])):
             count = self.role_rows(role).size
             found.append(Block(role, count, 1, row, row))
             row += count
@@ -137,6 +138,7 @@ class ImportedDesign(DesignDefaults):
             **({"unfilled": [list(r) for r in self.unfilled]} if self.unfilled else {}),
             **({"pct": self.pct} if self.pct else {}),
             **({"validation": [list(r) for r in self.validation]} if self.validation else {}),
+            **({"anchors": [list(r) for r in self.anchors]} if self.anchors else {}),
             **({"recorded": self.recorded.to_json()} if self.recorded else {}),
         }
 
@@ -155,14 +157,14 @@ class ImportedDesign(DesignDefaults):
         rows, n = whole("rows", data["rows"], 2), whole("n", data["n"], 2)
         if ids is not None and ids.shape != (rows,):
             raise CorruptError(f"{known} is for {list(ids.shape)} rows, but {root} has {rows}")
-        some = data["evaluation"], data.get("unfilled", ()), data.get("validation", ())
-        evaluation, unfilled, validation = (_spans(spans, rows) for spans in some)
+        some = data["evaluation"], data.get("unfilled", ()), data.get("validation", ()), data.get("anchors", ())
+        evaluation, unfilled, validation, anchors = (_spans(spans, rows) for spans in some)
         place, pct, digest = root / data["masks"], str(data.get("pct", "")), digests.get(data["masks"])
         recorded = Design.from_json(data["recorded"]) if "recorded" in data else None
         if recorded is not None and (recorded.rows, recorded.n) != (rows, n):
             raise InputError(f"its recorded design is of {recorded.rows} models over {recorded.n} units")
         which = place, rows, n, data["alpha"], evaluation, ids, unfilled, pct
-        return ImportedDesign(*which, sha256=digest, validation=validation, recorded=recorded)
+        return ImportedDesign(*which, sha256=digest, validation=validation, anchors=anchors, recorded=recorded)
 
 
 def _spans(spans: Any, rows: int) -> tuple[Span, ...]:

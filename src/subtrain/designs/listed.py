@@ -98,10 +98,10 @@ class ListedDesign(DesignDefaults):
         return training_seeds(self.seed, np.zeros_like(masks) if self.same_seeds else masks, runs)
 
     def extend(
-        self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0
+        self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0, anchors: int = 0
     ) -> ListedDesign:
         """The same masks with `replicates` more runs of each; listed masks cannot become more."""
-        if models or heldout or validation:
+        if models or heldout or validation or anchors:
             raise InputError("a study of listed masks has no more subsets to draw: extend it by replicates alone")
         if not replicates:
             raise InputError("nothing to add: give replicates, more runs of each mask")

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from subtrain.errors import InputError
 
-FIT, VALIDATION, EVALUATION = ROLES = "fit", "validation", "evaluation"
+FIT, VALIDATION, EVALUATION, ANCHOR = ROLES = "fit", "validation", "evaluation", "anchor"
 # The part of a fit's models that the design has for choosing lambda, as `meta["parts"]` names it.
 OWN_VALIDATION = "validation-own"
+SAID = {FIT: "to fit on", VALIDATION: "to choose lambda by (validation)", ANCHOR: "to tell the level by (anchors)"}
 Span = tuple[int, int]
 Rows = slice | range | Sequence[int] | NDArray[np.integer]
 
@@ -54,7 +55,7 @@ def said_of_parts(blocks: Sequence[Block]) -> str:
         if block.role == EVALUATION:
             said.append(f"{block.subsets:,} held-out subset{'s' if block.subsets > 1 else ''} x {block.replicates}")
         else:
-            said.append(f"{block.subsets:,} {'to fit on' if block.role == FIT else 'to choose lambda by (validation)'}")
+            said.append(f"{block.subsets:,} {SAID[block.role]}")
     return ", ".join(said)
 
 

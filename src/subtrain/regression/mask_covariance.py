@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import BERNOULLI, Design
+from subtrain.designs.checks import BERNOULLI
+from subtrain.designs.drawn import Design
 from subtrain.designs.samplers import subset_size
 from subtrain.errors import InputError
 from subtrain.system.types import Floats

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.model_rows import EVALUATION, VALIDATION
+from subtrain.designs.model_rows import ANCHOR, EVALUATION, VALIDATION
 from subtrain.errors import InputError, StorageError
 from subtrain.store import atomic_files
 from subtrain.store.seal import sealed
@@ -108,14 +108,14 @@ def _size(path: Path) -> int:
 
 
 def _about(study: StoredStudy) -> dict[str, Any]:
-    own = study.design.role_rows(VALIDATION).tolist()
+    own = {"validation": study.design.role_rows(VALIDATION), "anchors": study.design.role_rows(ANCHOR)}
     return {
         "format": FORMAT,
         "rows": study.models,
         "units": study.n,
         "alpha": study.design.alpha,
         "evaluation": [list(span) for span in runs(study.design.role_rows(EVALUATION).tolist())],
-        **({"validation": [list(span) for span in runs(own)]} if own else {}),
+        **{name: [list(span) for span in runs(rows.tolist())] for name, rows in own.items() if rows.size},
         # Where the masks lie on this machine is nobody else's business.
         "design": {name: value for name, value in study.design.to_json().items() if name != "masks"},
         "outputs": {name: spec.to_json() for name, spec in study.outputs.items()},

@@ -191,7 +191,9 @@ class StoredStudy(ShowsExamples):
         """This study with its task at hand and what makes it again, if anything does; else MismatchError."""
         return replace(self, given_task=agreed(self, task, None if making is None else making.task), given=making)
 
-    def extend(self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0) -> Self:
+    def extend(
+        self, models: int = 0, heldout: int = 0, replicates: int | None = None, validation: int = 0, anchors: int = 0
+    ) -> Self:
         """Plan more models; everything that is there stays as it is.
 
         Args:
@@ -200,14 +202,16 @@ class StoredStudy(ShowsExamples):
             replicates: models on each further held-out subset, or further runs of each listed mask; by default as the
                 design has it.
             validation: further random subsets with seeds of their own, one model each, which choose lambda.
+            anchors: further models on all units and on more of them than alpha has, which tell the level of outputs.
 
         Returns:
             The longer study; collect it.
         """
         if not self.design.can_extend:
             raise InputError(f"{self.location} was imported: there is no design to draw more models from")
-        # Kinds of design that have no validation models need not know the word.
-        own = {"validation": whole("validation models to add", validation)} if validation else {}
+        # Kinds of design that have no such models need not know the words.
+        asked = ("validation", "validation models", validation), ("anchors", "anchors", anchors)
+        own = {word: whole(f"{name} to add", count) for word, name, count in asked if count}
         check_size(self.design.extend(models, heldout, replicates, **own), self.segment)
         more = int(replicates or self.design.replicates)
         entry = {"models": int(models), "heldout": int(heldout), "replicates": more, **own}
@@ -319,8 +323,8 @@ class StoredStudy(ShowsExamples):
         return sum(stop - start for start, stop in self.rows.committed())
 
     def done(self, role: str | None = None) -> NDArray[np.int64]:
-        """Numbers of the models whose outputs are there, ascending; of one role ("fit", "validation", "evaluation") or
-        of all."""
+        """Numbers of the models whose outputs are there, ascending; of all, or of one role ("fit", "validation",
+        "evaluation", "anchor")."""
         ranges = self.rows.committed()
         flags = np.zeros(self.models, bool)
         for start, stop in ranges:

@@ -22,7 +22,8 @@ TRAINS = ("train_batch", "train_one", "relabel", "influence", "watched")
 def check_design(study: StoredStudy, design: AnyDesign) -> None:
     mine = study.design.to_json()
     theirs = (design if design.n else design.for_units(study.n)).to_json()
-    differing = [k for k in theirs if k != "extensions" and mine.get(k) != theirs[k]]
+    free = {"extensions", *(() if study.imported else design.left_open)}
+    differing = [k for k in theirs if k not in free and mine.get(k) != theirs[k]]
     if differing:
         shown = "; ".join(f"{k} is {_short(mine.get(k))}, not {_short(theirs[k])}" for k in differing)
         raise MismatchError(f"{study.location} was made with another design: {shown}")

@@ -111,7 +111,7 @@ def compare_alphas(
     if design is None:
         raise InputError("pilots take their kind of masks from a study's own design, which this study does not have")
     name = output or next(iter(study.outputs))
-    pilots = replace(design, models=pilot, heldout=HELDOUT, replicates=REPLICATES, extensions=())
+    pilots = replace(design, models=pilot, heldout=HELDOUT, replicates=REPLICATES, anchors=0, extensions=())
     if design.kind in ORTHOGONAL:  # there are such masks at some alphas only: all pilots draw theirs
         pilots = replace(pilots, kind=FIXED, validation=0, shared_seeds=None)
     plans = [replace(pilots, alpha=a) for a in alphas]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.keyword_checks import hands_on
-from subtrain.designs.drawn import STRATIFIED
+from subtrain.designs.checks import STRATIFIED
 from subtrain.designs.model_rows import EVALUATION
 from subtrain.errors import InputError
 from subtrain.evaluation import Interval, ceiling_said, ceilings, rank

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.collection.keyword_checks import hands_on
-from subtrain.designs.drawn import BERNOULLI, STRATIFIED, Design
+from subtrain.designs.checks import BERNOULLI, STRATIFIED
+from subtrain.designs.drawn import Design
 from subtrain.designs.kind_choice import FIXED
 from subtrain.designs.model_rows import whole
 from subtrain.errors import InputError
@@ -179,6 +180,7 @@ def grid_masks(study: Study, design: Design, pairs: int, complements: bool) -> N
         kind=design.kind if design.kind in (BERNOULLI, STRATIFIED) else FIXED,
         heldout=0,
         validation=0,
+        anchors=0,
         shared_seeds=None,
         extensions=(),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subtrain.designs.drawn import BERNOULLI
+from subtrain.designs.checks import BERNOULLI
 from subtrain.designs.samplers import Strata
 from subtrain.errors import InputError
 from subtrain.regression.study_models import Models, models_to_average

@@ -60,6 +60,14 @@ def create(
             "to 100, for paley and cyclotomic; else 0, and a tenth of the models chooses)"
         ),
     ] = None,
+    anchors: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of models on all units, and on more of them than alpha has, which tell the level of outputs: "
+            "what a model of all units answers. (default: 24, or models / 10 if that is less; 0 below 100 models and "
+            "for several alphas)"
+        ),
+    ] = None,
     stratified: Annotated[
         bool, typer.Option("--stratified", help="The same as --kind stratified, by the labels of the task.")
     ] = False,
@@ -94,6 +102,7 @@ def create(
         strata=classes,
         validation=validation,
         seeds=_seeds(seeds),
+        anchors=anchors,
     )
     made = Study.create(study, task, design, params=parse_params(param or []), segment=segment, view=view)
     each = sum(spec.bytes for spec in made.outputs.values())

@@ -19,10 +19,13 @@ def extend(
         int | None, typer.Option(help="Number of models for each held-out subset. (default: as before)")
     ] = None,
     validation: Annotated[int, typer.Option(help="Number of further random subsets that choose lambda.")] = 0,
+    anchors: Annotated[
+        int, typer.Option(help="Number of further models on more units than alpha has, which tell the level.")
+    ] = 0,
 ) -> None:
     """Add models to a study. The models that it has stay as they are."""
     from subtrain.study import Study
 
-    longer = Study.open(study).extend(models, heldout, replicates, validation)
+    longer = Study.open(study).extend(models, heldout, replicates, validation, anchors)
     out.print(f"{study} now has {longer.models:,} models, {longer.models - longer.models_done():,} still to train")
     out.print(f"Next: subtrain collect {study}")

@@ -107,6 +107,8 @@ def _table(now: Status) -> Table:
     table.add_row("models to fit on", f"{now.fit_done:,} of {now.fit_models:,}")
     if now.validation_models:
         table.add_row("models to choose lambda by", f"{now.validation_done:,} of {now.validation_models:,}")
+    if now.anchor_models:
+        table.add_row("models to tell the level by", f"{now.anchor_done:,} of {now.anchor_models:,}")
     table.add_row("models to evaluate on", f"{now.evaluation_done:,} of {now.evaluation_models:,}")
     table.add_row("units, alpha", f"{now.units:,}, {now.alpha}")
     table.add_row("outputs", ", ".join(f"{name} {shape}" for name, shape in now.outputs.items()))

@@ -65,7 +65,7 @@ def check(
         >>> st.check("tabular", {"data": "iris"}, models=100).failure
         ''
     """
-    design = Design(alpha=alpha, models=models, kind=kind)
+    design = Design(alpha=alpha, models=models, kind=kind, anchors=0)
     if models < 2:
         raise InputError(f"a check compares models: models must be 2 or more, got {models}")
     found, source = task_and_source(task, params)

@@ -13,8 +13,9 @@ from typing import Any
 
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
+from subtrain.designs.anchors import usual_anchors
 from subtrain.designs.drawn import Design
-from subtrain.designs.model_rows import EVALUATION, FIT, VALIDATION
+from subtrain.designs.model_rows import ANCHOR, EVALUATION, FIT, VALIDATION
 from subtrain.regression.estimators import registered_name
 from subtrain.study import Study
 
@@ -115,6 +116,7 @@ def _create(study: Study, design: Design, folder: str) -> list[str]:
         "seed": design.seed,
         **({} if design.shared_seeds is None else {"seeds": design.shared_seeds}),
         **({"validation": design.validation} if design.validation or design.orthogonal else {}),
+        **({"anchors": design.anchors} if design.anchors != usual_anchors(design.models, design.alpha) else {}),
         "segment": study.segment,
     }
     groups = ["--groups groups.npy"] if design.groups is not None else []
@@ -127,6 +129,7 @@ def _extend(entry: tuple[str, int, int], folder: str) -> list[str]:
     more = {
         FIT: {"models": subsets},
         VALIDATION: {"validation": subsets},
+        ANCHOR: {"anchors": subsets},
         EVALUATION: {"heldout": subsets, "replicates": replicates},
     }[role]
     return [f"subtrain extend {folder}", *_options(more)]

@@ -128,7 +128,7 @@ def import_arrays(
     are not among the rows, which fits then say. view: what is shown of units and targets, stored in the study;
     by default the labels of targets, if they are given. pct: alpha as the files' names have it, in percent;
     over_examples: whether units are training examples, so that train targets must be as many; exported: what an export
-    of ours says of validation models, pairs and seeds. Raises InputError if
+    of ours says of validation models, anchors, pairs and seeds. Raises InputError if
     lengths differ, masks are not 0/1, or the folder is a study already.
     """
     root = folder_to_import_into(path)
@@ -144,10 +144,11 @@ def import_arrays(
     schema = {name: _schema(name, array, rows, ways.get(name)) for name, array in arrays.items()}
     check_targets(schema, found.n if over_examples else None)
     spans = evaluation if evaluation is not None else [[rows - _heldout(rows, heldout), rows]]
-    choosing = [] if exported is None else exported.validation
-    concat([row_numbers(range(a, b), rows) for a, b in (*spans, *choosing)])  # For its check.
+    choosing, leveling = ([], []) if exported is None else (exported.validation, exported.anchors)
+    concat([row_numbers(range(a, b), rows) for a, b in (*spans, *choosing, *leveling)])  # For its check.
     unfilled = never_filled(np.flatnonzero(found.sizes == 0), arrays)
-    alpha, notes = _alpha(found, unfilled, pct)
+    others = np.union1d(unfilled, concat([np.arange(a, b) for a, b in leveling]))
+    alpha, notes = _alpha(found, others, pct)
     if labels is not None:
         notes.append(_margins_told(arrays, labels, np.setdiff1d(np.arange(rows), unfilled), root))
     _say(found, unfilled, alpha)
@@ -168,6 +169,7 @@ def import_arrays(
         unfilled=tuple(runs(unfilled.tolist())),
         pct=pct,
         validation=tuple((a, b) for a, b in choosing),
+        anchors=tuple((a, b) for a, b in leveling),
         recorded=None if exported is None else recorded_design(exported.design, masks, rows, found.n),
     )
     manifest = {

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from subtrain.designs.drawn import KINDS, Design
+from subtrain.designs.checks import KINDS
+from subtrain.designs.drawn import Design
 from subtrain.designs.imported import given_masks
 from subtrain.errors import InputError
 from subtrain.store import atomic_files
@@ -23,10 +24,11 @@ Spans = list[list[int]]
 
 @dataclass(frozen=True, eq=False)
 class ExportedDesign:
-    """evaluation, validation: ranges of rows; design: as study.json had it."""
+    """evaluation, validation, anchors: ranges of rows; design: as study.json had it."""
 
     evaluation: Spans
     validation: Spans
+    anchors: Spans
     design: Mapping[str, Any]
 
 
@@ -36,13 +38,14 @@ def read_export(about: Path) -> ExportedDesign:
     if isinstance(data, dict):
         data = unsealed(data, about, required="format" in data)
     try:
-        evaluation, validation = (
-            [[int(a), int(b)] for a, b in spans] for spans in (data["evaluation"], data.get("validation", ()))
+        evaluation, validation, anchors = (
+            [[int(a), int(b)] for a, b in spans]
+            for spans in (data["evaluation"], data.get("validation", ()), data.get("anchors", ()))
         )
         design = data.get("design", {})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{about} does not say which rows are held out: give their number with heldout") from error
-    return ExportedDesign(evaluation, validation, design if isinstance(design, Mapping) else {})
+    return ExportedDesign(evaluation, validation, anchors, design if isinstance(design, Mapping) else {})
 
 
 def recorded_design(data: Mapping[str, Any], masks: Any, rows: int, n: int) -> Design | None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.designs.drawn import STRATIFIED
+from subtrain.designs.checks import STRATIFIED
 from subtrain.designs.model_rows import numbers_below
 from subtrain.errors import InputError
 from subtrain.regression.counting.count_stream import count_blocks
