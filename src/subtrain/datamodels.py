@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.designs.model_rows import numbers_below, whole_numbers
 from subtrain.errors import CorruptError, InputError
+from subtrain.levels import ERROR as ERROR_ROW
+from subtrain.levels import basis, places, said_of_level
 from subtrain.masks import Masks, pack
 from subtrain.store import atomic_files
 from subtrain.store.folder import Folder
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
 TORCH = "datamodels.pt"
 ARRAYS = ("weight", "bias", "lam")
-# The array that not every fit has.
-ERROR = "error"
+# The arrays that not every fit has.
+ERROR, LEVEL = MORE = "error", "level"
 # Where the metadata keep the digests of the files, by array, and of the .pt file by this name.
 DIGESTS, PT = "sha256", "pt"
 
@@ -45,7 +47,7 @@ class Influence(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Datamodels:
-    """g(mask) = weightᵀ mask + bias for every target (paper, equation 1).
+    """g(mask) = weightᵀ mask + bias for every target (paper, equation 1), plus what the mask's size alone does.
 
     Args:
         weight: float32 [n, T], in raw 0/1-mask units: a positive weight means that training on the unit raises the
@@ -54,6 +56,9 @@ class Datamodels:
         lam: float64 [T], the λ of each target in its solver's units.
         meta: How they were made, as plain JSON: output, scale, alpha, estimator, and the models that were used.
         error: float32 [n, T], the standard error of each weight, where the estimator itself tells it. Default None.
+        level: float64 [3, T], of masks larger than alpha n, where anchors tell it: slope and bend of the output between
+            alpha n and all units, beyond what the weights say, and the standard error of their sum. Default None: such
+            predictions rest on the weights' sum, which models of one size do not identify.
 
     Raises:
         InputError: For arrays whose shapes do not fit.
@@ -72,10 +77,13 @@ class Datamodels:
     lam: NDArray[np.floating[Any]]
     meta: Mapping[str, Any] = field(default_factory=dict)
     error: NDArray[np.floating[Any]] | None = None
+    level: NDArray[np.floating[Any]] | None = None
 
     def __post_init__(self) -> None:
         if self.error is not None and self.error.shape != self.weight.shape:
             raise InputError(f"errors are of shape {list(self.error.shape)}, the weights of {list(self.weight.shape)}")
+        if self.level is not None and self.level.shape != (3, self.weight.shape[-1]):
+            raise InputError(f"a level is of shape [3, {self.weight.shape[-1]}], got {list(self.level.shape)}")
         if self.weight.ndim != 2 or self.bias.shape != self.lam.shape or self.bias.shape != self.weight.shape[1:]:
             raise InputError(
                 "datamodels need weight [n, T], bias [T] and lam [T], got "
@@ -113,7 +121,39 @@ class Datamodels:
         columns = slice(None) if targets is None else self._targets(targets)
         weight, bias = self.weight[:, columns].astype(np.float64), self.bias[columns].astype(np.float64)
         out = packed.times(weight) + bias
+        if self.level is not None:
+            out += self.level_of(packed.sizes(), targets)
         return out[0] if one else out
+
+    def level_of(self, sizes: ArrayLike, targets: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """What masks of these sizes [k] add to the outputs, beside their units, float64 [k, T]; 0 without anchors.
+
+        It is 0 for masks of the design's size, alpha n, on which datamodels are fitted and evaluated.
+        """
+        place = np.zeros(np.size(sizes)) if self.level is None else self._places(sizes)
+        columns = slice(None) if targets is None else self._targets(targets)
+        if self.level is None:
+            return np.zeros((place.size, self.bias[columns].size))
+        return np.asarray(basis(place) @ self.level[:ERROR_ROW, columns], np.float64)
+
+    def _places(self, sizes: ArrayLike) -> NDArray[np.float64]:
+        return places(np.atleast_1d(sizes), self.n, float(self.meta["alpha"]))
+
+    def whole(self, targets: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """Predicted outputs [T] of a model of all units: right where anchors tell the level (see `level_said`).
+
+        Example:
+            >>> bool(np.allclose(dm.whole(), dm.predict(np.ones(dm.n, bool))))
+            True
+        """
+        columns = slice(None) if targets is None else self._targets(targets)
+        found = self.bias[columns] + self.weight[:, columns].sum(axis=0, dtype=np.float64)
+        return np.asarray(found + self.level_of([self.n], targets)[0], np.float64)
+
+    @property
+    def level_said(self) -> str:
+        """What tells the level of predictions for more units than alpha n, or that nothing does."""
+        return said_of_level(self.meta)
 
     def top(self, target: int, k: int = 10) -> list[Influence]:
         """The k units that raise the target's output most, largest weight first (units of weight ≤ 0 left out).
@@ -132,14 +172,19 @@ class Datamodels:
         return [Influence(int(u), float(w[u])) for u in order if sign * w[u] > 0]
 
     def effect_of_removing(self, units: Sequence[int], targets: Sequence[int] | None = None) -> NDArray[np.float64]:
-        """Predicted change of every target's output when these units leave the training set: −Σ weight, [T].
+        """Predicted change of every target's output when these units leave the whole training set, [T].
 
-        Paper, section 3.1 (counterfactuals). A unit counts once, however often it is named.
+        −Σ weight (paper, section 3.1, counterfactuals), and what so many units fewer do, whichever they are, where
+        anchors tell it. A unit counts once, however often it is named.
         """
         index = np.unique(numbers_below("units", units, self.n))
         columns = slice(None) if targets is None else self._targets(targets)
         lost = self.weight[index][:, columns].sum(axis=0, dtype=np.float64)
-        return np.asarray(0.0 - lost)
+        return np.asarray(0.0 - lost + self.level_lost([index.size], targets)[0])
+
+    def level_lost(self, removed: ArrayLike, targets: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """What removing so many units [k] from all does to outputs [k, T], whichever they are; 0 without anchors."""
+        return self.level_of(self.n - np.asarray(removed), targets) - self.level_of([self.n], targets)
 
     def evaluate(self, study: StoredStudy, output: str | None = None, **options: Any) -> Evaluation:
         """What these datamodels are worth on held-out models of a study that they never saw; see `subtrain.evaluate`.
@@ -162,9 +207,10 @@ class Datamodels:
     def save(self, path: str | Path) -> Path:
         """Write to `path`: one `.pt` file of exactly weight, bias, lam with `.json` beside it, or a folder.
 
-        A folder holds weight.npy, bias.npy, lam.npy, error.npy where errors are known, and datamodels.json for numpy
-        alone, and datamodels.pt, all of the weight's dtype and without errors, where torch is installed. The metadata,
-        with a sha256 of each file, is written last, so that a folder without it is not yet whole.
+        A folder holds weight.npy, bias.npy, lam.npy, error.npy and level.npy where these are known, and
+        datamodels.json for numpy alone, and datamodels.pt, all of the weight's dtype and of these three alone, where
+        torch is installed. The metadata, with a sha256 of each file, is written last, so that a folder without it is
+        not yet whole.
         """
         path = local_path(path)
         folder = Folder(path.parent if path.suffix == ".pt" else path, links=True)
@@ -206,8 +252,9 @@ def save_to(store: Store, folder: str, datamodels: Datamodels) -> None:
     place = f"{folder}/" if folder else ""
     store.delete(place + META)
     digests = {}
-    store.delete(f"{place}{ERROR}.npy")
-    for name in (*ARRAYS, *((ERROR,) if datamodels.error is not None else ())):
+    for name in MORE:
+        store.delete(f"{place}{name}.npy")
+    for name in (*ARRAYS, *(name for name in MORE if getattr(datamodels, name) is not None)):
         array = np.ascontiguousarray(getattr(datamodels, name))
         digests[name] = replace_hashed(
             store,
@@ -263,8 +310,8 @@ def _loaded(store: Store, place: str, text: bytes, required: bool) -> Datamodels
     location = store.location(place + META)
     meta, digests = split_meta(parse_json(text, location), location, required)
     weight, bias, lam = (_array(store, place, name, digests) for name in ARRAYS)
-    error = _array(store, place, ERROR, digests) if digests and ERROR in digests else None
-    return Datamodels(weight, np.array(bias), np.array(lam), meta, error)
+    error, level = (_array(store, place, name, digests) if digests and name in digests else None for name in MORE)
+    return Datamodels(weight, np.array(bias), np.array(lam), meta, error, None if level is None else np.array(level))
 
 
 def _array(store: Store, place: str, name: str, digests: Mapping[str, Any] | None) -> NDArray[Any]:

@@ -139,7 +139,7 @@ def _fit(study: Study, name: str, found: Examined) -> None:
     if store.exists(f"{folder}/{EVALUATION}"):
         found.attempt(_evaluation, study, name)
     found.attempt(examine_sidecar, study, name)
-    known = {FIT_META, TORCH, EVALUATION, "weight.npy", "bias.npy", "lam.npy", "error.npy"}
+    known = {FIT_META, TORCH, EVALUATION, "weight.npy", "bias.npy", "lam.npy", "error.npy", "level.npy"}
     for file in store.names(folder):
         rest = file.removeprefix(f"{folder}/")
         if rest not in known and not rest.startswith(f"{FOLDER}/"):

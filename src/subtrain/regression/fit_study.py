@@ -14,6 +14,7 @@ import numpy as np
 from subtrain._version import __version__
 from subtrain.datamodels import Datamodels
 from subtrain.designs.model_rows import FIT
+from subtrain.regression.anchored_level import anchored_level
 from subtrain.regression.counting.count_stream import count_blocks
 from subtrain.regression.counting.counts import Counts, gram_kind
 from subtrain.regression.counting.study_counts import counted, kept_folder
@@ -114,7 +115,9 @@ def fit(
     meta["notes"] = list(dict.fromkeys((*notes, *said)))
     meta |= model.choice()
     error = getattr(model, "error_", None)
-    return Datamodels(model.weight_.astype(np.float32, copy=False), model.bias_, model.lam_, meta, error)
+    weight = model.weight_.astype(np.float32, copy=False)
+    level, about = anchored_level(models, weight, model.bias_)
+    return Datamodels(weight, model.bias_, model.lam_, meta | about, error, level)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,9 @@ class Brittleness(Result):
 
     @property
     def _how(self) -> str:
-        return f"retrained, mean of {plural(self.runs, 'run')}" if self.runs else "as removal would, not retrained"
+        if self.runs:
+            return f"retrained, mean of {plural(self.runs, 'run')}"
+        return f"as removal would, not retrained ({self.dm.level_said if self.dm else ''})"
 
     @property
     def support(self) -> NDArray[np.int64]:
@@ -157,7 +159,7 @@ def brittleness(
     if not ladder.size or ladder[0] < 1:
         raise InputError("sizes must be 1 or more: how many examples to mislabel")
     units = tuple(ranked(dm.weight[:, target], 1)[: ladder[-1]] for target in chosen)
-    whole = dm.bias[chosen] + dm.weight[:, chosen].sum(axis=0, dtype=np.float64)
+    whole = dm.whole(chosen.tolist())
     lost = [
         [dm.weight[own[:size], t].sum(dtype=np.float64) for size in ladder]
         for own, t in zip(units, chosen, strict=True)

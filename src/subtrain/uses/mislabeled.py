@@ -208,7 +208,7 @@ def _fitted(dm: Datamodels, models: Models, own: NDArray[np.int64]) -> dict[str,
             f"give some of {models.output}, {models.study.n} units and {own.size} targets"
         )
     self_weight = dm.weight[own, np.arange(own.size)].astype(np.float64)
-    return {"self_weight": self_weight, "support": dm.bias + dm.weight.sum(axis=0, dtype=np.float64) - self_weight}
+    return {"self_weight": self_weight, "support": dm.whole() - self_weight + dm.level_lost([1])[0]}
 
 
 def _auc(score: Floats, faults: NDArray[np.bool_]) -> float:

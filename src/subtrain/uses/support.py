@@ -171,8 +171,9 @@ def support(
     order = np.argsort(-weight, axis=0, kind="stable")
     unknown = np.full(chosen.size, np.nan)
     control = whole(study, output, chosen, calibrate, options) if calibrate else unknown
-    margin = control if calibrate else dm.bias[chosen] + weight.sum(axis=0)
-    size = smallest(margin, np.take_along_axis(weight, order, axis=0))
+    margin = control if calibrate else dm.whole(chosen.tolist())
+    lost = np.take_along_axis(weight, order, axis=0)
+    size = smallest(margin, lost, -dm.level_lost(np.arange(1, study.n + 1), chosen.tolist()))
     return Support(chosen, margin, size, {}, unknown, bool(calibrate), 0, output, study.n)
 
 
@@ -192,12 +193,11 @@ def whole(study: Study, output: str, targets: NDArray[np.int64], runs: int, opti
     return np.asarray(found.outputs(output, targets.tolist())[0].mean(axis=0, dtype=np.float64))
 
 
-def smallest(margin: Floats, sorted_weight: Floats) -> NDArray[np.int64]:
+def smallest(margin: Floats, sorted_weight: Floats, lost: Floats | float = 0.0) -> NDArray[np.int64]:
     """The smallest k at which margin [T] minus the first k of each column [n, T] is below zero; -1 where none is.
 
-    Only units of positive weight count: beyond them the sum falls again.
+    lost: [n, T], what so many units fewer take from the margin, whichever they are.
     """
-    sums = np.cumsum(np.maximum(sorted_weight, 0), axis=0)
-    crossed = margin < sums
+    crossed = margin < np.cumsum(sorted_weight, axis=0) + lost
     found = np.where(crossed.any(axis=0), crossed.argmax(axis=0) + 1, -1)
     return np.where(margin <= 0, 0, found).astype(np.int64)

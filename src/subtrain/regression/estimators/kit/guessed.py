@@ -38,12 +38,14 @@ Splits = Callable[[], Iterable[tuple[Counts, Counts]]]
 @dataclass(frozen=True, eq=False)
 class Effects:
     """How far targets follow F tables. beta: [T, F], of each target; mean [F] and spread [F, F]: of all of them; scale
-    [F]: what tables were divided by."""
+    [F]: what tables were divided by; cover: [T, F, F], covariance of `factors`; noise: [T], variance of an output."""
 
     beta: Floats
     mean: Floats
     spread: Floats
     scale: Floats
+    cover: Floats
+    noise: Floats
 
     @property
     def factors(self) -> Floats:
@@ -119,7 +121,8 @@ def effects(found: Moments) -> Effects:
         if np.abs(mean - before).max() <= 1e-6 * np.abs(mean).max(initial=1e-12):
             break
     beta[~live] = 0.0
-    return Effects(beta, mean * per, spread, np.where(per > 0, scale, 0.0))
+    cover = np.where(live[:, None, None], cover, 0.0) * per[:, None] * per
+    return Effects(beta, mean * per, spread, np.where(per > 0, scale, 0.0), cover, noise)
 
 
 def residual(task: Dense, weights: Floats) -> Dense:
