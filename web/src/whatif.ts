@@ -1,25 +1,38 @@
 /** A datamodel is a sum, so leaving examples out is subtraction (paper, section 3.1). */
 
+import type { TargetDetail } from "./api/types";
+
 export interface Weight {
   unit: number;
   weight: number;
 }
 
+/** The predicted output of a model trained on every unit, and what fewer units do to it, whichever they are. */
+export type Whole = Pick<TargetDetail, "full" | "level">;
+
 /** Predicted output of a model trained on every unit but the removed ones. */
-export function without(full: number, weights: readonly Weight[], removed: ReadonlySet<number>): number {
-  return weights.reduce((sum, { unit, weight }) => (removed.has(unit) ? sum - weight : sum), full);
+export function without(whole: Whole, weights: readonly Weight[], removed: ReadonlySet<number>): number {
+  const sum = (left: number, { unit, weight }: Weight) => (removed.has(unit) ? left - weight : left);
+  return weights.reduce(sum, whole.full) + lost(whole.level, removed.size);
 }
 
 /** Predicted outputs after removing the first 0, 1, … of `order`: the path that a slider walks. */
-export function removalPath(full: number, order: readonly Weight[]): number[] {
-  const path = [full];
-  for (const { weight } of order) path.push(path[path.length - 1]! - weight);
-  return path;
+export function removalPath(whole: Whole, order: readonly Weight[]): number[] {
+  let left = whole.full;
+  const after = ({ weight }: Weight, at: number) => (left -= weight) + lost(whole.level, at + 1);
+  return [whole.full, ...order.map(after)];
+}
+
+function lost(level: Whole["level"], removed: number): number {
+  const { slope, bend, usual, units } = level;
+  const place = (units - removed - usual) / (units - usual);
+  return slope * (place - 1) + bend * (Math.max(place, 0) ** 2 - 1);
 }
 
 /** How many must go before the predicted output changes sign; null if all of `order` do not suffice. */
-export function toCrossZero(full: number, order: readonly Weight[]): number | null {
-  const at = removalPath(full, order).findIndex((value) => full !== 0 && Math.sign(value) !== Math.sign(full));
+export function toCrossZero(whole: Whole, order: readonly Weight[]): number | null {
+  const { full } = whole;
+  const at = removalPath(whole, order).findIndex((value) => full !== 0 && Math.sign(value) !== Math.sign(full));
   return at < 0 ? null : at;
 }
 

@@ -60,6 +60,11 @@ class OpenFit:
     def table(self, name: str) -> NDArray[Any]:
         return self.sidecar.tables[name]
 
+    def whole(self, target: int) -> float:
+        """Predicted output of a model trained on every unit."""
+        total = float(self.dm.bias[target]) + float(self.table("total")[target])
+        return total + float(self.dm.level_of([self.dm.n], [target])[0, 0])
+
     def half_width(self, target: int, units: Sequence[int]) -> float | None:
         """Half of the 95 % interval of the sum of these units' weights; None where their errors are not known.
 

@@ -34,7 +34,7 @@ def page(explorer):
 
 
 def full(dm) -> float:
-    return float(dm.bias[TARGET] + dm.weight[:, TARGET].sum())
+    return float(dm.whole([TARGET])[0])
 
 
 def test_the_strongest_units_are_the_datamodels_own(page, study) -> None:

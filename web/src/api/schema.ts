@@ -710,6 +710,21 @@ export interface components {
       pair: string;
     };
     /**
+     * LevelOf
+     * @description Of an output between `usual` units, as subsets have, and all `units`, beyond what weights say: with x from 0 to 1
+     *     between them, slope * x + bend * x^2; below, slope * x.
+     */
+    LevelOf: {
+      /** Bend */
+      bend: number;
+      /** Slope */
+      slope: number;
+      /** Units */
+      units: number;
+      /** Usual */
+      usual: number;
+    };
+    /**
      * MapOf
      * @description Points in the plane by column, of `total` targets or units. number: which one; error, of targets: the share of
      *     models that are wrong about it, or, where the output does not tell, 1 - LDS.
@@ -1009,7 +1024,8 @@ export interface components {
     /**
      * TargetDetail
      * @description One target. full and average: predicted output of a model trained on every unit, and of one trained on a random
-     *     subset (alpha of them); each unit that is removed takes its weight away from `full`. helpful:
+     *     subset (alpha of them); each unit that is removed takes its weight away from `full`; level: what fewer units do,
+     *     whichever they are; level_said: what tells it, or that nothing does. helpful:
      *     the units that make the output better, that raise it where neither way is; harmful: the others.
      */
     TargetDetail: {
@@ -1042,6 +1058,9 @@ export interface components {
       lds_one_ceiling: number | null;
       /** Leakage */
       leakage: number | null;
+      level: components["schemas"]["LevelOf"];
+      /** Level Said */
+      level_said: string;
       /** Margin */
       margin: number | null;
       margins: components["schemas"]["Histogram"];

@@ -8,11 +8,13 @@ from typing import cast
 import numpy as np
 from typing_extensions import TypedDict
 
+from subtrain.designs.samplers import subset_size
 from subtrain.explorer.answers.examples import Shown, UnitWeight, check_unit, target_shown, unit_shown
 from subtrain.explorer.answers.numbers import floats, known, rounded
 from subtrain.explorer.data.target_major import K
 from subtrain.explorer.data.target_search import columns
 from subtrain.explorer.open_studies import OpenFit
+from subtrain.levels import BEND, SLOPE
 
 # Tables whose name is another than that of the figure.
 COLUMNS = {"margin": "mean", "accuracy": "correct"}
@@ -59,9 +61,20 @@ class Heldout(TypedDict):
     ceiling: float | None
 
 
+class LevelOf(TypedDict):
+    """Of an output between `usual` units, as subsets have, and all `units`, beyond what weights say: with x from 0 to 1
+    between them, slope * x + bend * x^2; below, slope * x."""
+
+    slope: float
+    bend: float
+    usual: int
+    units: int
+
+
 class TargetDetail(TypedDict):
     """One target. full and average: predicted output of a model trained on every unit, and of one trained on a random
-    subset (alpha of them); each unit that is removed takes its weight away from `full`. helpful:
+    subset (alpha of them); each unit that is removed takes its weight away from `full`; level: what fewer units do,
+    whichever they are; level_said: what tells it, or that nothing does. helpful:
     the units that make the output better, that raise it where neither way is; harmful: the others."""
 
     shown: Shown
@@ -84,6 +97,8 @@ class TargetDetail(TypedDict):
     alpha: float
     full: float
     average: float
+    level: LevelOf
+    level_said: str
     leakage: float | None
     helpful: list[UnitWeight]
     harmful: list[UnitWeight]
@@ -166,7 +181,9 @@ def target(fit: OpenFit, target: int, k: int = K) -> TargetDetail:
         "bias": bias,
         "weight_sum": total,
         "alpha": fit.alpha,
-        "full": bias + total,
+        "full": fit.whole(target),
+        "level": _level(fit, target),
+        "level_said": fit.dm.level_said,
         "average": bias + fit.alpha * total,
         "helpful": _strongest(fit, target, slice(up, up + k)),
         "harmful": _strongest(fit, target, slice(K - up, K - up + k)),
@@ -191,8 +208,8 @@ def without(fit: OpenFit, target: int, removed: Collection[int]) -> Predicted:
     for unit in units[-1:]:
         check_unit(fit, unit)
     values = fit.sidecar.weight[target][units].astype(np.float64)
-    full = float(fit.dm.bias[target]) + float(fit.table("total")[target])
-    predicted = full - float(values.sum())
+    full = fit.whole(target)
+    predicted = full - float(values.sum()) + float(fit.dm.level_lost([len(units)], [target])[0, 0])
     half = fit.half_width(target, units)
     return {
         "full": full,
@@ -201,6 +218,12 @@ def without(fit: OpenFit, target: int, removed: Collection[int]) -> Predicted:
         "high": None if half is None else predicted + half,
         "weights": dict(zip(units, floats(values), strict=True)),
     }
+
+
+def _level(fit: OpenFit, target: int) -> LevelOf:
+    n, level = fit.dm.n, fit.dm.level
+    slope, bend = (0.0, 0.0) if level is None else (float(level[row, target]) for row in (SLOPE, BEND))
+    return {"slope": slope, "bend": bend, "usual": subset_size(fit.alpha, n), "units": n}
 
 
 def _histogram(fit: OpenFit, target: int) -> Histogram:

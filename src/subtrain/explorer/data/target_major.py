@@ -60,18 +60,20 @@ def transpose(dm: Datamodels, file: BinaryIO, strongest: Strongest, progress: Ca
         file.write(rows.data)
         for first in range(0, len(rows), some):
             part = rows[first : first + some]
-            _rank(part, dm.bias, strongest, start + first)
+            _rank(part, dm, strongest, start + first)
             strongest.unit_effect[:] += part.sum(axis=0, dtype=np.float64)
             strongest.unit_strength[:] += np.abs(part).sum(axis=0, dtype=np.float64)
         progress("weights", min(start + step, t), t)
 
 
-def _rank(rows: NDArray[np.float32], bias: NDArray[Any], strongest: Strongest, start: int) -> None:
+def _rank(rows: NDArray[np.float32], dm: Datamodels, strongest: Strongest, start: int) -> None:
     stop = start + len(rows)
+    targets = range(start, stop)
     strongest.nonzero[start:stop] = np.count_nonzero(rows, axis=1)
     total = strongest.total[start:stop] = rows.sum(axis=1, dtype=np.float64)
     falling = -np.sort(-rows, axis=1).astype(np.float64)
-    strongest.support[start:stop] = smallest(bias[start:stop] + total, falling.T)
+    whole = dm.bias[start:stop] + total + dm.level_of([dm.n], targets)[0]
+    strongest.support[start:stop] = smallest(whole, falling.T, -dm.level_lost(np.arange(1, dm.n + 1), targets))
     k = min(K, rows.shape[1])
     for side, sign in enumerate((1, -1)):
         units = _largest(sign * rows, k)

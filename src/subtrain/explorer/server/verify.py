@@ -164,9 +164,11 @@ def _told(data: Mapping[str, Any], state: str, done: int, why: str = "") -> Veri
 
 def _predicted(fit: OpenFit, target: int, removed: tuple[int, ...], base: str) -> dict[str, float]:
     lost = float(fit.sidecar.weight[target][list(removed)].sum(dtype="float64"))
-    others = float(fit.table("total")[target]) - lost
-    rest = float(fit.dm.bias[target]) + others * (fit.alpha if base == ALPHA else 1.0)
-    return {"full": rest + lost, "removed": rest}
+    if base == ALPHA:
+        rest = float(fit.dm.bias[target]) + fit.alpha * (float(fit.table("total")[target]) - lost)
+        return {"full": rest + lost, "removed": rest}
+    whole = fit.whole(target)
+    return {"full": whole, "removed": whole - lost + float(fit.dm.level_lost([len(removed)], [target])[0, 0])}
 
 
 def _observed(values: Any, base: str) -> Both:

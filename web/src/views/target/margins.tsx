@@ -18,7 +18,7 @@ export function Margins({ detail, weights, removed }: Props) {
   const { study } = useFit();
   const { edges, counts } = detail.margins;
   const models = detail.models;
-  const after = removed.size > 0 ? without(detail.full, weights, removed) : null;
+  const after = removed.size > 0 ? without(detail, weights, removed) : null;
   const marks = useCallback(
     () => [
       ...(hasZero(study.words) ? [{ at: 0, color: color("text") }] : []),
@@ -36,7 +36,7 @@ export function Margins({ detail, weights, removed }: Props) {
       </h2>
       <p class="quiet small">
         Each model was trained on {detail.alpha === 1 ? "all" : percent(detail.alpha)} of the {study.units_name}. The
-        dashed line shows the prediction for a model that is trained on all of them.
+        dashed line shows the prediction for a model that is trained on all of them: {detail.level_said}.
       </p>
       <Histogram edges={edges} counts={counts} x={study.words.output} y="models" label={label} marks={marks} />
     </section>

@@ -4,7 +4,7 @@ import { Lines } from "../../charts/lines";
 import { useFit } from "../../fit";
 import { count, fixed, signed } from "../../format";
 import { hasZero } from "../../words";
-import { removalPath, toCrossZero, type Weight, without } from "../../whatif";
+import { removalPath, toCrossZero, type Weight, type Whole, without } from "../../whatif";
 import { firstSide, heading, order, type Side } from "../../sides";
 import { Verify } from "./verify";
 
@@ -33,21 +33,21 @@ export function WhatIf({ detail, weights, removed, setRemoved }: Props) {
       <h2>What if some examples were not in the training set?</h2>
       <div class="columns">
         <div class="section">
-          <Outcome full={detail.full} weights={weights} removed={removed} />
+          <Outcome whole={detail} weights={weights} removed={removed} />
           <Slider side={side} setSide={setSide} k={k} most={ranked.length} custom={removed.size !== k} onTop={top} />
           <div class="row">
             <button type="button" disabled={removed.size === 0} onClick={() => setRemoved(new Set())}>
               Put all back
             </button>
-            <Crossing at={toCrossZero(detail.full, ranked)} listed={ranked.length} onTop={top} />
+            <Crossing at={toCrossZero(detail, ranked)} listed={ranked.length} onTop={top} />
           </div>
           <Verify detail={detail} removed={removed} />
         </div>
-        <Path full={detail.full} ranked={ranked} side={side} k={k} />
+        <Path whole={detail} ranked={ranked} side={side} k={k} />
       </div>
       <p class="quiet small">
-        The prediction is a sum of weights: exact for the datamodel, an estimate for real training. Clear the boxes
-        below to remove single examples.
+        The prediction is a sum of weights: exact for the datamodel, an estimate for real training ({detail.level_said}
+        ). Clear the boxes below to remove single examples.
         {study.features.verify.available && " Verify retrains models and shows their outputs."}
       </p>
     </section>
@@ -55,14 +55,15 @@ export function WhatIf({ detail, weights, removed, setRemoved }: Props) {
 }
 
 interface OutcomeProps {
-  full: number;
+  whole: Whole;
   weights: readonly Weight[];
   removed: ReadonlySet<number>;
 }
 
-function Outcome({ full, weights, removed }: OutcomeProps) {
+function Outcome({ whole, weights, removed }: OutcomeProps) {
   const { study } = useFit();
-  const after = without(full, weights, removed);
+  const { full } = whole;
+  const after = without(whole, weights, removed);
   const crosses = hasZero(study.words) && Math.sign(after) !== Math.sign(full);
   return (
     <p class="outcome" role="status">
@@ -127,15 +128,15 @@ function Crossing({ at, listed, onTop }: { at: number | null; listed: number; on
 }
 
 interface PathProps {
-  full: number;
+  whole: Whole;
   ranked: readonly Weight[];
   side: Side;
   k: number;
 }
 
-function Path({ full, ranked, side, k }: PathProps) {
+function Path({ whole, ranked, side, k }: PathProps) {
   const { study } = useFit();
-  const path = useMemo(() => removalPath(full, ranked), [full, ranked.length, side]);
+  const path = useMemo(() => removalPath(whole, ranked), [whole, ranked.length, side]);
   const at = useMemo(() => path.map((_, i) => i), [path]);
   const lines = useMemo(() => [{ y: path, color: "help" }], [path]);
   const name = heading(study.words, side).toLowerCase();
