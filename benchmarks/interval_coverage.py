@@ -44,7 +44,7 @@ def world(kind: str, alpha, shape: str, m: int, targets: int, seed: int):
     """Design, masks [m, n], outputs [m, T] and true weights [n, T]; noise of the signal's variance."""
     random = np.random.default_rng(seed)
     weight = planted(shape, targets, random)
-    design = st.Design(alpha=alpha, models=m, seed=seed, kind=kind, heldout=0, n=UNITS)
+    design = st.Design(alpha=alpha, models=m, seed=seed, kind=kind, heldout=0, anchors=0, n=UNITS)
     masks = design.masks()
     signal = masks.unpack() @ weight
     return design, masks, signal + signal.std(axis=0) * random.normal(size=signal.shape), weight

@@ -47,7 +47,7 @@ def world(kind: str, alpha: float, mixture: str, m: int, targets: int, seed: int
     part = MIXTURE[random.choice(MIXTURE.size, p=MIXTURES[mixture], size=scale.shape)]
     weight = random.normal(size=scale.shape) * np.sqrt(scale * part)
     table = random.normal(size=scale.shape) * weight.std()
-    masks = st.Design(alpha=alpha, models=m, seed=seed, kind=kind, heldout=0, n=UNITS).masks()
+    masks = st.Design(alpha=alpha, models=m, seed=seed, kind=kind, heldout=0, anchors=0, n=UNITS).masks()
     return masks, masks.unpack() @ weight, weight, table
 
 
