@@ -16,6 +16,7 @@ from test_buckets import cli
 from subtrain import Study, load_fit
 from subtrain.explorer.data.examples import view_of
 from subtrain.fits import OF, digest_of
+from subtrain.guesses import load_guess
 from subtrain.store import atomic_files
 from subtrain.store.seal import SEAL
 
@@ -40,6 +41,7 @@ def local(tmp_path_factory) -> Path:
     ok("collect", here / "digits", "--workers", 1)
     ok("fit", here / "digits")
     ok("evaluate", here / "digits")
+    ok("guess", here / "digits", "--models", 3)
     ok("export", here / "digits", here / "out")
     return here
 
@@ -100,6 +102,11 @@ def test_two_runners_one_killed_and_resumed_give_the_local_arrays(bucket, local,
     assert found == expected
     assert b"<html" in study.store.read("report.html")[:200].lower()
 
+    ok("guess", address, "--models", 3)
+    tables = [load_guess(one, "default").tables() for one in (Study.open(address), Study.open(local / "digits"))]
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(*tables, strict=True))
+    ok("fit", address, "--guess", "default", "--name", "guessed")
+    ok("evaluate", address, "--fit", "guessed")
     assert looked_at(address, tmp_path / "there.html") == looked_at(local / "digits", tmp_path / "here.html")
     views = [view_of(one)[0] for one in (Study.open(address), Study.open(local / "digits"))]
     for split in ("train", "test"):

@@ -109,6 +109,7 @@ def fit(
         beta = ", ".join(f"{table} x {value:.2f}" for table, value in dm.meta["guess"]["beta"].items())
         share = dm.meta["guess"]["residual_share"]
         out.print(f"The guess: {beta}; {share:.0%} of what the outputs add to it is believed", soft_wrap=True)
+        out.print(f"What it is worth in models: subtrain budget {study} --lds 0.9", soft_wrap=True, markup=False)
     out.print(f"{dm.level_said[:1].upper()}{dm.level_said[1:]}", soft_wrap=True, markup=False)
     without = why_no_errors(dm)
     if without:
