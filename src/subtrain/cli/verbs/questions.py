@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from subtrain.cli.shared.app import err
 from subtrain.cli.shared.options import numbers, shares
 from subtrain.cli.shared.question import Asked, question
 from subtrain.errors import InputError
@@ -43,6 +44,10 @@ def support(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Start from the margin of models trained on everything; trains them.")
     ] = False,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Search for each target's smallest set by retraining, and verify it.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(help="With --certify: number of rounds of retraining.")] = 7,
     mislabel: Annotated[
         bool, typer.Option("--mislabel", help="Give examples the runner-up's label instead of removing them; retrains.")
     ] = False,
@@ -52,13 +57,32 @@ def support(
 ) -> Result:
     """Find the smallest set of training units whose removal flips each prediction.
 
-    --verify retrains without it, and without 1.2 times as many.
+    --verify retrains without it, and without 1.2 times as many. --certify searches for it by retraining, and verifies
+    what it found with fresh models. You can kill it at any time: the same command continues.
     """
+    if certify:
+        if mislabel or calibrate:
+            raise InputError("--certify starts from models of everything itself: leave out --calibrate and --mislabel")
+        found: Any = asked.answer()
+        err.print(_cost(asked, found.certify_models(asked.runs, rounds)), soft_wrap=True)
+        asked.verify = False
+        certified: Result = found.certify(asked.runs, rounds, **asked.training)
+        return certified
     asked.verify |= calibrate or mislabel
     if mislabel:
         asked.question = "brittleness"
         return asked.answer(**({} if sizes is None else {"sizes": numbers(sizes, "sizes")}))
     return asked.answer(**({"calibrate": asked.runs, **asked.training} if calibrate else {}))
+
+
+def _cost(asked: Asked, models: int) -> str:
+    """What training so many models takes at most, on this machine."""
+    from subtrain.formatting import duration
+    from subtrain.uses.budget import machine_rate
+
+    rate = machine_rate(asked.study)
+    took = f", about {duration(models / rate)} with a worker on every core of this machine" if rate > 0 else ""
+    return f"Certifying trains at most {models:,} models{took}"
 
 
 @question("neighbors", "k together")
