@@ -53,12 +53,28 @@ def recalls(dm, images, images_test, units, rate=0.01, train=None):
     return found
 
 
+def recalls_of(suspects, targets, units, rate=0.01):
+    """Recall of the suspects of `leakage`, of all kinds and of each; the last of the targets have the duplicates."""
+    clean = np.arange(targets) < targets - len(units)
+    expected = np.full(targets, -1)
+    expected[~clean] = units
+    score, right = _standing_out(suspects, expected)
+    kinds = np.array([KINDS[k % len(KINDS)] for k in range(len(units))])
+    found = {"all": recall_at(score, clean, right, rate)}
+    for kind in KINDS:
+        these = clean.copy()
+        these[~clean] = kinds == kind
+        found[kind] = recall_at(score[these], clean[these], right[these], rate)
+    return found
+
+
 def _scores(dm, train, images, images_test, expected):
     """Of each target the score of its likeliest duplicate, and whether that is the planted one."""
     similar = cosine(images_test, images)
     found = {} if train is None else {"`leakage`, by datamodels": _standing_out(leakage(dm, train=train), expected)}
     return found | {
-        "`leakage`, by weights": _standing_out(leakage(dm), expected),
+        "`leakage`, by weights": _standing_out(leakage(dm, inputs=False), expected),
+        "`leakage`, by weights and inputs": _standing_out(leakage(dm, inputs=(images, images_test)), expected),
         "largest weight": (dm.weight.max(axis=0), dm.weight.argmax(axis=0) == expected),
         "cosine similarity of pixels": (similar.max(axis=1), similar.argmax(axis=1) == expected),
     }
@@ -68,7 +84,7 @@ def _standing_out(suspects, expected):
     score, right = np.zeros(expected.size), np.zeros(expected.size, bool)
     for target in range(expected.size):
         here = suspects.target == target
-        score[target] = -np.log(suspects.p[here][0]) if here.any() else 0.0
+        score[target] = -np.log(max(suspects.p[here][0], 1e-300)) if here.any() else 0.0
         right[target] = expected[target] in suspects.unit[here]
     return score, right
 

@@ -60,6 +60,7 @@ def collecting(address: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.timeout(900)
 def test_two_runners_one_killed_and_resumed_give_the_local_arrays(bucket, local, tmp_path):
     address = f"s3://{bucket}/studies/digits"
     ok("create", address, *PLAN)

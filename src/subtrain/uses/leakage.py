@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from subtrain.datamodels import Datamodels
 from subtrain.designs.model_rows import numbers_below
 from subtrain.errors import InputError
+from subtrain.quantities import split_of
 from subtrain.study import Study
 from subtrain.system.types import Floats
 from subtrain.uses.counterfactual import Counterfactuals, verify_removals
-from subtrain.uses.kit.question import question
+from subtrain.uses.kit.gap_law import TAIL, TAIL_LEAST, common_scale, gaps_below, surest
+from subtrain.uses.kit.input_likeness import Inputs, Likeness, likeness, likeness_of_study
+from subtrain.uses.kit.question import question, weak_fit
 from subtrain.uses.kit.removals import Removal
 from subtrain.uses.kit.result import Figure, Result, Table, new_figure
 
 FEW_TARGETS, NEAREST = 20, 1e-6
 BLOCK = 1 << 23
 """Weights that are sorted at a time."""
-TAIL_LEAST, TAIL = 10, 30
-"""How many of a target's largest weights may tell how they fall off."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +34,8 @@ class Leakage(Result):
     unit, target int64 [k], weight [k]; score [k]: by how many times the gap below the suspects is larger than the
     target's own gaps say; p [k], of the target's suspects, and q [k]: of the targets with q at most x, a share of x is
     expected to be clean. scale: by how much clean targets' scores are larger than the model of the tail says; every
-    score is divided by it. tested: targets with enough weights to tell.
+    score is divided by it. tested: targets with enough weights or inputs to tell. by [k]: what named the pair,
+    "weights" or how the inputs are alike; scores: what was asked; said: what was not, and why.
     """
 
     unit: NDArray[np.int64]
@@ -49,6 +51,9 @@ class Leakage(Result):
     n: int
     output: str
     all_p: Floats
+    by: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
+    scores: tuple[str, ...] = ()
+    said: str = ""
 
     def verify(self, runs: int = 10, **options: Any) -> Counterfactuals:
         """Retrain without the suspects of each target, and without as many random units: does its output move?
@@ -66,14 +71,20 @@ class Leakage(Result):
         found = int((self.q <= self.fdr).sum())
         return (
             f"{self.output}: {found} suspect pairs at {self.fdr:.0%} false discoveries, of {self.n} units and "
-            f"{self.tested} targets that can be told; {self.targets - self.tested} have too few weights"
+            f"{self.tested} targets that can be told by {' and '.join(self.scores) or 'nothing'}"
+            f"{self._untold()}{f'; {self.said}' if self.said else ''}"
         )
+
+    def _untold(self) -> str:
+        left = self.targets - self.tested
+        return f"; {left} have too few weights" if left and self.scores else ""
 
     def table(self) -> Table:
         """Every target's suspects for review, surest first; the column `decision` is for whoever looks at them."""
         return {
             "target": self.target,
             "unit": self.unit,
+            "by": self.by,
             "weight": self.weight,
             "score": self.score,
             "p": self.p,
@@ -110,6 +121,7 @@ def leakage(
     fdr: float = 0.1,
     train: Datamodels | None = None,
     copies: int = 1,
+    inputs: Inputs | bool | None = None,
 ) -> Leakage:
     """Rank the units that matter to one target far more than all others do, as a copy of it would.
 
@@ -134,6 +146,10 @@ def leakage(
             one over (1 minus their cosine) takes the place of the weight. Distances to one's neighbors have the same
             law (Levina and Bickel 2004, section 3).
         copies: Copies of one target to look for at most, 1 to 10: two of them hide each other from a search for one.
+        inputs: What of units and targets is compared beside the weights, by the same law of gaps: a pair of pictures
+            uint8 [N, H, W(, 3)], which are also mirrored, cropped and moved, of texts, of columns by name, or of
+            numbers [N, d], as embeddings of your own. Default None: what the study shows of them, if anything; False:
+            nothing. Of a weak fit the inputs alone tell.
 
     Returns:
         Leakage: every target's best suspects, surest first.
@@ -151,59 +167,151 @@ def leakage(
     if not 1 <= copies <= TAIL_LEAST:
         raise InputError(f"copies must be in 1..{TAIL_LEAST}, got {copies}")
     chosen = np.arange(dm.targets) if targets is None else numbers_below("targets", targets, dm.targets)
-    order, size, weight, nonzero = _largest(dm, chosen, copies, train)
-    able = np.flatnonzero((weight != 0).any(axis=0) & ((size > 0).sum(axis=0) >= copies + 4))
-    score, freedom = _gaps(size[:, able], nonzero[able], copies)
-    scale = _scale(score, freedom)
-    p, best = _best(score / scale, freedom)
+    output = str(dm.meta.get("output", "output"))
+    alike = _likeness(dm, study, output, inputs)
+    weak = weak_fit(dm, study) if study is not None and train is None else ""
+    scores = [] if weak else [_suspects_by(_by_weights(dm, copies, train), dm, chosen, copies)]
+    if alike is not None:
+        scores.append(_suspects_by(_by_inputs(alike), dm, chosen, copies))
+    said = "the fit is weak, so its weights were not asked" if weak else ""
+    return _joined(scores, chosen, fdr, dm, output, said)
+
+
+Told = Callable[[NDArray[np.int64], Floats], tuple[Floats, NDArray[np.int64]]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """told: how much each unit stands out for these targets, given their weights [n, k]: sizes [n, k] and which of
+    `names` says so, [n, k]."""
+
+    names: tuple[str, ...]
+    told: Told
+
+
+@dataclass(frozen=True, eq=False)
+class _Suspects:
+    """Of one score, for all targets [T]: p of the best number of suspects, that number, its score, and the units
+    [top, T] by size with their weights and which name said so; p is 1 where too few units tell."""
+
+    names: tuple[str, ...]
+    p: Floats
+    best: NDArray[np.int64]
+    score: Floats
+    unit: NDArray[np.int64]
+    weight: Floats
+    name: NDArray[np.int64]
+    able: NDArray[np.bool_]
+    scale: float
+
+
+def _likeness(dm: Datamodels, study: Study | None, output: str, inputs: Inputs | bool | None) -> Likeness | None:
+    if isinstance(inputs, bool) and not inputs:
+        return None
+    if inputs is None or inputs is True:
+        found = likeness_of_study(study, output, dm.targets)
+        if inputs and found is None:
+            raise InputError("the study shows no pictures, texts or rows of its units and targets: give inputs")
+        return found
+    assert not isinstance(inputs, bool)
+    counts = len(inputs[0]), len(inputs[1])
+    if not isinstance(inputs[0], Mapping) and counts != (dm.n, dm.targets):
+        raise InputError(f"inputs are of {counts[0]} units and {counts[1]} targets, not {dm.n} and {dm.targets}")
+    return likeness(inputs, same=split_of(output) == "train")
+
+
+def _by_weights(dm: Datamodels, copies: int, train: Datamodels | None) -> _Told:
+    scale = _scale_of_units(dm, copies) if train is None else None
+
+    def told(_targets: NDArray[np.int64], weight: Floats) -> tuple[Floats, NDArray[np.int64]]:
+        size = 1 / _distances(train, weight) if train is not None else np.abs(weight) / scale
+        return size, np.zeros(weight.shape, np.int64)
+
+    return _Told(("weights" if train is None else "datamodels",), told)
+
+
+def _by_inputs(alike: Likeness) -> _Told:
+    def told(targets: NDArray[np.int64], _weight: Floats) -> tuple[Floats, NDArray[np.int64]]:
+        far, way = alike.distances(targets)
+        return 1 / np.maximum(far, NEAREST), way
+
+    return _Told(alike.ways, told)
+
+
+def _suspects_by(way: _Told, dm: Datamodels, targets: NDArray[np.int64], copies: int) -> _Suspects:
+    """The units that stand out by one score: the gap below the first of them against those that follow."""
+    order, size, weight, name, nonzero = _largest(way, dm, targets, copies)
+    able = (size > 0).sum(axis=0) >= copies + 4
+    score, freedom = gaps_below(size[:, able], nonzero[able], copies)
+    scale = common_scale(score, freedom)
+    p, best, strength = np.ones(targets.size), np.ones(targets.size, np.int64), np.zeros(targets.size)
+    if able.any():
+        p[able], best[able] = surest(score / scale, freedom)
+        strength[able] = (score / scale)[best[able] - 1, np.arange(int(able.sum()))]
+    return _Suspects(way.names, p, best, strength, order, weight, name, able, scale)
+
+
+def _joined(
+    scores: Sequence[_Suspects], targets: NDArray[np.int64], fdr: float, dm: Datamodels, output: str, said: str
+) -> Leakage:
+    """The surest score of each target, corrected for trying several (Bonferroni: they may depend on one another)."""
     from scipy.stats import false_discovery_control
 
-    q = false_discovery_control(p) if p.size else p
-    rows = [(k, c) for k in range(able.size) for c in range(best[k])]
-    at = np.array([k for k, _ in rows], np.int64)
-    place = np.array([c for _, c in rows], np.int64)
-    unit = order[place, able[at]]
-    strength = (score / scale)[best[at] - 1, at] if at.size else np.zeros(0)
+    able = np.any([one.able for one in scores], axis=0) if scores else np.zeros(targets.size, bool)
+    known = np.flatnonzero(able)
+    p = np.minimum(1.0, len(scores) * np.min([one.p for one in scores], axis=0)) if scores else np.ones(targets.size)
+    first = np.argmin([one.p for one in scores], axis=0) if scores else np.zeros(targets.size, np.int64)
+    q = np.ones(targets.size)
+    if known.size:
+        q[known] = false_discovery_control(p[known])
+    rows = [(t, place, scores[first[t]]) for t in known.tolist() for place in range(int(scores[first[t]].best[t]))]
+    at = np.array([t for t, _, _ in rows], np.int64)
+    place = np.array([k for _, k, _ in rows], np.int64)
+    strength = np.array([one.score[t] for t, _, one in rows], np.float64)
     ranked = np.lexsort((place, -strength, p[at]))
-    at, unit = at[ranked], unit[ranked]
+    rows, at = [rows[k] for k in ranked.tolist()], at[ranked]
     return Leakage(
-        unit=unit,
-        target=chosen[able[at]],
-        weight=weight[place[ranked], able[at]],
+        unit=np.array([one.unit[k, t] for t, k, one in rows], np.int64),
+        target=targets[at],
+        weight=np.array([one.weight[k, t] for t, k, one in rows], np.float64),
         score=strength[ranked],
         p=p[at],
         q=q[at],
         fdr=fdr,
-        scale=scale,
-        tested=able.size,
-        targets=chosen.size,
+        scale=max((one.scale for one in scores), default=1.0),
+        tested=int(known.size),
+        targets=targets.size,
         n=dm.n,
-        output=str(dm.meta.get("output", "output")),
-        all_p=p,
+        output=output,
+        all_p=p[known],
+        by=np.array([one.names[one.name[k, t]] for t, k, one in rows], np.str_),
+        scores=tuple(" or ".join(one.names) for one in scores),
+        said=said,
     )
 
 
 def _largest(
-    dm: Datamodels, targets: NDArray[np.int64], copies: int, train: Datamodels | None
-) -> tuple[NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
-    """The units [top, T] that stand out most, by how much, largest first; their weights; and how many there are [T].
+    way: _Told, dm: Datamodels, targets: NDArray[np.int64], copies: int
+) -> tuple[NDArray[np.int64], Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """The units [top, T] that stand out most, by how much, largest first; their weights, which name says so, and how
+    many there are [T].
 
     A block of targets at a time, so that weights that are mapped from a file stay there.
     """
     top = min(copies + TAIL + 1, dm.n)
-    order = np.empty((top, targets.size), np.int64)
+    order, name = (np.empty((top, targets.size), np.int64) for _ in range(2))
     size, weight, nonzero = np.empty(order.shape), np.empty(order.shape), np.empty(targets.size, np.int64)
-    scale = _scale_of_units(dm, copies) if train is None else None
     step = max(1, BLOCK // dm.n)
     for start in range(0, targets.size, step):
         some = slice(start, start + step)
         block = dm.weight[:, targets[some]].astype(np.float64)
-        told = 1 / _distances(train, block) if train is not None else np.abs(block) / scale
+        told, names = way.told(targets[some], block)
         order[:, some] = np.argpartition(-told, np.arange(top), axis=0)[:top]
         size[:, some] = np.take_along_axis(told, order[:, some], axis=0)
         weight[:, some] = np.take_along_axis(block, order[:, some], axis=0)
+        name[:, some] = np.take_along_axis(names, order[:, some], axis=0)
         nonzero[some] = np.count_nonzero(told, axis=0)
-    return order, size, weight, nonzero
+    return order, size, weight, name, nonzero
 
 
 def _distances(train: Datamodels, weight: Floats) -> Floats:
@@ -233,40 +341,6 @@ def _scale_of_units(dm: Datamodels, copies: int) -> Floats:
         sizes = np.partition(np.abs(dm.weight[first : first + step]), usual, axis=1)[:, :usual]
         scale[first : first + step] = sizes.mean(axis=1, keepdims=True, dtype=np.float64)
     return np.where(scale > 0, scale, 1.0)
-
-
-def _gaps(size: Floats, nonzero: NDArray[np.int64], copies: int) -> tuple[Floats, Floats]:
-    """Scores [copies, T] of the gap below the first c sizes [top, T], sorted, and the degrees of freedom of each.
-
-    Of `nonzero` weights [T] only the largest fifth, at least TAIL_LEAST, tell how they fall off: they are the tail.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(np.where(size > 0, size, np.nan))
-    gaps = (logs[:-1] - logs[1:]) * np.arange(1, len(size))[:, None]
-    gaps[np.arange(len(gaps))[:, None] >= copies + np.maximum(TAIL_LEAST, nonzero // 5)] = np.nan
-    score, freedom = np.empty((copies, size.shape[1])), np.empty((copies, size.shape[1]))
-    for c in range(copies):
-        below = gaps[c + 1 :]
-        freedom[c] = 2 * np.isfinite(below).sum(axis=0)
-        score[c] = gaps[c] / np.maximum(np.nanmean(below, axis=0), 1e-12)
-    return score, freedom
-
-
-def _scale(score: Floats, freedom: Floats) -> float:
-    """How much larger the median score of single suspects is than that of its distribution; 1 if it is smaller."""
-    from scipy.stats import f
-
-    if not score.size:
-        return 1.0
-    return max(1.0, float(np.median(score[0] / f.median(2, freedom[0]))))
-
-
-def _best(score: Floats, freedom: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """p [T] of the most surprising number of suspects, corrected for trying several, and that number [T]."""
-    from scipy.stats import f
-
-    p = f.sf(score, 2, freedom)
-    return np.minimum(1.0, len(p) * p.min(axis=0)), p.argmin(axis=0) + 1
 
 
 def recall_at(score: Floats, clean: NDArray[np.bool_], right: NDArray[np.bool_], rate: float = 0.01) -> float:

@@ -112,12 +112,16 @@ def leakage(
         str | None,
         typer.Option(help="Name of a fit of the training examples (train_margins): compare datamodels, not weights."),
     ] = None,
+    inputs: Annotated[
+        bool, typer.Option("--inputs/--no-inputs", help="Compare pictures, texts or rows of the study, too.")
+    ] = True,
 ) -> Result:
-    """Rank the training units that matter to one target far more than all others do, as duplicates of it would.
+    """Rank the training units that stand out for one target, by weight or because their inputs are alike.
 
     --out review.csv writes all pairs, with an empty column `decision` for the reviewer.
     """
-    return asked.answer(train=None if train_fit is None else asked.fit_named(train_fit))
+    train = None if train_fit is None else asked.fit_named(train_fit)
+    return asked.answer(train=train, inputs=None if inputs else False)
 
 
 @question("significance", "fdr method per_target", verify=False)
