@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,12 @@ def test_true_weights_predict_what_retraining_shows(study, trained_here, base):
         assert trained_here == [8 * (len(different) + 1)]
     assert f"removed from the {base} set" in found.figure().axes[0].get_title()
     assert "8 runs each" in repr(found)
+    slopes = found.slopes()
+    assert set(slopes) == {(kind, size) for kind in ("helpful", "harmful") for size in (2, 5)}
+    assert all(abs(slope - 1) < 0.15 for slope in slopes.values())
+    half = replace(found, predicted=2 * found.predicted).slopes()
+    assert all(np.isclose(half[key], slopes[key] / 2) for key in slopes)
+    assert "slope by units removed, helpful 2: " in repr(found)
     json.dumps(found.to_json(), allow_nan=False)
 
 

@@ -121,12 +121,35 @@ class Counterfactuals(Result):
         noise, shared = (part[chosen] for part in self.noise)
         return agreement(self.predicted[chosen], self.observed[chosen].mean(axis=1), self.target[chosen], noise, shared)
 
+    def slopes(self) -> dict[tuple[str, int], float]:
+        """Observed over predicted effect by kind and number of units, by least squares through 0; random ones left out.
+
+        One slope hides a bend: few strong units do less than predicted when all others are there, many do more.
+        """
+        size, observed = np.array([len(job.units) for job in self.removals]), self.observed.mean(axis=1)
+        found = {}
+        for kind in dict.fromkeys(name for name in self.kind.tolist() if name != RANDOM):
+            for number_of in np.unique(size[self.kind == kind]).tolist():
+                here = (self.kind == kind) & (size == number_of)
+                square = float(self.predicted[here] @ self.predicted[here])
+                found[kind, number_of] = (
+                    float(self.predicted[here] @ observed[here]) / square if square else float("nan")
+                )
+        return found
+
+    def _slopes_said(self) -> str:
+        said: dict[str, list[str]] = {}
+        for (kind, size), slope in (self.slopes() if self.runs else {}).items():
+            said.setdefault(kind, []).append(f"{size}: {number(slope, 2)}")
+        several = {kind: each for kind, each in said.items() if len(each) > 1}
+        return "".join(f"; slope by units removed, {kind} {', '.join(each)}" for kind, each in several.items())
+
     def finding(self) -> str:
         each = f"{self.runs} runs each" if self.runs > 1 else told_runs(self.runs)
         found = f"{self.agreement}; {each}" if self.runs else "predicted, not retrained"
         return (
             f"{self.output}: {len(self.removals)} removals from the {self.base} training set of "
-            f"{self.n} units, {np.unique(self.target).size} targets; {found}{self.remark}"
+            f"{self.n} units, {np.unique(self.target).size} targets; {found}{self._slopes_said()}{self.remark}"
         )
 
     def table(self) -> Table:
