@@ -36,7 +36,7 @@ class Study(StoredStudy):
     >>> import subtrain as st
     >>> study = st.Study.create(":memory:", st.tasks.digits(n=50), st.Design(alpha=0.5, models=200, heldout=4))
     >>> study.collect(progress=False).done
-    208
+    226
     >>> study.fit("test_margins")
     Datamodels(units=50, targets=300, nonzero=... a target, output='test_margins')
     """

@@ -92,7 +92,7 @@ def test_runners_on_both_mounts_damage_no_row(mounts, tmp_path):
     for name in study.outputs:
         right = alone.read(name)
         for one in seen:
-            assert one.models_done() == 200
+            assert one.models_done() == 218
             assert one.read(name).tobytes() == right.tobytes()
     assert _hosts(seen[0]) == BOTH, "both had a hand in it"
     export(seen[1], tmp_path / "out", "x")
