@@ -89,7 +89,7 @@ def _part(
     from subtrain.regression.estimators.kit.contract import Estimator
 
     study = Study.create(folder, digits(init=init), design, exist_ok=True)
-    say(f"{study.models:,} networks, each on its own half of {study.n} digits, {INITS[init]}")
+    say(f"{study.models:,} networks, most on a half of {study.n} digits of their own, {INITS[init]}")
     done = study.collect(workers=workers, guess=guess or None)
     estimator: Estimator = Lasso()
     if guess:
