@@ -110,8 +110,10 @@ def replace(path: Path, write: Callable[[BinaryIO], object], durable: bool = Tru
 
 def _written(path: Path, write: Callable[[BinaryIO], object], durable: bool = True) -> Path:
     temporary = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}{_MARK}"
+    # Where there is no folder yet there is no temporary to remove either.
+    file = open(temporary, "xb")  # noqa: SIM115
     try:
-        with open(temporary, "xb") as file:
+        with file:
             write(file)
             file.flush()
             if durable:
