@@ -130,14 +130,11 @@ class Datamodels:
 
         It is 0 for masks of the design's size, alpha n, on which datamodels are fitted and evaluated.
         """
-        place = np.zeros(np.size(sizes)) if self.level is None else self._places(sizes)
         columns = slice(None) if targets is None else self._targets(targets)
         if self.level is None:
-            return np.zeros((place.size, self.bias[columns].size))
+            return np.zeros((np.size(sizes), self.bias[columns].size))
+        place = places(np.atleast_1d(sizes), self.n, float(self.meta["alpha"]))
         return np.asarray(basis(place) @ self.level[:ERROR_ROW, columns], np.float64)
-
-    def _places(self, sizes: ArrayLike) -> NDArray[np.float64]:
-        return places(np.atleast_1d(sizes), self.n, float(self.meta["alpha"]))
 
     def whole(self, targets: Sequence[int] | None = None) -> NDArray[np.float64]:
         """Predicted outputs [T] of a model of all units: right where anchors tell the level (see `level_said`).
@@ -153,7 +150,7 @@ class Datamodels:
     @property
     def level_said(self) -> str:
         """What tells the level of predictions for more units than alpha n, or that nothing does."""
-        return said_of_level(self.meta)
+        return said_of_level(self.meta, self.level is not None)
 
     def top(self, target: int, k: int = 10) -> list[Influence]:
         """The k units that raise the target's output most, largest weight first (units of weight ≤ 0 left out).

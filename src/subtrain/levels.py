@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from subtrain.designs.samplers import subset_size
+from subtrain.system.types import Floats
 
-Floats = NDArray[np.float64]
 # Rows of `Datamodels.level`: slope and bend between alpha and all units, and the standard error of their sum.
 SLOPE, BEND, ERROR = range(3)
 # Where the metadata say what the level comes from: a number of anchors, or masks of several sizes.
@@ -32,19 +32,14 @@ def basis(place: Floats) -> Floats:
     return np.stack([place, np.maximum(place, 0.0) ** 2], axis=1)
 
 
-def said_of_level(meta: Mapping[str, Any]) -> str:
-    """What identifies the level of datamodels with this metadata, in words."""
+def said_of_level(meta: Mapping[str, Any], there: bool) -> str:
+    """What identifies the level of datamodels with this metadata, in words. there: whether they hold a level."""
     found = meta.get(LEVEL, {})
-    if found.get(ANCHORS):
+    if there and found.get(ANCHORS):
         return f"level identified by {found[ANCHORS]:,} anchor models"
     if found.get(SIZES):
         return "level identified by masks of several sizes"
     return f"level not identified: only differences at alpha {_alpha(meta)} can be trusted"
-
-
-def identified(meta: Mapping[str, Any]) -> bool:
-    """Whether something tells what a model of all units answers."""
-    return bool(meta.get(LEVEL))
 
 
 def _alpha(meta: Mapping[str, Any]) -> str:

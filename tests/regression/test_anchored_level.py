@@ -120,6 +120,10 @@ def test_the_level_is_kept_in_folders_and_not_in_the_published_file(fits, tmp_pa
     assert np.array_equal(again.level, dm.level)
     assert set(torch.load(tmp_path / "fit" / "datamodels.pt")) == {"weight", "bias", "lam"}
     assert json.loads((tmp_path / "fit" / "datamodels.json").read_text())["level"] == {"anchors": 24}
+    dm.save(tmp_path / "fit.pt")
+    bare = Datamodels.load(tmp_path / "fit.pt")
+    assert bare.level is None
+    assert bare.level_said.startswith("level not identified"), "its metadata name anchors, but the level is not there"
     st.Datamodels(dm.weight, dm.bias, dm.lam, {k: v for k, v in dm.meta.items() if k != "level"}).save(tmp_path / "fit")
     assert Datamodels.load(tmp_path / "fit").level is None
     with pytest.raises(InputError, match="a level is of shape"):
