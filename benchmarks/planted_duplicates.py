@@ -38,28 +38,25 @@ def changed(image, kind, random):
 
 def recalls(dm, images, images_test, units, rate=0.01, train=None):
     """Recall at this rate of false positives, by score and kind of duplicate; the last targets have the duplicates."""
-    targets, count = len(images_test), len(units)
-    clean = np.arange(targets) < targets - count
-    expected = np.full(targets, -1)
-    expected[~clean] = units
-    kinds = np.array([KINDS[k % len(KINDS)] for k in range(count)])
-    found = {}
-    for name, (score, right) in _scores(dm, train, images, images_test, expected).items():
-        found[name] = {"all": recall_at(score, clean, right, rate)}
-        for kind in KINDS:
-            these = clean.copy()
-            these[~clean] = kinds == kind
-            found[name][kind] = recall_at(score[these], clean[these], right[these], rate)
-    return found
+    expected = _expected(len(images_test), units)
+    scores = _scores(dm, train, images, images_test, expected)
+    return {name: _by_kind(score, right, len(units), rate) for name, (score, right) in scores.items()}
 
 
 def recalls_of(suspects, targets, units, rate=0.01):
-    """Recall of the suspects of `leakage`, of all kinds and of each; the last of the targets have the duplicates."""
-    clean = np.arange(targets) < targets - len(units)
-    expected = np.full(targets, -1)
-    expected[~clean] = units
-    score, right = _standing_out(suspects, expected)
-    kinds = np.array([KINDS[k % len(KINDS)] for k in range(len(units))])
+    """The same of the suspects of one call of `leakage`."""
+    return _by_kind(*_standing_out(suspects, _expected(targets, units)), len(units), rate)
+
+
+def _expected(targets, units):
+    """The unit that duplicates each target, -1 for a clean one."""
+    return np.concatenate([np.full(targets - len(units), -1), units])
+
+
+def _by_kind(score, right, count, rate):
+    """Recall of all duplicates, which the last `count` targets have, and of each kind."""
+    clean = np.arange(score.size) < score.size - count
+    kinds = np.array([KINDS[k % len(KINDS)] for k in range(count)])
     found = {"all": recall_at(score, clean, right, rate)}
     for kind in KINDS:
         these = clean.copy()

@@ -12,9 +12,10 @@ from subtrain import Datamodels, Design, Study, evaluate
 from subtrain.cli.main import main
 from subtrain.collection import train_segment
 from subtrain.evaluation import weakness
-from subtrain.fits import save_fit
+from subtrain.fits import load_fit, save_fit
 from subtrain.tasks import batch
 from subtrain.uses.kit.question import weak_fit
+from subtrain.uses.leakage import leakage
 from subtrain.uses.support import support
 
 N = 24
@@ -43,6 +44,16 @@ def study(tmp_path_factory):
             dm = Datamodels(weight.astype("f4"), np.full(N, 3.0), np.zeros(N), {"output": f"{split}_margins"})
             save_fit(made, dm, f"{name}-{split}")
     return made
+
+
+def test_weights_of_a_weak_fit_are_not_asked_for_leaks(study):
+    weak, good = (leakage(load_fit(study, f"{name}-test"), study) for name in ("weak", "good"))
+    assert (weak.tested, weak.unit.size, weak.scores) == (0, 0, ())
+    assert "can be told by nothing; the fit is weak, so its weights were not asked" in weak.finding()
+    assert (good.tested, good.scores, good.said) == (N, ("weights",), "")
+    inputs = np.random.default_rng(2).normal(size=(2, N, 5))
+    beside = leakage(load_fit(study, "weak-test"), study, inputs=tuple(inputs))
+    assert (beside.scores, beside.tested, set(beside.by.tolist())) == (("inputs",), N, {"inputs"})
 
 
 VERBS = [

@@ -206,14 +206,13 @@ class _Suspects:
 
 
 def _likeness(dm: Datamodels, study: Study | None, output: str, inputs: Inputs | bool | None) -> Likeness | None:
-    if isinstance(inputs, bool) and not inputs:
+    if inputs is False:
         return None
     if inputs is None or inputs is True:
         found = likeness_of_study(study, output, dm.targets)
         if inputs and found is None:
             raise InputError("the study shows no pictures, texts or rows of its units and targets: give inputs")
         return found
-    assert not isinstance(inputs, bool)
     counts = len(inputs[0]), len(inputs[1])
     if not isinstance(inputs[0], Mapping) and counts != (dm.n, dm.targets):
         raise InputError(f"inputs are of {counts[0]} units and {counts[1]} targets, not {dm.n} and {dm.targets}")
@@ -257,10 +256,10 @@ def _joined(
     """The surest score of each target, corrected for trying several (Bonferroni: they may depend on one another)."""
     from scipy.stats import false_discovery_control
 
-    able = np.any([one.able for one in scores], axis=0) if scores else np.zeros(targets.size, bool)
-    known = np.flatnonzero(able)
-    p = np.minimum(1.0, len(scores) * np.min([one.p for one in scores], axis=0)) if scores else np.ones(targets.size)
-    first = np.argmin([one.p for one in scores], axis=0) if scores else np.zeros(targets.size, np.int64)
+    each = np.array([one.p for one in scores]).reshape(len(scores), targets.size)
+    known = np.flatnonzero(np.array([one.able for one in scores]).reshape(each.shape).any(axis=0))
+    p = np.minimum(1.0, len(scores) * each.min(axis=0, initial=1.0))
+    first = each.argmin(axis=0) if scores else known
     q = np.ones(targets.size)
     if known.size:
         q[known] = false_discovery_control(p[known])

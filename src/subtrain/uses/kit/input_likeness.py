@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from subtrain.errors import InputError
 from subtrain.quantities import split_of
+from subtrain.regression.estimators.kit.pairs import units_and_targets
 from subtrain.study import Study
 from subtrain.system.types import Floats
 
@@ -38,12 +39,9 @@ def likeness_of_study(study: Study | None, output: str, targets: int) -> Likenes
         return None
     split = split_of(output)
     for kind in ("images", "texts", "tables"):
-        part: Mapping[str, Any] = getattr(study.view, kind)
-        if "train" not in part or split not in part:
-            continue
-        pair = (_columns(part["train"]), _columns(part[split])) if kind == "tables" else (part["train"], part[split])
-        if (_count(pair[0]), _count(pair[1])) == (study.n, targets):
-            return likeness(pair, pictures=kind == "images", same=split == "train")
+        both = units_and_targets(getattr(study.view, kind), split, study.n, targets)
+        if both is not None:
+            return likeness(both, pictures=kind == "images", same=split == "train")
     return None
 
 
@@ -88,8 +86,9 @@ def _of_pictures(x: NDArray[Any], z: NDArray[Any]) -> Likeness:
     def distances(targets: Ints) -> tuple[Floats, NDArray[np.int64]]:
         best, way = np.full((len(x), targets.size), np.inf), np.zeros((len(x), targets.size), np.int64)
         own = _unit_length(z[targets], mean)
-        pairs = [(_way(change), plain, _unit_length(_changed(z[targets], change), mean)) for change in of_targets]
-        for number, left, right in [*pairs, *((number, units, own) for number, units in changed)]:
+        # One at a time: all of a block's targets, changed in all ways, would fill the memory.
+        pairs = ((_way(change), plain, _unit_length(_changed(z[targets], change), mean)) for change in of_targets)
+        for number, left, right in chain(pairs, ((number, units, own) for number, units in changed)):
             far = 1.0 - (left @ right.T).astype(np.float64)
             nearer = far < best
             best[nearer], way[nearer] = far[nearer], number
@@ -199,17 +198,8 @@ def _table(units: Mapping[str, Any], targets: Mapping[str, Any]) -> tuple[Floats
     return x, z
 
 
-def _columns(table: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    return {name: np.asarray(values) for name, values in table.items()}
-
-
-def _count(part: Any) -> int:
-    return len(next(iter(part.values()), ())) if isinstance(part, Mapping) else len(part)
-
-
 def _are_texts(part: Any) -> bool:
-    first = next((one for one in part if one is not None), None) if not isinstance(part, np.ndarray) else None
-    return isinstance(first, str) or (isinstance(part, np.ndarray) and part.dtype.kind in "US")
+    return isinstance(next((one for one in part if one is not None), None), str)
 
 
 def _flat(numbers: ArrayLike) -> NDArray[Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,7 +108,7 @@ def pairs_of_study(study: StoredStudy, output: str) -> tuple[Pairs, tuple[str, .
     if study.groups is not None:
         return Pairs(), ()
     targets = int(np.prod(study.outputs[output].shape, dtype=np.int64))
-    labels, images = (_both(part, split, study.n, targets) for part in (view.labels, view.images))
+    labels, images = (units_and_targets(part, split, study.n, targets) for part in (view.labels, view.images))
     return Pairs.of(labels, images), ()
 
 
@@ -143,10 +143,13 @@ def _cosine(x: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float6
     return np.asarray(x @ z.T)
 
 
-def _both(part: object, split: str, n: int, targets: int) -> tuple[ArrayLike, ArrayLike] | None:
-    """What a view has of the units and of the targets of `split`, if it is as many."""
-    shown: dict[str, Sequence[str]] = dict(part)  # type: ignore[call-overload]
-    if "train" not in shown or split not in shown:
+def units_and_targets(part: Mapping[str, Any], split: str, n: int, targets: int) -> tuple[Any, Any] | None:
+    """What part of a view, one value or row of columns each, has of units and of targets of `split`, if as many."""
+    if "train" not in part or split not in part:
         return None
-    units, of_targets = shown["train"], shown[split]
-    return (units, of_targets) if (len(units), len(of_targets)) == (n, targets) else None
+    units, of_targets = part["train"], part[split]
+    return (units, of_targets) if (_count(units), _count(of_targets)) == (n, targets) else None
+
+
+def _count(shown: Any) -> int:
+    return len(next(iter(shown.values()), ())) if isinstance(shown, Mapping) else len(shown)
