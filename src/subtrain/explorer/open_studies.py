@@ -65,6 +65,11 @@ class OpenFit:
         total = float(self.dm.bias[target]) + float(self.table("total")[target])
         return total + float(self.dm.level_of([self.dm.n], [target])[0, 0])
 
+    def without(self, target: int, units: Sequence[int]) -> float:
+        """Predicted output of a model trained on every unit but these."""
+        lost = float(self.sidecar.weight[target][list(units)].sum(dtype=np.float64))
+        return self.whole(target) - lost + float(self.dm.level_lost([len(units)], [target])[0, 0])
+
     def half_width(self, target: int, units: Sequence[int]) -> float | None:
         """Half of the 95 % interval of the sum of these units' weights; None where their errors are not known.
 

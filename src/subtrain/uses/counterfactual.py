@@ -93,6 +93,10 @@ class Counterfactuals(Result):
         return np.array([removal.target for removal in self.removals], np.int64)
 
     @property
+    def size(self) -> NDArray[np.int64]:
+        return np.array([len(removal.units) for removal in self.removals], np.int64)
+
+    @property
     def kind(self) -> NDArray[np.str_]:
         return np.array([removal.kind for removal in self.removals])
 
@@ -126,15 +130,13 @@ class Counterfactuals(Result):
 
         One slope hides a bend: few strong units do less than predicted when all others are there, many do more.
         """
-        size, observed = np.array([len(job.units) for job in self.removals]), self.observed.mean(axis=1)
+        kinds, sizes, observed = self.kind, self.size, self.observed.mean(axis=1)
         found = {}
-        for kind in dict.fromkeys(name for name in self.kind.tolist() if name != RANDOM):
-            for number_of in np.unique(size[self.kind == kind]).tolist():
-                here = (self.kind == kind) & (size == number_of)
-                square = float(self.predicted[here] @ self.predicted[here])
-                found[kind, number_of] = (
-                    float(self.predicted[here] @ observed[here]) / square if square else float("nan")
-                )
+        for kind in dict.fromkeys(name for name in kinds.tolist() if name != RANDOM):
+            for size in np.unique(sizes[kinds == kind]).tolist():
+                predicted, seen = (part[(kinds == kind) & (sizes == size)] for part in (self.predicted, observed))
+                square = float(predicted @ predicted)
+                found[kind, size] = float(predicted @ seen) / square if square else float("nan")
         return found
 
     def _slopes_said(self) -> str:
@@ -157,7 +159,7 @@ class Counterfactuals(Result):
         columns: dict[str, NDArray[Any]] = {
             "target": self.target,
             "kind": self.kind,
-            "size": np.array([len(removal.units) for removal in self.removals]),
+            "size": self.size,
             "predicted": self.predicted,
         }
         if self.runs:

@@ -235,7 +235,7 @@ def support(
     control = whole(study, output, chosen, calibrate, options) if calibrate else unknown
     margin = control if calibrate else dm.whole(chosen.tolist())
     lost = np.take_along_axis(weight, order, axis=0)
-    size = smallest(margin, lost, -dm.level_lost(np.arange(1, study.n + 1), chosen.tolist()))
+    size = smallest(margin, lost, lost_by_level(dm, chosen.tolist()))
     return Support(chosen, margin, size, {}, unknown, bool(calibrate), 0, output, study.n, level=dm.level_said)
 
 
@@ -253,6 +253,11 @@ def whole(study: Study, output: str, targets: NDArray[np.int64], runs: int, opti
     """Mean output [T] of `runs` models trained on everything; the same models for every use that asks."""
     found = retrain(study, np.ones((1, study.n), bool), runs, **options)
     return np.asarray(found.outputs(output, targets.tolist())[0].mean(axis=0, dtype=np.float64))
+
+
+def lost_by_level(dm: Datamodels, targets: Sequence[int]) -> Floats | float:
+    """[n, T], what 1, 2, … n units fewer take from the margins, whichever they are; 0 without a level."""
+    return 0.0 if dm.level is None else -dm.level_lost(np.arange(1, dm.n + 1), targets)
 
 
 def smallest(margin: Floats, sorted_weight: Floats, lost: Floats | float = 0.0) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -60,14 +60,16 @@ def support(
     --verify retrains without it, and without 1.2 times as many. --certify searches for it by retraining, and verifies
     what it found with fresh models. You can kill it at any time: the same command continues.
     """
+    from subtrain.uses.support import Support
+
     if certify:
         if mislabel or calibrate:
             raise InputError("--certify starts from models of everything itself: leave out --calibrate and --mislabel")
-        found: Any = asked.answer()
+        found = asked.answer()
+        assert isinstance(found, Support)
         err.print(_cost(asked, found.certify_models(asked.runs, rounds)), soft_wrap=True)
         asked.verify = False
-        certified: Result = found.certify(asked.runs, rounds, **asked.training)
-        return certified
+        return found.certify(asked.runs, rounds, **asked.training)
     asked.verify |= calibrate or mislabel
     if mislabel:
         asked.question = "brittleness"

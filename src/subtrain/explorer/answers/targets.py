@@ -208,11 +208,10 @@ def without(fit: OpenFit, target: int, removed: Collection[int]) -> Predicted:
     for unit in units[-1:]:
         check_unit(fit, unit)
     values = fit.sidecar.weight[target][units].astype(np.float64)
-    full = fit.whole(target)
-    predicted = full - float(values.sum()) + float(fit.dm.level_lost([len(units)], [target])[0, 0])
+    predicted = fit.without(target, units)
     half = fit.half_width(target, units)
     return {
-        "full": full,
+        "full": fit.whole(target),
         "predicted": predicted,
         "low": None if half is None else predicted - half,
         "high": None if half is None else predicted + half,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subtrain.datamodels import Datamodels
-from subtrain.uses.support import smallest
+from subtrain.uses.support import lost_by_level, smallest
 
 K = 50
 BLOCK_BYTES = 256 << 20
@@ -73,7 +73,7 @@ def _rank(rows: NDArray[np.float32], dm: Datamodels, strongest: Strongest, start
     total = strongest.total[start:stop] = rows.sum(axis=1, dtype=np.float64)
     falling = -np.sort(-rows, axis=1).astype(np.float64)
     whole = dm.bias[start:stop] + total + dm.level_of([dm.n], targets)[0]
-    strongest.support[start:stop] = smallest(whole, falling.T, -dm.level_lost(np.arange(1, dm.n + 1), targets))
+    strongest.support[start:stop] = smallest(whole, falling.T, lost_by_level(dm, targets))
     k = min(K, rows.shape[1])
     for side, sign in enumerate((1, -1)):
         units = _largest(sign * rows, k)

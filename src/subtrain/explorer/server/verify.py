@@ -163,12 +163,11 @@ def _told(data: Mapping[str, Any], state: str, done: int, why: str = "") -> Veri
 
 
 def _predicted(fit: OpenFit, target: int, removed: tuple[int, ...], base: str) -> dict[str, float]:
+    if base != ALPHA:
+        return {"full": fit.whole(target), "removed": fit.without(target, removed)}
     lost = float(fit.sidecar.weight[target][list(removed)].sum(dtype="float64"))
-    if base == ALPHA:
-        rest = float(fit.dm.bias[target]) + fit.alpha * (float(fit.table("total")[target]) - lost)
-        return {"full": rest + lost, "removed": rest}
-    whole = fit.whole(target)
-    return {"full": whole, "removed": whole - lost + float(fit.dm.level_lost([len(removed)], [target])[0, 0])}
+    rest = float(fit.dm.bias[target]) + fit.alpha * (float(fit.table("total")[target]) - lost)
+    return {"full": rest + lost, "removed": rest}
 
 
 def _observed(values: Any, base: str) -> Both:
