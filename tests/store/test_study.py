@@ -287,6 +287,23 @@ def test_a_damaged_extension_is_named(make_study):
         Study.open(study.path)
 
 
+def test_what_a_design_leaves_open_an_older_study_has_decided(tmp_path):
+    """As a script of an older version leaves kind, seeds, validation models and anchors open."""
+    task = linear(n=120)
+    older = Design(models=300, kind="fixed", validation=0, anchors=0)
+    Study.create(tmp_path / "s", task, older)
+    again = Study.create(tmp_path / "s", task, Design(models=300), exist_ok=True)
+    assert (again.design.kind, again.design.anchors, again.models) == ("fixed", 0, 340)
+    for given, said in (
+        ({"kind": "paley"}, "kind is 'fixed', not 'paley'"),
+        ({"anchors": 3}, "anchors is None, not 3"),
+    ):
+        with pytest.raises(MismatchError, match=said):
+            Study.create(tmp_path / "s", task, Design(models=300, **given), exist_ok=True)
+    with pytest.raises(MismatchError, match="models is 300, not 200"):
+        Study.create(tmp_path / "s", task, Design(models=200), exist_ok=True)
+
+
 def test_roles_and_names_of_what_is_read(make_study):
     study = make_study()
     assert study.done("fit").tolist() == list(range(10))

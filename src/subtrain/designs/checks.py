@@ -25,7 +25,7 @@ def check_design(design: Design) -> None:
     if design.kind not in (AUTO, *KINDS):
         raise InputError(f"unknown kind of design {design.kind!r}; choose from {', '.join((AUTO, *KINDS))}")
     given = [name for name in ("n", "validation", "anchors") if getattr(design, name) is not None]
-    for name in ("models", "heldout", "seed", "replicates", *given):
+    for name in ("heldout", "seed", "replicates", *given):
         object.__setattr__(design, name, whole(name, getattr(design, name)))
     if design.kind in ORTHOGONAL:
         check_orthogonal(design.kind, design.alpha, design.n)

@@ -358,8 +358,8 @@ class Design(DesignDefaults):
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and strings that `from_json` turns back into this design."""
         # What 0.1.0 did not have is left out where it is as it was there: the study keeps its identity.
-        unsaid = {"strata", *(name for name in ADDED if not getattr(self, name) and self.kind not in ORTHOGONAL)}
-        unsaid |= set() if self.anchors else {"anchors"}
+        empty = {name for name in ADDED if not getattr(self, name)}
+        unsaid = {"strata"} | (empty & {"anchors"} if self.kind in ORTHOGONAL else empty)
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unsaid}
         return plain if self.strata is None else plain | {"strata": strata_json(self.strata)}
 
